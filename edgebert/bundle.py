@@ -1,0 +1,214 @@
+"""The bundle: the folder that goes to the device, described by bundle.json.
+
+Every file that bundle.json names is checked against its hash before it is used, and none may lie outside the
+folder. Knows nothing about how graphs are run.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgebert import records
+from edgebert.errors import BundleError
+from edgebert.graph_file import external_files
+from edgebert.records import Record
+from edgebert.subnet import Flavor, Subnet
+
+BUILTIN = Path(__file__).parent / "builtin"
+MANIFEST = "bundle.json"
+
+Storage = Literal["fp32", "int8"]
+Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
+
+
+class FileRef(Record):
+    """A file of the bundle and its SHA-256, in hexadecimal."""
+
+    file: str
+    sha256: str
+
+
+class WeightFile(Record):
+    """The weights that all graphs of one storage type refer into."""
+
+    file: str
+    dtype: Storage
+    size_bytes: int
+    sha256: str
+
+
+class Accuracy(Record):
+    """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
+
+    metric: Literal["accuracy"]
+    value: float
+    samples: int
+    dataset: str
+
+
+class ExportDifference(Record):
+    """How far the exported graph's logits lie from the checkpoint's."""
+
+    max_abs_logit_difference: float
+
+
+class ExportedSubnet(Subnet):
+    """A sub-network of a bundle: its slice, its size, its graphs and what is known of its quality."""
+
+    hidden_size: int
+    parameters: int
+    graphs: dict[Flavor, FileRef]
+    accuracy: Accuracy | None
+    export_error: ExportDifference
+
+
+class Manifest(Record):
+    """What bundle.json holds."""
+
+    schema_version: int
+    name: str
+    edgebert_version: str
+    task: Task
+    labels: tuple[str, ...]
+    max_length: int
+    tokenizer: FileRef
+    inputs: tuple[str, ...]
+    golden: FileRef
+    weight_files: tuple[WeightFile, ...]
+    subnetworks: tuple[ExportedSubnet, ...]
+
+
+class GoldenOutput(Record):
+    """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance`."""
+
+    id: str
+    logits: tuple[tuple[float, ...], ...]
+    tolerance: float
+
+
+class Golden(Record):
+    """Texts, the graph inputs (batch, length) that they become, and every sub-network's logits for them."""
+
+    schema_version: int
+    texts: tuple[str, ...]
+    inputs: dict[str, tuple[tuple[int, ...], ...]]
+    outputs: tuple[GoldenOutput, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle folder whose manifest has been read and whose files are there; `sha256` is the manifest's own."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> "Bundle":
+        """Read a bundle's manifest and check that its files are in place; without a path, the built-in bundle.
+
+        Raises:
+            BundleError: no bundle there, a manifest of another version or form, a missing or truncated file.
+        """
+        folder = Path(path).absolute() if path is not None else BUILTIN
+        if not (folder / MANIFEST).is_file():
+            raise BundleError(f"no bundle at {folder}: expected a folder with {MANIFEST}; make one with edgebert export")
+        content = records.read_bytes(folder / MANIFEST, BundleError)
+        manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
+        bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
+        bundle._check()
+        return bundle
+
+    def _check(self) -> None:
+        manifest = self.manifest
+        for file in self.files():
+            self._locate(file.file)
+        for weights in manifest.weight_files:
+            found = (self.path / weights.file).stat().st_size
+            if found != weights.size_bytes:
+                advice = "it was truncated or altered: copy the bundle again"
+                raise BundleError(f"{weights.file}: expected {weights.size_bytes} bytes, found {found}; {advice}")
+        for subnet in manifest.subnetworks:
+            if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
+                raise BundleError(f"{self.path / MANIFEST}: {subnet.id} must give heads and ffn for each of its layers")
+        ids = [subnet.id for subnet in manifest.subnetworks]
+        if not ids or len(set(ids)) != len(ids):
+            raise BundleError(f"{self.path / MANIFEST}: expected sub-networks with ids of their own, found {ids}")
+
+    def files(self) -> Iterable[FileRef | WeightFile]:
+        """Return every file that the manifest names."""
+        graphs = [graph for subnet in self.manifest.subnetworks for graph in subnet.graphs.values()]
+        return [self.manifest.tokenizer, self.manifest.golden, *self.manifest.weight_files, *graphs]
+
+    def subnet(self, subnet_id: str) -> ExportedSubnet:
+        """Return the sub-network of that name.
+
+        Raises:
+            BundleError: there is none; the message lists those there are.
+        """
+        for subnet in self.manifest.subnetworks:
+            if subnet.id == subnet_id:
+                return subnet
+        known = ", ".join(subnet.id for subnet in self.manifest.subnetworks)
+        raise BundleError(f"no sub-network '{subnet_id}' in bundle '{self.manifest.name}'; choose one of {known}")
+
+    def verified(self, file: FileRef | WeightFile) -> bytes:
+        """Return a file's content after checking its hash.
+
+        Raises:
+            BundleError: the file is missing, outside the bundle, or not what was exported.
+        """
+        content = records.read_bytes(self._locate(file.file), BundleError)
+        self._check_hash(file, hashlib.sha256(content).hexdigest())
+        return content
+
+    def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
+        """Return a sub-network's ONNX graph, after checking it and the weight files that it refers into.
+
+        Raises:
+            BundleError: no such flavor, an altered file, or a graph that refers to a file which is not the bundle's.
+        """
+        if flavor not in subnet.graphs:
+            raise BundleError(f"{subnet.id} has no {flavor} graph; choose one of {', '.join(subnet.graphs)}")
+        graph = self.verified(subnet.graphs[flavor])
+        weights = {file.file: file for file in self.manifest.weight_files}
+        for location in external_files(graph, subnet.graphs[flavor].file):
+            if location not in weights:
+                advice = "do not use this bundle unless you trust where it comes from; export it again"
+                raise BundleError(f"the graph of {subnet.id} reads '{location}', no weight file of its bundle; {advice}")
+            self._check_hash(weights[location], _sha256(self._locate(location)))
+        return graph
+
+    def golden(self) -> Golden:
+        """Return the golden inputs and outputs.
+
+        Raises:
+            BundleError: they are not what was exported.
+        """
+        return records.decode(self.verified(self.manifest.golden), Golden, self.manifest.golden.file, BundleError)
+
+    def _locate(self, file: str) -> Path:
+        """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""
+        path = self.path / file
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", file) or path.is_symlink():
+            raise BundleError(f"{self.path / MANIFEST}: expected a plain file of the bundle's folder, found '{file}'")
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; copy the bundle again")
+        return path
+
+    def _check_hash(self, file: FileRef | WeightFile, found: str) -> None:
+        if found != file.sha256:
+            expected = f"expected sha256 {file.sha256[:12]}..., found {found[:12]}..."
+            raise BundleError(f"{self.path / file.file} was altered: {expected}; copy the bundle again")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(1 << 20))  # hashlib.file_digest, but Python 3.10 has none
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()

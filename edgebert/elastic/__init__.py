@@ -1,0 +1,1 @@
+"""The first room: makes elastic checkpoints (needs edgebert[train])."""

@@ -1,0 +1,44 @@
+"""elastic.json: what an elastic checkpoint says of itself, beside its weights. Needs no torch."""
+
+from pathlib import Path
+
+from edgebert import records
+from edgebert.errors import ExportError
+from edgebert.records import Record
+
+ELASTIC = "elastic.json"
+
+
+class Slice(Record):
+    """An irregular sub-network: its kept layers, and the heads and FFN neurons of each."""
+
+    id: str
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    ffn: tuple[int, ...]
+
+
+class ElasticManifest(Record):
+    """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices."""
+
+    schema_version: int
+    method: str
+    widths: tuple[float, ...]
+    depths: tuple[float, ...]
+    rewired: bool
+    origin: str
+    subnetworks: tuple[Slice, ...] = ()
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> "ElasticManifest | None":
+        """Read a checkpoint's elastic.json; None if it has none.
+
+        Raises:
+            ExportError: it is damaged or of another version.
+        """
+        path = checkpoint / ELASTIC
+        return records.read(path, cls, ExportError) if path.exists() else None
+
+    def save(self, checkpoint: Path) -> None:
+        """Write elastic.json beside a checkpoint's weights."""
+        records.write_bytes(checkpoint / ELASTIC, records.encode(self), ExportError)

@@ -1,0 +1,27 @@
+"""The errors that users see: each message says what was expected, what was found and what to do."""
+
+from typing import Any
+
+
+class EdgeBertError(Exception):
+    """Something that the user can put right; the message is one line."""
+
+
+class BundleError(EdgeBertError):
+    """A bundle is missing, damaged, of another version, or lacks what was asked for."""
+
+
+class ProfileError(EdgeBertError):
+    """A profile is missing, damaged, of another bundle, or could not be measured."""
+
+
+class ExportError(EdgeBertError):
+    """A checkpoint cannot be exported, or an exported graph does not compute what its checkpoint does."""
+
+
+class BudgetError(EdgeBertError):
+    """No sub-network meets the budget; `nearest` is the closest miss (an `edgebert.selection.Miss`) or None."""
+
+    def __init__(self, message: str, nearest: Any = None):
+        super().__init__(message)
+        self.nearest = nearest

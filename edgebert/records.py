@@ -1,0 +1,103 @@
+"""Reads and writes what crosses a file: frozen records as JSON, read strictly, written atomically."""
+
+import contextlib
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from edgebert.errors import EdgeBertError
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A frozen value whose JSON form has exactly its fields; VERSION is checked where there is a schema_version."""
+
+    VERSION: ClassVar[int] = 1
+
+
+R = TypeVar("R", bound=Record)
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def encode(record: Record, *, indent: int = 1) -> bytes:
+    """Return a record as JSON, on one line with indent 0; an infinite or undefined number is a ValueError."""
+    plain = msgspec.to_builtins(record)
+    _check_finite(plain, "$")
+    content = msgspec.json.encode(plain)
+    return msgspec.json.format(content, indent=indent) + b"\n" if indent else content
+
+
+def _check_finite(value: Any, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {value} at {path}")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, item in items:
+        _check_finite(item, f"{path}[{key}]")
+
+
+def decode(content: bytes, kind: type[R], name: object, error: type[EdgeBertError]) -> R:
+    """Return the record that JSON bytes hold; `name` says in messages whose bytes they are.
+
+    Raises:
+        error: not JSON, another schema version, or a missing, unknown or ill-typed key, with its path.
+    """
+    try:
+        if "schema_version" in kind.__struct_fields__:
+            found = msgspec.json.decode(content, type=_Versioned).schema_version
+            if found != kind.VERSION:
+                advice = "use the version of edgebert that wrote it, or make it again"
+                raise error(f"{name}: expected schema_version {kind.VERSION}, found {found}; {advice}")
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise error(f"{name}: {_reason(problem)}; make it again or restore it") from None
+
+
+def _reason(problem: Exception) -> str:
+    """Return msgspec's message on one line, with the plain path that the contract shows."""
+    return str(problem).replace("`", "").replace(" - at ", " at ")
+
+
+def read(path: Path, kind: type[R], error: type[EdgeBertError]) -> R:
+    """Return the record in a JSON file.
+
+    Raises:
+        error: the file cannot be read, or `decode` refuses it.
+    """
+    return decode(read_bytes(path, error), kind, path, error)
+
+
+def read_bytes(path: Path, error: type[EdgeBertError]) -> bytes:
+    """Return a file's content, or raise `error` with the reason why it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(f"cannot read {path}: {problem.strerror}; check the path") from None
+
+
+def write_bytes(path: Path, content: bytes, error: type[EdgeBertError]) -> None:
+    """Put a file in place in one step: whatever happens, the path holds the old content or all of the new.
+
+    Raises:
+        error: the file cannot be written; the old one is untouched and no temporary file is left.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)  # mkstemp makes it private to this user
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as problem:
+        raise error(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None

@@ -1,0 +1,1 @@
+"""The second room: turns a checkpoint into a bundle (needs edgebert[export])."""

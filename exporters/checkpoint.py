@@ -1,0 +1,217 @@
+"""Reads a Hugging Face model folder and checks that it is a classifier that can be exported.
+
+Knows nothing about graphs. Needs torch only for pytorch_model.bin, which is never unpickled.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from edgebert.bundle import Task
+from edgebert.errors import ExportError
+from edgebert.exporters.families import bert
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that fix the shapes of a BERT: counts, in heads, neurons, dimensions, rows."""
+
+    layers: int
+    heads: int
+    hidden: int
+    ffn: int
+    vocabulary: int
+    positions: int
+    types: int
+    labels: int
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden // self.heads
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A classifier read from a folder: float32 tensors by our names (see families/), as (outputs, inputs)."""
+
+    path: Path
+    sizes: Sizes
+    layer_norm_eps: float
+    task: Task
+    labels: tuple[str, ...]
+    tensors: dict[str, Array]
+
+
+def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkpoint:
+    """Read a checkpoint folder; `labels` replace the names that its config gives.
+
+    Raises:
+        ExportError: no such folder, an unsupported architecture, missing tensors or tensors of the wrong shape,
+            labels that do not fit the classifier.
+    """
+    config = read_config(path)
+    _check_supported(path, config)
+    stored = _strip_old_names(read_tensors(path))
+    sizes = _sizes(path, config, stored)
+    tensors = {ours: _take(path, stored, theirs, shape, sizes) for ours, theirs, shape in bert.tensors(sizes.layers)}
+    return Checkpoint(
+        path=path,
+        sizes=sizes,
+        layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+        task=_task(path, config),
+        labels=_labels(path, config, labels, sizes.labels),
+        tensors=tensors,
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's config.json.
+
+    Raises:
+        ExportError: there is none, or it is no JSON object.
+    """
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except OSError as problem:
+        advice = "give the folder of a Hugging Face model"
+        raise ExportError(f"cannot read {path / 'config.json'}: {problem.strerror}; {advice}") from None
+    except ValueError as problem:
+        raise ExportError(f"{path / 'config.json'} is not JSON: {problem}; download the checkpoint again") from None
+    if not isinstance(config, dict):
+        raise ExportError(f"{path / 'config.json'}: expected a JSON object; download the checkpoint again")
+    return config
+
+
+def _check_supported(path: Path, config: dict[str, Any]) -> None:
+    # The oldest configs name no model_type; their tensors then decide.
+    expected = {"model_type": bert.MODEL_TYPE, "hidden_act": "gelu", "position_embedding_type": "absolute"}
+    for key, value in expected.items():
+        found = config.get(key, value)
+        if found != value:
+            raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
+    architectures = config.get("architectures") or ["BertForSequenceClassification"]
+    if "BertForSequenceClassification" not in architectures:
+        advice = "fine-tune it for sequence classification first"
+        raise ExportError(f"{path}: expected a BertForSequenceClassification, found {', '.join(architectures)}; {advice}")
+
+
+def _sizes(path: Path, config: dict[str, Any], stored: dict[str, Array]) -> Sizes:
+    classifier = stored.get("classifier.weight")
+    if classifier is None or classifier.ndim != 2:
+        advice = "fine-tune it for sequence classification first"
+        raise ExportError(f"{path}: expected a tensor classifier.weight (labels, hidden), found none; {advice}")
+    try:
+        sizes = Sizes(
+            layers=int(config["num_hidden_layers"]),
+            heads=int(config["num_attention_heads"]),
+            hidden=int(config["hidden_size"]),
+            ffn=int(config["intermediate_size"]),
+            vocabulary=int(config["vocab_size"]),
+            positions=int(config["max_position_embeddings"]),
+            types=int(config["type_vocab_size"]),
+            labels=classifier.shape[0],
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ExportError(f"{path / 'config.json'}: expected a number for {problem}; download it again") from None
+    if min(sizes.__dict__.values()) < 1 or sizes.hidden % sizes.heads:
+        raise ExportError(f"{path / 'config.json'}: expected hidden_size to be a multiple of the heads, found {sizes}")
+    return sizes
+
+
+def _take(path: Path, stored: dict[str, Array], name: str, shape: tuple[str, ...], sizes: Sizes) -> Array:
+    expected = tuple(getattr(sizes, word) for word in shape)
+    if name not in stored:
+        raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
+    tensor = stored[name]
+    if tensor.shape != expected:
+        raise ExportError(f"{path}: expected tensor {name} of shape {expected}, found {tensor.shape}; check config.json")
+    if not np.isfinite(tensor).all():
+        raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
+    return tensor
+
+
+def _task(path: Path, config: dict[str, Any]) -> Task:
+    """Return the task, which decides what becomes of the logits, as transformers' pipeline does."""
+    tasks: dict[str | None, Task] = {
+        None: "text-classification",
+        "single_label_classification": "text-classification",
+        "multi_label_classification": "multi-label-text-classification",
+        "regression": "text-regression",
+    }
+    found = config.get("problem_type")
+    if found not in tasks:
+        known = ", ".join(str(name) for name in tasks if name)
+        raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
+    return tasks[found]
+
+
+def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
+    named = {int(number): str(label) for number, label in (config.get("id2label") or {}).items()}
+    labels = given or tuple(named.get(number, f"LABEL_{number}") for number in range(count))
+    if len(labels) != count or len(set(labels)) != count:
+        raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; give them with --labels")
+    return labels
+
+
+def weight_file(path: Path) -> Path:
+    """Return the file that holds a checkpoint's weights.
+
+    Raises:
+        ExportError: there is none that can be read.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (path / name).is_file():
+            return path / name
+    raise ExportError(f"{path}: expected model.safetensors or pytorch_model.bin, found neither; save it in one file")
+
+
+def read_tensors(path: Path) -> dict[str, Array]:
+    """Return a checkpoint's floating-point tensors as float32, by their names in the file.
+
+    Raises:
+        ExportError: the file is missing, truncated or damaged.
+    """
+    file = weight_file(path)
+    if file.suffix == ".bin":
+        return _read_torch(file)
+    try:
+        with safe_open(file, framework="np") as tensors:
+            return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in tensors.keys()}
+    except (SafetensorError, OSError, ValueError, struct.error) as problem:
+        raise ExportError(f"{file} cannot be read: {_one_line(problem)}; download the checkpoint again") from None
+
+
+def _read_torch(file: Path) -> dict[str, Array]:
+    try:
+        import torch
+    except ImportError:
+        raise ExportError(f"reading {file} needs torch; pip install torch, or save it as safetensors") from None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        return {
+            name: tensor.float().numpy()
+            for name, tensor in state.items()
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+        }
+    except Exception as problem:  # torch raises many kinds: pickle, zip, runtime, attribute errors
+        raise ExportError(f"{file} cannot be read: {_one_line(problem)}; download the checkpoint again") from None
+
+
+def _strip_old_names(stored: dict[str, Array]) -> dict[str, Array]:
+    """Return the tensors with the names that checkpoints converted from TensorFlow gave their norms put right."""
+    return {
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
+        for name, tensor in stored.items()
+    }
+
+
+def _one_line(problem: Exception) -> str:
+    return str(problem).strip().split("\n")[0]

@@ -1,0 +1,1 @@
+"""One small file for each family of checkpoints: its tensors' names and what differs."""

@@ -1,0 +1,58 @@
+"""Reads a checkpoint's tokenizer: tokenizer.json, or the vocab.txt of older BERT checkpoints."""
+
+import json
+from pathlib import Path
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from edgebert.errors import ExportError
+
+
+def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
+    """Return a checkpoint's tokenizer as the content of a tokenizer.json, without truncation or padding.
+
+    Raises:
+        ExportError: there is none, it is damaged, or it has more tokens than the model's `vocabulary`.
+    """
+    try:
+        if (checkpoint / "tokenizer.json").is_file():
+            tokenizer = tokenizers.Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+        elif (checkpoint / "vocab.txt").is_file():
+            tokenizer = _from_vocabulary(checkpoint)
+        else:
+            raise ExportError(f"{checkpoint}: expected tokenizer.json or vocab.txt, found neither; copy it there")
+    except ExportError:
+        raise
+    except Exception as problem:  # the library raises bare Exceptions
+        raise ExportError(f"{checkpoint}: the tokenizer cannot be read: {problem}; download it again") from None
+    if tokenizer.get_vocab_size() > vocabulary:
+        found = f"the tokenizer has {tokenizer.get_vocab_size()} tokens, the model {vocabulary}"
+        raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer.to_str().encode()
+
+
+def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
+    """Return BERT's WordPiece tokenizer for a vocab.txt, as transformers' BertTokenizer makes it."""
+    vocabulary = models.WordPiece.read_file(str(checkpoint / "vocab.txt"))
+    missing = [token for token in ("[CLS]", "[SEP]", "[UNK]") if token not in vocabulary]
+    if missing:
+        raise ExportError(f"{checkpoint / 'vocab.txt'}: expected {', '.join(missing)}; it is not BERT's vocabulary")
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary])
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=_is_uncased(checkpoint))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    separator, start = ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+    tokenizer.post_processor = processors.BertProcessing(separator, start)
+    return tokenizer
+
+
+def _is_uncased(checkpoint: Path) -> bool:
+    """Return whether texts are lower-cased: as tokenizer_config.json says, else as transformers assumes (they are)."""
+    config = checkpoint / "tokenizer_config.json"
+    if not config.is_file():
+        return True
+    return bool(json.loads(config.read_text(encoding="utf-8")).get("do_lower_case", True))
