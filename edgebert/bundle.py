@@ -24,14 +24,14 @@ Storage = Literal["fp32", "int8"]
 Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
 
 
-class FileRef(Record):
+class FileRef(Record, frozen=True):
     """A file of the bundle and its SHA-256, in hexadecimal."""
 
     file: str
     sha256: str
 
 
-class WeightFile(Record):
+class WeightFile(Record, frozen=True):
     """The weights that all graphs of one storage type refer into."""
 
     file: str
@@ -40,7 +40,7 @@ class WeightFile(Record):
     sha256: str
 
 
-class Accuracy(Record):
+class Accuracy(Record, frozen=True):
     """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
 
     metric: Literal["accuracy"]
@@ -49,13 +49,13 @@ class Accuracy(Record):
     dataset: str
 
 
-class ExportDifference(Record):
+class ExportDifference(Record, frozen=True):
     """How far the exported graph's logits lie from the checkpoint's."""
 
     max_abs_logit_difference: float
 
 
-class ExportedSubnet(Subnet):
+class ExportedSubnet(Subnet, frozen=True):
     """A sub-network of a bundle: its slice, its size, its graphs and what is known of its quality."""
 
     hidden_size: int
@@ -65,7 +65,7 @@ class ExportedSubnet(Subnet):
     export_error: ExportDifference
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True):
     """What bundle.json holds."""
 
     schema_version: int
@@ -81,7 +81,7 @@ class Manifest(Record):
     subnetworks: tuple[ExportedSubnet, ...]
 
 
-class GoldenOutput(Record):
+class GoldenOutput(Record, frozen=True):
     """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance`."""
 
     id: str
@@ -89,7 +89,7 @@ class GoldenOutput(Record):
     tolerance: float
 
 
-class Golden(Record):
+class Golden(Record, frozen=True):
     """Texts, the graph inputs (batch, length) that they become, and every sub-network's logits for them."""
 
     schema_version: int
@@ -115,7 +115,9 @@ class Bundle:
         """
         folder = Path(path).absolute() if path is not None else BUILTIN
         if not (folder / MANIFEST).is_file():
-            raise BundleError(f"no bundle at {folder}: expected a folder with {MANIFEST}; make one with edgebert export")
+            raise BundleError(
+                f"no bundle at {folder}: expected a folder with {MANIFEST}; make one with edgebert export"
+            )
         content = records.read_bytes(folder / MANIFEST, BundleError)
         manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
         bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
@@ -178,7 +180,9 @@ class Bundle:
         for location in external_files(graph, subnet.graphs[flavor].file):
             if location not in weights:
                 advice = "do not use this bundle unless you trust where it comes from; export it again"
-                raise BundleError(f"the graph of {subnet.id} reads '{location}', no weight file of its bundle; {advice}")
+                raise BundleError(
+                    f"the graph of {subnet.id} reads '{location}', no weight file of its bundle; {advice}"
+                )
             self._check_hash(weights[location], _sha256(self._locate(location)))
         return graph
 

@@ -43,7 +43,7 @@ class Example:
 
 
 def read_examples(path: str | Path) -> Iterator[Example]:
-    """Yield the rows of a file one by one: .tsv, .csv or .jsonl by its ending, else a text a line; "-" is standard input.
+    """Yield the rows of a file: .tsv, .csv or .jsonl by its ending, else a text a line; "-" is standard input.
 
     A header names the columns `text`, `pair` (optional) and `label` (optional); others are passed over.
 
@@ -51,7 +51,9 @@ def read_examples(path: str | Path) -> Iterator[Example]:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, or a row is incomplete; names the line.
     """
     if str(path) == "-":
-        yield from _at_least_one(_plain_rows(_lines(sys.stdin.buffer, "standard input"), "standard input"), "standard input")
+        yield from _at_least_one(
+            _plain_rows(_lines(sys.stdin.buffer, "standard input"), "standard input"), "standard input"
+        )
         return
     rows = {".tsv": _tsv_rows, ".csv": _csv_rows, ".jsonl": _json_rows}.get(Path(path).suffix.lower(), _plain_rows)
     try:

@@ -2,18 +2,21 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
 
 from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.dataset import read_examples
+from edgebert.device import default_threads
 from edgebert.errors import EdgeBertError
+from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.session import CPU, default_threads, open_session
+from edgebert.session import CPU, open_session
 from edgebert.tokenization import Tokenizer, pad
 
 
-class SubnetEvaluation(Record):
+class SubnetEvaluation(Record, frozen=True):
     """A sub-network's accuracy from 0 to 1 with its 95 % interval, and the seconds that the data took."""
 
     id: str
@@ -25,12 +28,34 @@ class SubnetEvaluation(Record):
     seconds: float
 
 
-class Evaluation(Record):
+class Evaluation(Record, frozen=True):
     """The accuracy of sub-networks on one dataset."""
 
     dataset: str
     samples: int
     subnetworks: tuple[SubnetEvaluation, ...]
+
+
+def evaluate(
+    bundle: Bundle,
+    data: str | Path,
+    *,
+    subnets: Sequence[str] | None = None,
+    provider: str = CPU,
+    on_progress: Progress = no_progress,
+) -> Evaluation:
+    """Return the accuracies of a bundle's sub-networks, or of those named, on a data file.
+
+    Raises:
+        BundleError: the bundle is damaged, or has no such sub-network.
+        EdgeBertError: the file cannot be read, or its labels are not the bundle's.
+    """
+    chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
+    results = []
+    for done, subnet in enumerate(chosen, 1):
+        results.append(evaluate_subnet(bundle, subnet, data, provider))
+        on_progress(done, len(chosen), subnet.id)
+    return Evaluation(dataset=str(data), samples=results[0].samples, subnetworks=tuple(results))
 
 
 def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> SubnetEvaluation:

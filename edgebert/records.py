@@ -1,6 +1,7 @@
 """Reads and writes what crosses a file: frozen records as JSON, read strictly, written atomically."""
 
 import contextlib
+import errno
 import math
 import os
 import tempfile
@@ -78,6 +79,16 @@ def read_bytes(path: Path, error: type[EdgeBertError]) -> bytes:
         return path.read_bytes()
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror}; check the path") from None
+
+
+def check_writable(path: Path, error: type[EdgeBertError]) -> None:
+    """Raise `error` if a file could not be put at a path: better before the work than after it."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as problem:
+        raise error(f"cannot write {path}: {problem.strerror}; choose another place") from None
 
 
 def write_bytes(path: Path, content: bytes, error: type[EdgeBertError]) -> None:

@@ -1,7 +1,7 @@
 """Runs graphs: the only module that imports ONNX Runtime."""
 
+import numpy as np
 import onnxruntime
-import psutil
 from numpy.typing import NDArray
 
 from edgebert.bundle import Bundle, ExportedSubnet
@@ -21,9 +21,9 @@ class Session:
         self._session = session
         self.input_names = tuple(value.name for value in session.get_inputs())
 
-    def run(self, inputs: Arrays) -> NDArray:
+    def run(self, inputs: Arrays) -> NDArray[np.float32]:
         """Return the logits (batch, labels) float32 for graph inputs (batch, length) int64."""
-        return self._session.run(None, inputs)[0]
+        return np.asarray(self._session.run(None, inputs)[0])
 
 
 def open_session(
@@ -65,10 +65,3 @@ def check_provider(provider: str) -> None:
 def version() -> str:
     """Return ONNX Runtime's version."""
     return str(onnxruntime.__version__)
-
-
-def default_threads() -> int:
-    """Return the number of physical cores that this process may use."""
-    process = psutil.Process()
-    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
-    return min(usable, psutil.cpu_count(logical=False) or usable)

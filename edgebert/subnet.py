@@ -10,7 +10,7 @@ Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
 
 
-class Subnet(Record):
+class Subnet(Record, frozen=True):
     """One slice of an elastic model: the kept layers (0-based), and the heads and FFN neurons of each kept layer.
 
     Kept heads and neurons are the left-most ones. `width` and `depth` are DynaBERT's multipliers, None elsewhere.
@@ -36,7 +36,9 @@ def kept_layers(depth: Fraction, layers: int) -> tuple[int, ...]:
     return tuple(math.floor(i / depth) for i in range(max(1, round(depth * layers))))
 
 
-def dynabert_subnet(width: Fraction, depth: Fraction, precision: Precision, *, layers: int, heads: int, ffn: int) -> Subnet:
+def dynabert_subnet(
+    width: Fraction, depth: Fraction, precision: Precision, *, layers: int, heads: int, ffn: int
+) -> Subnet:
     """Return the slice that DynaBERT (arXiv 2004.04037) cuts from a model of so many layers, heads and FFN neurons."""
     kept = kept_layers(depth, layers)
     head_count = kept_heads(width, heads)

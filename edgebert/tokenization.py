@@ -54,7 +54,7 @@ class Tokenizer:
             # A text of megabytes costs as much as the words that are kept of it.
             shortened = _leading_words(first, reach), pair and _leading_words(pair, reach)
             encoding = self._tokenizer.encode(*shortened)
-            if shortened == (first, pair) or len(encoding.ids) == self.max_length and pair is None:
+            if shortened == (first, pair) or (len(encoding.ids) == self.max_length and pair is None):
                 return Tokens(encoding.ids, encoding.type_ids)
             reach *= 16
 
@@ -66,14 +66,17 @@ def check_text(text: object) -> tuple[str, str | None]:
         EdgeBertError: not a string or a tuple of two, or nothing but white space.
     """
     parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
-    for part in parts:
-        if not isinstance(part, str):
-            raise EdgeBertError(f"expected a text or a (text, pair) tuple, found {type(part).__name__}; pass str")
-        if not part.strip():
-            raise EdgeBertError("expected a text, found an empty one; leave it out")
-        if not _is_unicode(part):
-            raise EdgeBertError("expected a text, found one that is not valid Unicode; decode it as UTF-8")
-    return parts[0], parts[1] if len(parts) == 2 else None
+    return _check_part(parts[0]), _check_part(parts[1]) if len(parts) == 2 else None
+
+
+def _check_part(part: object) -> str:
+    if not isinstance(part, str):
+        raise EdgeBertError(f"expected a text or a (text, pair) tuple, found {type(part).__name__}; pass str")
+    if not part.strip():
+        raise EdgeBertError("expected a text, found an empty one; leave it out")
+    if not _is_unicode(part):
+        raise EdgeBertError("expected a text, found one that is not valid Unicode; decode it as UTF-8")
+    return part
 
 
 def _is_unicode(text: str) -> bool:
@@ -97,8 +100,7 @@ def pad(batch: Sequence[Tokens], names: Sequence[str]) -> Arrays:
     length = max(len(tokens.ids) for tokens in batch)
     arrays = {name: np.zeros((len(batch), length), dtype=np.int64) for name in names}
     for row, tokens in enumerate(batch):
-        count = len(tokens.ids)
-        columns = {"input_ids": tokens.ids, "attention_mask": 1, "token_type_ids": tokens.types}
+        columns = {"input_ids": tokens.ids, "attention_mask": [1] * len(tokens.ids), "token_type_ids": tokens.types}
         for name, array in arrays.items():
-            array[row, :count] = columns[name]
+            array[row, : len(tokens.ids)] = columns[name]
     return arrays

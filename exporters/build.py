@@ -5,14 +5,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import edgebert
 from edgebert import records
 from edgebert.bundle import (
     MANIFEST,
@@ -29,13 +28,15 @@ from edgebert.bundle import (
 from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError
 from edgebert.evaluation import evaluate_subnet
-from edgebert.exporters.checkpoint import Checkpoint, Sizes, read_checkpoint
+from edgebert.exporters.checkpoint import Checkpoint, Sizes, parameters_of, read_checkpoint
 from edgebert.exporters.graph import INPUTS, build_graph
 from edgebert.exporters.tokenizer import read_tokenizer
 from edgebert.exporters.verify import Verifier, random_inputs, tolerance
 from edgebert.exporters.weights import Weights, as_stored, write_weights
+from edgebert.progress import Progress, no_progress
 from edgebert.subnet import Precision, Subnet, dynabert_subnet
 from edgebert.tokenization import Tokenizer, pad
+from edgebert.version import __version__
 
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.
@@ -60,12 +61,13 @@ def export(
     evaluation_data: str | Path | None = None,
     labels: Sequence[str] | None = None,
     max_length: int | None = None,
-    on_subnet: Callable[[str], None] = lambda subnet_id: None,
+    name: str | None = None,
+    on_progress: Progress = no_progress,
 ) -> Bundle:
     """Write a bundle with a graph for each width, depth and precision of a checkpoint, each checked against it.
 
     Without widths and depths, those of the checkpoint's elastic.json are taken, else the full size alone. With
-    `evaluation_data` every sub-network's accuracy is measured with its graph. `on_subnet` hears of each that is done.
+    `evaluation_data` every sub-network's accuracy is measured with its graph. `on_progress` hears of each that is done.
     A bundle that stands at `out` is replaced when the new one is finished, and untouched otherwise.
 
     Raises:
@@ -82,8 +84,8 @@ def export(
         verifier, golden = _golden(source, subnets, weights, (folder / tokenizer.file).read_bytes(), max_length)
         manifest = Manifest(
             schema_version=Manifest.VERSION,
-            name=Path(out).absolute().name,
-            edgebert_version=edgebert.__version__,
+            name=name or Path(out).absolute().name,
+            edgebert_version=__version__,
             task=source.task,
             labels=source.labels,
             max_length=max_length,
@@ -95,9 +97,9 @@ def export(
         )
         unmeasured = Bundle(folder, manifest, sha256="")
         measured = []
-        for subnet in manifest.subnetworks:
+        for done, subnet in enumerate(manifest.subnetworks, 1):
             measured.append(_measured(unmeasured, subnet, verifier, evaluation_data))
-            on_subnet(subnet.id)
+            on_progress(done, len(subnets), subnet.id)
         manifest = msgspec.structs.replace(manifest, subnetworks=tuple(measured))
         records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
     return Bundle.load(out)
@@ -147,7 +149,9 @@ def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision:
         and all(1 <= ffn <= sizes.ffn for ffn in part.ffn)
     )
     if not fits:
-        raise ExportError(f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}; make the checkpoint again")
+        raise ExportError(
+            f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}; make the checkpoint again"
+        )
     return Subnet(
         id=f"{part.id}-{precision}",
         method=elastic.method,
@@ -199,8 +203,8 @@ def _write_graph(source: Checkpoint, subnet: Subnet, weights: dict[Storage, Weig
     return ExportedSubnet(
         **msgspec.structs.asdict(subnet),
         hidden_size=source.sizes.hidden,
-        parameters=graph.parameters,
-        graphs={"fused": _write(folder, f"{subnet.id}.fused.onnx", graph.content)},
+        parameters=parameters_of(subnet, source),
+        graphs={"fused": _write(folder, f"{subnet.id}.fused.onnx", graph)},
         accuracy=None,
         export_error=ExportDifference(max_abs_logit_difference=0.0),
     )
@@ -213,8 +217,8 @@ def _measured(bundle: Bundle, subnet: ExportedSubnet, verifier: Verifier, data: 
     found["export_error"] = ExportDifference(max_abs_logit_difference=difference)
     if data is not None:
         result = evaluate_subnet(bundle, subnet, data)
-        name = Path(data).name
-        found["accuracy"] = Accuracy(metric="accuracy", value=result.accuracy, samples=result.samples, dataset=name)
+        dataset = "/".join(Path(data).absolute().parts[-2:])
+        found["accuracy"] = Accuracy(metric="accuracy", value=result.accuracy, samples=result.samples, dataset=dataset)
     return msgspec.structs.replace(subnet, **found)
 
 
@@ -225,7 +229,7 @@ def _write(folder: Path, name: str, content: bytes) -> FileRef:
 
 @contextlib.contextmanager
 def _staged(out: Path) -> Iterator[Path]:
-    """Give a folder beside `out` to write into, and put it in the place of `out` at the end; on any error, remove it."""
+    """Give a folder beside `out` to write into, and put it in the place of `out` at the end; remove it on any error."""
     if out.exists() and not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise ExportError(f"{out} exists and is no bundle; choose another --out or remove it")
     try:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from edgebert.bundle import Task
 from edgebert.errors import ExportError
 from edgebert.exporters.families import bert
+from edgebert.subnet import Subnet
 
 Array = NDArray[np.float32]
 
@@ -35,6 +36,7 @@ class Sizes:
 
     @property
     def head_size(self) -> int:
+        """The dimensions of one head."""
         return self.hidden // self.heads
 
 
@@ -100,7 +102,9 @@ def _check_supported(path: Path, config: dict[str, Any]) -> None:
     architectures = config.get("architectures") or ["BertForSequenceClassification"]
     if "BertForSequenceClassification" not in architectures:
         advice = "fine-tune it for sequence classification first"
-        raise ExportError(f"{path}: expected a BertForSequenceClassification, found {', '.join(architectures)}; {advice}")
+        raise ExportError(
+            f"{path}: expected a BertForSequenceClassification, found {', '.join(architectures)}; {advice}"
+        )
 
 
 def _sizes(path: Path, config: dict[str, Any], stored: dict[str, Array]) -> Sizes:
@@ -132,7 +136,9 @@ def _take(path: Path, stored: dict[str, Array], name: str, shape: tuple[str, ...
         raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
     tensor = stored[name]
     if tensor.shape != expected:
-        raise ExportError(f"{path}: expected tensor {name} of shape {expected}, found {tensor.shape}; check config.json")
+        raise ExportError(
+            f"{path}: expected tensor {name} of shape {expected}, found {tensor.shape}; check config.json"
+        )
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
     return tensor
@@ -157,8 +163,29 @@ def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, c
     named = {int(number): str(label) for number, label in (config.get("id2label") or {}).items()}
     labels = given or tuple(named.get(number, f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
-        raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; give them with --labels")
+        raise ExportError(
+            f"{path}: expected {count} different labels, found {', '.join(labels)}; give them with --labels"
+        )
     return labels
+
+
+def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
+    """Return how many parameters a sub-network of a checkpoint has, counted from its tensors."""
+    kept = {str(layer): place for place, layer in enumerate(subnet.layers)}
+    total = 0
+    for name, tensor in source.tensors.items():
+        layer, _, rest = name.partition(".")
+        if layer not in kept:
+            total += 0 if layer.isdecimal() else tensor.size
+            continue
+        heads, ffn = subnet.heads[kept[layer]], subnet.ffn[kept[layer]]
+        if rest.startswith(("q.", "k.", "v.")) or rest == "o.weight":
+            total += tensor.size // source.sizes.heads * heads
+        elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
+            total += tensor.size // source.sizes.ffn * ffn
+        else:
+            total += tensor.size
+    return total
 
 
 def weight_file(path: Path) -> Path:
@@ -184,7 +211,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
         return _read_torch(file)
     try:
         with safe_open(file, framework="np") as tensors:
-            return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in tensors.keys()}
+            floating = [name for name in tensors.keys() if "F" in tensors.get_slice(name).get_dtype()]  # noqa: SIM118
+            return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in floating}
     except (SafetensorError, OSError, ValueError, struct.error) as problem:
         raise ExportError(f"{file} cannot be read: {_one_line(problem)}; download the checkpoint again") from None
 

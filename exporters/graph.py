@@ -4,9 +4,7 @@ The graph holds no weights: every initializer is external data in the one weight
 the last kept layer, since a classifier reads no other token. Knows nothing about files.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import onnx
 from onnx import TensorProto, helper
@@ -20,15 +18,7 @@ _OPSETS = (("", 17), ("com.microsoft", 1))
 _CONTRIB = {"DynamicQuantizeMatMul", "MultiHeadAttention", "SkipLayerNormalization", "BiasGelu"}
 
 
-@dataclass(frozen=True)
-class Graph:
-    """A serialised ONNX model, and how many parameters of the checkpoint it reads (scales are not counted)."""
-
-    content: bytes
-    parameters: int
-
-
-def build_graph(subnet: Subnet, sizes: Sizes, layer_norm_eps: float, weights: Weights) -> Graph:
+def build_graph(subnet: Subnet, sizes: Sizes, layer_norm_eps: float, weights: Weights) -> bytes:
     """Return the ONNX model of a sub-network.
 
     Its inputs are `INPUTS`, int64 (batch, length) with both dimensions free; its output is `logits`, float32
@@ -41,7 +31,7 @@ def build_graph(subnet: Subnet, sizes: Sizes, layer_norm_eps: float, weights: We
         last = place == len(subnet.layers) - 1
         states = _layer(graph, layer, states, mask, subnet.heads[place], subnet.ffn[place], sizes.head_size, last)
     _head(graph, states)
-    return Graph(graph.serialize(sizes.labels), graph.parameters())
+    return graph.serialize(sizes.labels)
 
 
 class _Graph:
@@ -74,7 +64,7 @@ class _Graph:
         return name
 
     def product(self, states: str, matrix: str, scale: str) -> str:
-        """Multiply states (..., inputs) by a matrix (inputs, outputs); in int8 with the scale (outputs,) of each output."""
+        """Multiply states (..., inputs) by a matrix (inputs, outputs), in int8 with the scales (outputs,)."""
         if self.int8:
             return self.node("DynamicQuantizeMatMul", [states, matrix, scale])
         return self.node("MatMul", [states, matrix])
@@ -115,10 +105,6 @@ class _Graph:
     def _joined(self, names: Sequence[str]) -> str:
         return names[0] if len(names) == 1 else self.node("Concat", names, axis=0)
 
-    def parameters(self) -> int:
-        tensors = [t for t in self.initializers.values() if t.external_data and not t.name.endswith(".scale")]
-        return sum(math.prod(tensor.dims) for tensor in tensors)
-
     def serialize(self, labels: int) -> bytes:
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in INPUTS]
         output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])
@@ -146,9 +132,7 @@ def _embeddings(graph: _Graph) -> str:
     return graph.add_and_norm(graph.node("Add", [words, types]), positions, "embedding_norm")
 
 
-def _layer(
-    graph: _Graph, layer: int, states: str, mask: str, heads: int, ffn: int, head_size: int, last: bool
-) -> str:
+def _layer(graph: _Graph, layer: int, states: str, mask: str, heads: int, ffn: int, head_size: int, last: bool) -> str:
     """Return the states after a layer: (batch, length, hidden), or (batch, 1, hidden) of [CLS] after the last."""
     size = heads * head_size
     q, k, v = (f"{layer}.{unit}" for unit in "qkv")

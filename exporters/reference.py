@@ -14,7 +14,13 @@ Inputs = dict[str, np.typing.NDArray[np.int64]]
 
 
 def logits(
-    subnet: Subnet, sizes: Sizes, layer_norm_eps: float, tensors: dict[str, Array], inputs: Inputs, *, int8: bool = False
+    subnet: Subnet,
+    sizes: Sizes,
+    layer_norm_eps: float,
+    tensors: dict[str, Array],
+    inputs: Inputs,
+    *,
+    int8: bool = False,
 ) -> Array:
     """Return the logits (batch, labels) of a sub-network for graph inputs (batch, length).
 

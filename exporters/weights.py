@@ -37,6 +37,7 @@ class Stored:
 
     @property
     def size_bytes(self) -> int:
+        """The bytes that the tensor takes."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
 

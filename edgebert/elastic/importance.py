@@ -21,7 +21,7 @@ class Importance:
 
 
 def rank(model: Any, batches: Iterable[dict[str, Tensor]]) -> Importance:
-    """Return the importance of every head and neuron of a transformers BERT, by the hard-label loss of labelled batches.
+    """Return the importance of every head and neuron of a transformers BERT for the loss of labelled batches.
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
     sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|. Gradients are zeroed between batches.
@@ -60,14 +60,15 @@ def _head_gradient(context: Tensor, head_count: int) -> Tensor:
     """Return dL/dm per head from the heads' outputs (batch, length, heads * head size) and their gradient."""
     assert context.grad is not None
     product = (context.detach() * context.grad).float()
-    return product.unflatten(-1, (head_count, -1)).sum(dim=(0, 1, 3))
+    return product.reshape(*product.shape[:2], head_count, -1).sum(dim=(0, 1, 3))
 
 
 def _neuron_gradient(layer: Any) -> Tensor:
     w1, b1, w2 = layer.intermediate.dense.weight, layer.intermediate.dense.bias, layer.output.dense.weight
     incoming = (w1 * w1.grad).sum(dim=1) + b1 * b1.grad
     outgoing = (w2 * w2.grad).sum(dim=0)
-    return (incoming.abs() + outgoing.abs()).detach()
+    importance: Tensor = (incoming.abs() + outgoing.abs()).detach()
+    return importance
 
 
 def rewire(model: Any, importance: Importance) -> None:

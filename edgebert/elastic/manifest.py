@@ -9,7 +9,7 @@ from edgebert.records import Record
 ELASTIC = "elastic.json"
 
 
-class Slice(Record):
+class Slice(Record, frozen=True):
     """An irregular sub-network: its kept layers, and the heads and FFN neurons of each."""
 
     id: str
@@ -18,7 +18,7 @@ class Slice(Record):
     ffn: tuple[int, ...]
 
 
-class ElasticManifest(Record):
+class ElasticManifest(Record, frozen=True):
     """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices."""
 
     schema_version: int

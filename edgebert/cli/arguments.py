@@ -1,0 +1,70 @@
+"""Arguments that several verbs take, and the types that refuse what cannot be meant (exit status 2)."""
+
+import argparse
+import math
+
+
+def add_bundle(parser: argparse.ArgumentParser, name: str = "bundle") -> None:
+    """Add the bundle, as a positional argument or as an option, depending on its name."""
+    nargs = None if name.startswith("--") else "?"
+    parser.add_argument(name, nargs=nargs, metavar="BUNDLE", help="a bundle folder (default: the built-in one)")
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Add what an app can afford, and the profile that tells what things cost."""
+    parser.add_argument("--latency-ms", type=positive, metavar="X", help="latency budget")
+    parser.add_argument("--memory-mb", type=positive, metavar="Y", help="memory budget (1 MB = 10^6 bytes)")
+    parser.add_argument("--profile", metavar="FILE", help="a profile (default: the cached or a quick one)")
+
+
+def positive(text: str) -> float:
+    """Return a number above 0."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """Return a whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text}")
+    return value
+
+
+def counts(text: str) -> list[int]:
+    """Return whole numbers above 0, separated by commas."""
+    return [count(part) for part in names(text)]
+
+
+def shares(text: str) -> list[float]:
+    """Return numbers above 0 and at most 1, separated by commas."""
+    values = [positive(part) for part in names(text)]
+    if any(value > 1 for value in values):
+        raise argparse.ArgumentTypeError(f"expected numbers of at most 1, found {text}")
+    return values
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return value
+
+
+def percentile(text: str) -> float:
+    """Return a percentile that profiles hold."""
+    value = positive(text)
+    if value > 99:
+        raise argparse.ArgumentTypeError(f"expected a percentile of at most 99, found {text}")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """Return words separated by commas."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("expected at least one, separated by commas, found none")
+    return found

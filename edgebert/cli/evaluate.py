@@ -1,0 +1,34 @@
+"""Measure the accuracy of sub-networks on labelled data."""
+
+import argparse
+
+from edgebert.cli import arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument(
+        "data", metavar="DATA", help=".tsv, .csv or .jsonl with columns text, pair (optional) and label"
+    )
+    arguments.add_bundle(parser, "--bundle")
+    parser.add_argument("--subnets", type=arguments.names, metavar="ID,...", help="only these sub-networks")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate and print the table."""
+    from edgebert.bundle import Bundle
+    from edgebert.cli.output import print_json, print_table, progress_bar
+    from edgebert.evaluation import evaluate
+
+    bundle = Bundle.load(options.bundle)
+    with progress_bar() as show:
+        result = evaluate(bundle, options.data, subnets=options.subnets, on_progress=show)
+    if options.json:
+        print_json(result)
+        return
+    rows = [
+        [one.id, f"{one.accuracy:.4f}", f"{one.ci95[0]:.3f} - {one.ci95[1]:.3f}", one.correct, f"{one.seconds:.1f}"]
+        for one in result.subnetworks
+    ]
+    print(f"{result.dataset}: {result.samples} samples\n")
+    print_table(rows, ["sub-network", "accuracy", "95 % interval", "correct", "seconds"])

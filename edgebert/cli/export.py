@@ -1,0 +1,42 @@
+"""Turn a checkpoint into a bundle: a verified graph for each width, depth and precision, and one weight file."""
+
+import argparse
+
+from edgebert.cli import arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a Hugging Face model folder")
+    parser.add_argument("--out", metavar="BUNDLE", required=True, help="the folder to write")
+    parser.add_argument("--widths", type=arguments.shares, help="0.25,0.5,0.75,1.0 (default: those of elastic.json)")
+    parser.add_argument("--depths", type=arguments.shares, help="0.5,0.75,1.0 (default: those of elastic.json)")
+    parser.add_argument("--precisions", type=arguments.names, default=["int8"], help="int8,fp32 (default: int8)")
+    parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="data to measure accuracies on")
+    parser.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
+    parser.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: the model's most)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Export and print what the bundle holds."""
+    from edgebert.cli.inspect import print_bundle
+    from edgebert.cli.output import print_json, progress_bar
+    from edgebert.errors import ExportError
+
+    try:
+        from edgebert.exporters.build import export
+    except ImportError as problem:
+        raise ExportError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
+    with progress_bar() as show:
+        bundle = export(
+            options.checkpoint,
+            options.out,
+            widths=options.widths,
+            depths=options.depths,
+            precisions=options.precisions,
+            evaluation_data=options.evaluation_data,
+            labels=options.labels,
+            max_length=options.max_length,
+            on_progress=show,
+        )
+    print_json(bundle.manifest) if options.json else print_bundle(bundle)

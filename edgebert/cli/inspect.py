@@ -1,0 +1,102 @@
+"""Show what a bundle, a checkpoint or a profile holds."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgebert.bundle import Bundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("path", nargs="?", metavar="PATH", help="a folder or a file (default: the built-in bundle)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Find out what stands at the path and print it."""
+    from edgebert.bundle import MANIFEST, Bundle
+    from edgebert.cli.output import print_json
+    from edgebert.cli.profile import print_profile
+    from edgebert.device_profile import DeviceProfile
+    from edgebert.errors import EdgeBertError
+
+    path = Path(options.path) if options.path else None
+    if path is None or (path / MANIFEST).is_file():
+        bundle = Bundle.load(path)
+        print_json(bundle.manifest) if options.json else print_bundle(bundle)
+    elif (path / "config.json").is_file():
+        facts = _checkpoint_facts(path)
+        print_json(facts) if options.json else _print_checkpoint(path, facts)
+    elif path.is_file():
+        profile = DeviceProfile.load(path)
+        print_json(profile) if options.json else print_profile(profile, _bundle_of(profile.bundle_sha256))
+    else:
+        raise EdgeBertError(
+            f"nothing to inspect at {path}: expected a bundle, a checkpoint or a profile; check the path"
+        )
+
+
+def print_bundle(bundle: "Bundle") -> None:
+    """Print a bundle's manifest as a table."""
+    from edgebert.cli.output import megabytes, print_table
+
+    manifest = bundle.manifest
+    print(f"bundle '{manifest.name}' ({manifest.task}; labels {', '.join(manifest.labels)})")
+    print(
+        f"up to {manifest.max_length} tokens; made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}"
+    )
+    sizes = [f"{weights.file} {megabytes(weights.size_bytes)}" for weights in manifest.weight_files]
+    total = sum(file.stat().st_size for file in bundle.path.iterdir())
+    print(f"{', '.join(sizes)}, in all {megabytes(total)}\n")
+    rows = [
+        [
+            subnet.id,
+            f"{subnet.parameters / 1e6:.1f} M",
+            " ".join(map(str, subnet.layers)),
+            _brief(subnet.heads),
+            _brief(subnet.ffn),
+            f"{subnet.accuracy.value:.3f}" if subnet.accuracy else "-",
+            f"{subnet.export_error.max_abs_logit_difference:.1g}",
+        ]
+        for subnet in manifest.subnetworks
+    ]
+    headers = ["sub-network", "parameters", "layers", "heads", "FFN", "accuracy", "logit difference"]
+    print_table(rows, headers)
+    datasets = {f"{s.accuracy.dataset} ({s.accuracy.samples} samples)" for s in manifest.subnetworks if s.accuracy}
+    print(f"\naccuracy on {', '.join(sorted(datasets))}" if datasets else "\nno accuracy is known: export with --eval")
+
+
+def _brief(counts: tuple[int, ...]) -> str:
+    """Return one number where all are equal, else all."""
+    return str(counts[0]) if len(set(counts)) == 1 else " ".join(map(str, counts))
+
+
+def _bundle_of(sha256: str) -> "Bundle | None":
+    """Return the built-in bundle if a profile is of it: only then are accuracies at hand."""
+    from edgebert.bundle import Bundle
+
+    bundle = Bundle.load()
+    return bundle if bundle.sha256 == sha256 else None
+
+
+def _checkpoint_facts(path: Path) -> dict[str, Any]:
+    from edgebert.errors import EdgeBertError
+
+    try:
+        from edgebert.exporters.description import describe
+    except ImportError as problem:
+        message = f"inspecting a checkpoint needs {problem.name}; pip install 'edgebert[export]'"
+        raise EdgeBertError(message) from None
+    facts: dict[str, Any] = describe(path)
+    return facts
+
+
+def _print_checkpoint(path: Path, facts: dict[str, Any]) -> None:
+    from edgebert.cli.output import megabytes, print_table
+
+    print(f"checkpoint {path}: {facts['model_type']}, {facts['parameters'] / 1e6:.1f} M parameters")
+    print(f"{facts['weight_file']} {megabytes(facts['size_bytes'])}, labels {', '.join(facts['labels']) or 'none'}")
+    print(f"elastic: {facts['elastic']['method']}\n" if facts["elastic"] else "not elastic\n")
+    rows = [[s["id"], f"{s['parameters'] / 1e6:.1f} M", " ".join(map(str, s["layers"]))] for s in facts["subnetworks"]]
+    print_table(rows, ["sub-network", "parameters", "layers"])

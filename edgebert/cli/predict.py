@@ -1,0 +1,68 @@
+"""Label texts with the most accurate sub-network that meets a budget."""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from edgebert.cli import arguments
+
+if TYPE_CHECKING:
+    from edgebert.predictor import Prediction, Predictor
+    from edgebert.tokenization import Text
+
+_CHUNK = 64  # texts that are in memory at once
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to label")
+    parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
+    arguments.add_bundle(parser, "--bundle")
+    arguments.add_budget(parser)
+    parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Predict and print a line for each text: label, score, text, separated by tabs."""
+    from edgebert.errors import EdgeBertError
+    from edgebert.predictor import load
+
+    if bool(options.text) == bool(options.file):
+        raise EdgeBertError("expected texts or --file, one of the two; pass - as the file for standard input")
+    budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
+    with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
+        predictions = _predictions(model, options.text or _texts_of(options.file))
+        _print_json(model, predictions) if options.json else _print_lines(model, predictions)
+
+
+def _texts_of(file: str) -> Iterator["Text"]:
+    from edgebert.dataset import read_examples
+
+    return (example.input for example in read_examples(file))
+
+
+def _predictions(model: "Predictor", texts: Iterable["Text"]) -> Iterator[tuple["Text", "Prediction"]]:
+    """Yield each text with its prediction, holding only a few texts at a time."""
+    stream = iter(texts)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        yield from zip(chunk, model(chunk), strict=True)
+
+
+def _print_lines(model: "Predictor", predictions: Iterator[tuple["Text", "Prediction"]]) -> None:
+    for text, prediction in predictions:
+        shown = " ".join(" | ".join([text] if isinstance(text, str) else text).split())
+        print(prediction["label"], f"{prediction['score']:.4f}", shown, sep="\t")
+    print(f"answered by {model.subnet.id}", file=sys.stderr)
+
+
+def _print_json(model: "Predictor", predictions: Iterator[tuple["Text", "Prediction"]]) -> None:
+    """Print one JSON object piece by piece, since a long file's predictions need not fit into memory."""
+    import msgspec
+
+    selection = msgspec.json.encode(model.selection).decode()
+    print(f'{{"selection": {selection}, "predictions": [', end="")
+    for number, (_, prediction) in enumerate(predictions):
+        print(",\n" if number else "\n", msgspec.json.encode(prediction).decode(), sep="", end="")
+    print("\n]}")

@@ -1,0 +1,50 @@
+"""Name the most accurate sub-network that meets a budget on this device, and why the others lost."""
+
+import argparse
+
+from edgebert.cli import arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    arguments.add_bundle(parser)
+    arguments.add_budget(parser)
+    parser.add_argument("--percentile", type=arguments.percentile, default=95, help="of the latency (default: 95)")
+    parser.add_argument("--length", type=arguments.count, metavar="L", help="tokens (default: the longest input)")
+    parser.add_argument("--batch-size", type=arguments.count, default=1, metavar="B", help="default: 1")
+    parser.add_argument("--tolerance", type=arguments.share, default=0.0, help="accuracy to give up for speed (0.005)")
+    parser.add_argument("--provider", metavar="NAME", help="only this ONNX Runtime execution provider")
+    parser.add_argument("--threads", type=arguments.count, metavar="N", help="only this number of threads")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Select and print the choice."""
+    from edgebert.bundle import Bundle
+    from edgebert.cli.output import print_json, print_table
+    from edgebert.device_profile import DeviceProfile
+    from edgebert.profiler import check_profile, profile_of
+    from edgebert.selection import Budget, select
+    from edgebert.session import CPU
+
+    bundle = Bundle.load(options.bundle)
+    budget = Budget(
+        latency_ms=options.latency_ms,
+        memory_mb=options.memory_mb,
+        percentile=options.percentile,
+        length=options.length,
+        batch_size=options.batch_size,
+        tolerance=options.tolerance,
+    )
+    if options.profile:
+        profile = check_profile(DeviceProfile.load(options.profile), bundle)
+    else:
+        provider = options.provider or CPU
+        profile = profile_of(bundle, batch_size=budget.batch_size, threads=options.threads, provider=provider)
+    chosen = select(bundle, profile.narrowed(options.provider, options.threads), budget)
+    if options.json:
+        print_json(chosen)
+        return
+    print(f"{chosen.subnetwork} is the most accurate within {chosen.budget}")
+    cost = f"{chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB"
+    print(f"accuracy {chosen.accuracy:.3f}, {cost}, {chosen.provider}, {chosen.threads} threads\n")
+    print_table([[lost.subnetwork, lost.reason] for lost in chosen.rejected], ["rejected", "reason"])
