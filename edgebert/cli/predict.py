@@ -1,7 +1,6 @@
 """Label texts with the most accurate sub-network that meets a budget."""
 
 import argparse
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from edgebert.cli import arguments
 if TYPE_CHECKING:
     from edgebert.predictor import Prediction, Predictor
     from edgebert.tokenization import Text
-
-_CHUNK = 64  # texts that are in memory at once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +41,9 @@ def _texts_of(file: str) -> Iterator["Text"]:
 
 
 def _predictions(model: "Predictor", texts: Iterable["Text"]) -> Iterator[tuple["Text", "Prediction"]]:
-    """Yield each text with its prediction, holding only a few texts at a time."""
-    stream = iter(texts)
-    while chunk := list(itertools.islice(stream, _CHUNK)):
-        yield from zip(chunk, model(chunk), strict=True)
+    """Yield each text with its prediction, holding one text at a time."""
+    for text in texts:
+        yield text, model(text)[0]
 
 
 def _print_lines(model: "Predictor", predictions: Iterator[tuple["Text", "Prediction"]]) -> None:

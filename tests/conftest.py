@@ -1,0 +1,78 @@
+"""What the device's tests share: copies of the built-in bundle, and a cache of their own."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgebert import records
+from edgebert.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
+from edgebert.errors import BundleError
+
+Alter = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep cached profiles of tests out of the user's cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def builtin() -> Bundle:
+    return Bundle.load()
+
+
+@pytest.fixture
+def bundle_path(tmp_path: Path) -> Path:
+    """A copy of the built-in bundle that a test may damage."""
+    return Path(shutil.copytree(BUILTIN, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def alter_manifest(bundle_path: Path) -> Alter:
+    """Write the copy's manifest again with other values, and return the copy."""
+
+    def alter(**values: object) -> Path:
+        manifest = records.read(bundle_path / MANIFEST, Manifest, BundleError)
+        records.write_bytes(
+            bundle_path / MANIFEST, records.encode(msgspec.structs.replace(manifest, **values)), BundleError
+        )
+        return bundle_path
+
+    return alter
+
+
+@pytest.fixture
+def alter_graph(bundle_path: Path, alter_manifest: Alter) -> Alter:
+    """Replace bytes in the first sub-network's graph and put the new hash into the manifest, as a forger would."""
+
+    def alter(old: bytes, new: bytes) -> Path:
+        subnetworks = Bundle.load(bundle_path).manifest.subnetworks
+        graph = subnetworks[0].graphs["fused"]
+        content = (bundle_path / graph.file).read_bytes().replace(old, new)
+        (bundle_path / graph.file).write_bytes(content)
+        forged = FileRef(file=graph.file, sha256=hashlib.sha256(content).hexdigest())
+        first = msgspec.structs.replace(subnetworks[0], graphs={"fused": forged})
+        return alter_manifest(subnetworks=(first, *subnetworks[1:]))
+
+    return alter
+
+
+@pytest.fixture
+def edgebert_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a process of its own."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgebert", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+    return run

@@ -1,0 +1,87 @@
+"""A tiny random BERT with its tokenizer, as a checkpoint folder."""
+
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from edgebert.bundle import Bundle
+from edgebert.exporters.build import export
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *string.punctuation, *string.digits]
+WORDS += [f"##{letter}" for letter in string.ascii_lowercase] + ["film", "good", "bad", "the", "warm", "plot"]
+SIZES = {
+    "vocab_size": len(WORDS) + 3,
+    "hidden_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "max_position_embeddings": 64,
+}
+
+Make = Callable[..., Path]
+
+
+def random_bert(**config: Any) -> BertForSequenceClassification:
+    """Return a classifier whose weights, biases and norms are all random, and large enough to matter."""
+    torch.manual_seed(7)
+    model = BertForSequenceClassification(BertConfig(**{**SIZES, **config})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            base = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+            parameter.copy_(base + torch.randn_like(parameter) * (0.15 if parameter.ndim > 1 else 0.1))
+    return model
+
+
+def save(model: BertForSequenceClassification, folder: Path) -> Path:
+    """Save a model with a vocab.txt and return its folder."""
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model() -> BertForSequenceClassification:
+    return random_bert(num_labels=3)
+
+
+@pytest.fixture(scope="session")
+def exported(model: BertForSequenceClassification, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The random model as a bundle of sixteen sub-networks in two precisions."""
+    folder = tmp_path_factory.mktemp("exported")
+    grid = (0.25, 0.5, 0.75, 1.0)
+    source = save(model, folder / "checkpoint")
+    return export(source, folder / "bundle", widths=grid, depths=grid, precisions=("int8", "fp32"))
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> Make:
+    """Save a random BERT and return its folder."""
+
+    def make(name: str = "checkpoint", **config: Any) -> Path:
+        return save(random_bert(**{"num_labels": 3, **config}), tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(make_checkpoint: Make) -> Path:
+    return make_checkpoint()
+
+
+@pytest.fixture
+def alter_config(checkpoint: Path) -> Callable[..., Path]:
+    """Change or, with None, remove values of the checkpoint's config.json."""
+
+    def alter(**values: Any) -> Path:
+        config = {**json.loads((checkpoint / "config.json").read_text()), **values}
+        kept = {key: value for key, value in config.items() if value is not None}
+        (checkpoint / "config.json").write_text(json.dumps(kept))
+        return checkpoint
+
+    return alter

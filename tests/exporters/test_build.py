@@ -1,0 +1,262 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
+
+import edgebert
+from edgebert.bundle import Bundle
+from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.errors import EdgeBertError, ExportError
+from edgebert.exporters import build
+from edgebert.exporters.build import export
+from edgebert.measuring import numerics_ok
+from edgebert.session import open_session
+
+Make = Callable[..., Path]
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+GRID = {"widths": [0.5, 1.0], "depths": [0.5, 1.0]}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_checkpoint_alone_is_exported_at_full_size(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export(checkpoint, tmp_path / "bundle")
+    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["w1.00-d1.00-int8"]
+    assert (bundle.manifest.max_length, bundle.manifest.name) == (64, "bundle")
+    assert bundle.manifest.subnetworks[0].accuracy is None
+
+
+def test_the_grid_comes_from_the_command_or_from_elastic_json(checkpoint: Path, tmp_path: Path) -> None:
+    ElasticManifest(
+        schema_version=1, method="dynabert", widths=(0.25, 1.0), depths=(0.5,), rewired=True, origin="x"
+    ).save(checkpoint)
+    ids = [s.id for s in export(checkpoint, tmp_path / "a", precisions=["fp32"]).manifest.subnetworks]
+    assert ids == ["w1.00-d0.50-fp32", "w0.25-d0.50-fp32"]
+    ids = [s.id for s in export(checkpoint, tmp_path / "b", **GRID, precisions=["fp32"]).manifest.subnetworks]
+    assert ids == ["w1.00-d1.00-fp32", "w0.50-d1.00-fp32", "w1.00-d0.50-fp32", "w0.50-d0.50-fp32"]
+
+
+def test_irregular_slices_are_exported(checkpoint: Path, tmp_path: Path) -> None:
+    part = Slice(id="ticket", layers=(0, 3), heads=(3, 1), ffn=(50, 7))
+    ElasticManifest(
+        schema_version=1, method="early-bird", widths=(), depths=(), rewired=True, origin="x", subnetworks=(part,)
+    ).save(checkpoint)
+    (subnet,) = export(checkpoint, tmp_path / "bundle").manifest.subnetworks
+    assert (subnet.id, subnet.method, subnet.layers, subnet.heads) == ("ticket-int8", "early-bird", (0, 3), (3, 1))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Slice(id="x", layers=(0, 4), heads=(1, 1), ffn=(1, 1)),
+        Slice(id="x", layers=(1, 0), heads=(1, 1), ffn=(1, 1)),
+        Slice(id="x", layers=(0,), heads=(5,), ffn=(1,)),
+        Slice(id="x", layers=(0,), heads=(1,), ffn=(0,)),
+        Slice(id="x", layers=(), heads=(), ffn=()),
+    ],
+)
+def test_a_slice_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_path: Path, part: Slice) -> None:
+    ElasticManifest(
+        schema_version=1, method="x", widths=(), depths=(), rewired=True, origin="x", subnetworks=(part,)
+    ).save(checkpoint)
+    with pytest.raises(ExportError, match=r"elastic.json: x is no slice of Sizes"):
+        export(checkpoint, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_accuracies_are_measured_with_the_graphs(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tLABEL_0\nbad plot\t1\nwarm\t2\n")
+    bundle = export(checkpoint, tmp_path / "bundle", **GRID, evaluation_data=tmp_path / "dev.tsv")
+    for subnet in bundle.manifest.subnetworks:
+        assert subnet.accuracy is not None
+        assert subnet.accuracy.value * 3 == pytest.approx(round(subnet.accuracy.value * 3))
+        assert (subnet.accuracy.samples, subnet.accuracy.dataset) == (3, f"{tmp_path.name}/dev.tsv")
+
+
+def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
+    for subnet in exported.manifest.subnetworks:
+        assert numerics_ok(exported, subnet, open_session(exported, subnet))
+
+
+def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
+    """Graphs do not depend on the sizes of matrices: on a real model they are 1 % of the bytes."""
+    graphs = sum(len((exported.path / s.graphs["fused"].file).read_bytes()) for s in exported.manifest.subnetworks)
+    assert graphs / len(exported.manifest.subnetworks) < 20_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_labels": 1},
+        {"num_labels": 2},
+        {"num_labels": 3, "problem_type": "multi_label_classification"},
+        {"num_labels": 1, "problem_type": "regression"},
+    ],
+)
+def test_predictions_are_those_of_a_transformers_pipeline(
+    make_checkpoint: Make, tmp_path: Path, config: dict[str, object]
+) -> None:
+    path = make_checkpoint(**config)
+    export(path, tmp_path / "bundle", precisions=["fp32"])
+    original = BertForSequenceClassification.from_pretrained(path)
+    pipeline = TextClassificationPipeline(model=original, tokenizer=BertTokenizer.from_pretrained(path))
+    texts = ["the good film", "bad!", "warm plot " * 100]
+    with edgebert.load(tmp_path / "bundle", subnet="w1.00-d1.00-fp32") as model:
+        found = model(texts)
+        expected = pipeline(texts, truncation=True, max_length=64)
+        assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
+        assert [answer["score"] for answer in found] == pytest.approx([a["score"] for a in expected], abs=1e-5)
+        assert model(texts[0]) == [found[0]]
+        assert list(found[0]) == list(pipeline(texts[0])[0])
+        (pair,) = model(("good", "bad"))
+        expected_pair = pipeline({"text": "good", "text_pair": "bad"})
+        expected_pair = expected_pair[0] if isinstance(expected_pair, list) else expected_pair
+        assert pair["score"] == pytest.approx(expected_pair["score"], abs=1e-5)
+
+
+def test_a_wrong_graph_ends_the_export_with_the_figure(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = build.build_graph
+
+    def wrong(subnet: object, sizes: object, layer_norm_eps: float, weights: object) -> bytes:
+        return right(subnet, sizes, 0.1, weights)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build, "build_graph", wrong)
+    with pytest.raises(ExportError, match=r"the graph of w1.00-d1.00-fp32 does not compute .* logits differ by 0.\d+"):
+        export(checkpoint, tmp_path / "out" / "bundle", precisions=["fp32"])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_new_bundle_takes_the_place_of_the_old(checkpoint: Path, tmp_path: Path) -> None:
+    export(checkpoint, tmp_path / "out" / "bundle")
+    second = export(checkpoint, tmp_path / "out" / "bundle", precisions=["fp32"])
+    assert [subnet.precision for subnet in second.manifest.subnetworks] == ["fp32"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
+    assert not (tmp_path / "out" / "bundle" / "weights-int8.bin").exists()
+
+
+def test_exports_are_reproducible(checkpoint: Path, tmp_path: Path) -> None:
+    first, second = (export(checkpoint, tmp_path / out / "bundle", **GRID) for out in ("a", "b"))
+    assert contents(first.path) == contents(second.path)
+
+
+def test_an_error_leaves_the_old_bundle_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export(checkpoint, tmp_path / "out" / "bundle")
+    before = contents(bundle.path)
+    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood\tLABEL_0\nbad\tLABEL_7\n")
+    with pytest.raises(EdgeBertError, match=r"dev.tsv:3: expected a label of LABEL_0"):
+        export(checkpoint, bundle.path, evaluation_data=tmp_path / "dev.tsv")
+    assert contents(bundle.path) == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
+
+
+def test_ctrl_c_leaves_the_old_bundle_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export(checkpoint, tmp_path / "out" / "bundle")
+    before = contents(bundle.path)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(checkpoint, bundle.path, **GRID, on_progress=interrupt)
+    assert contents(bundle.path) == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
+
+
+def test_a_full_disk_leaves_the_old_bundle_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    """Files may not grow beyond 10 kB here: what a full disk does, in a process of its own."""
+    bundle = export(checkpoint, tmp_path / "out" / "bundle")
+    before = contents(bundle.path)
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebert", "export", str(checkpoint), "--out", str(bundle.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_disk,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: cannot write weights-int8.bin: File too large; make room")
+    assert contents(bundle.path) == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
+
+
+def test_what_is_no_bundle_is_never_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    for out in ("mine", "file"):
+        with pytest.raises(ExportError, match=rf"{out} exists and is no bundle; choose another --out or remove it"):
+            export(checkpoint, tmp_path / out)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_that_takes_nothing_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(ExportError, match=r"cannot write to .*locked: Permission denied; choose another --out"):
+        export(checkpoint, tmp_path / "locked" / "bundle")
+
+
+def test_a_file_in_the_way_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=r"cannot write to .*file: .*; choose another --out"):
+        export(checkpoint, tmp_path / "file" / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"widths": [0.0]}, "expected a width above 0 and at most 1, found 0.0"),
+        ({"depths": [1.5]}, "expected a depth above 0 and at most 1, found 1.5"),
+        ({"precisions": ["int4"]}, "no precision 'int4'; choose among int8, fp32"),
+        ({"max_length": 65}, "expected a maximum length of 2 to 64 tokens, found 65"),
+        ({"labels": ["a"]}, "expected 3 different labels, found a; give them with --labels"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    checkpoint: Path, tmp_path: Path, wrong: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export(checkpoint, tmp_path / "bundle", **wrong)  # type: ignore[arg-type]
+
+
+def test_the_command_exports_predicts_and_inspects(checkpoint: Path, tmp_path: Path, edgebert_command: Command) -> None:
+    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tgood\nbad plot\tbad\n")
+    bundle = str(tmp_path / "bundle")
+    options = ["--widths", "0.5,1.0", "--depths", "0.5,1.0", "--precisions", "int8,fp32", "--labels", "bad,so-so,good"]
+    done = edgebert_command("export", str(checkpoint), "--out", bundle, *options, "--eval", str(tmp_path / "dev.tsv"))
+    assert done.returncode == 0, done.stderr
+    assert edgebert_command("inspect", bundle).stdout == done.stdout
+    assert done.stdout.count("\nw") - done.stdout.count("\nweights") == 8
+    answer = edgebert_command("predict", "good film", "--bundle", bundle).stdout
+    assert answer.split("\t")[0] in ("bad", "so-so", "good")
+    as_json = edgebert_command("export", str(checkpoint), "--out", bundle, "--json")
+    assert json.loads(as_json.stdout)["subnetworks"][0]["id"] == "w1.00-d1.00-int8"
+
+
+def test_a_checkpoint_is_inspected(checkpoint: Path, edgebert_command: Command) -> None:
+    plain = json.loads(edgebert_command("inspect", str(checkpoint), "--json").stdout)
+    assert (plain["model_type"], plain["elastic"], plain["subnetworks"]) == ("bert", None, [])
+    ElasticManifest(
+        schema_version=1, method="dynabert", widths=(0.5, 1.0), depths=(1.0,), rewired=True, origin="x"
+    ).save(checkpoint)
+    elastic = json.loads(edgebert_command("inspect", str(checkpoint), "--json").stdout)
+    assert [subnet["id"] for subnet in elastic["subnetworks"]] == ["w1.00-d1.00", "w0.50-d1.00"]
+    assert elastic["subnetworks"][0]["parameters"] == elastic["parameters"] == plain["parameters"]
+    assert "w0.50-d1.00" in edgebert_command("inspect", str(checkpoint)).stdout

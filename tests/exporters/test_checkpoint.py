@@ -1,0 +1,151 @@
+import json
+import pickle
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForSequenceClassification
+
+from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint import Checkpoint, parameters_of, read_checkpoint
+from edgebert.subnet import dynabert_subnet
+
+Make = Callable[..., Path]
+
+AlterConfig = Callable[..., Path]
+
+
+def test_tensors_labels_and_sizes_are_read(make_checkpoint: Make) -> None:
+    path = make_checkpoint(id2label={0: "bad", 1: "so-so", 2: "good"})
+    found = read_checkpoint(path)
+    assert found.labels == ("bad", "so-so", "good")
+    assert (found.sizes.layers, found.sizes.heads, found.sizes.head_size, found.sizes.labels) == (4, 4, 12, 3)
+    stored = load_file(path / "model.safetensors")
+    np.testing.assert_array_equal(
+        found.tensors["2.ffn_in.weight"], stored["bert.encoder.layer.2.intermediate.dense.weight"]
+    )
+
+
+def test_dynaberts_published_form_is_read(checkpoint: Path, alter_config: AlterConfig) -> None:
+    """pytorch_model.bin, an old config without model_type and labels, buffers, and TensorFlow's names of norms."""
+    expected = read_checkpoint(checkpoint)
+    state = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        for name, tensor in load_file(checkpoint / "model.safetensors").items()
+    }
+    state["bert.embeddings.position_ids"] = torch.arange(64)[None]
+    torch.save(state, checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
+    alter_config(
+        model_type=None, architectures=None, id2label=None, label2id=None, problem_type=None, output_intermediate=True
+    )
+    found = read_checkpoint(checkpoint)
+    assert found.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    for name, tensor in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], tensor)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read(checkpoint: Path, dtype: torch.dtype) -> None:
+    state = {name: tensor.to(dtype) for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    save_file(state, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    found = read_checkpoint(checkpoint).tensors["classifier.weight"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, state["classifier.weight"].float())
+
+
+def test_a_pickle_is_not_executed(checkpoint: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    (checkpoint / "model.safetensors").unlink()
+    (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps({"classifier.weight": Evil()}))
+    with pytest.raises(ExportError, match=r"pytorch_model.bin cannot be read: .*; download the checkpoint again"):
+        read_checkpoint(checkpoint)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "xlnet"}, "model_type 'xlnet' is not supported; expected 'bert'"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu' is not supported; expected 'gelu'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
+        ({"architectures": ["BertModel"]}, "expected a BertForSequenceClassification, found BertModel; fine-tune it"),
+        ({"problem_type": "guessing"}, "unknown problem_type 'guessing'; choose one of single_label"),
+        ({"num_attention_heads": 5}, "expected hidden_size to be a multiple of the heads"),
+        ({"hidden_size": None}, "expected a number for 'hidden_size'"),
+        (
+            {"intermediate_size": 64},
+            r"expected tensor bert.encoder.layer.0.intermediate.dense.weight of shape \(64, 48\), ",
+        ),
+        ({"num_hidden_layers": 5}, r"tensor bert.encoder.layer.4.attention.self.query.weight \(48, 48\) is missing"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(alter_config: AlterConfig, values: dict[str, object], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        read_checkpoint(alter_config(**values))
+
+
+def test_labels_must_fit(checkpoint: Path) -> None:
+    assert read_checkpoint(checkpoint, ("a", "b", "c")).labels == ("a", "b", "c")
+    for labels in (("a", "b"), ("a", "b", "b")):
+        with pytest.raises(ExportError, match=r"expected 3 different labels, found a, b.*; give them with --labels"):
+            read_checkpoint(checkpoint, labels)
+
+
+def test_a_truncated_file_is_named(checkpoint: Path) -> None:
+    content = (checkpoint / "model.safetensors").read_bytes()
+    (checkpoint / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ExportError, match=r"model.safetensors cannot be read: .*; download the checkpoint again"):
+        read_checkpoint(checkpoint)
+
+
+def test_undefined_numbers_are_named(checkpoint: Path) -> None:
+    state = load_file(checkpoint / "model.safetensors")
+    state["bert.pooler.dense.bias"][3] = float("nan")
+    save_file(state, checkpoint / "model.safetensors")
+    with pytest.raises(ExportError, match=r"tensor bert.pooler.dense.bias holds infinite or undefined numbers"):
+        read_checkpoint(checkpoint)
+
+
+def test_missing_files_are_named(tmp_path: Path, checkpoint: Path) -> None:
+    with pytest.raises(ExportError, match=r"cannot read .*config.json: No such file or directory; give the folder"):
+        read_checkpoint(tmp_path / "none")
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(ExportError, match=r"expected model.safetensors or pytorch_model.bin, found neither"):
+        read_checkpoint(checkpoint)
+    (checkpoint / "config.json").write_text("{")
+    with pytest.raises(ExportError, match=r"config.json is not JSON: .*; download the checkpoint again"):
+        read_checkpoint(checkpoint)
+
+
+def test_a_model_without_its_head_is_named(checkpoint: Path) -> None:
+    state = load_file(checkpoint / "model.safetensors")
+    save_file({k: v for k, v in state.items() if "classifier" not in k}, checkpoint / "model.safetensors")
+    with pytest.raises(
+        ExportError, match=r"expected a tensor classifier.weight \(labels, hidden\), found none; fine-tune"
+    ):
+        read_checkpoint(checkpoint)
+
+
+def test_the_twelve_networks_of_bert_base_have_their_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynaBERT, table of parameters: millions for widths 1, 0.75, 0.5 and 0.25."""
+    with torch.device("meta"):
+        model = BertForSequenceClassification(BertConfig(num_labels=2))
+    empty = {name: np.broadcast_to(np.float32(0), tensor.shape) for name, tensor in model.state_dict().items()}
+    monkeypatch.setattr("edgebert.exporters.checkpoint.read_tensors", lambda _: empty)
+    monkeypatch.setattr(
+        "edgebert.exporters.checkpoint.read_config", lambda _: json.loads(model.config.to_json_string())
+    )
+    source: Checkpoint = read_checkpoint(Path("bert-base"))
+    published = {"1.0": (109.5, 88.2, 67.0, 45.7), "0.75": (88.2, 72.3, 56.4, 40.4), "0.5": (67.0, 56.3, 45.7, 35.1)}
+    for depth, millions in published.items():
+        for width, expected in zip(("1.0", "0.75", "0.5", "0.25"), millions, strict=True):
+            subnet = dynabert_subnet(Fraction(width), Fraction(depth), "fp32", layers=12, heads=12, ffn=3072)
+            assert parameters_of(subnet, source) / 1e6 == pytest.approx(expected, abs=0.06)

@@ -1,0 +1,59 @@
+import hashlib
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint import Checkpoint, read_checkpoint
+from edgebert.exporters.weights import as_stored, write_weights
+
+
+@pytest.fixture
+def source(checkpoint: Path) -> Checkpoint:
+    return read_checkpoint(checkpoint)
+
+
+def test_a_narrower_network_reads_a_prefix(source: Checkpoint, tmp_path: Path) -> None:
+    weights = write_weights(source, "fp32", tmp_path)
+    content = (tmp_path / "weights-fp32.bin").read_bytes()
+    for name, expected in (
+        ("1.q.weight", source.tensors["1.q.weight"][:24]),
+        ("1.o.weight", source.tensors["1.o.weight"][:, :24].T),
+        ("1.ffn_out.weight", source.tensors["1.ffn_out.weight"][:, :24].T),
+    ):
+        part = weights.tensors[name].prefix(24)
+        found = np.frombuffer(content, part.dtype, int(np.prod(part.shape)), part.offset).reshape(part.shape)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_the_manifest_describes_the_file(source: Checkpoint, tmp_path: Path, dtype: str) -> None:
+    weights = write_weights(source, dtype, tmp_path)  # type: ignore[arg-type]
+    content = (tmp_path / weights.file.file).read_bytes()
+    assert (weights.file.size_bytes, weights.file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_large_tensors_start_on_a_page_and_none_overlap(source: Checkpoint, tmp_path: Path) -> None:
+    places = sorted(write_weights(source, "int8", tmp_path).tensors.values(), key=lambda stored: stored.offset)
+    for stored in places:
+        assert stored.offset % (4096 if stored.size_bytes >= 4096 else 64) == 0
+    for before, after in itertools.pairwise(places):
+        assert before.offset + before.size_bytes <= after.offset
+
+
+def test_int8_takes_about_a_quarter(source: Checkpoint, tmp_path: Path) -> None:
+    int8, fp32 = (write_weights(source, dtype, tmp_path).file.size_bytes for dtype in ("int8", "fp32"))  # type: ignore[arg-type]
+    assert int8 < 0.45 * fp32  # a tiny model has much of its bytes in scales, biases and padding
+
+
+def test_rounded_weights_are_near_the_originals(source: Checkpoint) -> None:
+    assert as_stored(source, "fp32") is source.tensors
+    for name, tensor in as_stored(source, "int8").items():
+        np.testing.assert_allclose(tensor, source.tensors[name], atol=np.abs(source.tensors[name]).max() / 250)
+
+
+def test_a_folder_that_takes_no_file_is_named(source: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"cannot write weights-int8.bin: No such file or directory; make room"):
+        write_weights(source, "int8", tmp_path / "none")

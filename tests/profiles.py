@@ -1,0 +1,62 @@
+"""Profiles made up for tests of what is decided from them."""
+
+from collections.abc import Mapping
+
+from edgebert.bundle import Bundle
+from edgebert.cost_model import Latency
+from edgebert.device import default_threads, this_device
+from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
+from edgebert.session import CPU
+
+LENGTHS = (16, 64, 128)
+
+
+def entry(
+    subnet_id: str, ms_at_128: float, peak_memory_mb: float = 30.0, *, numerics_ok: bool = True
+) -> ProfiledSubnet:
+    """Return an entry whose latency at every percentile is in proportion to the length."""
+    rows = []
+    for length in LENGTHS:
+        ms = ms_at_128 * length / 128
+        times = {"p50_ms": ms, "p90_ms": ms, "p95_ms": ms, "p99_ms": ms}
+        rows.append(Latency(batch_size=1, length=length, runs=100, **times, p50_ci95_ms=(ms, ms)))
+    return ProfiledSubnet(
+        id=subnet_id,
+        provider=CPU,
+        flavor="fused",
+        threads=default_threads(),
+        load_ms=30.0,
+        first_ms=5.0,
+        peak_memory_mb=peak_memory_mb,
+        steady_memory_mb=peak_memory_mb,
+        numerics_ok=numerics_ok,
+        latency=tuple(rows),
+    )
+
+
+def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
+    """Return a profile of a bundle on this device with the given entries."""
+    return DeviceProfile(
+        schema_version=1,
+        bundle_sha256=bundle.sha256,
+        created_at="2026-01-01T00:00:00+00:00",
+        edgebert_version="0.1.0",
+        onnxruntime_version="1.0",
+        device=this_device(),
+        settings=Settings(
+            lengths=LENGTHS,
+            batch_sizes=(1,),
+            provider=CPU,
+            threads=default_threads(),
+            rounds=3,
+            min_runs=34,
+            min_seconds=0.7,
+        ),
+        subnetworks=entries,
+        stability=Stability(rounds=3, median_drift=1.0, worst_drift=1.0),
+    )
+
+
+def profile_of_costs(bundle: Bundle, ms_at_128: Mapping[str, float]) -> DeviceProfile:
+    """Return a profile in which each sub-network costs so many milliseconds at 128 tokens."""
+    return profile_with(bundle, *(entry(subnet_id, ms) for subnet_id, ms in ms_at_128.items()))

@@ -1,0 +1,130 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgebert import records
+from edgebert.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
+from edgebert.errors import BundleError
+
+Alter = Callable[..., Path]
+
+
+def test_the_builtin_bundle_is_whole_and_small(builtin: Bundle) -> None:
+    for file in builtin.files():
+        assert hashlib.sha256((BUILTIN / file.file).read_bytes()).hexdigest() == file.sha256
+    named = {file.file for file in builtin.files()} | {MANIFEST}
+    assert {path.name for path in BUILTIN.iterdir()} == named
+    assert sum(path.stat().st_size for path in BUILTIN.iterdir()) <= 30e6
+
+
+def test_the_builtin_bundle_holds_dynaberts_grid(builtin: Bundle) -> None:
+    grid = {(subnet.width, subnet.depth) for subnet in builtin.manifest.subnetworks}
+    assert grid == {(width, depth) for width in (0.25, 0.5, 0.75, 1.0) for depth in (0.5, 0.75, 1.0)}
+    assert all(subnet.accuracy is not None for subnet in builtin.manifest.subnetworks)
+
+
+def test_graphs_cost_little_beside_the_weights(builtin: Bundle) -> None:
+    total = sum(path.stat().st_size for path in BUILTIN.iterdir())
+    tokenizer = (BUILTIN / builtin.manifest.tokenizer.file).stat().st_size
+    assert total <= 1.02 * (builtin.manifest.weight_files[0].size_bytes + tokenizer)
+
+
+def test_a_manifest_is_read_as_it_was_written(builtin: Bundle) -> None:
+    assert records.decode(records.encode(builtin.manifest), Manifest, "bundle.json", BundleError) == builtin.manifest
+
+
+def test_an_unknown_sub_network_lists_the_known(builtin: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"no sub-network 'w9' in bundle .*; choose one of w1.00-d1.00-int8, "):
+        builtin.subnet("w9")
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no bundle at .*: expected a folder with bundle.json; make one with"):
+        Bundle.load(tmp_path)
+
+
+def test_an_unknown_key_in_the_manifest_is_named(bundle_path: Path) -> None:
+    content = (bundle_path / MANIFEST).read_bytes()
+    (bundle_path / MANIFEST).write_bytes(content.replace(b'"hidden_size"', b'"hidden"', 1))
+    with pytest.raises(BundleError, match=r"bundle.json: Object contains unknown field hidden at \$.subnetworks\[0\]"):
+        Bundle.load(bundle_path)
+
+
+def test_another_schema_version_is_refused(alter_manifest: Alter) -> None:
+    with pytest.raises(BundleError, match=r"expected schema_version 1, found 2"):
+        Bundle.load(alter_manifest(schema_version=2))
+
+
+def test_a_missing_file_is_named(bundle_path: Path) -> None:
+    (bundle_path / "weights-int8.bin").unlink()
+    with pytest.raises(BundleError, match=r"weights-int8.bin is missing; copy the bundle again"):
+        Bundle.load(bundle_path)
+
+
+def test_a_truncated_weight_file_is_found_at_once(bundle_path: Path) -> None:
+    with (bundle_path / "weights-int8.bin").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(BundleError, match=r"weights-int8.bin: expected \d+ bytes, found 1000; it was truncated"):
+        Bundle.load(bundle_path)
+
+
+def test_an_altered_weight_file_is_found_before_use(bundle_path: Path) -> None:
+    with (bundle_path / "weights-int8.bin").open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"\x55")
+    bundle = Bundle.load(bundle_path)
+    with pytest.raises(BundleError, match=r"weights-int8.bin was altered: expected sha256 \w+..., found \w+...; copy"):
+        bundle.graph(bundle.manifest.subnetworks[0], "fused")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "golden.json", "w1.00-d1.00-int8.fused.onnx"])
+def test_any_altered_file_is_found_before_use(bundle_path: Path, name: str) -> None:
+    content = (bundle_path / name).read_bytes()
+    (bundle_path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    bundle = Bundle.load(bundle_path)
+    (file,) = [file for file in bundle.files() if file.file == name]
+    assert isinstance(file, FileRef)
+    with pytest.raises(BundleError, match=f"{name} was altered"):
+        bundle.verified(file)
+
+
+@pytest.mark.parametrize("name", ["../tokenizer.json", "/etc/hostname", "a/b.json", "..", "", ".hidden", "a\nb"])
+def test_a_manifest_that_names_a_path_is_refused(alter_manifest: Alter, name: str) -> None:
+    path = alter_manifest(tokenizer=FileRef(file=name, sha256="0" * 64))
+    with pytest.raises(BundleError, match="expected a plain file of the bundle's folder, found"):
+        Bundle.load(path)
+
+
+def test_a_link_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+    (bundle_path / "weights-int8.bin").rename(tmp_path / "elsewhere.bin")
+    (bundle_path / "weights-int8.bin").symlink_to(tmp_path / "elsewhere.bin")
+    with pytest.raises(BundleError, match=r"expected a plain file of the bundle's folder, found 'weights-int8.bin'"):
+        Bundle.load(bundle_path)
+
+
+@pytest.mark.parametrize("location", [b"../../etc/passwd", b"/etc/hostname///", b"golden.json\0\0\0\0\0"])
+def test_a_graph_that_reads_another_file_is_refused(alter_graph: Alter, location: bytes) -> None:
+    assert len(location) == len(b"weights-int8.bin")
+    bundle = Bundle.load(alter_graph(b"weights-int8.bin", location))
+    with pytest.raises(BundleError, match=r"the graph of w1.00-d1.00-int8 reads '.*', no weight file of its bundle"):
+        bundle.graph(bundle.manifest.subnetworks[0], "fused")
+
+
+def test_an_unknown_flavor_lists_the_known(builtin: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"w1.00-d1.00-int8 has no portable graph; choose one of fused"):
+        builtin.graph(builtin.manifest.subnetworks[0], "portable")
+
+
+def test_sub_networks_with_the_same_name_are_refused(builtin: Bundle, alter_manifest: Alter) -> None:
+    first = builtin.manifest.subnetworks[0]
+    with pytest.raises(BundleError, match="expected sub-networks with ids of their own"):
+        Bundle.load(alter_manifest(subnetworks=(first, first)))
+
+
+def test_a_sub_network_needs_numbers_for_each_layer(builtin: Bundle, alter_manifest: Alter) -> None:
+    first = msgspec.structs.replace(builtin.manifest.subnetworks[0], heads=(12,))
+    with pytest.raises(BundleError, match=r"w1.00-d1.00-int8 must give heads and ffn for each of its layers"):
+        Bundle.load(alter_manifest(subnetworks=(first,)))

@@ -1,0 +1,266 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgebert.bundle import Bundle
+from edgebert.cli.main import main
+from profiles import profile_of_costs
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+FULL, SMALL = "w1.00-d1.00-int8", "w0.50-d1.00-int8"
+
+
+@pytest.fixture
+def profile_file(builtin: Bundle, tmp_path: Path) -> str:
+    """A made-up profile in which 128 tokens cost 40 and 10 ms."""
+    profile_of_costs(builtin, {FULL: 40.0, SMALL: 10.0}).save(tmp_path / "profile.json")
+    return str(tmp_path / "profile.json")
+
+
+def one_line_error(done: "subprocess.CompletedProcess[str]", status: int) -> str:
+    """Return the message of a command that failed as it should."""
+    assert done.returncode == status
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_help_names_every_verb(edgebert_command: Command) -> None:
+    done = edgebert_command("--help")
+    assert done.returncode == 0
+    for verb in ("profile", "select", "predict", "evaluate", "inspect", "devices", "export"):
+        assert f"\n    {verb} " in done.stdout
+
+
+def test_texts_are_predicted(edgebert_command: Command, profile_file: str) -> None:
+    done = edgebert_command("predict", "a great film", "dull", "--latency-ms", "40", "--profile", profile_file)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(label, text) for label, _, text in lines] == [("positive", "a great film"), ("negative", "dull")]
+    assert done.stderr == f"answered by {FULL}\n"
+
+
+def test_predictions_as_json(edgebert_command: Command) -> None:
+    answer = json.loads(edgebert_command("predict", "a great film", "dull", "--json").stdout)
+    assert [prediction["label"] for prediction in answer["predictions"]] == ["positive", "negative"]
+    assert answer["selection"]["subnetwork"] == FULL
+
+
+def test_standard_input_is_predicted_line_by_line(edgebert_command: Command) -> None:
+    done = edgebert_command("predict", "--file", "-", input="a great film\ndull\n")
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["positive", "negative"]
+
+
+def test_a_file_is_predicted_up_to_its_bad_line(edgebert_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_bytes(b"text\n" + b"fine\n" * 64 + b"\xff\n")
+    done = edgebert_command("predict", "--file", str(tmp_path / "d.tsv"))
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 64
+    assert done.stderr.startswith(f"error: {tmp_path}/d.tsv:66: expected UTF-8, found byte 0xff; convert")
+
+
+def test_a_long_file_does_not_have_to_fit_into_memory(tmp_path: Path) -> None:
+    """Predicts 100 MB of text in a process that may only grow by less than that."""
+    line = "a great film " * 80_000 + "\n"
+    (tmp_path / "long.txt").write_text(line * 100)
+    code = f"""
+import resource, sys
+import edgebert.cli.main
+from edgebert.cli.main import main
+main(["predict", "a great film", "--subnet", "w0.25-d0.50-int8"])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 80_000_000, resource.RLIM_INFINITY))
+sys.exit(main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", "w0.25-d0.50-int8"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 101), done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(edgebert_command: Command) -> None:
+    command = f"yes 'a great film' | head -2000 | {sys.executable} -m edgebert predict --file - | head -1"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("positive\t")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict"], "expected texts or --file, one of the two"),
+        (["predict", "text", "--file", "x"], "expected texts or --file, one of the two"),
+        (["predict", ""], "expected a text, found an empty one; leave it out"),
+        (
+            ["predict", "good", "--subnet", "w9"],
+            "no sub-network 'w9' in bundle 'movie-reviews-minilm-l6'; choose one of",
+        ),
+        (
+            ["predict", "good", "--bundle", "nowhere"],
+            "expected a folder with bundle.json; make one with edgebert export",
+        ),
+        (["predict", "--file", "nowhere.tsv"], "cannot read nowhere.tsv: No such file or directory; check the path"),
+        (["inspect", "nowhere"], "nothing to inspect at nowhere: expected a bundle, a checkpoint or a profile"),
+        (["evaluate", "nowhere.tsv"], "cannot read nowhere.tsv: No such file or directory"),
+        (["select", "--latency-ms", "5", "--profile", "nowhere.json"], "cannot read nowhere.json: No such file"),
+        (["profile", "--lengths", "500"], "expected a length of 2 to 128, found 500"),
+        (["profile", "--provider", "NPU"], "no provider 'NPU' here; choose one of CPUExecutionProvider"),
+        (["profile", "--out", "/nowhere/p.json"], "cannot write /nowhere/p.json: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_1(
+    edgebert_command: Command, arguments: list[str], message: str
+) -> None:
+    assert message in one_line_error(edgebert_command(*arguments), 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["predict", "good", "--latency-ms", "0"],
+        ["predict", "good", "--latency-ms", "nan"],
+        ["predict", "good", "--memory-mb", "-1"],
+        ["select", "--percentile", "100"],
+        ["select", "--tolerance", "2"],
+        ["profile", "--lengths", "16,x"],
+        ["profile", "--subnets", ","],
+        ["export", "checkpoint"],
+        ["export", "checkpoint", "--out", "b", "--widths", "1.5"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: edgebert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["select"], ["predict", "good"]])
+def test_a_budget_that_cannot_be_met_is_status_3(edgebert_command: Command, profile_file: str, verb: list[str]) -> None:
+    done = edgebert_command(*verb, "--latency-ms", "5", "--profile", profile_file)
+    nearest = f"the nearest is {SMALL} with 10.00 ms. Raise the budget"
+    assert nearest in one_line_error(done, 3)
+
+
+def test_a_selection_and_its_reasons_are_shown(edgebert_command: Command, profile_file: str) -> None:
+    done = edgebert_command("select", "--latency-ms", "20", "--profile", profile_file)
+    assert f"{SMALL} is the most accurate within 20 ms at p95 for 128 tokens" in done.stdout
+    assert "40.00 ms is over 20 ms" in done.stdout
+    assert "it is not in the profile" in done.stdout
+
+
+def test_a_selection_as_json_has_the_contracts_keys(edgebert_command: Command, profile_file: str) -> None:
+    chosen = json.loads(edgebert_command("select", "--latency-ms", "20", "--profile", profile_file, "--json").stdout)
+    keys = [
+        "subnetwork",
+        "provider",
+        "flavor",
+        "threads",
+        "predicted_ms",
+        "peak_memory_mb",
+        "accuracy",
+        "budget",
+        "rejected",
+    ]
+    assert list(chosen) == keys
+    assert chosen["predicted_ms"] == 10.0
+    assert {"subnetwork": FULL, "provider": "CPUExecutionProvider", "reason": "40.00 ms is over 20 ms"} in chosen[
+        "rejected"
+    ]
+
+
+def test_a_profile_is_printed_written_and_inspected(edgebert_command: Command, tmp_path: Path) -> None:
+    out = str(tmp_path / "p.json")
+    arguments = ["--quick", "--lengths", "8,16", "--subnets", f"{FULL},{SMALL}", "--threads", "1"]
+    done = edgebert_command("profile", *arguments, "--out", out)
+    assert done.returncode == 0, done.stderr
+    table = done.stdout
+    assert FULL in table
+    assert "0.875" in table
+    assert edgebert_command("inspect", out).stdout == table
+    assert json.loads(edgebert_command("inspect", out, "--json").stdout) == json.loads(Path(out).read_text())
+
+
+def test_a_profile_as_json_is_all_of_standard_output(edgebert_command: Command) -> None:
+    done = edgebert_command("profile", "--quick", "--lengths", "8", "--subnets", SMALL, "--json")
+    keys = [
+        "schema_version",
+        "bundle_sha256",
+        "created_at",
+        "edgebert_version",
+        "onnxruntime_version",
+        "device",
+        "settings",
+        "subnetworks",
+        "stability",
+    ]
+    assert list(json.loads(done.stdout)) == keys
+
+
+def test_an_evaluation_is_printed(edgebert_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_text("text\tlabel\na great film\tpositive\ndull\tpositive\n")
+    arguments = ["evaluate", str(tmp_path / "d.tsv"), "--subnets", FULL]
+    assert "0.5000" in edgebert_command(*arguments).stdout
+    result = json.loads(edgebert_command(*arguments, "--json").stdout)
+    (one,) = result["subnetworks"]
+    assert list(one) == ["id", "provider", "accuracy", "ci95", "correct", "samples", "seconds"]
+    assert (result["samples"], one["correct"], one["accuracy"]) == (2, 1, 0.5)
+
+
+def test_the_builtin_bundle_is_inspected(edgebert_command: Command, builtin: Bundle) -> None:
+    text = edgebert_command("inspect").stdout
+    for subnet in builtin.manifest.subnetworks:
+        assert subnet.id in text
+    assert len(json.loads(edgebert_command("inspect", "--json").stdout)["subnetworks"]) == 12
+
+
+def test_this_device_is_shown(edgebert_command: Command) -> None:
+    assert "CPUExecutionProvider" in edgebert_command("devices").stdout
+    assert json.loads(edgebert_command("devices", "--json").stdout)["providers"] == ["CPUExecutionProvider"]
+
+
+def test_ctrl_c_in_a_profile_is_status_130_and_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("old")
+    command = [sys.executable, "-m", "edgebert", "profile", "--out", str(tmp_path / "p.json")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the profiler and to what it measures
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"p.json": "old"}
+
+
+def test_a_full_disk_leaves_the_old_profile(tmp_path: Path, builtin: Bundle) -> None:
+    """Files may not grow beyond 1 kB here: what a full disk does, in a process of its own."""
+    (tmp_path / "p.json").write_text("old")
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    command = [sys.executable, "-m", "edgebert", "profile", "--quick", "--lengths", "8", "--subnets", SMALL]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "p.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_disk,
+    )
+    assert "cannot write" in one_line_error(done, 1)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"p.json": "old"}
+
+
+def test_an_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "edgebert", "devices"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device; check the place that is written to\n"

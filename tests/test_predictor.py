@@ -1,0 +1,193 @@
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+import edgebert
+from edgebert.bundle import Bundle
+from edgebert.device_profile import DeviceProfile
+from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
+from edgebert.predictor import scores_of
+from profiles import entry, profile_of_costs, profile_with
+
+Alter = Callable[..., Path]
+
+FULL, MIDDLE, SMALL = "w1.00-d1.00-int8", "w0.75-d1.00-int8", "w0.50-d1.00-int8"
+TEXTS = ["a great film", "dull", "it is long, but every minute of it is a pleasure", "a mess"]
+
+
+@pytest.fixture
+def profile(builtin: Bundle) -> DeviceProfile:
+    """A made-up profile in which 128 tokens cost 40, 20 and 10 ms."""
+    return profile_of_costs(builtin, {FULL: 40.0, MIDDLE: 20.0, SMALL: 10.0})
+
+
+def test_a_text_is_answered_like_a_pipeline_does() -> None:
+    with edgebert.load() as model:
+        (answer,) = model("a great film")
+        assert answer["label"] == "positive"
+        assert 0.9 < answer["score"] <= 1.0
+        assert model(["a great film"]) == [answer]
+        assert [one["label"] for one in model(["a great film", "dull"])] == ["positive", "negative"]
+
+
+def test_without_a_budget_the_most_accurate_is_loaded(builtin: Bundle) -> None:
+    with edgebert.load() as model:
+        accuracies = {s.id: s.accuracy.value for s in builtin.manifest.subnetworks if s.accuracy}
+        assert accuracies[model.subnet.id] == max(accuracies.values())
+        assert model.selection.accuracy == max(accuracies.values())
+
+
+@pytest.mark.parametrize(("latency_ms", "subnet"), [(40, FULL), (39, MIDDLE), (12, SMALL)])
+def test_a_budget_buys_what_the_law_says(profile: DeviceProfile, latency_ms: float, subnet: str) -> None:
+    with edgebert.load(latency_ms=latency_ms, profile=profile) as model:
+        assert model.subnet.id == model.selection.subnetwork == subnet
+        assert model.selection.budget.length == 128
+
+
+def test_an_infeasible_budget_is_an_error_with_the_nearest_miss(profile: DeviceProfile) -> None:
+    with pytest.raises(BudgetError, match="no sub-network meets 1 ms at p95 for 128 tokens here") as caught:
+        edgebert.load(latency_ms=1, profile=profile)
+    assert caught.value.nearest.subnetwork == SMALL
+
+
+def test_a_name_is_taken_whatever_it_costs(profile: DeviceProfile) -> None:
+    with edgebert.load(subnet=FULL, latency_ms=1, profile=profile) as model:
+        assert model.subnet.id == FULL
+        assert model("good")[0]["label"] == "positive"
+
+
+def test_a_request_may_have_a_budget_of_its_own(profile: DeviceProfile, caplog: pytest.LogCaptureFixture) -> None:
+    text = "fine " * 126  # 128 tokens
+    with edgebert.load(profile=profile) as model, caplog.at_level(logging.INFO, "edgebert"):
+        assert model.subnet.id == FULL
+        model(text, latency_ms=12)
+        assert f"loading {SMALL}" in caplog.text
+        assert model.subnet.id == FULL
+        caplog.clear()
+        model(text, latency_ms=12)
+        model("short", latency_ms=12)  # so short that the full network fits
+        assert not caplog.records
+        with pytest.raises(BudgetError, match="no sub-network meets 5 ms at p95 for 128 tokens"):
+            model(text, latency_ms=5)
+
+
+def test_a_list_shares_its_budget(profile: DeviceProfile) -> None:
+    text = "fine " * 126
+    with edgebert.load(profile=profile) as model:
+        assert len(model([text] * 4, latency_ms=40)) == 4
+        with pytest.raises(BudgetError, match=r"no sub-network meets 9.75 ms"):
+            model([text] * 4, latency_ms=39)
+
+
+def test_a_longer_input_than_was_budgeted_gets_a_smaller_network_or_an_error(
+    profile: DeviceProfile, caplog: pytest.LogCaptureFixture
+) -> None:
+    with edgebert.load(latency_ms=20, length=64, profile=profile) as model, caplog.at_level(logging.INFO, "edgebert"):
+        assert model.subnet.id == FULL
+        model("fine " * 126)
+        assert f"loading {MIDDLE}" in caplog.text
+    with edgebert.load(latency_ms=20, length=64, profile=profile, adaptive=False) as fixed:
+        assert fixed("fine " * 60)[0]["label"] == "positive"
+        with pytest.raises(
+            BudgetError, match=r"found 128 tokens for a budget of 64, but the choice is fixed; load with"
+        ):
+            fixed("fine " * 126)
+        with pytest.raises(BudgetError, match="found a budget for one request, but the choice is fixed"):
+            fixed("fine", latency_ms=100)
+
+
+def test_what_is_loaded_counts_against_the_memory_budget(builtin: Bundle) -> None:
+    profile = profile_with(builtin, entry(FULL, 40.0, 60.0), entry(MIDDLE, 20.0, 50.0), entry(SMALL, 10.0, 30.0))
+    with edgebert.load(memory_mb=100, profile=profile) as model:
+        model("fine " * 126, latency_ms=25)  # the middle one is fast enough, but 60 + 50 MB would not fit
+        assert {key[0] for key in model._sessions} == {FULL, SMALL}
+    with edgebert.load(memory_mb=80, profile=profile) as model, pytest.raises(BudgetError):
+        model("fine " * 126, latency_ms=25)
+
+
+def test_batches_answer_in_the_order_of_the_texts(builtin: Bundle) -> None:
+    with edgebert.load(subnet=FULL) as one_by_one, edgebert.load(subnet=FULL, batch_size=3) as batched:
+        expected, found = one_by_one(TEXTS), batched(TEXTS)
+    assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
+    np.testing.assert_allclose(
+        [answer["score"] for answer in found], [answer["score"] for answer in expected], atol=0.05
+    )
+
+
+def test_pairs_are_answered() -> None:
+    with edgebert.load() as model:
+        assert len(model(("a great film", "it is"))) == 1
+        assert len(model([("a great film", "it is"), "dull"])) == 2
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    with edgebert.load() as model:
+        assert model([]) == []
+
+
+@pytest.mark.parametrize("text", ["", " ", 5, None, ["good", ""], [5], {"text": "good"}, b"good"])
+def test_what_is_no_text_is_refused(text: object) -> None:
+    with edgebert.load() as model, pytest.raises(EdgeBertError, match=r"expected a text.*, found .*; (leave|pass)"):
+        model(text)  # type: ignore[arg-type]
+
+
+def test_threads_get_the_answers_that_one_gets(profile: DeviceProfile) -> None:
+    texts = TEXTS * 10
+    with edgebert.load(profile=profile) as model:
+        expected = [model(text) for text in texts] + [model(text, latency_ms=1.3) for text in texts[:20]]
+        with ThreadPoolExecutor(8) as pool:
+            found = [*pool.map(model, texts), *pool.map(lambda text: model(text, latency_ms=1.3), texts[:20])]
+    assert found == expected
+
+
+def test_a_closed_predictor_says_so() -> None:
+    model = edgebert.load()
+    model.close()
+    with pytest.raises(EdgeBertError, match="this Predictor is closed; load another"):
+        model("good")
+
+
+def test_a_profile_of_another_device_is_used_with_a_warning(
+    profile: DeviceProfile, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = msgspec.structs.replace(profile, device=msgspec.structs.replace(profile.device, cpu="Abacus"))
+    edgebert.load(latency_ms=40, profile=other).close()
+    assert "measured on another device (Abacus" in caplog.text
+
+
+def test_a_profile_of_another_bundle_is_refused(profile: DeviceProfile, alter_manifest: Alter) -> None:
+    with pytest.raises(ProfileError, match="the profile is of another bundle"):
+        edgebert.load(alter_manifest(name="other"), latency_ms=40, profile=profile)
+
+
+def test_threads_that_were_not_profiled_are_refused(profile: DeviceProfile) -> None:
+    with pytest.raises(ProfileError, match="nothing measured on any provider with 99 threads"):
+        edgebert.load(latency_ms=40, profile=profile, threads=99)
+    with pytest.raises(EdgeBertError, match="expected at least 1 thread, found 0"):
+        edgebert.load(threads=0)
+
+
+def test_a_bundle_without_accuracies_is_loaded_by_name_only(builtin: Bundle, alter_manifest: Alter) -> None:
+    unknown = tuple(msgspec.structs.replace(s, accuracy=None) for s in builtin.manifest.subnetworks)
+    path = alter_manifest(subnetworks=unknown)
+    with pytest.raises(BundleError, match="no sub-network with a known accuracy; export it with --eval, or name"):
+        edgebert.load(path)
+    with edgebert.load(path, subnet=FULL) as model:
+        assert model.selection.accuracy is None
+
+
+def test_scores_follow_the_pipelines_rules() -> None:
+    logits = np.array([[1.0, 3.0]], dtype=np.float32)
+    np.testing.assert_allclose(scores_of(logits, "text-classification"), [[0.1192029, 0.8807971]], rtol=1e-5)
+    np.testing.assert_allclose(
+        scores_of(logits, "multi-label-text-classification"), [[0.7310586, 0.9525741]], rtol=1e-5
+    )
+    np.testing.assert_allclose(scores_of(logits[:, :1], "text-classification"), [[0.7310586]], rtol=1e-5)
+    np.testing.assert_allclose(scores_of(logits, "text-regression"), logits)
+    large = np.array([[1000.0, -1000.0]], dtype=np.float32)
+    np.testing.assert_allclose(scores_of(large, "text-classification"), [[1.0, 0.0]])

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from edgebert import records
+from edgebert.errors import ProfileError
+from edgebert.records import Record
+
+
+class Point(Record, frozen=True):
+    schema_version: int
+    x: float
+    names: tuple[str, ...]
+
+
+POINT = Point(schema_version=1, x=0.5, names=("a", "b"))
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    records.write_bytes(tmp_path / "p.json", records.encode(POINT), ProfileError)
+    assert records.read(tmp_path / "p.json", Point, ProfileError) == POINT
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_cannot_hold_is_refused(number: float) -> None:
+    with pytest.raises(ValueError, match=r"expected a finite number, found .* at \$\[x\]"):
+        records.encode(Point(schema_version=1, x=number, names=()))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"schema_version": 2}', r"p.json: expected schema_version 1, found 2; use the version of edgebert"),
+        (b'{"schema_version": 1, "x": 1, "names": [], "z": 1}', r"p.json: .*unknown field z"),
+        (b'{"schema_version": 1, "x": 1}', r"p.json: .*missing required field names"),
+        (b'{"x": 1, "names": []}', r"p.json: .*missing required field schema_version"),
+        (b'{"schema_version": 1, "x": 1, "names": ["a", 2]}', r"p.json: Expected str, got int at \$.names\[1\]"),
+        (b'{"schema_version": 1, "x": NaN, "names": []}', r"p.json: .*malformed"),
+        (b'{"schema_version": 1, "x": 1e999, "names": []}', r"p.json: .*out of range"),
+        (b"", r"p.json: .*truncated"),
+        (b"\xff\xfe", r"p.json: .*; make it again"),
+    ],
+)
+def test_damaged_records_are_refused_with_the_path(content: bytes, message: str) -> None:
+    with pytest.raises(ProfileError, match=message):
+        records.decode(content, Point, "p.json", ProfileError)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"cannot read .*p.json: No such file or directory; check the path"):
+        records.read(tmp_path / "p.json", Point, ProfileError)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "p.json").write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ProfileError, match=r"cannot write .*p.json: No space left on device; choose another place"):
+        records.write_bytes(tmp_path / "p.json", b"new", ProfileError)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"p.json": b"old"}
+
+
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str, __: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        records.write_bytes(tmp_path / "p.json", b"new", ProfileError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_place_is_found_before_the_work(tmp_path: Path) -> None:
+    records.check_writable(tmp_path / "p.json", ProfileError)
+    with pytest.raises(ProfileError, match=r"cannot write .*none.p.json: No such file or directory"):
+        records.check_writable(tmp_path / "none" / "p.json", ProfileError)
+    with pytest.raises(ProfileError, match="Is a directory"):
+        records.check_writable(tmp_path, ProfileError)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,83 @@
+import random
+import string
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgebert.bundle import Bundle
+from edgebert.errors import BundleError, EdgeBertError
+from edgebert.tokenization import Tokenizer, Tokens, pad
+
+NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(builtin: Bundle) -> Tokenizer:
+    return Tokenizer.of(builtin)
+
+
+def test_the_golden_texts_become_the_golden_inputs(builtin: Bundle, tokenizer: Tokenizer) -> None:
+    golden = builtin.golden()
+    arrays = pad([tokenizer.encode(text) for text in golden.texts], builtin.manifest.inputs)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        name: [list(row) for row in rows] for name, rows in golden.inputs.items()
+    }
+
+
+def test_a_pair_has_two_segments(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.encode(("a great film", "dull"))
+    assert tokens.types == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("word " * 1000).ids) == builtin.manifest.max_length
+    assert len(tokenizer.encode(("word " * 1000, "word " * 1000)).ids) == builtin.manifest.max_length
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([" ", "\n", "\t", "  ", "\u3000", "\u00a0", ""]))
+def test_a_long_text_has_the_tokens_that_it_would_have_uncut(seed: int, space: str) -> None:
+    tokenizer = Tokenizer.of(Bundle.load())
+    generator = random.Random(seed)
+    words = ("".join(generator.choices(string.printable, k=generator.randrange(60))) for _ in range(1500))
+    text = space.join(words) + "end"
+    assert tokenizer.encode(text).ids == tokenizer._tokenizer.encode(text).ids
+
+
+def test_a_megabyte_is_no_problem(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("great film " * 100_000).ids) == tokenizer.max_length
+    assert len(tokenizer.encode("x" * 1_000_000).ids) == 3  # one unknown word
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", ("a", ""), ("", "b")])
+def test_an_empty_text_is_refused(tokenizer: Tokenizer, text: str) -> None:
+    with pytest.raises(EdgeBertError, match="expected a text, found an empty one; leave it out"):
+        tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("text", [5, None, b"bytes", ["a"], ("a", 5), ("a", "b", "c")])
+def test_what_is_no_text_is_refused(tokenizer: Tokenizer, text: object) -> None:
+    with pytest.raises(EdgeBertError, match=r"expected a text or a \(text, pair\) tuple, found \w+; pass str"):
+        tokenizer.encode(text)  # type: ignore[arg-type]
+
+
+def test_half_a_character_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(EdgeBertError, match="not valid Unicode"):
+        tokenizer.encode("caf\udce9")
+
+
+def test_a_damaged_tokenizer_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"the tokenizer cannot be read: .*; export the bundle again"):
+        Tokenizer(b"{}", 128)
+
+
+def test_padding_is_zero_and_masked() -> None:
+    arrays = pad([Tokens([5, 6, 7], [0, 0, 1]), Tokens([8], [0])], NAMES)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "input_ids": [[5, 6, 7], [8, 0, 0]],
+        "attention_mask": [[1, 1, 1], [1, 0, 0]],
+        "token_type_ids": [[0, 0, 1], [0, 0, 0]],
+    }
+    assert all(array.dtype == np.int64 for array in arrays.values())
