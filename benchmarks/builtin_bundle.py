@@ -3,7 +3,7 @@
 MiniLM-L6 is fine-tuned on the movie-review snippets, its heads and neurons are ranked and rewired, and twelve
 sub-networks are exported as int8 graphs with their accuracy on the dev split. The test split is not touched.
 
-    python benchmarks/builtin_bundle.py --work build/builtin --out edgebert/builtin
+    python benchmarks/builtin_bundle.py --work checkpoints/builtin --out edgebert/builtin
 """
 
 import argparse
@@ -134,7 +134,7 @@ def rewire(fine_tuned: Path, data: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--work", type=Path, default=Path("build/builtin"), help="finished stages here are not repeated"
+        "--work", type=Path, default=Path("checkpoints/builtin"), help="finished stages here are not repeated"
     )
     parser.add_argument("--out", type=Path, default=Path("edgebert/builtin"))
     parser.add_argument("--epochs", type=int, default=4)

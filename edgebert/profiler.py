@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from statistics import median
 
 import msgspec
 import numpy as np
@@ -181,10 +180,10 @@ def _entry(subnet_id: str, settings: Settings, rounds: Sequence[Measurement]) ->
         provider=settings.provider,
         flavor="fused",
         threads=settings.threads,
-        load_ms=_rounded(median(one.load_ms for one in rounds)),
-        first_ms=_rounded(median(one.first_ms for one in rounds)),
+        load_ms=_rounded(np.median([one.load_ms for one in rounds])),
+        first_ms=_rounded(np.median([one.first_ms for one in rounds])),
         peak_memory_mb=_rounded(max(one.peak_memory_mb for one in rounds)),
-        steady_memory_mb=_rounded(median(one.steady_memory_mb for one in rounds)),
+        steady_memory_mb=_rounded(np.median([one.steady_memory_mb for one in rounds])),
         numerics_ok=all(one.numerics_ok for one in rounds),
         latency=tuple(_latency(*shape, of_shape) for shape, of_shape in zip(shapes, samples, strict=True)),
     )
@@ -216,12 +215,14 @@ def _stability(measured: Sequence[Sequence[Measurement]]) -> Stability:
     drifts = []
     for rounds in measured:
         for of_shape in zip(*(one.samples_ms for one in rounds), strict=True):
-            medians = [median(samples) for samples in of_shape]
+            medians = [float(np.median(samples)) for samples in of_shape]
             drifts.append(max(medians) / min(medians))
-    return Stability(rounds=len(measured[0]), median_drift=_rounded(median(drifts)), worst_drift=_rounded(max(drifts)))
+    return Stability(
+        rounds=len(measured[0]), median_drift=_rounded(np.median(drifts)), worst_drift=_rounded(max(drifts))
+    )
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: float | np.floating) -> float:
     """Return a measured value to a tenth of a microsecond or of a kilobyte: more digits would be noise."""
     return round(float(value), 4)
 

@@ -26,6 +26,7 @@ from edgebert.bundle import (
     Storage,
 )
 from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic.slices import dynabert_subnet
 from edgebert.errors import ExportError
 from edgebert.evaluation import evaluate_subnet
 from edgebert.exporters.checkpoint import Checkpoint, Sizes, parameters_of, read_checkpoint
@@ -34,7 +35,7 @@ from edgebert.exporters.tokenizer import read_tokenizer
 from edgebert.exporters.verify import Verifier, random_inputs, tolerance
 from edgebert.exporters.weights import Weights, as_stored, write_weights
 from edgebert.progress import Progress, no_progress
-from edgebert.subnet import Precision, Subnet, dynabert_subnet
+from edgebert.subnet import Precision, Subnet
 from edgebert.tokenization import Tokenizer, pad
 from edgebert.version import __version__
 

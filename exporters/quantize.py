@@ -20,7 +20,7 @@ class QuantizedRows:
 
 def quantize_rows(matrix: NDArray[np.float32]) -> QuantizedRows:
     """Round each row of a matrix to 255 levels between plus and minus its largest absolute value."""
-    largest = np.abs(matrix).max(axis=1)
-    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)  # a padding row may be all zero
+    scales = np.abs(matrix).max(axis=1) / np.float32(127)
+    scales[scales < np.finfo(np.float32).tiny] = 1  # a padding row may be all zero
     values = np.clip(np.rint(matrix / scales[:, None]), -127, 127).astype(np.int8)
     return QuantizedRows(values, scales)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.subnet import dynabert_subnet, kept_heads, kept_layers
+from edgebert.elastic.slices import dynabert_subnet, kept_heads, kept_layers
 
 SHARES = st.integers(1, 1000).map(lambda thousandths: Fraction(thousandths, 1000))
 

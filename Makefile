@@ -1,0 +1,46 @@
+# The README's two commands, and what they are made of. Everything is installed from the package index.
+PYTHON ?= python3
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEVICE := .venv-device
+DEV := .venv
+SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
+
+.PHONY: profile test lint test-device test-full builtin-bundle clean
+
+# The device side alone: what this machine can run, and the best of it within 20 ms.
+profile: $(DEVICE)/installed
+	$(DEVICE)/bin/edgebert profile
+	@echo
+	$(DEVICE)/bin/edgebert select --latency-ms 20
+
+test: lint test-device test-full
+
+lint: $(DEV)/installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+
+# The built wheel with the runtime's dependencies only: no torch, transformers or onnx is there to lean on.
+test-device: $(DEVICE)/installed
+	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
+	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic
+
+test-full: $(DEV)/installed
+	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
+
+builtin-bundle: $(DEV)/installed
+	$(DEV)/bin/python benchmarks/builtin_bundle.py
+
+$(DEVICE)/installed: setup.cfg constraints.txt $(SOURCES)
+	$(PYTHON) -m venv $(DEVICE)
+	$(DEVICE)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
+	$(DEVICE)/bin/python $(PIP_INSTALL) .
+	touch $@
+
+$(DEV)/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python $(PIP_INSTALL) --editable .[dev]
+	touch $@
+
+clean:
+	rm -rf $(DEVICE) $(DEV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage

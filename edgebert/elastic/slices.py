@@ -1,0 +1,40 @@
+"""DynaBERT's cuts: which heads, neurons and layers a width and a depth keep. Needs no torch."""
+
+import math
+from fractions import Fraction
+
+from edgebert.subnet import Precision, Subnet
+
+
+def kept_heads(width: Fraction, heads: int) -> int:
+    """Return how many heads a width keeps (DynaBERT's code: Python's half-even round, at least one)."""
+    return max(1, round(width * heads))
+
+
+def kept_layers(depth: Fraction, layers: int) -> tuple[int, ...]:
+    """Return the 0-based layers that a depth keeps (DynaBERT's code: floor(i / depth), in exact arithmetic)."""
+    return tuple(math.floor(i / depth) for i in range(max(1, round(depth * layers))))
+
+
+def dynabert_subnet(
+    width: Fraction, depth: Fraction, precision: Precision, *, layers: int, heads: int, ffn: int
+) -> Subnet:
+    """Return the slice that DynaBERT (arXiv 2004.04037) cuts from a model of so many layers, heads and FFN neurons."""
+    kept = kept_layers(depth, layers)
+    head_count = kept_heads(width, heads)
+    return Subnet(
+        id=f"w{_two_digits(width)}-d{_two_digits(depth)}-{precision}",
+        method="dynabert",
+        width=float(width),
+        depth=float(depth),
+        precision=precision,
+        layers=kept,
+        heads=(head_count,) * len(kept),
+        ffn=(head_count * ffn // heads,) * len(kept),
+    )
+
+
+def _two_digits(share: Fraction) -> str:
+    """Return 0.5 as "0.50", and 0.375 as "0.375" so that ids stay apart."""
+    rounded = f"{float(share):.2f}"
+    return rounded if Fraction(rounded) == share else str(float(share))
