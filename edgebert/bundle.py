@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from edgebert import records
 from edgebert.errors import BundleError
@@ -21,6 +23,7 @@ BUILTIN = Path(__file__).parent / "builtin"
 MANIFEST = "bundle.json"
 
 Storage = Literal["fp32", "int8"]
+GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
 
 
@@ -44,7 +47,7 @@ class Accuracy(Record, frozen=True):
     """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
 
     metric: Literal["accuracy"]
-    value: float
+    value: Annotated[float, Meta(ge=0, le=1)]
     samples: int
     dataset: str
 
@@ -72,10 +75,10 @@ class Manifest(Record, frozen=True):
     name: str
     edgebert_version: str
     task: Task
-    labels: tuple[str, ...]
-    max_length: int
+    labels: Annotated[tuple[str, ...], Meta(min_length=1)]
+    max_length: Annotated[int, Meta(ge=2, le=2**20)]
     tokenizer: FileRef
-    inputs: tuple[str, ...]
+    inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
     golden: FileRef
     weight_files: tuple[WeightFile, ...]
     subnetworks: tuple[ExportedSubnet, ...]
@@ -137,6 +140,8 @@ class Bundle:
             if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
                 raise BundleError(f"{self.path / MANIFEST}: {subnet.id} must give heads and ffn for each of its layers")
         ids = [subnet.id for subnet in manifest.subnetworks]
+        if len(set(manifest.labels)) != len(manifest.labels):
+            raise BundleError(f"{self.path / MANIFEST}: expected different labels, found {list(manifest.labels)}")
         if not ids or len(set(ids)) != len(ids):
             raise BundleError(f"{self.path / MANIFEST}: expected sub-networks with ids of their own, found {ids}")
 
@@ -197,7 +202,7 @@ class Bundle:
     def _locate(self, file: str) -> Path:
         """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""
         path = self.path / file
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", file) or path.is_symlink():
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", file) or path.is_symlink():
             raise BundleError(f"{self.path / MANIFEST}: expected a plain file of the bundle's folder, found '{file}'")
         if not path.is_file():
             raise BundleError(f"{path} is missing; copy the bundle again")

@@ -6,20 +6,25 @@ straight line lies above it. Beyond the largest measured shape nothing is promis
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from msgspec import Meta
 
 from edgebert.records import Record
+
+Milliseconds = Annotated[float, Meta(gt=0)]
 
 
 class Latency(Record, frozen=True):
     """The latencies measured for one shape; `p50_ci95_ms` is the 95 % interval of the median."""
 
-    batch_size: int
-    length: int
-    runs: int
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
+    batch_size: Annotated[int, Meta(ge=1)]
+    length: Annotated[int, Meta(ge=1)]
+    runs: Annotated[int, Meta(ge=1)]
+    p50_ms: Milliseconds
+    p90_ms: Milliseconds
+    p95_ms: Milliseconds
+    p99_ms: Milliseconds
     p50_ci95_ms: tuple[float, float]
 
     def at_percentile(self, percentile: float) -> float:

@@ -36,7 +36,7 @@ class Example:
         """
         if self.label in labels:
             return labels.index(self.label)
-        if self.label is not None and self.label.isdecimal() and int(self.label) < len(labels):
+        if self.label is not None and self.label.isdecimal() and len(self.label) < 10 and int(self.label) < len(labels):
             return int(self.label)
         found = "no label" if self.label is None else f"label '{self.label}'"
         raise EdgeBertError(f"{self.place}: expected a label of {', '.join(labels)} (or its number), found {found}")
@@ -51,6 +51,8 @@ def read_examples(path: str | Path) -> Iterator[Example]:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, or a row is incomplete; names the line.
     """
     if str(path) == "-":
+        if sys.stdin is None:
+            raise EdgeBertError("standard input is closed; pass a file")
         yield from _at_least_one(
             _plain_rows(_lines(sys.stdin.buffer, "standard input"), "standard input"), "standard input"
         )
@@ -114,7 +116,7 @@ def _json_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise EdgeBertError(f"{name}:{number}: expected a JSON object a line, found {problem}") from None
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise EdgeBertError(f"{name}:{number}: expected a JSON object with a string 'text'")

@@ -1,8 +1,10 @@
 """The profile: what was measured for one bundle on one device, and the file that holds it."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from edgebert import records
 from edgebert.cost_model import Latency, predict_ms
@@ -25,20 +27,20 @@ class ProfiledSubnet(Record, frozen=True):
     id: str
     provider: str
     flavor: Flavor
-    threads: int
-    load_ms: float
-    first_ms: float
-    peak_memory_mb: float
-    steady_memory_mb: float
+    threads: Annotated[int, Meta(ge=1, le=1024)]
+    load_ms: Annotated[float, Meta(ge=0)]
+    first_ms: Annotated[float, Meta(ge=0)]
+    peak_memory_mb: Annotated[float, Meta(ge=0)]
+    steady_memory_mb: Annotated[float, Meta(ge=0)]
     numerics_ok: bool
-    latency: tuple[Latency, ...]
+    latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
 
 
 class Settings(Record, frozen=True):
     """How a profile was measured: in each round every sub-network runs in a fresh process of its own."""
 
-    lengths: tuple[int, ...]
-    batch_sizes: tuple[int, ...]
+    lengths: Annotated[tuple[int, ...], Meta(min_length=1)]
+    batch_sizes: Annotated[tuple[int, ...], Meta(min_length=1)]
     provider: str
     threads: int
     rounds: int
@@ -64,7 +66,7 @@ class DeviceProfile(Record, frozen=True):
     onnxruntime_version: str
     device: Device
     settings: Settings
-    subnetworks: tuple[ProfiledSubnet, ...]
+    subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
     stability: Stability
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 from edgebert.bundle import Bundle, ExportedSubnet
-from edgebert.errors import EdgeBertError, ProfileError
+from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.records import Record
 from edgebert.session import Session, open_session
 from edgebert.subnet import Flavor
@@ -52,9 +52,10 @@ class Measurement(Record, frozen=True, tag=True):
 
 
 class Failure(Record, frozen=True, tag=True):
-    """Why nothing could be measured."""
+    """Why nothing could be measured, and whether the bundle is to blame."""
 
     error: str
+    of_bundle: bool
 
 
 def measure(task: Task) -> Measurement:
@@ -71,11 +72,13 @@ def measure(task: Task) -> Measurement:
     session.run(largest)
     first_ms = _milliseconds_since(start)
     samples_ms = _latencies(session, requests, task)
+    steady_memory_mb = max(0.0, _resident_mb() - before_mb)
     return Measurement(
         load_ms=load_ms,
         first_ms=first_ms,
-        peak_memory_mb=max(0.0, _peak_resident_mb() - before_mb),
-        steady_memory_mb=max(0.0, _resident_mb() - before_mb),
+        # The system counts the two at different moments: the peak may lag by a few pages.
+        peak_memory_mb=max(steady_memory_mb, _peak_resident_mb() - before_mb),
+        steady_memory_mb=steady_memory_mb,
         numerics_ok=numerics_ok(bundle, subnet, session),  # last: its batch is larger than a profiled shape may be
         samples_ms=samples_ms,
     )
@@ -105,8 +108,8 @@ def numerics_ok(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> boo
     if len(expected) != 1:
         raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
-    difference = np.abs(session.run(inputs) - np.array(expected[0].logits)).max()
-    return bool(difference <= expected[0].tolerance)
+    found, right = session.run(inputs), np.array(expected[0].logits)
+    return found.shape == right.shape and bool(np.abs(found - right).max() <= expected[0].tolerance)
 
 
 def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
@@ -147,7 +150,7 @@ def main() -> None:
     try:
         result = measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
     except EdgeBertError as problem:
-        result = Failure(error=str(problem))
+        result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))
     sys.stdout.buffer.write(msgspec.json.encode(result))
 
 

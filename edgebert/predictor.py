@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from edgebert.bundle import Bundle, ExportedSubnet, Task
 from edgebert.device import default_threads, this_device
 from edgebert.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.errors import BudgetError, EdgeBertError
-from edgebert.profiler import check_profile, profile_of
+from edgebert.errors import BudgetError, BundleError, EdgeBertError
+from edgebert.profiler import MAX_THREADS, check_profile, profile_of
 from edgebert.selection import Budget, Selection, named, select, select_unprofiled
 from edgebert.session import CPU, Session, check_provider, open_session
 from edgebert.tokenization import Text, Tokenizer, pad
@@ -58,8 +58,8 @@ def load(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     check_provider(provider or CPU)
-    if threads is not None and threads < 1:
-        raise EdgeBertError(f"expected at least 1 thread, found {threads}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+        raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
     budget = Budget(
         latency_ms=latency_ms,
         memory_mb=memory_mb,
@@ -210,6 +210,9 @@ class Predictor:
     def _predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return a prediction for each row of logits (batch, labels)."""
         manifest = self.bundle.manifest
+        if logits.shape[1] != len(manifest.labels):
+            found = f"{logits.shape[1]} logits for {len(manifest.labels)} labels"
+            raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")
         scores = scores_of(logits, manifest.task)
         return [{"label": manifest.labels[row.argmax()], "score": float(row.max())} for row in scores]
 

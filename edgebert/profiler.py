@@ -16,7 +16,7 @@ from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.cost_model import Latency
 from edgebert.device import default_threads, this_device
 from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
-from edgebert.errors import ProfileError
+from edgebert.errors import BundleError, ProfileError
 from edgebert.measuring import Failure, Measurement, Shape, Task
 from edgebert.progress import Progress, no_progress
 from edgebert.session import CPU, check_provider, version
@@ -24,6 +24,7 @@ from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
 
+MAX_THREADS = 1024
 _LENGTHS = (16, 64, 128)
 _MAX_DRIFT = 1.25  # medians that differ by more between rounds say that something else was running
 
@@ -55,7 +56,7 @@ def profile(
         lengths=_checked("length", lengths or _default_lengths(bundle), 2, bundle.manifest.max_length),
         batch_sizes=_checked("batch size", batch_sizes, 1, 1024),
         provider=provider,
-        threads=_checked("thread count", [default_threads() if threads is None else threads], 1, 1024)[0],
+        threads=_checked("thread count", [default_threads() if threads is None else threads], 1, MAX_THREADS)[0],
         rounds=1 if quick else 3,
         min_runs=20 if quick else 34,
         min_seconds=0.05 if quick else 0.7,
@@ -167,7 +168,7 @@ def _measure_apart(task: Task) -> Measurement:
         raise _ProcessDiedError(f"its process ended with status {done.returncode} ({reason})")
     result = msgspec.json.decode(done.stdout, type=Measurement | Failure)
     if isinstance(result, Failure):
-        raise ProfileError(result.error)
+        raise (BundleError if result.of_bundle else ProfileError)(result.error)
     return result
 
 

@@ -76,19 +76,26 @@ def read(path: Path, kind: type[R], error: type[EdgeBertError]) -> R:
 def read_bytes(path: Path, error: type[EdgeBertError]) -> bytes:
     """Return a file's content, or raise `error` with the reason why it cannot be read."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "Not a regular file")
         return path.read_bytes()
-    except OSError as problem:
-        raise error(f"cannot read {path}: {problem.strerror}; check the path") from None
+    except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
+        raise error(f"cannot read {path}: {getattr(problem, 'strerror', problem)}; check the path") from None
 
 
 def check_writable(path: Path, error: type[EdgeBertError]) -> None:
     """Raise `error` if a file could not be put at a path: better before the work than after it."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _check_replaceable(path)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as problem:
         raise error(f"cannot write {path}: {problem.strerror}; choose another place") from None
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise an OSError for what must not be replaced: a folder, a device, a pipe or a link."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OSError(errno.EINVAL, "Not a regular file")
 
 
 def write_bytes(path: Path, content: bytes, error: type[EdgeBertError]) -> None:
@@ -98,6 +105,7 @@ def write_bytes(path: Path, content: bytes, error: type[EdgeBertError]) -> None:
         error: the file cannot be written; the old one is untouched and no temporary file is left.
     """
     try:
+        _check_replaceable(path)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -1,5 +1,7 @@
 """Runs graphs: the only module that imports ONNX Runtime."""
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ CPU = "CPUExecutionProvider"
 _SUPPORTED = (CPU,)
 
 
+_AGAIN = "export the bundle again"
+
+
 class Session:
     """One graph loaded and ready; `run` may be called from several threads at once."""
 
@@ -23,7 +28,10 @@ class Session:
 
     def run(self, inputs: Arrays) -> NDArray[np.float32]:
         """Return the logits (batch, labels) float32 for graph inputs (batch, length) int64."""
-        return np.asarray(self._session.run(None, inputs)[0])
+        try:
+            return np.asarray(self._session.run(None, inputs)[0])
+        except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
+            raise BundleError(f"ONNX Runtime cannot run the graph: {_first_line(problem)}; {_AGAIN}") from None
 
 
 def open_session(
@@ -38,17 +46,29 @@ def open_session(
     check_provider(provider)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(bundle.path))
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(bundle.path))
     graph = bundle.graph(subnet, flavor)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-        reason = str(problem).strip().split("\n")[0]
-        raise BundleError(f"ONNX Runtime cannot load {subnet.id}: {reason}; export the bundle again") from None
+        raise BundleError(f"ONNX Runtime cannot load {subnet.id}: {_first_line(problem)}; {_AGAIN}") from None
     if session.get_providers()[0] != provider:  # it falls back without an error
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose one of {providers()}")
     return Session(session)
+
+
+def _utf8(path: Path) -> str:
+    """Return a path as ONNX Runtime takes it."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        raise BundleError(f"{path!a} is not valid UTF-8; move the bundle to another place") from None
+    return str(path)
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().split("\n")[0]
 
 
 def providers() -> list[str]:

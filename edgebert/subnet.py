@@ -1,6 +1,8 @@
 """Sub-networks: which layers, heads and neurons of an elastic BERT are kept, as values with a name."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from edgebert.records import Record
 
@@ -19,6 +21,6 @@ class Subnet(Record, frozen=True):
     width: float | None
     depth: float | None
     precision: Precision
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
-    ffn: tuple[int, ...]
+    layers: tuple[Annotated[int, Meta(ge=0)], ...]
+    heads: tuple[Annotated[int, Meta(ge=1)], ...]
+    ffn: tuple[Annotated[int, Meta(ge=1)], ...]

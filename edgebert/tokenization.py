@@ -35,7 +35,7 @@ class Tokenizer:
             raise BundleError(f"the tokenizer cannot be read: {problem}; export the bundle again") from None
         self.max_length = max_length
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.max_length, strategy="longest_first")
+        self._tokenizer.no_truncation()
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Tokenizer":
@@ -49,14 +49,41 @@ class Tokenizer:
             EdgeBertError: not a string or a tuple of two, or nothing but white space.
         """
         first, pair = check_text(text)
+        encoding = self._leading(first)
+        if pair is not None:
+            # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
+            second = self._leading(pair)
+            kept = longest_first(len(encoding.ids), len(second.ids), self.max_length - self._special(pair=True))
+            encoding.truncate(kept[0])
+            second.truncate(kept[1])
+            encoding = self._tokenizer.post_process(encoding, second)
+        else:
+            encoding.truncate(self.max_length - self._special(pair=False))
+            encoding = self._tokenizer.post_process(encoding)
+        return Tokens(encoding.ids, encoding.type_ids)
+
+    def _special(self, *, pair: bool) -> int:
+        return int(self._tokenizer.num_special_tokens_to_add(pair))
+
+    def _leading(self, text: str) -> tokenizers.Encoding:
+        """Return the tokens of a text without special ones, at least the first `max_length`."""
         reach = self.max_length * _CHARACTERS_PER_TOKEN
         while True:
             # A text of megabytes costs as much as the words that are kept of it.
-            shortened = _leading_words(first, reach), pair and _leading_words(pair, reach)
-            encoding = self._tokenizer.encode(*shortened)
-            if shortened == (first, pair) or (len(encoding.ids) == self.max_length and pair is None):
-                return Tokens(encoding.ids, encoding.type_ids)
+            shortened = _leading_words(text, reach)
+            encoding = self._tokenizer.encode(shortened, add_special_tokens=False)
+            if shortened == text or len(encoding.ids) >= self.max_length:
+                return encoding
             reach *= 16
+
+
+def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
+    """Return how many tokens two texts keep of `most`: the longer one is cut until both are equal, then both."""
+    if first + second <= most:
+        return first, second
+    shorter = min(first, second, most // 2)
+    longer = most - shorter
+    return (shorter, longer) if first <= second else (longer, shorter)
 
 
 def check_text(text: object) -> tuple[str, str | None]:

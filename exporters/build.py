@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -78,14 +79,15 @@ def export(
     """
     source = read_checkpoint(Path(checkpoint), tuple(labels) if labels else None)
     subnets = plan(source, ElasticManifest.load(source.path), widths, depths, precisions)
+    out = Path(out).absolute()
     max_length = _checked_max_length(max_length, source.sizes)
-    with _staged(Path(out).absolute()) as folder:
+    with _staged(out) as folder:
         weights = {dtype: write_weights(source, dtype, folder) for dtype in _storage_types(precisions)}
         tokenizer = _write(folder, "tokenizer.json", read_tokenizer(source.path, source.sizes.vocabulary))
         verifier, golden = _golden(source, subnets, weights, (folder / tokenizer.file).read_bytes(), max_length)
         manifest = Manifest(
             schema_version=Manifest.VERSION,
-            name=name or Path(out).absolute().name,
+            name=name or out.name,
             edgebert_version=__version__,
             task=source.task,
             labels=source.labels,
@@ -103,6 +105,7 @@ def export(
             on_progress(done, len(subnets), subnet.id)
         manifest = msgspec.structs.replace(manifest, subnetworks=tuple(measured))
         records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
+        Bundle.load(folder)  # before it takes the place of another
     return Bundle.load(out)
 
 
@@ -121,6 +124,21 @@ def plan(
     for precision in precisions:
         if precision not in PRECISIONS:
             raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
+    subnets = _planned(source, elastic, widths, depths, list(dict.fromkeys(precisions)))
+    ids = [subnet.id for subnet in subnets]
+    if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
+        advice = "give each slice a name of its own in elastic.json"
+        raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
+    return subnets
+
+
+def _planned(
+    source: Checkpoint,
+    elastic: ElasticManifest | None,
+    widths: Sequence[float] | None,
+    depths: Sequence[float] | None,
+    precisions: Sequence[Precision],
+) -> list[Subnet]:
     if widths is None and depths is None and elastic and elastic.subnetworks:
         return [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
     default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
@@ -144,7 +162,8 @@ def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
 def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision: Precision) -> Subnet:
     sizes, kept = source.sizes, len(part.layers)
     fits = (
-        kept == len(part.heads) == len(part.ffn) > 0
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
+        and kept == len(part.heads) == len(part.ffn) > 0
         and list(part.layers) == sorted({layer for layer in part.layers if 0 <= layer < sizes.layers})
         and all(1 <= heads <= sizes.heads for heads in part.heads)
         and all(1 <= ffn <= sizes.ffn for ffn in part.ffn)

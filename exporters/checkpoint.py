@@ -67,7 +67,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkp
     return Checkpoint(
         path=path,
         sizes=sizes,
-        layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+        layer_norm_eps=_layer_norm_eps(path, config),
         task=_task(path, config),
         labels=_labels(path, config, labels, sizes.labels),
         tensors=tensors,
@@ -85,7 +85,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
         raise ExportError(f"cannot read {path / 'config.json'}: {problem.strerror}; {advice}") from None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ExportError(f"{path / 'config.json'} is not JSON: {problem}; download the checkpoint again") from None
     if not isinstance(config, dict):
         raise ExportError(f"{path / 'config.json'}: expected a JSON object; download the checkpoint again")
@@ -100,11 +100,9 @@ def _check_supported(path: Path, config: dict[str, Any]) -> None:
         if found != value:
             raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
     architectures = config.get("architectures") or ["BertForSequenceClassification"]
-    if "BertForSequenceClassification" not in architectures:
+    if not isinstance(architectures, list) or "BertForSequenceClassification" not in architectures:
         advice = "fine-tune it for sequence classification first"
-        raise ExportError(
-            f"{path}: expected a BertForSequenceClassification, found {', '.join(architectures)}; {advice}"
-        )
+        raise ExportError(f"{path}: expected a BertForSequenceClassification, found {architectures}; {advice}")
 
 
 def _sizes(path: Path, config: dict[str, Any], stored: dict[str, Array]) -> Sizes:
@@ -112,22 +110,38 @@ def _sizes(path: Path, config: dict[str, Any], stored: dict[str, Array]) -> Size
     if classifier is None or classifier.ndim != 2:
         advice = "fine-tune it for sequence classification first"
         raise ExportError(f"{path}: expected a tensor classifier.weight (labels, hidden), found none; {advice}")
-    try:
-        sizes = Sizes(
-            layers=int(config["num_hidden_layers"]),
-            heads=int(config["num_attention_heads"]),
-            hidden=int(config["hidden_size"]),
-            ffn=int(config["intermediate_size"]),
-            vocabulary=int(config["vocab_size"]),
-            positions=int(config["max_position_embeddings"]),
-            types=int(config["type_vocab_size"]),
-            labels=classifier.shape[0],
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ExportError(f"{path / 'config.json'}: expected a number for {problem}; download it again") from None
-    if min(sizes.__dict__.values()) < 1 or sizes.hidden % sizes.heads:
+    sizes = Sizes(
+        layers=_count(path, config, "num_hidden_layers"),
+        heads=_count(path, config, "num_attention_heads"),
+        hidden=_count(path, config, "hidden_size"),
+        ffn=_count(path, config, "intermediate_size"),
+        vocabulary=_count(path, config, "vocab_size"),
+        positions=_count(path, config, "max_position_embeddings"),
+        types=_count(path, config, "type_vocab_size"),
+        labels=classifier.shape[0],
+    )
+    if sizes.hidden % sizes.heads:
         raise ExportError(f"{path / 'config.json'}: expected hidden_size to be a multiple of the heads, found {sizes}")
     return sizes
+
+
+def _count(path: Path, config: dict[str, Any], key: str) -> int:
+    value = config.get(key)
+    if type(value) is not int or value < 1:  # a bool is no count
+        found = "nothing" if value is None else repr(value)[:40]
+        advice = "download the checkpoint again"
+        raise ExportError(f"{path / 'config.json'}: expected a whole number above 0 for {key}, found {found}; {advice}")
+    return value
+
+
+def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
+    value = config.get("layer_norm_eps", 1e-12)
+    if type(value) not in (int, float) or not 0 <= value < 1:
+        found = repr(value)[:40]
+        raise ExportError(
+            f"{path / 'config.json'}: expected a layer_norm_eps of 0 to 1, found {found}; download it again"
+        )
+    return float(value)
 
 
 def _take(path: Path, stored: dict[str, Array], name: str, shape: tuple[str, ...], sizes: Sizes) -> Array:
@@ -153,15 +167,18 @@ def _task(path: Path, config: dict[str, Any]) -> Task:
         "regression": "text-regression",
     }
     found = config.get("problem_type")
-    if found not in tasks:
+    if not isinstance(found, str | None) or found not in tasks:
         known = ", ".join(str(name) for name in tasks if name)
         raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
     return tasks[found]
 
 
 def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-    named = {int(number): str(label) for number, label in (config.get("id2label") or {}).items()}
-    labels = given or tuple(named.get(number, f"LABEL_{number}") for number in range(count))
+    given_names = config.get("id2label") or {}
+    if not isinstance(given_names, dict) or not all(isinstance(label, str) for label in given_names.values()):
+        raise ExportError(f"{path / 'config.json'}: expected names for id2label; give them with --labels")
+    named = {str(number): label for number, label in given_names.items()}
+    labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
         raise ExportError(
             f"{path}: expected {count} different labels, found {', '.join(labels)}; give them with --labels"

@@ -10,6 +10,11 @@ from edgebert.exporters.build import plan
 from edgebert.exporters.checkpoint import parameters_of, read_checkpoint, read_config, read_tensors, weight_file
 
 
+def _labels(config: dict[str, Any]) -> list[str]:
+    names = config.get("id2label")
+    return [str(label) for label in names.values()] if isinstance(names, dict) else []
+
+
 def describe(path: Path) -> dict[str, Any]:
     """Return what is known of a checkpoint; sub-networks only if it is elastic.
 
@@ -29,7 +34,7 @@ def describe(path: Path) -> dict[str, Any]:
         "parameters": sum(tensor.size for tensor in read_tensors(path).values()),
         "weight_file": file.name,
         "size_bytes": file.stat().st_size,
-        "labels": list((config.get("id2label") or {}).values()),
+        "labels": _labels(config),
         "elastic": None if elastic is None else msgspec.to_builtins(elastic),
         "subnetworks": subnetworks,
     }

@@ -26,9 +26,14 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         raise
     except Exception as problem:  # the library raises bare Exceptions
         raise ExportError(f"{checkpoint}: the tokenizer cannot be read: {problem}; download it again") from None
-    if tokenizer.get_vocab_size() > vocabulary:
-        found = f"the tokenizer has {tokenizer.get_vocab_size()} tokens, the model {vocabulary}"
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= vocabulary:
+        found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
         raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
+    if not tokenizer.encode("").ids:
+        raise ExportError(
+            f"{checkpoint}: the tokenizer adds no [CLS] and [SEP]; use the one the model was trained with"
+        )
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str().encode()

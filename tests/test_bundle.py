@@ -128,3 +128,19 @@ def test_a_sub_network_needs_numbers_for_each_layer(builtin: Bundle, alter_manif
     first = msgspec.structs.replace(builtin.manifest.subnetworks[0], heads=(12,))
     with pytest.raises(BundleError, match=r"w1.00-d1.00-int8 must give heads and ffn for each of its layers"):
         Bundle.load(alter_manifest(subnetworks=(first,)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"labels": ()}, r"length >= 1 at \$.labels"),
+        ({"labels": ("a", "a")}, r"expected different labels, found \['a', 'a'\]"),
+        ({"max_length": 0}, r"Expected int >= 2 at \$.max_length"),
+        ({"max_length": 2**40}, r"Expected int <= 1048576 at \$.max_length"),
+        ({"inputs": ("foo",)}, r"Invalid enum value 'foo' at \$.inputs\[0\]"),
+        ({"subnetworks": ()}, "expected sub-networks with ids of their own"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(alter_manifest: Alter, wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(alter_manifest(**wrong))

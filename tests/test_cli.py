@@ -230,7 +230,13 @@ def test_this_device_is_shown(edgebert_command: Command) -> None:
 def test_ctrl_c_in_a_profile_is_status_130_and_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("old")
     command = [sys.executable, "-m", "edgebert", "profile", "--out", str(tmp_path / "p.json")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the profiler and to what it measures
     _, errors = process.communicate(timeout=30)
@@ -264,3 +270,24 @@ def test_an_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: No space left on device; check the place that is written to\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "errors"),
+    [(">&-", 0, ""), ("2>&-", 0, ""), ("--file - <&-", 1, "error: standard input is closed; pass a file\n")],
+)
+def test_closed_streams_are_no_traceback(redirection: str, status: int, errors: str) -> None:
+    text = "" if "--file" in redirection else "good"
+    command = f"{sys.executable} -m edgebert predict {text} {redirection}"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.replace(f"answered by {FULL}\n", "")) == (status, errors)
+
+
+def test_a_locale_without_the_characters_gets_escapes(edgebert_command: Command) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = edgebert_command("predict", "caf\u00e9", env=environment)
+    assert (done.returncode, done.stdout.split("\t")[2]) == (0, "caf\\xe9\n")
+
+
+def test_json_that_fails_at_once_prints_nothing(edgebert_command: Command) -> None:
+    one_line_error(edgebert_command("predict", "--json", "--file", "-", input=""), 1)

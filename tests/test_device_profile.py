@@ -61,3 +61,22 @@ def test_entries_can_be_narrowed_to_a_provider_and_threads(builtin: Bundle) -> N
     assert profile.narrowed(None, None) == profile.narrowed("CPUExecutionProvider", default_threads()) == profile
     with pytest.raises(ProfileError, match="nothing measured on any provider with 99 threads; profile again"):
         profile.narrowed(None, 99)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"p95_ms": 12.8', '"p95_ms": -5.0', r"Expected float > 0.0 at \$.subnetworks\[0\].latency\[2\].p95_ms"),
+        ('"peak_memory_mb": 30.0', '"peak_memory_mb": -1.0', r"Expected float >= 0.0 at .*peak_memory_mb"),
+        (f'"threads": {default_threads()}', '"threads": 1000000', r"Expected int <= 1024 at .*threads"),
+    ],
+)
+def test_numbers_that_cannot_have_been_measured_are_refused(
+    profile: DeviceProfile, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    profile.save(tmp_path / "p.json")
+    content = (tmp_path / "p.json").read_text()
+    assert old in content
+    (tmp_path / "p.json").write_text(content.replace(old, new))
+    with pytest.raises(ProfileError, match=message):
+        DeviceProfile.load(tmp_path / "p.json")

@@ -168,7 +168,7 @@ def test_a_profile_of_another_bundle_is_refused(profile: DeviceProfile, alter_ma
 def test_threads_that_were_not_profiled_are_refused(profile: DeviceProfile) -> None:
     with pytest.raises(ProfileError, match="nothing measured on any provider with 99 threads"):
         edgebert.load(latency_ms=40, profile=profile, threads=99)
-    with pytest.raises(EdgeBertError, match="expected at least 1 thread, found 0"):
+    with pytest.raises(EdgeBertError, match="expected 1 to 1024 threads, found 0"):
         edgebert.load(threads=0)
 
 
@@ -191,3 +191,21 @@ def test_scores_follow_the_pipelines_rules() -> None:
     np.testing.assert_allclose(scores_of(logits, "text-regression"), logits)
     large = np.array([[1000.0, -1000.0]], dtype=np.float32)
     np.testing.assert_allclose(scores_of(large, "text-classification"), [[1.0, 0.0]])
+
+
+def test_labels_that_do_not_fit_the_graph_are_refused(alter_manifest: Alter) -> None:
+    path = alter_manifest(labels=("a", "b", "c"))
+    with (
+        edgebert.load(path) as model,
+        pytest.raises(BundleError, match="found 2 logits for 3 labels; export the bundle"),
+    ):
+        model("good")
+
+
+def test_an_input_that_the_graph_cannot_take_is_one_error(alter_manifest: Alter) -> None:
+    path = alter_manifest(max_length=600)  # the model has 512 positions
+    with (
+        edgebert.load(path) as model,
+        pytest.raises(BundleError, match=r"ONNX Runtime cannot run the graph: .*; export"),
+    ):
+        model("fine " * 700)

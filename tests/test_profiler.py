@@ -98,7 +98,7 @@ def test_unknown_names_are_refused(builtin: Bundle) -> None:
 def test_a_damaged_bundle_is_named(bundle_path: Path) -> None:
     with (bundle_path / "weights-int8.bin").open("r+b") as file:
         file.write(b"\x55\x55")
-    with pytest.raises(ProfileError, match=r"weights-int8.bin was altered: expected sha256"):
+    with pytest.raises(BundleError, match=r"weights-int8.bin was altered: expected sha256"):
         profile(bundle_path, subnets=TWO, lengths=[8], quick=True)
 
 

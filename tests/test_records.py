@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,18 @@ def test_an_unwritable_place_is_found_before_the_work(tmp_path: Path) -> None:
     records.check_writable(tmp_path / "p.json", ProfileError)
     with pytest.raises(ProfileError, match=r"cannot write .*none.p.json: No such file or directory"):
         records.check_writable(tmp_path / "none" / "p.json", ProfileError)
-    with pytest.raises(ProfileError, match="Is a directory"):
+    with pytest.raises(ProfileError, match="Not a regular file"):
         records.check_writable(tmp_path, ProfileError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_devices_pipes_and_links_are_neither_read_nor_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("pipe", "link"):
+        with pytest.raises(ProfileError, match=r"cannot write .*: Not a regular file"):
+            records.write_bytes(tmp_path / name, b"new", ProfileError)
+    with pytest.raises(ProfileError, match=r"cannot read .*pipe: Not a regular file"):
+        records.read_bytes(tmp_path / "pipe", ProfileError)
+    assert (tmp_path / "file").read_bytes() == b"old"

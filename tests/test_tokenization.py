@@ -3,6 +3,7 @@ import string
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,14 @@ NAMES = ("input_ids", "attention_mask", "token_type_ids")
 @pytest.fixture(scope="module")
 def tokenizer(builtin: Bundle) -> Tokenizer:
     return Tokenizer.of(builtin)
+
+
+def library_tokenizer() -> tokenizers.Tokenizer:
+    """Return the library's own tokenizer, which cuts by its own rules."""
+    bundle = Bundle.load()
+    library = tokenizers.Tokenizer.from_buffer(bundle.verified(bundle.manifest.tokenizer))
+    library.enable_truncation(bundle.manifest.max_length, strategy="longest_first")
+    return library
 
 
 def test_the_golden_texts_become_the_golden_inputs(builtin: Bundle, tokenizer: Tokenizer) -> None:
@@ -43,7 +52,7 @@ def test_a_long_text_has_the_tokens_that_it_would_have_uncut(seed: int, space: s
     generator = random.Random(seed)
     words = ("".join(generator.choices(string.printable, k=generator.randrange(60))) for _ in range(1500))
     text = space.join(words) + "end"
-    assert tokenizer.encode(text).ids == tokenizer._tokenizer.encode(text).ids
+    assert tokenizer.encode(text).ids == library_tokenizer().encode(text).ids
 
 
 def test_a_megabyte_is_no_problem(tokenizer: Tokenizer) -> None:
@@ -81,3 +90,15 @@ def test_padding_is_zero_and_masked() -> None:
         "token_type_ids": [[0, 0, 1], [0, 0, 0]],
     }
     assert all(array.dtype == np.int64 for array in arrays.values())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_pairs_are_cut_longest_first_as_the_library_does(first: int, second: int) -> None:
+    expected = library_tokenizer().encode("a " * first, "b " * second)
+    found = Tokenizer.of(Bundle.load()).encode(("a " * first, "b " * second))
+    assert (list(found.ids), list(found.types)) == (expected.ids, expected.type_ids)
+
+
+def test_a_pair_of_megabytes_is_no_problem(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode(("great film " * 100_000, "dull " * 200_000)).ids) == tokenizer.max_length

@@ -1,6 +1,8 @@
 """The entry point: reads the command line, runs a verb, and turns errors into one line and an exit status."""
 
 import argparse
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -16,9 +18,10 @@ DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default this process's own, and return its exit status."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    _prepare_streams()
     try:
+        options = _parser().parse_args(arguments)
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
         options.run(options)
         sys.stdout.flush()
     except BudgetError as problem:
@@ -26,15 +29,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeBertError as problem:
         return _failed(problem, FAILED)
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
     except KeyboardInterrupt:
         return _failed("interrupted", INTERRUPTED)
     except MemoryError:
         return _failed("out of memory; close other programs or use a smaller sub-network", FAILED)
     except OSError as problem:
+        _drop_output()
         return _failed(f"{problem.strerror or problem}; check the place that is written to", FAILED)
     return DONE
+
+
+def _prepare_streams() -> None:
+    """Make output work where it is closed, or where the locale has not every character."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to standard output go nowhere, so that Python's exit does not fail on it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(problem: object, status: int) -> int:

@@ -58,7 +58,10 @@ def _print_json(model: "Predictor", predictions: Iterator[tuple["Text", "Predict
     import msgspec
 
     selection = msgspec.json.encode(model.selection).decode()
-    print(f'{{"selection": {selection}, "predictions": [', end="")
-    for number, (_, prediction) in enumerate(predictions):
-        print(",\n" if number else "\n", msgspec.json.encode(prediction).decode(), sep="", end="")
+    before = (
+        f'{{"selection": {selection}, "predictions": [\n'  # printed with the first, so that a bad one prints nothing
+    )
+    for _, prediction in predictions:
+        print(before, msgspec.json.encode(prediction).decode(), sep="", end="")
+        before = ",\n"
     print("\n]}")

@@ -62,7 +62,7 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
         accuracies = {s.id: s.accuracy.value for s in bundle.manifest.subnetworks if s.accuracy is not None}
     rows, points = [], []
     for entry in found.subnetworks:
-        latencies = [row for row in entry.latency if row.batch_size == batch_size]
+        latencies = [row for row in entry.latency if row.batch_size == batch_size] or list(entry.latency)
         if entry.id in accuracies and entry.numerics_ok:
             points.append((entry.id, accuracies[entry.id], latencies[-1].p95_ms))
         rows.append(

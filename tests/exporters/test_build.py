@@ -63,13 +63,15 @@ def test_irregular_slices_are_exported(checkpoint: Path, tmp_path: Path) -> None
         Slice(id="x", layers=(0,), heads=(5,), ffn=(1,)),
         Slice(id="x", layers=(0,), heads=(1,), ffn=(0,)),
         Slice(id="x", layers=(), heads=(), ffn=()),
+        Slice(id="../../x", layers=(0,), heads=(1,), ffn=(1,)),
+        Slice(id="/tmp/x", layers=(0,), heads=(1,), ffn=(1,)),
     ],
 )
 def test_a_slice_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_path: Path, part: Slice) -> None:
     ElasticManifest(
         schema_version=1, method="x", widths=(), depths=(), rewired=True, origin="x", subnetworks=(part,)
     ).save(checkpoint)
-    with pytest.raises(ExportError, match=r"elastic.json: x is no slice of Sizes"):
+    with pytest.raises(ExportError, match=r"elastic.json: .*x is no slice of Sizes"):
         export(checkpoint, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -260,3 +262,15 @@ def test_a_checkpoint_is_inspected(checkpoint: Path, edgebert_command: Command) 
     assert [subnet["id"] for subnet in elastic["subnetworks"]] == ["w1.00-d1.00", "w0.50-d1.00"]
     assert elastic["subnetworks"][0]["parameters"] == elastic["parameters"] == plain["parameters"]
     assert "w0.50-d1.00" in edgebert_command("inspect", str(checkpoint)).stdout
+
+
+def test_names_that_are_not_different_leave_the_old_bundle_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export(checkpoint, tmp_path / "bundle", precisions=["int8", "int8"])
+    before = contents(bundle.path)
+    parts = tuple(Slice(id=name, layers=(0,), heads=(1,), ffn=(1,)) for name in ("a", "A"))
+    ElasticManifest(
+        schema_version=1, method="x", widths=(), depths=(), rewired=True, origin="x", subnetworks=parts
+    ).save(checkpoint)
+    with pytest.raises(ExportError, match=r"expected sub-networks with different names, found \['a-int8', 'A-int8'\]"):
+        export(checkpoint, tmp_path / "bundle")
+    assert contents(bundle.path) == before
