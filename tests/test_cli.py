@@ -235,7 +235,8 @@ def test_ctrl_c_in_a_profile_is_status_130_and_leaves_the_old_file(tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        # A background job of a shell ignores the signal, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the profiler and to what it measures
