@@ -94,8 +94,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(edgebert_command: Command) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict"], "expected texts or --file, one of the two"),
-        (["predict", "text", "--file", "x"], "expected texts or --file, one of the two"),
         (["predict", ""], "expected a text, found an empty one; leave it out"),
         (
             ["predict", "good", "--subnet", "w9"],
@@ -125,6 +123,8 @@ def test_what_cannot_be_done_is_one_line_and_status_1(
     [
         [],
         ["fly"],
+        ["predict"],
+        ["predict", "text", "--file", "x"],
         ["predict", "good", "--latency-ms", "0"],
         ["predict", "good", "--latency-ms", "nan"],
         ["predict", "good", "--memory-mb", "-1"],

@@ -19,15 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_bundle(parser, "--bundle")
     arguments.add_budget(parser)
     parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
+    parser.set_defaults(usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> None:
     """Predict and print a line for each text: label, score, text, separated by tabs."""
-    from edgebert.errors import EdgeBertError
     from edgebert.predictor import load
 
     if bool(options.text) == bool(options.file):
-        raise EdgeBertError("expected texts or --file, one of the two; pass - as the file for standard input")
+        options.usage_error("expected texts or --file, one of the two; pass - as the file for standard input")
     budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
     with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
         predictions = _predictions(model, options.text or _texts_of(options.file))
