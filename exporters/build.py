@@ -124,31 +124,23 @@ def plan(
     for precision in precisions:
         if precision not in PRECISIONS:
             raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
-    subnets = _planned(source, elastic, widths, depths, list(dict.fromkeys(precisions)))
+    precisions = list(dict.fromkeys(precisions))
+    if widths is None and depths is None and elastic and elastic.subnetworks:
+        subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
+    else:
+        default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
+        sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
+        subnets = [
+            dynabert_subnet(width, depth, precision, **sizes)
+            for precision in precisions
+            for depth in _shares("depth", depths or default_depths)
+            for width in _shares("width", widths or default_widths)
+        ]
     ids = [subnet.id for subnet in subnets]
     if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
         advice = "give each slice a name of its own in elastic.json"
         raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
     return subnets
-
-
-def _planned(
-    source: Checkpoint,
-    elastic: ElasticManifest | None,
-    widths: Sequence[float] | None,
-    depths: Sequence[float] | None,
-    precisions: Sequence[Precision],
-) -> list[Subnet]:
-    if widths is None and depths is None and elastic and elastic.subnetworks:
-        return [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
-    default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
-    sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
-    return [
-        dynabert_subnet(width, depth, precision, **sizes)
-        for precision in precisions
-        for depth in _shares("depth", depths or default_depths)
-        for width in _shares("width", widths or default_widths)
-    ]
 
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
