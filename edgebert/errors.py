@@ -19,6 +19,10 @@ class ExportError(EdgeBertError):
     """A checkpoint cannot be exported, or an exported graph does not compute what its checkpoint does."""
 
 
+class TrainingError(EdgeBertError):
+    """A checkpoint cannot be trained with these data and settings, or training failed."""
+
+
 class BudgetError(EdgeBertError):
     """No sub-network meets the budget; `nearest` is the closest miss (an `edgebert.selection.Miss`) or None."""
 

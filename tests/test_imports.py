@@ -31,6 +31,24 @@ ORDER = [
     "selection",
     "predictor",
 ]
+ELASTIC_ORDER = [
+    "manifest",
+    "slices",
+    "families",
+    "model",
+    "data",
+    "journal",
+    "losses",
+    "checkpoint",
+    "scoring",
+    "stage",
+    "importance",
+    "augmentation",
+    "task",
+    "training",
+    "line",
+    "dynabert",
+]
 DEVICE_LIBRARIES = {
     "edgebert",
     "msgspec",
@@ -72,6 +90,21 @@ def test_a_module_imports_only_what_stands_before_it(path: Path) -> None:
     earlier = ORDER[: ORDER.index(path.stem)]
     own = {name.split(".")[1] for name in imports(path) if name.startswith("edgebert.")}
     assert own <= set(earlier)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("elastic/*.py")), ids=lambda path: path.stem)
+def test_the_first_room_imports_in_its_order_and_not_from_the_second(path: Path) -> None:
+    if path.stem == "__init__":
+        return
+    earlier = ELASTIC_ORDER[: ELASTIC_ORDER.index(path.stem)]
+    names = [name.split(".") for name in imports(path)]
+    assert {name[2] for name in names if name[:2] == ["edgebert", "elastic"] and len(name) > 2} <= set(earlier)
+    assert not any(name[:2] == ["edgebert", "exporters"] for name in names)
+
+
+@pytest.mark.parametrize("name", ["manifest", "slices"])
+def test_what_the_second_room_takes_from_the_first_needs_no_torch(name: str) -> None:
+    assert not any(found.startswith(("torch", "transformers")) for found in imports(PACKAGE / "elastic" / f"{name}.py"))
 
 
 def test_only_one_module_imports_onnx_runtime() -> None:

@@ -68,3 +68,11 @@ def names(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError("expected at least one, separated by commas, found none")
     return found
+
+
+def two_or_more(text: str) -> int:
+    """Return a whole number above 1."""
+    value = count(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"expected at least 2, the largest and the smallest, found {text}")
+    return value

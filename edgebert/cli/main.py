@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from edgebert.cli import devices, evaluate, export, inspect, predict, profile, select
+from edgebert.cli import devices, evaluate, export, inspect, predict, profile, select, train
 from edgebert.errors import BudgetError, EdgeBertError
 from edgebert.version import __version__
 
-_VERBS = (profile, select, predict, evaluate, inspect, devices, export)
+_VERBS = (profile, select, predict, evaluate, inspect, devices, export, train)
 DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130
 
 

@@ -1,5 +1,6 @@
 """The README's code and commands do what it says."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -48,18 +49,39 @@ def test_the_commands_run(line: str) -> None:
     assert (done.returncode, done.stdout != "") == (0, True), done.stderr
 
 
+def follow(block: str, folder: Path, edgebert_command: Command) -> str:
+    """Run the commands of a block in a folder and return what the last one printed."""
+    for line in commands(block):
+        done = edgebert_command(*shlex.split(line)[1:], cwd=folder)
+        assert done.returncode == 0, done.stderr
+    assert (folder / "profile.json").is_file()
+    return str(done.stdout)
+
+
+def test_data_of_ones_own_becomes_an_answer(make_checkpoint: Make, tmp_path: Path, edgebert_command: Command) -> None:
+    """A checkpoint that never saw the task, and CSV files: the last command answers with the data's own labels."""
+    checkpoint = make_checkpoint("CHECKPOINT", num_labels=2)
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,label\n" + '"good, warm film",fine\nbad plot,poor\n' * 8)
+    answer = follow(blocks("sh")[1], tmp_path, edgebert_command)
+    assert answer.split()[0] in ("fine", "poor")
+    code = blocks("py")[0].replace("101, 2307, 2143, 102", "2, 3, 4, 5")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "SMALL" / "model.safetensors").is_file()
+
+
 def test_a_checkpoint_of_ones_own_is_brought(make_checkpoint: Make, tmp_path: Path, edgebert_command: Command) -> None:
     make_checkpoint("CHECKPOINT", num_labels=2)
     for split in ("dev", "test"):
         (tmp_path / f"{split}.tsv").write_text("text\tlabel\ngood film\tLABEL_1\nbad plot\tLABEL_0\n")
-    for line in commands(blocks("sh")[1]):
-        done = edgebert_command(*shlex.split(line)[1:], cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "profile.json").is_file()
+    assert "most accurate within" in follow(blocks("sh")[2], tmp_path, edgebert_command)
 
 
 def test_the_tree_names_every_file() -> None:
     root = Path(__file__).parents[2]
-    for folder in ("edgebert", "exporters"):
+    for folder in ("edgebert", "edgebert/elastic", "exporters"):
         for path in (root / folder).glob("*.py"):
             assert path.name.startswith("__") or path.name in README

@@ -1,0 +1,184 @@
+"""The steps that trainings are made of, each from one folder's checkpoint to another's; a finished step stays done.
+
+Knows not which steps a method takes.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from edgebert import records
+from edgebert.elastic import importance
+from edgebert.elastic.augmentation import Augmenter, augmented
+from edgebert.elastic.checkpoint import Head, load_model, save_model
+from edgebert.elastic.data import tokenise
+from edgebert.elastic.journal import AugmentEvent, Journal, Listener, no_listener
+from edgebert.elastic.manifest import ElasticManifest
+from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.stage import Compute, Settings, Stage
+from edgebert.elastic.task import Task
+from edgebert.elastic.training import Work, run_stage
+from edgebert.errors import TrainingError
+from edgebert.records import Record
+from edgebert.tokenization import Text
+
+REWIRED, PLAN, AUGMENTED = "rewired", "plan.json", "augmented.jsonl"
+
+
+class Plan(Record, frozen=True):
+    """All that the result of a training depends on, so that none goes on with another one's files."""
+
+    schema_version: int
+    files: dict[str, str]
+    head: Head
+    stages: tuple[Stage, ...]
+    settings: Settings
+    augment: int
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How many variants of each training text a masked language model is to make."""
+
+    count: int
+    checkpoint: Path
+
+
+def hashes(checkpoint: Path, files: Sequence[Path], variety: Variety | None = None) -> dict[str, str]:
+    """Return the SHA-256 of data files and of the checkpoints' configurations and weights, by their paths."""
+    folders = [checkpoint, *([variety.checkpoint] if variety else [])]
+    weights = [
+        path
+        for folder in folders
+        for path in sorted(folder.glob("*"))
+        if path.name == "config.json" or path.suffix in (".safetensors", ".bin")
+    ]
+    return {
+        str(path): hashlib.sha256(records.read_bytes(path, TrainingError)).hexdigest() for path in (*weights, *files)
+    }
+
+
+def accelerator_for(compute: Compute) -> Accelerator:
+    """Return the devices of this run: those of `accelerate launch`, else a GPU if there is one, else the CPU."""
+    return Accelerator(mixed_precision="no" if compute == "fp32" else compute)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the steps of a training share."""
+
+    task: Task
+    tokenizer: Any
+    settings: Settings
+    accelerator: Accelerator
+    folder: Path
+    listener: Listener = no_listener
+    save_minutes: float = 5.0
+
+    def claim(self, plan: Plan) -> None:
+        """Make the work folder this training's, or find that it already is.
+
+        Raises:
+            TrainingError: it is another one's, or cannot be written.
+        """
+        path = self.folder / PLAN
+        if self._is_missing(path):
+            if self.accelerator.is_main_process:
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                except OSError as problem:
+                    advice = "choose another --work"
+                    raise TrainingError(f"cannot write {self.folder}: {problem.strerror}; {advice}") from None
+                records.write_bytes(path, records.encode(plan), TrainingError)
+            self.accelerator.wait_for_everyone()
+            return
+        found = records.read(path, Plan, TrainingError)
+        differing = [name for name in plan.__struct_fields__ if getattr(found, name) != getattr(plan, name)]
+        if differing:
+            advice = "give another --work, or remove it to begin anew"
+            raise TrainingError(f"{self.folder} holds a training with other {' and '.join(differing)}; {advice}")
+
+    def augmented(self, variety: Variety) -> "Line":
+        """Return a line that distils on variants of the training texts too."""
+        if self.accelerator.is_main_process:
+            self._varied(variety)
+        self.accelerator.wait_for_everyone()
+        variants = tokenise(self.tokenizer, self._varied(variety), self.settings.max_length)
+        return dataclasses.replace(
+            self, task=dataclasses.replace(self.task, distil=self.task.distil.and_also(variants))
+        )
+
+    def _varied(self, variety: Variety) -> list[Text]:
+        device, settings, start = self.accelerator.device, self.settings, time.monotonic()
+        return augmented(
+            self.task.inputs,
+            variety.count,
+            lambda: Augmenter(variety.checkpoint, device, max_length=settings.max_length, seed=settings.seed),
+            self.folder / AUGMENTED,
+            lambda done, of: self.listener(AugmentEvent(done, of, time.monotonic() - start)),
+        )
+
+    def run(self, stage: Stage, start: Path, teacher: Path | None = None) -> Path:
+        """Train a checkpoint through a stage and return the folder of the result."""
+        done, state = self.folder / stage.name, self.folder / f"{stage.name}.state"
+        if self._is_missing(done):
+            state.mkdir(exist_ok=True)
+            student = self._load(start)
+            work = Work(
+                student=student,
+                teacher=self._load(teacher).eval() if teacher else None,
+                texts=self.task.distil if teacher else self.task.train,
+                dev=self.task.dev,
+                accelerator=self.accelerator,
+                folder=state,
+                journal=self.journal(stage),
+                save_seconds=60 * self.save_minutes,
+            )
+            run_stage(stage, self.settings, work)
+            self._save(student, done)
+            if self.accelerator.is_main_process:
+                shutil.rmtree(state)
+        return done
+
+    def journal(self, stage: Stage) -> Journal:
+        """Return the journal of a stage."""
+        return Journal(self.folder / f"{stage.name}.jsonl", self.listener)
+
+    def rewire(self, start: Path) -> Path:
+        """Put the heads and neurons that matter most for the training texts first; return the folder of the result."""
+        done = self.folder / REWIRED
+        if self._is_missing(done):
+            model = self._load(start)
+            if self.accelerator.is_main_process:
+                batches = self.task.train.all_batches(self.settings.batch_size, self.accelerator.device)
+                importance.rewire(model, importance.rank(model, batches))
+            self._save(model, done)
+        return done
+
+    def finish(self, result: Path, out: Path, manifest: ElasticManifest) -> None:
+        """Write the elastic checkpoint from the folder of the last step's result."""
+        self._save(self._load(result), out, manifest)
+
+    def _is_missing(self, path: Path) -> bool:
+        """Return the same on all devices: none goes on and makes it while another still looks."""
+        self.accelerator.wait_for_everyone()
+        missing = not path.exists()
+        self.accelerator.wait_for_everyone()
+        return missing
+
+    def _load(self, path: Path) -> ElasticModel:
+        torch.manual_seed(self.settings.seed)  # a head that is missing starts with random weights
+        return load_model(path, self.task.head).to(self.accelerator.device)
+
+    def _save(self, model: ElasticModel, folder: Path, manifest: ElasticManifest | None = None) -> None:
+        if self.accelerator.is_main_process:
+            save_model(model, self.tokenizer, folder, manifest)
+        self.accelerator.wait_for_everyone()

@@ -1,0 +1,87 @@
+"""Tiny random models with their tokenizers, and a task that they can learn."""
+
+import random
+import string
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+)
+
+GOOD, BAD = ["good", "warm", "fine"], ["bad", "dull", "poor"]
+PLAIN = ["the", "film", "plot", "cast", "story", "ending"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *GOOD, *BAD, *PLAIN, "##y", "##z"]
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+}
+KINDS: dict[str, tuple[type, type]] = {
+    "bert": (BertConfig, BertForSequenceClassification),
+    "roberta": (RobertaConfig, RobertaForSequenceClassification),
+    "headless": (BertConfig, BertModel),
+    "bert-lm": (BertConfig, BertForMaskedLM),
+    "roberta-lm": (RobertaConfig, RobertaForMaskedLM),
+}
+
+
+def random_model(kind: str = "bert", **config: Any) -> Any:
+    """Return a model whose weights are random and large enough to matter."""
+    torch.manual_seed(7)
+    config_type, model_type = KINDS[kind]
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if config_type is RobertaConfig else {}
+    size = len(byte_pairs().get_vocab()) if special else len(WORDS)
+    model = model_type(config_type(**{**SIZES, "vocab_size": size, **special, **config})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def byte_pairs() -> PreTrainedTokenizerFast:
+    """Return a byte-level tokenizer with the shape of RoBERTa's, which knows our words and all letters."""
+    words = [*GOOD, *BAD, *PLAIN]
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "\u0120", *string.ascii_lowercase]
+    merges: list[tuple[str, str]] = []
+    for word in words:
+        merged = "\u0120"
+        for letter in word:
+            if (merged, letter) not in merges:
+                merges.append((merged, letter))
+            merged += letter
+            if merged not in vocabulary:
+                vocabulary.append(merged)
+    inner = Tokenizer(models.BPE({token: number for number, token in enumerate(vocabulary)}, merges, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    inner.decoder = decoders.ByteLevel()
+    inner.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = {"bos": "<s>", "cls": "<s>", "pad": "<pad>", "eos": "</s>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        model_input_names=["input_ids", "attention_mask"],
+        **{f"{name}_token": token for name, token in names.items()},
+    )
+
+
+def rows(count: int, seed: int = 1, *, pairs: bool = False, regression: bool = False) -> list[str]:
+    """Return the lines of a data file: the label says whether good or bad words are more."""
+    generator, lines = random.Random(seed), ["text\tpair\tlabel" if pairs else "text\tlabel"]
+    for number in range(count):
+        words = generator.choices(PLAIN, k=generator.randint(1, 9))
+        telling = generator.choices((BAD, GOOD)[number % 2], k=3)
+        words = generator.sample(words + telling, len(words) + 3)
+        label = (-1.5, 1.5)[number % 2] if regression else ("negative", "positive")[number % 2]
+        text = f"{' '.join(words)}\t{generator.choice(PLAIN)}" if pairs else " ".join(words)
+        lines.append(f"{text}\t{label}")
+    return lines
