@@ -30,7 +30,7 @@ from edgebert.bundle import Bundle
 from edgebert.dataset import read_examples
 from edgebert.elastic.checkpoint import load_tokenizer
 from edgebert.elastic.dynabert import DEPTHS, WIDTHS, fine_tuning
-from edgebert.elastic.line import Line, accelerator_for
+from edgebert.elastic.line import Line, devices
 from edgebert.elastic.stage import Settings
 from edgebert.elastic.task import read_task
 from edgebert.elastic.training import best_compute
@@ -64,7 +64,7 @@ def train_alone(work: Path, width: float, depth: float) -> Path:
     settings = Settings(seed=1, batch_size=32, accumulate=1, max_length=128, compute=compute)
     folder = work / "alone"
     folder.mkdir(exist_ok=True)
-    line = Line(task, tokenizer, settings, accelerator_for(compute), folder)
+    line = Line(task, tokenizer, settings, devices(), folder)
     stage = msgspec.structs.replace(fine_tuning(), name=name_of(width, depth), widths=(width,), depths=(depth,))
     return line.run(stage, rewired)
 

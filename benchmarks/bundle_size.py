@@ -3,7 +3,7 @@
 Two shapes: the MiniLM-L6 of a checkpoint, and BERT-base with random weights. Each is exported in a fresh process,
 timed from its start to its end.
 
-    python benchmarks/bundle_size.py --checkpoint checkpoints/builtin/rewired
+    python benchmarks/bundle_size.py --checkpoint checkpoints/builtin/elastic
 """
 
 import argparse
@@ -79,7 +79,7 @@ def print_summary(result: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/builtin/rewired"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/builtin/elastic"))
     parser.add_argument("--vocabulary", type=Path, default=Path("checkpoints/builtin/pretrained/vocab.txt"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

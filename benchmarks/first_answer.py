@@ -4,7 +4,7 @@ Each contender answers one text in a fresh process, which counts until the paren
 A B A B, and are compared pair by pair, since machines drift. One pair before the first is not counted: it brings the
 files into the system's cache. The answer carries the resident memory, so both times hold the import of psutil.
 
-    python benchmarks/first_answer.py --checkpoint checkpoints/builtin/rewired
+    python benchmarks/first_answer.py --checkpoint checkpoints/builtin/elastic
 """
 
 import argparse
@@ -91,7 +91,7 @@ def print_summary(result: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/builtin/rewired"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/builtin/elastic"))
     parser.add_argument("--pairs", type=int, default=7, help="6 or more, for a 95 %% interval")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

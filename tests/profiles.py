@@ -11,6 +11,15 @@ from edgebert.session import CPU
 LENGTHS = (16, 64, 128)
 
 
+def _by_accuracy() -> list[str]:
+    """Return ids of the built-in bundle's sub-networks, the most accurate first, one for each accuracy."""
+    measured = {one.accuracy.value: one.id for one in reversed(Bundle.load().manifest.subnetworks) if one.accuracy}
+    return [measured[value] for value in sorted(measured, reverse=True)]
+
+
+BEST, *_, MIDDLE, LEAST = _by_accuracy()
+
+
 def entry(
     subnet_id: str, ms_at_128: float, peak_memory_mb: float = 30.0, *, numerics_ok: bool = True
 ) -> ProfiledSubnet:

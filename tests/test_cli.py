@@ -12,16 +12,15 @@ import pytest
 
 from edgebert.bundle import Bundle
 from edgebert.cli.main import main
-from profiles import profile_of_costs
+from profiles import BEST, LEAST, profile_of_costs
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-FULL, SMALL = "w1.00-d1.00-int8", "w0.50-d1.00-int8"
 
 
 @pytest.fixture
 def profile_file(builtin: Bundle, tmp_path: Path) -> str:
     """A made-up profile in which 128 tokens cost 40 and 10 ms."""
-    profile_of_costs(builtin, {FULL: 40.0, SMALL: 10.0}).save(tmp_path / "profile.json")
+    profile_of_costs(builtin, {BEST: 40.0, LEAST: 10.0}).save(tmp_path / "profile.json")
     return str(tmp_path / "profile.json")
 
 
@@ -37,7 +36,7 @@ def one_line_error(done: "subprocess.CompletedProcess[str]", status: int) -> str
 def test_help_names_every_verb(edgebert_command: Command) -> None:
     done = edgebert_command("--help")
     assert done.returncode == 0
-    for verb in ("profile", "select", "predict", "evaluate", "inspect", "devices", "export"):
+    for verb in ("profile", "select", "predict", "evaluate", "inspect", "devices", "export", "train"):
         assert f"\n    {verb} " in done.stdout
 
 
@@ -45,13 +44,13 @@ def test_texts_are_predicted(edgebert_command: Command, profile_file: str) -> No
     done = edgebert_command("predict", "a great film", "dull", "--latency-ms", "40", "--profile", profile_file)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert [(label, text) for label, _, text in lines] == [("positive", "a great film"), ("negative", "dull")]
-    assert done.stderr == f"answered by {FULL}\n"
+    assert done.stderr == f"answered by {BEST}\n"
 
 
 def test_predictions_as_json(edgebert_command: Command) -> None:
     answer = json.loads(edgebert_command("predict", "a great film", "dull", "--json").stdout)
     assert [prediction["label"] for prediction in answer["predictions"]] == ["positive", "negative"]
-    assert answer["selection"]["subnetwork"] == FULL
+    assert answer["selection"]["subnetwork"] == BEST
 
 
 def test_standard_input_is_predicted_line_by_line(edgebert_command: Command) -> None:
@@ -146,13 +145,13 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
 @pytest.mark.parametrize("verb", [["select"], ["predict", "good"]])
 def test_a_budget_that_cannot_be_met_is_status_3(edgebert_command: Command, profile_file: str, verb: list[str]) -> None:
     done = edgebert_command(*verb, "--latency-ms", "5", "--profile", profile_file)
-    nearest = f"the nearest is {SMALL} with 10.00 ms. Raise the budget"
+    nearest = f"the nearest is {LEAST} with 10.00 ms. Raise the budget"
     assert nearest in one_line_error(done, 3)
 
 
 def test_a_selection_and_its_reasons_are_shown(edgebert_command: Command, profile_file: str) -> None:
     done = edgebert_command("select", "--latency-ms", "20", "--profile", profile_file)
-    assert f"{SMALL} is the most accurate within 20 ms at p95 for 128 tokens" in done.stdout
+    assert f"{LEAST} is the most accurate within 20 ms at p95 for 128 tokens" in done.stdout
     assert "40.00 ms is over 20 ms" in done.stdout
     assert "it is not in the profile" in done.stdout
 
@@ -172,25 +171,25 @@ def test_a_selection_as_json_has_the_contracts_keys(edgebert_command: Command, p
     ]
     assert list(chosen) == keys
     assert chosen["predicted_ms"] == 10.0
-    assert {"subnetwork": FULL, "provider": "CPUExecutionProvider", "reason": "40.00 ms is over 20 ms"} in chosen[
+    assert {"subnetwork": BEST, "provider": "CPUExecutionProvider", "reason": "40.00 ms is over 20 ms"} in chosen[
         "rejected"
     ]
 
 
-def test_a_profile_is_printed_written_and_inspected(edgebert_command: Command, tmp_path: Path) -> None:
+def test_a_profile_is_printed_written_and_inspected(edgebert_command: Command, builtin: Bundle, tmp_path: Path) -> None:
     out = str(tmp_path / "p.json")
-    arguments = ["--quick", "--lengths", "8,16", "--subnets", f"{FULL},{SMALL}", "--threads", "1"]
+    arguments = ["--quick", "--lengths", "8,16", "--subnets", f"{BEST},{LEAST}", "--threads", "1"]
     done = edgebert_command("profile", *arguments, "--out", out)
     assert done.returncode == 0, done.stderr
     table = done.stdout
-    assert FULL in table
-    assert "0.875" in table
+    assert BEST in table
+    assert f"{builtin.subnet(BEST).accuracy.value:.3f}" in table
     assert edgebert_command("inspect", out).stdout == table
     assert json.loads(edgebert_command("inspect", out, "--json").stdout) == json.loads(Path(out).read_text())
 
 
 def test_a_profile_as_json_is_all_of_standard_output(edgebert_command: Command) -> None:
-    done = edgebert_command("profile", "--quick", "--lengths", "8", "--subnets", SMALL, "--json")
+    done = edgebert_command("profile", "--quick", "--lengths", "8", "--subnets", LEAST, "--json")
     keys = [
         "schema_version",
         "bundle_sha256",
@@ -207,7 +206,7 @@ def test_a_profile_as_json_is_all_of_standard_output(edgebert_command: Command) 
 
 def test_an_evaluation_is_printed(edgebert_command: Command, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_text("text\tlabel\na great film\tpositive\ndull\tpositive\n")
-    arguments = ["evaluate", str(tmp_path / "d.tsv"), "--subnets", FULL]
+    arguments = ["evaluate", str(tmp_path / "d.tsv"), "--subnets", BEST]
     assert "0.5000" in edgebert_command(*arguments).stdout
     result = json.loads(edgebert_command(*arguments, "--json").stdout)
     (one,) = result["subnetworks"]
@@ -253,7 +252,7 @@ def test_a_full_disk_leaves_the_old_profile(tmp_path: Path, builtin: Bundle) -> 
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    command = [sys.executable, "-m", "edgebert", "profile", "--quick", "--lengths", "8", "--subnets", SMALL]
+    command = [sys.executable, "-m", "edgebert", "profile", "--quick", "--lengths", "8", "--subnets", LEAST]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "p.json")],
         capture_output=True,
@@ -281,7 +280,7 @@ def test_closed_streams_are_no_traceback(redirection: str, status: int, errors: 
     text = "" if "--file" in redirection else "good"
     command = f"{sys.executable} -m edgebert predict {text} {redirection}"
     done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.replace(f"answered by {FULL}\n", "")) == (status, errors)
+    assert (done.returncode, done.stderr.replace(f"answered by {BEST}\n", "")) == (status, errors)
 
 
 def test_a_locale_without_the_characters_gets_escapes(edgebert_command: Command) -> None:

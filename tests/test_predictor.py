@@ -12,18 +12,17 @@ from edgebert.bundle import Bundle
 from edgebert.device_profile import DeviceProfile
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
 from edgebert.predictor import scores_of
-from profiles import entry, profile_of_costs, profile_with
+from profiles import BEST, LEAST, MIDDLE, entry, profile_of_costs, profile_with
 
 Alter = Callable[..., Path]
 
-FULL, MIDDLE, SMALL = "w1.00-d1.00-int8", "w0.75-d1.00-int8", "w0.50-d1.00-int8"
 TEXTS = ["a great film", "dull", "it is long, but every minute of it is a pleasure", "a mess"]
 
 
 @pytest.fixture
 def profile(builtin: Bundle) -> DeviceProfile:
     """A made-up profile in which 128 tokens cost 40, 20 and 10 ms."""
-    return profile_of_costs(builtin, {FULL: 40.0, MIDDLE: 20.0, SMALL: 10.0})
+    return profile_of_costs(builtin, {BEST: 40.0, MIDDLE: 20.0, LEAST: 10.0})
 
 
 def test_a_text_is_answered_like_a_pipeline_does() -> None:
@@ -42,7 +41,7 @@ def test_without_a_budget_the_most_accurate_is_loaded(builtin: Bundle) -> None:
         assert model.selection.accuracy == max(accuracies.values())
 
 
-@pytest.mark.parametrize(("latency_ms", "subnet"), [(40, FULL), (39, MIDDLE), (12, SMALL)])
+@pytest.mark.parametrize(("latency_ms", "subnet"), [(40, BEST), (39, MIDDLE), (12, LEAST)])
 def test_a_budget_buys_what_the_law_says(profile: DeviceProfile, latency_ms: float, subnet: str) -> None:
     with edgebert.load(latency_ms=latency_ms, profile=profile) as model:
         assert model.subnet.id == model.selection.subnetwork == subnet
@@ -52,25 +51,25 @@ def test_a_budget_buys_what_the_law_says(profile: DeviceProfile, latency_ms: flo
 def test_an_infeasible_budget_is_an_error_with_the_nearest_miss(profile: DeviceProfile) -> None:
     with pytest.raises(BudgetError, match="no sub-network meets 1 ms at p95 for 128 tokens here") as caught:
         edgebert.load(latency_ms=1, profile=profile)
-    assert caught.value.nearest.subnetwork == SMALL
+    assert caught.value.nearest.subnetwork == LEAST
 
 
 def test_a_name_is_taken_whatever_it_costs(profile: DeviceProfile) -> None:
-    with edgebert.load(subnet=FULL, latency_ms=1, profile=profile) as model:
-        assert model.subnet.id == FULL
+    with edgebert.load(subnet=BEST, latency_ms=1, profile=profile) as model:
+        assert model.subnet.id == BEST
         assert model("good")[0]["label"] == "positive"
 
 
 def test_a_request_may_have_a_budget_of_its_own(profile: DeviceProfile, caplog: pytest.LogCaptureFixture) -> None:
     text = "fine " * 126  # 128 tokens
     with edgebert.load(profile=profile) as model, caplog.at_level(logging.INFO, "edgebert"):
-        assert model.subnet.id == FULL
+        assert model.subnet.id == BEST
         model(text, latency_ms=12)
-        assert f"loading {SMALL}" in caplog.text
-        assert model.subnet.id == FULL
+        assert f"loading {LEAST}" in caplog.text
+        assert model.subnet.id == BEST
         caplog.clear()
         model(text, latency_ms=12)
-        model("short", latency_ms=12)  # so short that the full network fits
+        model("short", latency_ms=12)  # so short that the best network fits
         assert not caplog.records
         with pytest.raises(BudgetError, match="no sub-network meets 5 ms at p95 for 128 tokens"):
             model(text, latency_ms=5)
@@ -88,7 +87,7 @@ def test_a_longer_input_than_was_budgeted_gets_a_smaller_network_or_an_error(
     profile: DeviceProfile, caplog: pytest.LogCaptureFixture
 ) -> None:
     with edgebert.load(latency_ms=20, length=64, profile=profile) as model, caplog.at_level(logging.INFO, "edgebert"):
-        assert model.subnet.id == FULL
+        assert model.subnet.id == BEST
         model("fine " * 126)
         assert f"loading {MIDDLE}" in caplog.text
     with edgebert.load(latency_ms=20, length=64, profile=profile, adaptive=False) as fixed:
@@ -102,16 +101,16 @@ def test_a_longer_input_than_was_budgeted_gets_a_smaller_network_or_an_error(
 
 
 def test_what_is_loaded_counts_against_the_memory_budget(builtin: Bundle) -> None:
-    profile = profile_with(builtin, entry(FULL, 40.0, 60.0), entry(MIDDLE, 20.0, 50.0), entry(SMALL, 10.0, 30.0))
+    profile = profile_with(builtin, entry(BEST, 40.0, 60.0), entry(MIDDLE, 20.0, 50.0), entry(LEAST, 10.0, 30.0))
     with edgebert.load(memory_mb=100, profile=profile) as model:
         model("fine " * 126, latency_ms=25)  # the middle one is fast enough, but 60 + 50 MB would not fit
-        assert {key[0] for key in model._sessions} == {FULL, SMALL}
+        assert {key[0] for key in model._sessions} == {BEST, LEAST}
     with edgebert.load(memory_mb=80, profile=profile) as model, pytest.raises(BudgetError):
         model("fine " * 126, latency_ms=25)
 
 
 def test_batches_answer_in_the_order_of_the_texts(builtin: Bundle) -> None:
-    with edgebert.load(subnet=FULL) as one_by_one, edgebert.load(subnet=FULL, batch_size=3) as batched:
+    with edgebert.load(subnet=BEST) as one_by_one, edgebert.load(subnet=BEST, batch_size=3) as batched:
         expected, found = one_by_one(TEXTS), batched(TEXTS)
     assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
     np.testing.assert_allclose(
@@ -177,7 +176,7 @@ def test_a_bundle_without_accuracies_is_loaded_by_name_only(builtin: Bundle, alt
     path = alter_manifest(subnetworks=unknown)
     with pytest.raises(BundleError, match="no sub-network with a known accuracy; export it with --eval, or name"):
         edgebert.load(path)
-    with edgebert.load(path, subnet=FULL) as model:
+    with edgebert.load(path, subnet=BEST) as model:
         assert model.selection.accuracy is None
 
 

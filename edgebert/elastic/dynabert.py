@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from edgebert.elastic.checkpoint import head_of, load_tokenizer, out_is_free
 from edgebert.elastic.journal import Listener, no_listener
-from edgebert.elastic.line import Line, Plan, Variety, accelerator_for, hashes
+from edgebert.elastic.line import Line, Plan, Variety, devices, hashes
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.stage import Compute, Settings, Stage
 from edgebert.elastic.task import checked_length, read_task
@@ -144,17 +144,18 @@ def train(
     if head_of(origin) is None:
         stages = (fine_tune or fine_tuning(), *stages)
     variety = Variety(augment, Path(augment_model or origin)) if augment else None
+    checkpoints = [origin, variety.checkpoint] if variety else [origin]
     compute = compute or best_compute()
     settings = Settings(seed=seed, batch_size=batch_size, accumulate=accumulate, max_length=max_length, compute=compute)
     plan = Plan(
         schema_version=1,
-        files=hashes(origin, files, variety),
+        files=hashes(checkpoints, files),
         head=task.head,
         stages=stages,
         settings=settings,
         augment=augment,
     )
-    line = Line(task, tokenizer, settings, accelerator_for(compute), folder, listener, save_minutes)
+    line = Line(task, tokenizer, settings, devices(), folder, listener, save_minutes)
     line.claim(plan)
     if variety:
         line = line.augmented(variety)

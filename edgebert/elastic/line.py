@@ -23,7 +23,7 @@ from edgebert.elastic.data import tokenise
 from edgebert.elastic.journal import AugmentEvent, Journal, Listener, no_listener
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel
-from edgebert.elastic.stage import Compute, Settings, Stage
+from edgebert.elastic.stage import Settings, Stage
 from edgebert.elastic.task import Task
 from edgebert.elastic.training import Work, run_stage
 from edgebert.errors import TrainingError
@@ -52,23 +52,23 @@ class Variety:
     checkpoint: Path
 
 
-def hashes(checkpoint: Path, files: Sequence[Path], variety: Variety | None = None) -> dict[str, str]:
-    """Return the SHA-256 of data files and of the checkpoints' configurations and weights, by their paths."""
-    folders = [checkpoint, *([variety.checkpoint] if variety else [])]
-    weights = [
-        path
-        for folder in folders
-        for path in sorted(folder.glob("*"))
-        if path.name == "config.json" or path.suffix in (".safetensors", ".bin")
-    ]
+def hashes(checkpoints: Sequence[Path], files: Sequence[Path]) -> dict[str, str]:
+    """Return the SHA-256 of data files and of checkpoints' configurations and weights, wherever they lie."""
+    found = {f"data {number}, {path.name}": path for number, path in enumerate(files, 1)}
+    for number, folder in enumerate(checkpoints, 1):
+        for path in folder.iterdir():
+            if path.name == "config.json" or path.suffix in (".safetensors", ".bin"):
+                found[f"checkpoint {number}, {path.name}"] = path
     return {
-        str(path): hashlib.sha256(records.read_bytes(path, TrainingError)).hexdigest() for path in (*weights, *files)
+        name: hashlib.sha256(records.read_bytes(path, TrainingError)).hexdigest()
+        for name, path in sorted(found.items())
     }
 
 
-def accelerator_for(compute: Compute) -> Accelerator:
+def devices() -> Accelerator:
     """Return the devices of this run: those of `accelerate launch`, else a GPU if there is one, else the CPU."""
-    return Accelerator(mixed_precision="no" if compute == "fp32" else compute)
+    # Its mixed precision is fixed for the life of a process, so that is left to each stage.
+    return Accelerator(mixed_precision="no")
 
 
 @dataclass(frozen=True)

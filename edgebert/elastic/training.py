@@ -82,38 +82,41 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    student, subnets = work.student, subnets_of(work.student, stage)
-    optimizer = _optimizer(student, settings)
+    subnets, optimizer = subnets_of(work.student, stage), _optimizer(work.student, settings)
     per_epoch = math.ceil(len(work.texts) / settings.batch_size)
     steps = stage.epochs * per_epoch
     progress = _resume(work, optimizer)
-    before, start, saved = progress.seconds, time.monotonic(), time.monotonic()
-    order, ordered = [], -1
-    student.train(stage.dropout)
-    for step in range(progress.step, steps):
-        epoch, index = divmod(step, per_epoch)
-        if ordered != epoch:
-            order, ordered = work.texts.batches(settings.batch_size, f"{settings.seed} {stage.name} {epoch}"), epoch
-        rate = _learning_rate(stage, settings, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(_seed(settings.seed, stage.name, step, work.accelerator.process_index))
-        with _memory_explained(settings):
-            losses = _gradients(stage, settings, work, _chosen(subnets, stage, settings.seed, step), order[index])
-            _check_finite(losses, stage, step)
-            nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-        progress.step, progress.seconds = step + 1, before + time.monotonic() - start
-        _tell(work, StepEvent(stage.name, step + 1, steps, losses, rate, round(progress.seconds, 2)))
-        if index == per_epoch - 1:
+    saved = time.monotonic()
+    started = saved - progress.seconds
+    work.student.train(stage.dropout)
+    for epoch in range(progress.step // per_epoch, stage.epochs):
+        order = work.texts.batches(settings.batch_size, f"{settings.seed} {stage.name} {epoch}")
+        for numbers in order[progress.step - epoch * per_epoch :]:
+            if time.monotonic() - saved > work.save_seconds:
+                _save(progress, optimizer, work)
+                saved = time.monotonic()
+            rate = _learning_rate(stage, settings, progress.step, steps)
+            chosen = _chosen(subnets, stage, settings.seed, progress.step)
+            torch.manual_seed(_seed(settings.seed, stage.name, progress.step, work.accelerator.process_index))
             with _memory_explained(settings):
-                _keep_best(stage, steps, subnets, progress, work)
-        if time.monotonic() - saved > work.save_seconds and step + 1 < steps:
-            _save(progress, optimizer, work)
-            saved = time.monotonic()
+                losses = _gradients(stage, settings, work, chosen, numbers)
+                _check_finite(losses, stage, progress.step)
+                _update(work.student, optimizer, rate, settings)
+            progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
+            _tell(work, StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
+        with _memory_explained(settings):
+            _keep_best(stage, steps, subnets, progress, work)
     work.accelerator.wait_for_everyone()
-    student.load_state_dict(load_file(work.folder / BEST, device=str(work.accelerator.device)))
+    work.student.load_state_dict(load_file(work.folder / BEST, device=str(work.accelerator.device)))
+
+
+def _update(student: ElasticModel, optimizer: torch.optim.Optimizer, rate: float, settings: Settings) -> None:
+    """Take one step of the optimizer along the gradients, clipped."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def _optimizer(student: ElasticModel, settings: Settings) -> torch.optim.Optimizer:
@@ -156,7 +159,7 @@ def _gradients(
         share = numbers[part::parts]
         if share:
             batch = work.texts.batch(share, accelerator.device)
-            for losses in _losses(stage, work, subnets, batch):
+            for losses in _losses(stage, settings.compute, work, subnets, batch):
                 means = losses / counts
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
@@ -169,12 +172,13 @@ def _gradients(
     return dict(zip(("labels", "logits", "hidden"), totals.tolist(), strict=True))
 
 
-def _losses(stage: Stage, work: Work, subnets: Sequence[Subnet], batch: Batch) -> Iterator[Tensor]:
+def _losses(stage: Stage, compute: Compute, work: Work, subnets: Sequence[Subnet], batch: Batch) -> Iterator[Tensor]:
     """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
     taught: dict[Subnet, Output] = {}
-    zero = torch.zeros((), device=batch.ids.device)
+    device = work.accelerator.device
+    zero = torch.zeros((), device=device)
     for subnet in subnets:
-        with work.accelerator.autocast():
+        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
             output = work.student(batch.ids, batch.mask, subnet, batch.types)
         losses = [zero, zero, zero]
         if stage.label_weight:
@@ -183,7 +187,7 @@ def _losses(stage: Stage, work: Work, subnets: Sequence[Subnet], batch: Batch) -
         if work.teacher:
             full = _teacher_subnet(stage, work.teacher, subnet)
             if full not in taught:
-                with torch.no_grad(), work.accelerator.autocast():
+                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
                     taught[full] = work.teacher(batch.ids, batch.mask, full, batch.types)
             losses[1] = stage.logit_weight * logit_loss(output.logits, taught[full].logits)
             losses[2] = stage.hidden_weight * hidden_loss(output.hidden, taught[full].hidden, subnet.layers, batch.mask)
@@ -266,8 +270,7 @@ def _tensors(model: ElasticModel) -> dict[str, Tensor]:
 
 
 def _save(progress: Progress, optimizer: torch.optim.Optimizer, work: Work) -> None:
-    """Store all that the rest of the stage depends on."""
-    work.accelerator.wait_for_everyone()
+    """Store all that the rest of the stage depends on; the other devices hold the same."""
     if not work.accelerator.is_main_process:
         return
     progress.journal_bytes = work.journal.size_bytes
