@@ -15,6 +15,8 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
+from edgebert.elastic.families import family_of
+from edgebert.elastic.stage import Compute
 from edgebert.errors import TrainingError
 from edgebert.tokenization import Text
 
@@ -26,7 +28,7 @@ _MASKED_BATCH = 64
 class Augmenter:
     """A masked language model that varies texts; the variants depend on the text and the seed alone."""
 
-    def __init__(self, checkpoint: Path, device: torch.device, *, max_length: int, seed: int):
+    def __init__(self, checkpoint: Path, device: torch.device, *, compute: Compute, max_length: int, seed: int):
         """Load the model.
 
         Raises:
@@ -38,9 +40,10 @@ class Augmenter:
             advice = "name a pre-trained checkpoint with --augment-model"
             raise TrainingError(f"{checkpoint} has no masked-LM head ({sorted(found['missing_keys'])[0]}); {advice}")
         self._model = model.to(device).eval()
+        self._head = model.get_submodule(family_of(model).masked_lm_head)
         self._tokenizer = load_tokenizer(checkpoint)
         self._words = _whole_words(self._tokenizer)
-        self._device, self._max_length, self._seed = device, max_length, seed
+        self._device, self._compute, self._max_length, self._seed = device, compute, max_length, seed
 
     def variants(self, text: str, count: int) -> list[str]:
         """Return so many variants of a text; fewer words are replaced where candidates are the word itself."""
@@ -72,9 +75,12 @@ class Augmenter:
     @torch.inference_mode()
     def _predict(self, ids: Sequence[int], places: Sequence[int]) -> list[list[int]]:
         """Return the most probable token ids for each place, when that place alone is masked."""
-        rows = torch.tensor(ids).repeat(len(places), 1)
-        rows[torch.arange(len(places)), torch.tensor(places)] = self._tokenizer.mask_token_id
-        logits = self._model(input_ids=rows.to(self._device)).logits[torch.arange(len(places)), torch.tensor(places)]
+        rows, each = torch.tensor(ids).repeat(len(places), 1), torch.arange(len(places))
+        rows[each, torch.tensor(places)] = self._tokenizer.mask_token_id
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._compute == "bf16"):
+            hidden = self._model.base_model(input_ids=rows.to(self._device)).last_hidden_state
+            # The head is as costly as several layers: for the masked places only.
+            logits = self._head(hidden[each, torch.tensor(places)])
         best: list[list[int]] = logits.topk(min(2 * CANDIDATES, logits.shape[-1])).indices.tolist()
         return best
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
@@ -36,9 +35,11 @@ def head_of(path: Path) -> Head | None:
     """Return the head of a checkpoint; None if it has none yet.
 
     Raises:
-        TrainingError: there is no checkpoint in this folder.
+        TrainingError: there is no checkpoint in this folder, or one of a task that is not supported.
     """
     config = read_config(path)
+    if config.problem_type == "multi_label_classification":
+        raise TrainingError(f"{path}: several labels for one text are not supported; use a checkpoint of another task")
     architectures = config.architectures or []
     if not any(name.endswith("ForSequenceClassification") for name in architectures):
         return None
@@ -69,9 +70,9 @@ def load_model(path: Path, head: Head) -> ElasticModel:
     kind = "regression" if head.task == "regression" else "single_label_classification"
     with explained(path):
         classifier = AutoModelForSequenceClassification.from_pretrained(
-            path, num_labels=len(head.labels), problem_type=kind, dtype=torch.float32, **names
+            path, num_labels=len(head.labels), problem_type=kind, **names
         )
-    return ElasticModel(classifier)
+    return ElasticModel(classifier.float())
 
 
 def load_tokenizer(path: Path) -> Any:

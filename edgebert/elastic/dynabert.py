@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebert.elastic.checkpoint import head_of, load_tokenizer, out_is_free
+from edgebert.elastic.checkpoint import head_of, load_tokenizer, out_is_free, read_config
 from edgebert.elastic.journal import Listener, no_listener
 from edgebert.elastic.line import Line, Plan, Variety, devices, hashes
 from edgebert.elastic.manifest import ElasticManifest
@@ -145,6 +145,8 @@ def train(
         stages = (fine_tune or fine_tuning(), *stages)
     variety = Variety(augment, Path(augment_model or origin)) if augment else None
     checkpoints = [origin, variety.checkpoint] if variety else [origin]
+    for checkpoint in checkpoints:
+        read_config(checkpoint)
     compute = compute or best_compute()
     settings = Settings(seed=seed, batch_size=batch_size, accumulate=accumulate, max_length=max_length, compute=compute)
     plan = Plan(

@@ -11,7 +11,11 @@ from edgebert.errors import TrainingError
 
 @dataclass(frozen=True)
 class Family:
-    """Names of modules: `layers` under the base model, the others under a layer; and how [CLS] becomes logits."""
+    """Names of modules: `layers` under the base model, those from `query` to `ffn_norm` under a layer.
+
+    `masked_lm_head` is the head of the family's masked language model, under the model; `classify` turns the last
+    hidden states of a classifier (batch, length, hidden) into logits.
+    """
 
     layers: str
     query: str
@@ -22,6 +26,7 @@ class Family:
     ffn_in: str
     ffn_out: str
     ffn_norm: str
+    masked_lm_head: str
     classify: Callable[[Any, Tensor], Tensor]
 
     def layers_of(self, model: Any) -> list["Layer"]:
@@ -65,7 +70,7 @@ def _classify_hidden(model: Any, hidden: Tensor) -> Tensor:
     return logits
 
 
-def _bert(classify: Callable[[Any, Tensor], Tensor]) -> Family:
+def _bert(masked_lm_head: str, classify: Callable[[Any, Tensor], Tensor]) -> Family:
     return Family(
         layers="encoder.layer",
         query="attention.self.query",
@@ -76,11 +81,12 @@ def _bert(classify: Callable[[Any, Tensor], Tensor]) -> Family:
         ffn_in="intermediate.dense",
         ffn_out="output.dense",
         ffn_norm="output.LayerNorm",
+        masked_lm_head=masked_lm_head,
         classify=classify,
     )
 
 
-FAMILIES = {"bert": _bert(_classify_pooled), "roberta": _bert(_classify_hidden)}
+FAMILIES = {"bert": _bert("cls", _classify_pooled), "roberta": _bert("lm_head", _classify_hidden)}
 
 
 def family_of(model: Any) -> Family:

@@ -121,7 +121,13 @@ class Line:
         return augmented(
             self.task.inputs,
             variety.count,
-            lambda: Augmenter(variety.checkpoint, device, max_length=settings.max_length, seed=settings.seed),
+            lambda: Augmenter(
+                variety.checkpoint,
+                device,
+                compute=settings.compute,
+                max_length=settings.max_length,
+                seed=settings.seed,
+            ),
             self.folder / AUGMENTED,
             lambda done, of: self.listener(AugmentEvent(done, of, time.monotonic() - start)),
         )

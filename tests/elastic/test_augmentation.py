@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from edgebert.elastic.augmentation import Augmenter, augmented
+from edgebert.elastic.augmentation import CANDIDATES, Augmenter, augmented
 from edgebert.errors import TrainingError
 
 Make = Callable[..., Path]
@@ -13,7 +14,7 @@ TEXT = "the good film, the dull plot - xyz!"
 
 @pytest.fixture(params=["bert-lm", "roberta-lm"])
 def augmenter(request: pytest.FixtureRequest, make_checkpoint: Make) -> Augmenter:
-    return Augmenter(make_checkpoint(request.param), torch.device("cpu"), max_length=30, seed=1)
+    return Augmenter(make_checkpoint(request.param), torch.device("cpu"), compute="fp32", max_length=30, seed=1)
 
 
 def test_variants_replace_words_by_words_and_leave_the_rest(augmenter: Augmenter) -> None:
@@ -25,6 +26,17 @@ def test_variants_replace_words_by_words_and_leave_the_rest(augmenter: Augmenter
         assert all(word.isalpha() for word in words)
         assert variant.endswith(" xyz!")
         assert (variant.count(","), variant.count(" - ")) == (1, 1)
+
+
+def test_what_is_put_in_is_what_the_model_finds_most_probable(make_checkpoint: Make) -> None:
+    checkpoint = make_checkpoint("bert-lm")
+    found = Augmenter(checkpoint, torch.device("cpu"), compute="fp32", max_length=30, seed=1).variants("film", 400)
+    model, tokenizer = AutoModelForMaskedLM.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
+    with torch.no_grad():
+        logits = model(**tokenizer("[MASK]", return_tensors="pt")).logits[0, 1]
+    best = tokenizer.convert_ids_to_tokens(logits.argsort(descending=True)[: 2 * CANDIDATES].tolist())
+    expected = [word for word in best if word.isalpha() and word != "film"][:CANDIDATES]
+    assert set(found) - {"film"} == set(expected)
 
 
 def test_two_of_five_words_are_replaced(augmenter: Augmenter) -> None:
@@ -68,4 +80,4 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 
 def test_a_checkpoint_without_a_masked_lm_head_is_refused(make_checkpoint: Make) -> None:
     with pytest.raises(TrainingError, match="has no masked-LM head"):
-        Augmenter(make_checkpoint("headless"), torch.device("cpu"), max_length=30, seed=1)
+        Augmenter(make_checkpoint("headless"), torch.device("cpu"), compute="fp32", max_length=30, seed=1)

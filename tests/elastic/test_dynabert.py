@@ -170,6 +170,7 @@ WRONG: list[tuple[Callable[[Toy], object], dict[str, Any], str]] = [
     (lambda toy: toy.out.write_text("mine"), {}, "out exists and is no checkpoint"),
     (lambda toy: None, {"max_length": 4000}, "expected a maximum length of at most 40 tokens, found 4000"),
     (lambda toy: None, {"transfer": ["none.txt"]}, "cannot read none.txt"),
+    (lambda toy: None, {"augment": 2, "augment_model": "none"}, "cannot read none/config.json: give the folder"),
     (lambda toy: None, {"augment": 2}, r"has no masked-LM head \(cls.*\); name a pre-trained checkpoint"),
     (lambda toy: None, {"stages": stages_of("direct", learning_rate=1e30)}, "no longer finite at step"),
 ]
@@ -192,6 +193,14 @@ def test_a_fine_tuned_checkpoint_keeps_its_task(make_toy: Callable[..., Toy]) ->
         toy.run(regression=True)
     with pytest.raises(TrainingError, match="has 2 labels, --labels names 3; name them all"):
         toy.run(labels=("a", "b", "c"))
+
+
+def test_several_labels_for_one_text_are_refused(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy("bert")
+    config = json.loads((toy.model / "config.json").read_text())
+    (toy.model / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
+    with pytest.raises(TrainingError, match="several labels for one text are not supported"):
+        toy.run()
 
 
 def test_an_unknown_stage_is_named() -> None:
