@@ -9,6 +9,7 @@ from typing import Any
 
 from edgebert.cli import arguments
 
+_GRID = "shares of heads and FFN neurons (default: 0.25,0.5,0.75,1.0; depths: 0.5,0.75,1.0)"
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -32,23 +33,33 @@ def _add_dynabert(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--regression", action="store_true", help="labels are numbers to predict")
     data.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: 128)")
     method = parser.add_argument_group("method")
-    method.add_argument("--widths", type=arguments.shares, default=[0.25, 0.5, 0.75, 1.0], metavar="W,...")
-    method.add_argument("--depths", type=arguments.shares, default=[0.5, 0.75, 1.0], metavar="D,...")
+    method.add_argument("--widths", type=arguments.shares, default=[0.25, 0.5, 0.75, 1.0], metavar="W,...", help=_GRID)
+    method.add_argument("--depths", type=arguments.shares, default=[0.5, 0.75, 1.0], metavar="D,...", help="of layers")
     method.add_argument("--recipe", choices=["direct", "paper"], default="direct", help="ours (default) or the paper's")
     method.add_argument("--stages", type=arguments.names, metavar="NAME,...", help="of width, depth, final")
     method.add_argument("--epochs", type=arguments.count, metavar="N", help="of each stage (10; paper: 3)")
-    method.add_argument("--learning-rate", type=arguments.positive, metavar="X", help="highest rate of each stage")
-    method.add_argument("--subnets-per-step", type=arguments.two_or_more, metavar="N", help="that learn in a step")
-    method.add_argument("--teacher-width", choices=["full", "student"], default="full")
-    method.add_argument("--fine-tune-epochs", type=arguments.count, default=4, metavar="N")
-    method.add_argument("--fine-tune-learning-rate", type=arguments.positive, default=5e-5, metavar="X")
+    method.add_argument("--learning-rate", type=arguments.positive, metavar="X", help="at most (3e-4; paper: 2e-5)")
+    method.add_argument(
+        "--subnets-per-step", type=arguments.two_or_more, metavar="N", help="that learn (4; paper: all)"
+    )
+    method.add_argument("--teacher-width", choices=["full", "student"], default="full", help="default: full")
+    method.add_argument("--fine-tune-epochs", type=arguments.count, default=4, metavar="N", help="of a new head (4)")
+    method.add_argument("--fine-tune-learning-rate", type=arguments.positive, default=5e-5, metavar="X", help="(5e-5)")
     run = parser.add_argument_group("run")
-    run.add_argument("--batch-size", type=arguments.count, default=32, metavar="N", help="texts in a step, in all")
-    run.add_argument("--accumulate", type=arguments.count, default=1, metavar="N", help="parts that a step is made in")
+    run.add_argument("--batch-size", type=arguments.count, default=32, metavar="N", help="texts in a step, in all (32)")
+    run.add_argument(
+        "--accumulate",
+        type=arguments.count,
+        default=1,
+        metavar="N",
+        help="parts that a step is made in, to save memory",
+    )
     run.add_argument("--compute", choices=["fp32", "bf16"], help="default: bf16 where the machine has it")
-    run.add_argument("--seed", type=int, default=1, metavar="N")
+    run.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is random (1)")
     run.add_argument("--work", metavar="FOLDER", help="finished stages, state, journals (default: OUT.training)")
-    run.add_argument("--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states")
+    run.add_argument(
+        "--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states (5)"
+    )
     run.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
 
 
