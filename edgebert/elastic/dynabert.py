@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from edgebert.elastic.checkpoint import head_of, load_tokenizer, out_is_free, read_config
 from edgebert.elastic.journal import Listener, no_listener
 from edgebert.elastic.line import Line, Plan, Variety, devices, hashes
@@ -154,7 +156,7 @@ def train(
         files=hashes(checkpoints, files),
         head=task.head,
         stages=stages,
-        settings=settings,
+        settings=msgspec.structs.replace(settings, accumulate=1),  # the parts of a step change nothing but memory
         augment=augment,
     )
     line = Line(task, tokenizer, settings, devices(), folder, listener, save_minutes)

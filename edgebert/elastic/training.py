@@ -219,7 +219,7 @@ def _memory_explained(settings: Settings) -> Iterator[None]:
         if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
             raise
         parts = f"{settings.batch_size} texts of up to {settings.max_length} tokens in {settings.accumulate} part(s)"
-        advice = "raise --accumulate or lower --max-length, and run the same command again"
+        advice = "run the same command again with a higher --accumulate"
         raise TrainingError(f"out of memory with {parts}; {advice}") from None
 
 
@@ -228,13 +228,7 @@ def _tell(work: Work, event: StepEvent | ScoreEvent) -> None:
         work.journal(event)
 
 
-def _keep_best(
-    stage: Stage,
-    steps: int,
-    subnets: Sequence[Subnet],
-    progress: Progress,
-    work: Work,
-) -> None:
+def _keep_best(stage: Stage, steps: int, subnets: Sequence[Subnet], progress: Progress, work: Work) -> None:
     """Score all sub-networks on the dev texts, and store the weights if the sum of scores is the highest so far."""
     scores = scores_of(work.student, subnets, work.dev, work.accelerator)
     total = sum(result.score for result in scores.values())

@@ -208,13 +208,17 @@ def test_an_unknown_stage_is_named() -> None:
         stages_of("paper", ["deep"])
 
 
-def test_too_little_memory_is_explained(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_explained_and_the_advice_helps(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    monkeypatch.setattr("edgebert.elastic.training.logit_loss", full)
-    with pytest.raises(TrainingError, match=r"out of memory with 32 texts .* raise --accumulate"):
-        toy.run()
+    with monkeypatch.context() as patch:
+        patch.setattr("edgebert.elastic.training.logit_loss", full)
+        with pytest.raises(
+            TrainingError, match=r"out of memory with 32 texts .* run the same command again with a higher --accumulate"
+        ):
+            toy.run()
+    assert len(toy.run(accumulate=2).scores) == 6
 
 
 def command_line(toy: Toy, *more: str) -> list[str]:
