@@ -48,7 +48,7 @@ def stages_of(
     teacher_width: Literal["full", "student"] = "full",
     regression: bool = False,
 ) -> tuple[Stage, ...]:
-    """Return the stages after rewiring: of the paper, or those that did better here (docs/log.md has the figures).
+    """Return the stages after rewiring: of the paper, or our own (docs/log.md says why).
 
     `names` are among "width", "depth" and "final", in this order. The paper trains widths, then widths and depths with
     the first result as the teacher, all sub-networks in each step; `direct` trains both at once with the fine-tuned

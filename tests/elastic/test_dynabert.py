@@ -272,7 +272,8 @@ def test_parts_and_devices_come_to_the_same_result(toy: Toy, tmp_path: Path) -> 
     whole = weights(tmp_path / "whole")
     for name in ("parts", "devices"):
         for key, tensor in weights(tmp_path / name).items():
-            torch.testing.assert_close(tensor, whole[key], atol=5e-3, rtol=0, msg=f"{name}: {key}")
+            if not key.endswith("key.bias"):  # softmax ignores it: its gradient is noise, which AdamW makes large
+                torch.testing.assert_close(tensor, whole[key], atol=5e-4, rtol=0, msg=f"{name}: {key}")
 
 
 def test_the_command_line_says_how_the_sub_networks_do(toy: Toy, edgebert_command: Command) -> None:
