@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     elastic = train(options.work)
     dev = options.work / "movie-reviews" / "dev.tsv"
-    export(elastic, options.out, evaluation_data=dev, max_length=128, name="movie-reviews-minilm-l6")
+    export(elastic, options.out, evaluation_data=dev, max_length=128, pairs=False, name="movie-reviews-minilm-l6")
 
 
 if __name__ == "__main__":

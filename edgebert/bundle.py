@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -17,12 +17,12 @@ from edgebert import records
 from edgebert.errors import BundleError
 from edgebert.graph_file import external_files
 from edgebert.records import Record
-from edgebert.subnet import Flavor, Subnet
+from edgebert.subnet import Flavor, Storage, Subnet
 
 BUILTIN = Path(__file__).parent / "builtin"
 MANIFEST = "bundle.json"
 
-Storage = Literal["fp32", "int8"]
+Share = Annotated[float, Meta(ge=0, le=1)]
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
 
@@ -47,15 +47,21 @@ class Accuracy(Record, frozen=True):
     """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
 
     metric: Literal["accuracy"]
-    value: Annotated[float, Meta(ge=0, le=1)]
+    value: Share
     samples: int
     dataset: str
 
 
 class ExportDifference(Record, frozen=True):
-    """How far the exported graph's logits lie from the checkpoint's."""
+    """How far a sub-network's graphs are from the checkpoint cut in float32.
+
+    The largest difference of logits, how often both give the same label (None where there are no labels), and how
+    much less often the graph is right: the last two on the data that accuracy was measured on, where there was some.
+    """
 
     max_abs_logit_difference: float
+    label_agreement: Share | None
+    accuracy_drop: float | None
 
 
 class ExportedSubnet(Subnet, frozen=True):
@@ -69,7 +75,9 @@ class ExportedSubnet(Subnet, frozen=True):
 
 
 class Manifest(Record, frozen=True):
-    """What bundle.json holds."""
+    """What bundle.json holds; `pairs` says whether texts come with a second one."""
+
+    VERSION: ClassVar[int] = 2
 
     schema_version: int
     name: str
@@ -79,13 +87,19 @@ class Manifest(Record, frozen=True):
     max_length: Annotated[int, Meta(ge=2, le=2**20)]
     tokenizer: FileRef
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
+    pairs: bool
     golden: FileRef
     weight_files: tuple[WeightFile, ...]
     subnetworks: tuple[ExportedSubnet, ...]
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether an answer is one of several labels, so that it can be right or wrong."""
+        return self.task == "text-classification" and len(self.labels) > 1
+
 
 class GoldenOutput(Record, frozen=True):
-    """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance`."""
+    """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance` on average."""
 
     id: str
     logits: tuple[tuple[float, ...], ...]

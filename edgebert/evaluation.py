@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import NormalDist
 
@@ -12,7 +12,8 @@ from edgebert.device import default_threads
 from edgebert.errors import EdgeBertError
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.session import CPU, open_session
+from edgebert.session import open_session
+from edgebert.subnet import CPU
 from edgebert.tokenization import Tokenizer, pad
 
 
@@ -64,17 +65,9 @@ def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, pr
     Raises:
         EdgeBertError: the file cannot be read, or its labels are not the bundle's.
     """
-    labels = bundle.manifest.labels
-    if bundle.manifest.task != "text-classification" or len(labels) < 2:
-        found = f"{bundle.manifest.task} with {len(labels)} label(s)"
-        raise EdgeBertError(f"accuracy needs a text-classification bundle of two labels or more, found {found}")
-    tokenizer = Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, provider=provider, threads=default_threads())
     start, correct, samples = time.perf_counter(), 0, 0
-    for example in read_examples(data):
-        # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
-        logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))
-        correct += int(logits[0].argmax() == example.label_number(labels))
+    for found, right in answers(bundle, subnet, data, provider):
+        correct += int(found == right)
         samples += 1
     return SubnetEvaluation(
         id=subnet.id,
@@ -85,6 +78,24 @@ def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, pr
         samples=samples,
         seconds=time.perf_counter() - start,
     )
+
+
+def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> Iterator[tuple[int, int]]:
+    """Yield the label that a sub-network finds and the right one, as numbers, for each example of a data file.
+
+    Raises:
+        EdgeBertError: the file cannot be read, or its labels are not the bundle's.
+    """
+    labels = bundle.manifest.labels
+    if not bundle.manifest.has_classes:
+        found = f"{bundle.manifest.task} with {len(labels)} label(s)"
+        raise EdgeBertError(f"accuracy needs a text-classification bundle of two labels or more, found {found}")
+    tokenizer = Tokenizer.of(bundle)
+    session = open_session(bundle, subnet, provider=provider, threads=default_threads())
+    for example in read_examples(data):
+        # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
+        logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))
+        yield int(logits[0].argmax()), example.label_number(labels)
 
 
 def wilson_interval(correct: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:

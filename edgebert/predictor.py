@@ -16,7 +16,8 @@ from edgebert.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.profiler import MAX_THREADS, check_profile, profile_of
 from edgebert.selection import Budget, Selection, named, select, select_unprofiled
-from edgebert.session import CPU, Session, check_provider, open_session
+from edgebert.session import Session, check_provider, open_session
+from edgebert.subnet import CPU
 from edgebert.tokenization import Text, Tokenizer, pad
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Settings, Sta
 from edgebert.errors import BundleError, ProfileError
 from edgebert.measuring import Failure, Measurement, Shape, Task
 from edgebert.progress import Progress, no_progress
-from edgebert.session import CPU, check_provider, version
+from edgebert.session import check_provider, version
+from edgebert.subnet import CPU, flavor_of
 from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _task(bundle: Bundle, subnet: ExportedSubnet, settings: Settings) -> Task:
     return Task(
         bundle=str(bundle.path),
         subnet=subnet.id,
-        flavor="fused",
+        flavor=flavor_of(settings.provider),
         provider=settings.provider,
         threads=settings.threads,
         shapes=tuple(shapes),
@@ -179,7 +180,7 @@ def _entry(subnet_id: str, settings: Settings, rounds: Sequence[Measurement]) ->
     return ProfiledSubnet(
         id=subnet_id,
         provider=settings.provider,
-        flavor="fused",
+        flavor=flavor_of(settings.provider),
         threads=settings.threads,
         load_ms=_rounded(np.median([one.load_ms for one in rounds])),
         first_ms=_rounded(np.median([one.first_ms for one in rounds])),

@@ -14,7 +14,7 @@ from edgebert.cost_model import predict_ms
 from edgebert.device_profile import DeviceProfile, ProfiledSubnet, check_percentile
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.records import Record
-from edgebert.subnet import Flavor
+from edgebert.subnet import Flavor, flavor_of
 
 
 class Budget(Record, frozen=True):
@@ -168,7 +168,7 @@ def named(
     return Selection(
         subnetwork=subnet.id,
         provider=provider,
-        flavor="fused",
+        flavor=flavor_of(provider),
         threads=threads,
         predicted_ms=None,
         peak_memory_mb=None,

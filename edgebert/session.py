@@ -1,6 +1,11 @@
-"""Runs graphs: the only module that imports ONNX Runtime."""
+"""Runs graphs: the only module that imports ONNX Runtime and its provider plugins."""
 
+import importlib
+import importlib.util
+import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -8,13 +13,12 @@ from numpy.typing import NDArray
 
 from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.subnet import Flavor
+from edgebert.subnet import CPU, Flavor, Precision, flavor_of
 from edgebert.tokenization import Arrays
 
-CPU = "CPUExecutionProvider"
-# What edgebert has graphs for; ONNX Runtime lists more (a cloud service among them).
-_SUPPORTED = (CPU,)
-
+OPENVINO = "OpenVINOExecutionProvider"
+# What edgebert has graphs for, and the package of each plugin; ONNX Runtime lists more (a cloud service among them).
+_PLUGINS = {OPENVINO: "onnxruntime_ep_openvino"}
 
 _AGAIN = "export the bundle again"
 
@@ -35,27 +39,51 @@ class Session:
 
 
 def open_session(
-    bundle: Bundle, subnet: ExportedSubnet, *, flavor: Flavor = "fused", provider: str = CPU, threads: int = 1
+    bundle: Bundle,
+    subnet: ExportedSubnet,
+    *,
+    flavor: Flavor | None = None,
+    provider: str = CPU,
+    threads: int = 1,
 ) -> Session:
-    """Load the verified graph of a sub-network.
+    """Load the verified graph of a sub-network, in the flavor that suits the provider if none is given.
 
     Raises:
         BundleError: a file of the bundle was altered, or ONNX Runtime refuses the graph.
         EdgeBertError: the provider is not there.
     """
     check_provider(provider)
+    graph = bundle.graph(subnet, flavor or flavor_of(provider))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(bundle.path))
-    graph = bundle.graph(subnet, flavor)
+    if provider == CPU:
+        _set_cpu(options, subnet.precision, threads)
+    else:
+        _set_openvino(options, subnet.precision, threads)
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=[provider])
+        session = onnxruntime.InferenceSession(graph, options, providers=[CPU] if provider == CPU else None)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
         raise BundleError(f"ONNX Runtime cannot load {subnet.id}: {_first_line(problem)}; {_AGAIN}") from None
     if session.get_providers()[0] != provider:  # it falls back without an error
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose one of {providers()}")
     return Session(session)
+
+
+def _set_cpu(options: Any, precision: Precision, threads: int) -> None:
+    options.intra_op_num_threads = threads
+    if precision == "int8-weights":
+        # Else ONNX Runtime makes products of them that round the activations too.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+
+
+def _set_openvino(options: Any, precision: Precision, threads: int) -> None:
+    options.intra_op_num_threads = 1  # ONNX Runtime's own threads have nothing to do
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    if precision == "fp32":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"  # else bfloat16 where the processor has it
+    options.add_provider_for_devices(_devices(OPENVINO), {"load_config": json.dumps({"CPU": settings})})
 
 
 def _utf8(path: Path) -> str:
@@ -72,13 +100,28 @@ def _first_line(problem: Exception) -> str:
 
 
 def providers() -> list[str]:
-    """Return the providers that are installed here and that edgebert has graphs for."""
-    return [name for name in onnxruntime.get_available_providers() if name in _SUPPORTED]
+    """Return the providers that are installed, that work on this machine and that edgebert has graphs for."""
+    return [CPU, *(name for name in _PLUGINS if _devices(name))]
+
+
+@cache
+def _devices(provider: str) -> list[Any]:
+    """Return the CPU as a provider's plugin sees it, or nothing where the plugin is not installed or finds none."""
+    package = _PLUGINS[provider]
+    if importlib.util.find_spec(package) is None:
+        return []
+    try:
+        onnxruntime.register_execution_provider_library(provider, importlib.import_module(package).get_library_path())
+        found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider]
+    except Exception:  # an ONNX Runtime without plugins, or a plugin made for another one
+        return []
+    # OpenVINO lists itself a second time, as a chooser among its own devices.
+    return [device for device in found if device.ep_metadata.get("ov_device") == "CPU"]
 
 
 def check_provider(provider: str) -> None:
     """Raise an EdgeBertError that lists the choices if there is no such provider here."""
-    if provider not in providers():
+    if provider != CPU and provider not in providers():
         raise EdgeBertError(f"no provider '{provider}' here; choose one of {', '.join(providers())}")
 
 

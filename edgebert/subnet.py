@@ -8,6 +8,9 @@ from edgebert.records import Record
 
 Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
+Storage = Literal["fp32", "int8"]
+
+CPU = "CPUExecutionProvider"
 
 
 class Subnet(Record, frozen=True):
@@ -24,3 +27,13 @@ class Subnet(Record, frozen=True):
     layers: tuple[Annotated[int, Meta(ge=0)], ...]
     heads: tuple[Annotated[int, Meta(ge=1)], ...]
     ffn: tuple[Annotated[int, Meta(ge=1)], ...]
+
+
+def storage_of(precision: Precision) -> Storage:
+    """Return the storage type whose weight file a precision reads."""
+    return "fp32" if precision == "fp32" else "int8"
+
+
+def flavor_of(provider: str) -> Flavor:
+    """Return the flavor of graph that suits an ONNX Runtime execution provider."""
+    return "fused" if provider == CPU else "portable"

@@ -26,29 +26,33 @@ class Tokens:
 
 
 class Tokenizer:
-    """Encodes texts and pairs, cut at `max_length` tokens; made from the content of a tokenizer.json."""
+    """Encodes texts, and pairs where they are taken, cut at `max_length` tokens; from a tokenizer.json's content."""
 
-    def __init__(self, content: bytes, max_length: int):
+    def __init__(self, content: bytes, max_length: int, *, pairs: bool = True):
         try:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
         except Exception as problem:  # the library raises bare Exceptions
             raise BundleError(f"the tokenizer cannot be read: {problem}; export the bundle again") from None
         self.max_length = max_length
+        self._pairs = pairs
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Tokenizer":
         """Return a bundle's verified tokenizer."""
-        return cls(bundle.verified(bundle.manifest.tokenizer), bundle.manifest.max_length)
+        manifest = bundle.manifest
+        return cls(bundle.verified(manifest.tokenizer), manifest.max_length, pairs=manifest.pairs)
 
     def encode(self, text: Text) -> Tokens:
         """Return the tokens of a text or a (text, pair) tuple.
 
         Raises:
-            EdgeBertError: not a string or a tuple of two, or nothing but white space.
+            EdgeBertError: not a string or a tuple of two, nothing but white space, or a pair where none is taken.
         """
         first, pair = check_text(text)
+        if pair is not None and not self._pairs:
+            raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
         encoding = self._leading(first)
         if pair is not None:
             # Cut one by one, longest first, as transformers does: the library would build every overflow of both.

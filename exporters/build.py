@@ -1,46 +1,43 @@
 """The whole line from a checkpoint to a bundle, as one story."""
 
-import contextlib
-import hashlib
-import os
-import re
-import shutil
+import heapq
 import tempfile
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from hashlib import sha1
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import numpy as np
 
-from edgebert import records
 from edgebert.bundle import (
-    MANIFEST,
-    Accuracy,
     Bundle,
     ExportDifference,
     ExportedSubnet,
     FileRef,
     Golden,
     GoldenOutput,
+    GraphInput,
     Manifest,
-    Storage,
 )
-from edgebert.elastic.manifest import ElasticManifest, Slice
-from edgebert.elastic.slices import dynabert_subnet
+from edgebert.dataset import read_examples
+from edgebert.elastic.manifest import ElasticManifest
 from edgebert.errors import ExportError
-from edgebert.evaluation import evaluate_subnet
-from edgebert.exporters.checkpoint import Checkpoint, Sizes, parameters_of, read_checkpoint
-from edgebert.exporters.graph import INPUTS, build_graph
+from edgebert.exporters.calibration import METHODS, MOST_TEXTS, Ranges, observe
+from edgebert.exporters.checkpoint import Array, Checkpoint, read_checkpoint
+from edgebert.exporters.draft import Draft
+from edgebert.exporters.plan import plan
+from edgebert.exporters.reference import Inputs
+from edgebert.exporters.score import accuracy, float_answers, scored
+from edgebert.exporters.staging import staged
 from edgebert.exporters.tokenizer import read_tokenizer
 from edgebert.exporters.verify import Verifier, random_inputs, tolerance
-from edgebert.exporters.weights import Weights, as_stored, write_weights
+from edgebert.exporters.weights import as_stored
 from edgebert.progress import Progress, no_progress
-from edgebert.subnet import Precision, Subnet
-from edgebert.tokenization import Tokenizer, pad
+from edgebert.session import open_session
+from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.tokenization import Text, Tokenizer, pad
 from edgebert.version import __version__
 
-PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.
 GOLDEN_TEXTS = (
     "A warm, funny and quietly moving film that earns every one of its laughs.",
@@ -60,215 +57,144 @@ def export(
     widths: Sequence[float] | None = None,
     depths: Sequence[float] | None = None,
     precisions: Sequence[Precision] = ("int8",),
+    calibration_data: str | Path | None = None,
     evaluation_data: str | Path | None = None,
     labels: Sequence[str] | None = None,
     max_length: int | None = None,
+    pairs: bool = True,
     name: str | None = None,
     on_progress: Progress = no_progress,
 ) -> Bundle:
-    """Write a bundle with a graph for each width, depth and precision of a checkpoint, each checked against it.
+    """Write a bundle with graphs for each width, depth and precision of a checkpoint, each checked against it.
 
-    Without widths and depths, those of the checkpoint's elastic.json are taken, else the full size alone. With
-    `evaluation_data` every sub-network's accuracy is measured with its graph. `on_progress` hears of each that is done.
-    A bundle that stands at `out` is replaced when the new one is finished, and untouched otherwise.
+    Without widths and depths, those of the checkpoint's elastic.json are taken, else the full size alone. The precision
+    int8-static needs `calibration_data`. With `evaluation_data` every sub-network's accuracy is measured with its
+    graph. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of each sub-network that is
+    done. A bundle that stands at `out` is replaced when the new one is finished, and untouched otherwise.
 
     Raises:
         ExportError: the checkpoint cannot be exported, a graph does not compute what it should, or `out` is no
             place for a bundle.
-        EdgeBertError: the evaluation data cannot be read.
+        EdgeBertError: the calibration or evaluation data cannot be read.
     """
     source = read_checkpoint(Path(checkpoint), tuple(labels) if labels else None)
     subnets = plan(source, ElasticManifest.load(source.path), widths, depths, precisions)
     out = Path(out).absolute()
-    max_length = _checked_max_length(max_length, source.sizes)
-    with _staged(out) as folder:
-        weights = {dtype: write_weights(source, dtype, folder) for dtype in _storage_types(precisions)}
-        tokenizer = _write(folder, "tokenizer.json", read_tokenizer(source.path, source.sizes.vocabulary))
-        verifier, golden = _golden(source, subnets, weights, (folder / tokenizer.file).read_bytes(), max_length)
-        manifest = Manifest(
-            schema_version=Manifest.VERSION,
-            name=name or out.name,
-            edgebert_version=__version__,
-            task=source.task,
-            labels=source.labels,
-            max_length=max_length,
-            tokenizer=tokenizer,
-            inputs=INPUTS,
-            golden=_write(folder, "golden.json", records.encode(golden, indent=0)),
-            weight_files=tuple(written.file for written in weights.values()),
-            subnetworks=tuple(_write_graph(source, subnet, weights, folder) for subnet in subnets),
-        )
-        unmeasured = Bundle(folder, manifest, sha256="")
-        measured = []
-        for done, subnet in enumerate(manifest.subnetworks, 1):
-            measured.append(_measured(unmeasured, subnet, verifier, evaluation_data))
+    manifest = _manifest(source, name or out.name, _checked_max_length(max_length, source), pairs)
+    tokenizer = read_tokenizer(source.path, source.sizes.vocabulary)
+    encode = _encoder(tokenizer, manifest)
+    calibration = _calibration_texts(subnets, calibration_data, encode)
+    data = None if evaluation_data is None else Path(evaluation_data)
+    storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
+    with staged(out) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        draft = Draft.begin(source, manifest, tokenizer, folder, storages)
+        stored = {storage: as_stored(source, storage) for storage in storages}
+        types = "token_type_ids" in manifest.inputs
+        golden_inputs = encode(GOLDEN_TEXTS)
+        batches = (golden_inputs, *random_inputs(source, manifest.max_length, token_types=types))
+        verifier = Verifier(source, stored, batches)
+        floats = {}
+        if data is not None:
+            in_float = Draft.begin(source, manifest, tokenizer, Path(scratch), ["fp32"])
+            floats = float_answers(in_float, subnets, data)
+        finished, outputs = [], []
+        for done, subnet in enumerate(subnets, 1):
+            ranges = _calibrated(draft, subnet, stored["int8"], calibration, data) if calibration else {}
+            exported = draft.add(subnet, ranges)
+            expected = verifier.expected(subnet, ranges)
+            exported = _verified(verifier, draft.bundle, exported, expected)
+            outputs.append(_golden_output(subnet, expected[0]))
+            finished.append(exported if data is None else scored(draft.bundle, exported, data, floats))
             on_progress(done, len(subnets), subnet.id)
-        manifest = msgspec.structs.replace(manifest, subnetworks=tuple(measured))
-        records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
-        Bundle.load(folder)  # before it takes the place of another
+        draft.finish(finished, _golden(golden_inputs, outputs))
     return Bundle.load(out)
 
 
-def plan(
-    source: Checkpoint,
-    elastic: ElasticManifest | None,
-    widths: Sequence[float] | None,
-    depths: Sequence[float] | None,
-    precisions: Sequence[Precision],
-) -> list[Subnet]:
-    """Return the sub-networks to export, the largest first.
-
-    Raises:
-        ExportError: a width, depth, precision or slice that the checkpoint does not have.
-    """
-    for precision in precisions:
-        if precision not in PRECISIONS:
-            raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
-    precisions = list(dict.fromkeys(precisions))
-    if widths is None and depths is None and elastic and elastic.subnetworks:
-        subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
-    else:
-        default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
-        sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
-        subnets = [
-            dynabert_subnet(width, depth, precision, **sizes)
-            for precision in precisions
-            for depth in _shares("depth", depths or default_depths)
-            for width in _shares("width", widths or default_widths)
-        ]
-    ids = [subnet.id for subnet in subnets]
-    if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
-        advice = "give each slice a name of its own in elastic.json"
-        raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
-    return subnets
-
-
-def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
-    """Return decimal shares as exact fractions, the largest first."""
-    for value in values:
-        if not 0 < value <= 1:
-            raise ExportError(f"expected a {word} above 0 and at most 1, found {value}")
-    return sorted({Fraction(str(value)) for value in values}, reverse=True)
-
-
-def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision: Precision) -> Subnet:
-    sizes, kept = source.sizes, len(part.layers)
-    fits = (
-        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
-        and kept == len(part.heads) == len(part.ffn) > 0
-        and list(part.layers) == sorted({layer for layer in part.layers if 0 <= layer < sizes.layers})
-        and all(1 <= heads <= sizes.heads for heads in part.heads)
-        and all(1 <= ffn <= sizes.ffn for ffn in part.ffn)
-    )
-    if not fits:
-        raise ExportError(
-            f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}; make the checkpoint again"
-        )
-    return Subnet(
-        id=f"{part.id}-{precision}",
-        method=elastic.method,
-        width=None,
-        depth=None,
-        precision=precision,
-        layers=part.layers,
-        heads=part.heads,
-        ffn=part.ffn,
+def _manifest(source: Checkpoint, name: str, max_length: int, pairs: bool) -> Manifest:
+    """Return the manifest of a bundle that holds nothing yet."""
+    inputs: tuple[GraphInput, ...] = ("input_ids", "attention_mask")
+    unwritten = FileRef(file="", sha256="")
+    return Manifest(
+        schema_version=Manifest.VERSION,
+        name=name,
+        edgebert_version=__version__,
+        task=source.task,
+        labels=source.labels,
+        max_length=max_length,
+        tokenizer=unwritten,
+        inputs=(*inputs, "token_type_ids") if pairs and source.token_types else inputs,
+        pairs=pairs,
+        golden=unwritten,
+        weight_files=(),
+        subnetworks=(),
     )
 
 
-def _checked_max_length(max_length: int | None, sizes: Sizes) -> int:
+def _checked_max_length(max_length: int | None, source: Checkpoint) -> int:
     if max_length is None:
-        return sizes.positions
-    if not 2 <= max_length <= sizes.positions:
-        raise ExportError(f"expected a maximum length of 2 to {sizes.positions} tokens, found {max_length}")
+        return source.max_length
+    if not 2 <= max_length <= source.max_length:
+        raise ExportError(f"expected a maximum length of 2 to {source.max_length} tokens, found {max_length}")
     return max_length
 
 
-def _storage_types(precisions: Sequence[Precision]) -> list[Storage]:
-    return sorted({"fp32" if precision == "fp32" else "int8" for precision in precisions})
+def _encoder(tokenizer: bytes, manifest: Manifest) -> Callable[[Sequence[Text]], Inputs]:
+    """Return what makes graph inputs of texts."""
+    encode = Tokenizer(tokenizer, manifest.max_length, pairs=manifest.pairs).encode
+    return lambda texts: pad([encode(text) for text in texts], manifest.inputs)
 
 
-def _golden(
-    source: Checkpoint, subnets: Sequence[Subnet], weights: dict[Storage, Weights], tokenizer: bytes, max_length: int
-) -> tuple[Verifier, Golden]:
-    """Return the verifier of all graphs, and the golden texts with the logits that it expects for them."""
-    encode = Tokenizer(tokenizer, max_length).encode
-    inputs = pad([encode(text) for text in GOLDEN_TEXTS], INPUTS)
-    batches = (inputs, *random_inputs(source, max_length))
-    verifier = Verifier(source, {dtype: as_stored(source, dtype) for dtype in weights}, batches)
-    outputs = []
-    for subnet in subnets:
-        logits = verifier.expected(subnet, inputs)
-        rows = tuple(tuple(round(float(value), 6) for value in row) for row in logits)
-        outputs.append(GoldenOutput(id=subnet.id, logits=rows, tolerance=tolerance(subnet.precision, logits)))
-    return verifier, Golden(
+def _calibration_texts(
+    subnets: Sequence[Subnet], data: str | Path | None, encode: Callable[[Sequence[Text]], Inputs]
+) -> list[Inputs]:
+    """Return some texts of a data file, always the same ones, each as graph inputs; none if no precision needs them."""
+    if all(subnet.precision != "int8-static" for subnet in subnets):
+        return []
+    if data is None:
+        raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
+    texts = (example.input for example in read_examples(data))
+    chosen = heapq.nsmallest(MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
+    return [encode([text]) for text in chosen]
+
+
+def _calibrated(
+    draft: Draft, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], data: Path | None
+) -> Ranges:
+    """Return the ranges of a sub-network's activations: the most accurate on the evaluation data, if there is any,
+    then those whose logits for the calibration texts are nearest to those without rounding."""
+    if subnet.precision != "int8-static":
+        return {}
+    observed, logits = observe(subnet, draft.source, tensors, texts)
+
+    def quality(ranges: Ranges) -> tuple[float, float]:
+        exported = draft.add(subnet, ranges, ["fused"])
+        session = open_session(draft.bundle, exported)
+        errors = [np.abs(session.run(inputs) - right).mean() for inputs, right in zip(texts, logits, strict=True)]
+        return accuracy(draft.bundle, exported, data) if data is not None else 0, -float(np.mean(errors))
+
+    return max((observed.ranges(method) for method in METHODS), key=quality)
+
+
+def _verified(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Array]) -> ExportedSubnet:
+    """Return a sub-network with what its graphs were found to compute."""
+    difference, agreement = verifier.check(bundle, subnet, expected)
+    found = ExportDifference(
+        max_abs_logit_difference=difference,
+        label_agreement=agreement if bundle.manifest.has_classes else None,
+        accuracy_drop=None,
+    )
+    return msgspec.structs.replace(subnet, export_error=found)
+
+
+def _golden_output(subnet: Subnet, logits: Array) -> GoldenOutput:
+    rows = tuple(tuple(round(float(value), 6) for value in row) for row in logits)
+    return GoldenOutput(id=subnet.id, logits=rows, tolerance=tolerance(subnet.precision, logits))
+
+
+def _golden(inputs: Inputs, outputs: Sequence[GoldenOutput]) -> Golden:
+    return Golden(
         schema_version=Golden.VERSION,
         texts=GOLDEN_TEXTS,
         inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
         outputs=tuple(outputs),
     )
-
-
-def _write_graph(source: Checkpoint, subnet: Subnet, weights: dict[Storage, Weights], folder: Path) -> ExportedSubnet:
-    dtype: Storage = "fp32" if subnet.precision == "fp32" else "int8"
-    graph = build_graph(subnet, source.sizes, source.layer_norm_eps, weights[dtype])
-    return ExportedSubnet(
-        **msgspec.structs.asdict(subnet),
-        hidden_size=source.sizes.hidden,
-        parameters=parameters_of(subnet, source),
-        graphs={"fused": _write(folder, f"{subnet.id}.fused.onnx", graph)},
-        accuracy=None,
-        export_error=ExportDifference(max_abs_logit_difference=0.0),
-    )
-
-
-def _measured(bundle: Bundle, subnet: ExportedSubnet, verifier: Verifier, data: str | Path | None) -> ExportedSubnet:
-    """Return a sub-network with what its graph was found to do; its logits are compared first."""
-    found: dict[str, Any] = {}
-    difference = verifier.check(bundle, subnet)
-    found["export_error"] = ExportDifference(max_abs_logit_difference=difference)
-    if data is not None:
-        result = evaluate_subnet(bundle, subnet, data)
-        dataset = "/".join(Path(data).absolute().parts[-2:])
-        found["accuracy"] = Accuracy(metric="accuracy", value=result.accuracy, samples=result.samples, dataset=dataset)
-    return msgspec.structs.replace(subnet, **found)
-
-
-def _write(folder: Path, name: str, content: bytes) -> FileRef:
-    records.write_bytes(folder / name, content, ExportError)
-    return FileRef(file=name, sha256=hashlib.sha256(content).hexdigest())
-
-
-@contextlib.contextmanager
-def _staged(out: Path) -> Iterator[Path]:
-    """Give a folder beside `out` to write into, and put it in the place of `out` at the end; remove it on any error."""
-    if out.exists() and not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise ExportError(f"{out} exists and is no bundle; choose another --out or remove it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as problem:
-        raise ExportError(f"cannot write to {out.parent}: {problem.strerror}; choose another --out") from None
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp makes it private to this user
-        _replace(out, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(out: Path, folder: Path) -> None:
-    """Put `folder` in the place of `out`; what stood there is put back if that fails."""
-    old = folder.with_name(f"{folder.name}.old")
-    try:
-        if out.exists():
-            os.rename(out, old)
-        try:
-            os.rename(folder, out)
-        except OSError:
-            if old.exists():
-                os.rename(old, out)
-            raise
-    except OSError as problem:
-        raise ExportError(f"cannot put the bundle at {out}: {problem.strerror}; choose another --out") from None
-    shutil.rmtree(old, ignore_errors=True)

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from edgebert.bundle import Task
 from edgebert.errors import ExportError
-from edgebert.exporters.families import bert
+from edgebert.exporters.families import FAMILIES
+from edgebert.exporters.family import Family
 from edgebert.subnet import Subnet
 
 Array = NDArray[np.float32]
@@ -23,12 +24,13 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that fix the shapes of a BERT: counts, in heads, neurons, dimensions, rows."""
+    """The numbers that fix a model's shapes: counts, in heads, neurons, dimensions, rows; 0 for what it has not."""
 
     layers: int
     heads: int
     hidden: int
     ffn: int
+    embedding: int
     vocabulary: int
     positions: int
     types: int
@@ -42,14 +44,29 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A classifier read from a folder: float32 tensors by our names (see families/), as (outputs, inputs)."""
+    """A classifier read from a folder: float32 tensors by our names (see family.py), as (outputs, inputs).
+
+    The first token of a text takes row `first_position` of the position table.
+    """
 
     path: Path
+    family: Family
     sizes: Sizes
+    first_position: int
     layer_norm_eps: float
     task: Task
     labels: tuple[str, ...]
     tensors: dict[str, Array]
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that the model has positions for."""
+        return self.sizes.positions - self.first_position
+
+    @property
+    def token_types(self) -> bool:
+        """Whether the model tells the two texts of a pair apart by token types."""
+        return self.family.token_types and self.sizes.types > 1
 
 
 def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkpoint:
@@ -60,13 +77,19 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkp
             labels that do not fit the classifier.
     """
     config = read_config(path)
-    _check_supported(path, config)
+    family = _family(path, config)
+    _check_supported(path, config, family)
     stored = _strip_old_names(read_tensors(path))
-    sizes = _sizes(path, config, stored)
-    tensors = {ours: _take(path, stored, theirs, shape, sizes) for ours, theirs, shape in bert.tensors(sizes.layers)}
+    sizes = _sizes(path, config, family, stored)
+    tensors = {
+        ours: _take(path, stored, theirs, shape, sizes)
+        for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
+    }
     return Checkpoint(
         path=path,
+        family=family,
         sizes=sizes,
+        first_position=family.first_position(config),
         layer_norm_eps=_layer_norm_eps(path, config),
         task=_task(path, config),
         labels=_labels(path, config, labels, sizes.labels),
@@ -92,32 +115,37 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _check_supported(path: Path, config: dict[str, Any]) -> None:
-    # The oldest configs name no model_type; their tensors then decide.
-    expected = {"model_type": bert.MODEL_TYPE, "hidden_act": "gelu", "position_embedding_type": "absolute"}
-    for key, value in expected.items():
+def _family(path: Path, config: dict[str, Any]) -> Family:
+    found = config.get("model_type", "bert")  # the oldest configs, BERT's, do not name it
+    for family in FAMILIES:
+        if found in family.model_types:
+            return family
+    known = ", ".join(name for family in FAMILIES for name in family.model_types)
+    raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
+
+
+def _check_supported(path: Path, config: dict[str, Any], family: Family) -> None:
+    for key, value in {family.ffn_activation: "gelu", "position_embedding_type": "absolute"}.items():
         found = config.get(key, value)
         if found != value:
             raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
-    architectures = config.get("architectures") or ["BertForSequenceClassification"]
-    if not isinstance(architectures, list) or "BertForSequenceClassification" not in architectures:
-        advice = "fine-tune it for sequence classification first"
-        raise ExportError(f"{path}: expected a BertForSequenceClassification, found {architectures}; {advice}")
+    found = config.get("architectures") or list(family.architectures)
+    if not isinstance(found, list) or not set(found) & set(family.architectures):
+        expected = " or ".join(family.architectures)
+        raise ExportError(f"{path}: expected a {expected}, found {found}; fine-tune it for sequence classification")
 
 
-def _sizes(path: Path, config: dict[str, Any], stored: dict[str, Array]) -> Sizes:
-    classifier = stored.get("classifier.weight")
+def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str, Array]) -> Sizes:
+    name = f"{family.units['classifier']}.weight"
+    classifier = stored.get(name)
     if classifier is None or classifier.ndim != 2:
         advice = "fine-tune it for sequence classification first"
-        raise ExportError(f"{path}: expected a tensor classifier.weight (labels, hidden), found none; {advice}")
+        raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found none; {advice}")
+    counts = {word: _count(path, config, key) for word, key in family.sizes.items()}
     sizes = Sizes(
-        layers=_count(path, config, "num_hidden_layers"),
-        heads=_count(path, config, "num_attention_heads"),
-        hidden=_count(path, config, "hidden_size"),
-        ffn=_count(path, config, "intermediate_size"),
-        vocabulary=_count(path, config, "vocab_size"),
-        positions=_count(path, config, "max_position_embeddings"),
-        types=_count(path, config, "type_vocab_size"),
+        **counts,
+        embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
+        types=_count(path, config, "type_vocab_size") if "type" in family.units else 0,
         labels=classifier.shape[0],
     )
     if sizes.hidden % sizes.heads:

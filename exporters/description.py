@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from edgebert.elastic.manifest import ElasticManifest
-from edgebert.exporters.build import plan
 from edgebert.exporters.checkpoint import parameters_of, read_checkpoint, read_config, read_tensors, weight_file
+from edgebert.exporters.plan import plan
 
 
 def _labels(config: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Turns float32 matrices into int8 rows with one scale a row (symmetric, so that 0 stays 0)."""
+"""Rounds float32 to int8: matrices to rows with one scale each, and what enters a product to 256 levels of a range."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,36 @@ class QuantizedRows:
 
 
 def quantize_rows(matrix: NDArray[np.float32]) -> QuantizedRows:
-    """Round each row of a matrix to 255 levels between plus and minus its largest absolute value."""
+    """Round each row of a matrix to 255 levels between plus and minus its largest absolute value (0 stays 0)."""
     scales = np.abs(matrix).max(axis=1) / np.float32(127)
     scales[scales < np.finfo(np.float32).tiny] = 1  # a padding row may be all zero
     values = np.clip(np.rint(matrix / scales[:, None]), -127, 127).astype(np.int8)
     return QuantizedRows(values, scales)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values from `low`, at most 0, to `high`, at least 0, that 256 levels stand for, 0 being one of them."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, x: NDArray[np.float32]) -> "Range":
+        """Return the range from the least to the greatest value (ONNX DynamicQuantizeLinear)."""
+        return cls(min(float(x.min()), 0.0), max(float(x.max()), 0.0))
+
+    @property
+    def scale(self) -> np.float32:
+        """The step from one level to the next."""
+        return np.float32((self.high - self.low) / 255) or np.float32(1)
+
+    @property
+    def zero_point(self) -> int:
+        """The level, from 0 to 255, that stands for 0."""
+        return int(np.clip(np.rint(np.float32(-self.low) / self.scale), 0, 255))
+
+    def rounded(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return each value's nearest level; what lies outside becomes the last one."""
+        levels = np.clip(np.rint(x / self.scale) + self.zero_point, 0, 255)
+        return (levels - self.zero_point).astype(np.float32) * self.scale

@@ -1,4 +1,4 @@
-"""Reads a checkpoint's tokenizer: tokenizer.json, or the vocab.txt of older BERT checkpoints."""
+"""Reads a checkpoint's tokenizer: tokenizer.json, or the older vocab.txt of BERT and vocab.json of RoBERTa."""
 
 import json
 from pathlib import Path
@@ -20,8 +20,11 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
             tokenizer = tokenizers.Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
         elif (checkpoint / "vocab.txt").is_file():
             tokenizer = _from_vocabulary(checkpoint)
+        elif (checkpoint / "vocab.json").is_file() and (checkpoint / "merges.txt").is_file():
+            tokenizer = _from_merges(checkpoint)
         else:
-            raise ExportError(f"{checkpoint}: expected tokenizer.json or vocab.txt, found neither; copy it there")
+            expected = "expected tokenizer.json, vocab.txt, or vocab.json with merges.txt"
+            raise ExportError(f"{checkpoint}: {expected}, found none; save the tokenizer there with transformers")
     except ExportError:
         raise
     except Exception as problem:  # the library raises bare Exceptions
@@ -52,6 +55,22 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.WordPiece()
     separator, start = ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
     tokenizer.post_processor = processors.BertProcessing(separator, start)
+    return tokenizer
+
+
+def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
+    """Return RoBERTa's byte-level tokenizer for a vocab.json and a merges.txt, as transformers' makes it."""
+    model = models.BPE.from_file(str(checkpoint / "vocab.json"), str(checkpoint / "merges.txt"))
+    tokenizer = tokenizers.Tokenizer(model)
+    missing = [token for token in ("<s>", "</s>") if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise ExportError(f"{checkpoint / 'vocab.json'}: expected {', '.join(missing)}; it is not RoBERTa's vocabulary")
+    special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is not None])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    separator, start = (("</s>", tokenizer.token_to_id("</s>")), ("<s>", tokenizer.token_to_id("<s>")))
+    tokenizer.post_processor = processors.RobertaProcessing(separator, start, add_prefix_space=False)
     return tokenizer
 
 

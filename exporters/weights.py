@@ -18,8 +18,8 @@ from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import quantize_rows
 
-EMBEDDINGS = ("word", "position", "type")
-_INPUTS_FIRST = ("o", "ffn_out", "pooler")
+_OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
+_IN_FLOAT = ("position", "type", "classifier")  # small, and read without a product
 _PAGE, _CACHE_LINE = 4096, 64  # large tensors start on a page so that they can be mapped, small ones on a cache line
 
 
@@ -49,19 +49,9 @@ class Weights:
     tensors: dict[str, Stored]
 
 
-def layout(checkpoint: Checkpoint, dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
-    for name, tensor in checkpoint.tensors.items():
-        unit = name.removesuffix(".weight").rsplit(".", 1)[-1]
-        if tensor.ndim == 1 or unit == "classifier":
-            yield name, tensor
-        elif dtype == "fp32":
-            yield name, tensor.T if unit in _INPUTS_FIRST else tensor
-        else:
-            rows = quantize_rows(tensor)
-            yield name, rows.values.T if unit in _INPUTS_FIRST else rows.values
-            # Embedding scales are gathered with their rows, so they stay a column.
-            yield scale_name(name), rows.scales[:, None] if name in EMBEDDINGS else rows.scales
+def unit_of(name: str) -> str:
+    """Return the unit that a tensor belongs to, without its layer: ffn_in for 3.ffn_in.weight."""
+    return name.removesuffix(".weight").removesuffix(".bias").rsplit(".", 1)[-1]
 
 
 def scale_name(name: str) -> str:
@@ -69,34 +59,69 @@ def scale_name(name: str) -> str:
     return f"{name.removesuffix('.weight')}.scale"
 
 
-def as_stored(checkpoint: Checkpoint, dtype: Storage) -> dict[str, Array]:
+def is_outputs_first(unit: str) -> bool:
+    """Return whether a unit's matrix is stored as (outputs, inputs): it is if its outputs are cut."""
+    return unit_of(unit) in _OUTPUTS_FIRST
+
+
+def _is_rounded(name: str, tensor: Array) -> bool:
+    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT
+
+
+def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
+    """Return a checkpoint's tensors as graphs read them.
+
+    The position table holds a row for each token of the longest text, and where token types are not told apart, the
+    type that all tokens have is part of it.
+    """
+    tensors = dict(source.tensors)
+    tensors["position"] = tensors["position"][source.first_position :][:max_length]
+    if "type" in tensors and not token_types:
+        tensors["position"] = tensors["position"] + tensors.pop("type")[0]
+    return tensors
+
+
+def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
+    for name, tensor in tensors.items():
+        transposed = tensor.ndim > 1 and unit_of(name) not in (*_OUTPUTS_FIRST, *_IN_FLOAT, "word")
+        if dtype == "fp32" or not _is_rounded(name, tensor):
+            yield name, tensor.T if transposed else tensor
+        else:
+            rows = quantize_rows(tensor)
+            yield name, rows.values.T if transposed else rows.values
+            # The scales of words are gathered with their rows, so they stay a column.
+            yield scale_name(name), rows.scales[:, None] if name == "word" else rows.scales
+
+
+def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     """Return the checkpoint's tensors, (outputs, inputs) in float32, with the rounding that the storage type brings."""
     if dtype == "fp32":
-        return checkpoint.tensors
+        return source.tensors
     return {
-        name: tensor if tensor.ndim == 1 or name == "classifier.weight" else quantize_rows(tensor).dequantized()
-        for name, tensor in checkpoint.tensors.items()
+        name: quantize_rows(tensor).dequantized() if _is_rounded(name, tensor) else tensor
+        for name, tensor in source.tensors.items()
     }
 
 
-def write_weights(checkpoint: Checkpoint, dtype: Storage, folder: Path) -> Weights:
+def write_weights(tensors: dict[str, Array], dtype: Storage, folder: Path) -> Weights:
     """Write the weight file of a storage type into a folder.
 
     Raises:
         ExportError: it cannot be written, for example because the disk is full.
     """
     path = folder / f"weights-{dtype}.bin"
-    digest, tensors, offset = hashlib.sha256(), {}, 0
+    digest, places, offset = hashlib.sha256(), {}, 0
     try:
         with open(path, "wb") as file:
-            for name, array in layout(checkpoint, dtype):
+            for name, array in layout(tensors, dtype):
                 content = np.ascontiguousarray(array).tobytes()
                 alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE
                 padding = bytes(-offset % alignment)
                 file.write(padding + content)
                 digest.update(padding + content)
-                tensors[name] = Stored(array.dtype, array.shape, offset + len(padding))
+                places[name] = Stored(array.dtype, array.shape, offset + len(padding))
                 offset += len(padding) + len(content)
     except OSError as problem:
         raise ExportError(f"cannot write {path.name}: {problem.strerror}; make room or choose another --out") from None
-    return Weights(WeightFile(file=path.name, dtype=dtype, size_bytes=offset, sha256=digest.hexdigest()), tensors)
+    return Weights(WeightFile(file=path.name, dtype=dtype, size_bytes=offset, sha256=digest.hexdigest()), places)

@@ -118,8 +118,8 @@ def test_batches_answer_in_the_order_of_the_texts(builtin: Bundle) -> None:
     )
 
 
-def test_pairs_are_answered() -> None:
-    with edgebert.load() as model:
+def test_pairs_are_answered(alter_manifest: Alter) -> None:
+    with edgebert.load(alter_manifest(pairs=True)) as model:
         assert len(model(("a great film", "it is"))) == 1
         assert len(model([("a great film", "it is"), "dull"])) == 2
 

@@ -16,7 +16,8 @@ NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 @pytest.fixture(scope="module")
 def tokenizer(builtin: Bundle) -> Tokenizer:
-    return Tokenizer.of(builtin)
+    """The built-in bundle's, but for pairs too."""
+    return Tokenizer(builtin.verified(builtin.manifest.tokenizer), builtin.manifest.max_length)
 
 
 def library_tokenizer() -> tokenizers.Tokenizer:
@@ -38,6 +39,11 @@ def test_the_golden_texts_become_the_golden_inputs(builtin: Bundle, tokenizer: T
 def test_a_pair_has_two_segments(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(("a great film", "dull"))
     assert tokens.types == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> None:
+    with pytest.raises(EdgeBertError, match="expected single texts, found a pair; export the bundle again without"):
+        Tokenizer.of(builtin).encode(("a great film", "dull"))
 
 
 def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tokenizer) -> None:
@@ -94,9 +100,9 @@ def test_padding_is_zero_and_masked() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 200), st.integers(1, 200))
-def test_pairs_are_cut_longest_first_as_the_library_does(first: int, second: int) -> None:
+def test_pairs_are_cut_longest_first_as_the_library_does(tokenizer: Tokenizer, first: int, second: int) -> None:
     expected = library_tokenizer().encode("a " * first, "b " * second)
-    found = Tokenizer.of(Bundle.load()).encode(("a " * first, "b " * second))
+    found = tokenizer.encode(("a " * first, "b " * second))
     assert (list(found.ids), list(found.types)) == (expected.ids, expected.type_ids)
 
 

@@ -4,6 +4,8 @@ import argparse
 
 from edgebert.cli import arguments
 
+PRECISIONS = "of int8, int8-static, int8-weights and fp32 (default: int8)"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
@@ -11,8 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="BUNDLE", required=True, help="the folder to write")
     parser.add_argument("--widths", type=arguments.shares, help="0.25,0.5,0.75,1.0 (default: those of elastic.json)")
     parser.add_argument("--depths", type=arguments.shares, help="0.5,0.75,1.0 (default: those of elastic.json)")
-    parser.add_argument("--precisions", type=arguments.names, default=["int8"], help="int8,fp32 (default: int8)")
+    parser.add_argument("--precisions", type=arguments.names, default=["int8"], metavar="NAMES", help=PRECISIONS)
+    parser.add_argument("--calibrate", metavar="DATA", dest="calibration_data", help="texts that int8-static needs")
     parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="data to measure accuracies on")
+    parser.add_argument("--no-pairs", action="store_true", help="texts alone: leave out what only pairs need")
     parser.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
     parser.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: the model's most)")
 
@@ -34,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
             widths=options.widths,
             depths=options.depths,
             precisions=options.precisions,
+            calibration_data=options.calibration_data,
+            pairs=not options.no_pairs,
             evaluation_data=options.evaluation_data,
             labels=options.labels,
             max_length=options.max_length,

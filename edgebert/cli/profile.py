@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.errors import ProfileError
     from edgebert.profiler import profile
     from edgebert.records import check_writable
-    from edgebert.session import CPU
+    from edgebert.subnet import CPU
 
     bundle = Bundle.load(options.bundle)
     if options.out:

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.device_profile import DeviceProfile
     from edgebert.profiler import check_profile, profile_of
     from edgebert.selection import Budget, select
-    from edgebert.session import CPU
+    from edgebert.subnet import CPU
 
     bundle = Bundle.load(options.bundle)
     budget = Budget(

@@ -1,1 +1,5 @@
-"""One small file for each family of checkpoints: its tensors' names and what differs."""
+"""One small file a family of encoders: what its tensors are called in a checkpoint, and what differs."""
+
+from edgebert.exporters.families import bert, distilbert, electra, roberta
+
+FAMILIES = (bert.FAMILY, roberta.FAMILY, distilbert.FAMILY, electra.FAMILY)

@@ -1,35 +1,31 @@
-"""BERT for sequence classification: what its tensors are called in a checkpoint, and their shapes."""
+"""BERT (Devlin et al. 2019)."""
 
-from collections.abc import Iterator
-
-MODEL_TYPE = "bert"
-PREFIX = "bert."
+from edgebert.exporters.family import Family
 
 
-def tensors(layers: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield our name, the checkpoint's name and the shape, in the words of `Sizes`, of every tensor of the model."""
-    yield "word", "bert.embeddings.word_embeddings.weight", ("vocabulary", "hidden")
-    yield "position", "bert.embeddings.position_embeddings.weight", ("positions", "hidden")
-    yield "type", "bert.embeddings.token_type_embeddings.weight", ("types", "hidden")
-    yield from _norm("embedding_norm", "bert.embeddings.LayerNorm")
-    for i in range(layers):
-        layer = f"bert.encoder.layer.{i}."
-        for ours, theirs in (("q", "query"), ("k", "key"), ("v", "value")):
-            yield from _linear(f"{i}.{ours}", f"{layer}attention.self.{theirs}", "hidden", "hidden")
-        yield from _linear(f"{i}.o", f"{layer}attention.output.dense", "hidden", "hidden")
-        yield from _norm(f"{i}.attention_norm", f"{layer}attention.output.LayerNorm")
-        yield from _linear(f"{i}.ffn_in", f"{layer}intermediate.dense", "ffn", "hidden")
-        yield from _linear(f"{i}.ffn_out", f"{layer}output.dense", "hidden", "ffn")
-        yield from _norm(f"{i}.ffn_norm", f"{layer}output.LayerNorm")
-    yield from _linear("pooler", "bert.pooler.dense", "hidden", "hidden")
-    yield from _linear("classifier", "classifier", "labels", "hidden")
+def encoder(base: str) -> dict[str, str]:
+    """Return the names of the embeddings and the layers under a base model's name, which other families share."""
+    layer = f"{base}.encoder.layer.{{layer}}"
+    return {
+        "word": f"{base}.embeddings.word_embeddings",
+        "position": f"{base}.embeddings.position_embeddings",
+        "type": f"{base}.embeddings.token_type_embeddings",
+        "embedding_norm": f"{base}.embeddings.LayerNorm",
+        "q": f"{layer}.attention.self.query",
+        "k": f"{layer}.attention.self.key",
+        "v": f"{layer}.attention.self.value",
+        "o": f"{layer}.attention.output.dense",
+        "attention_norm": f"{layer}.attention.output.LayerNorm",
+        "ffn_in": f"{layer}.intermediate.dense",
+        "ffn_out": f"{layer}.output.dense",
+        "ffn_norm": f"{layer}.output.LayerNorm",
+    }
 
 
-def _linear(ours: str, theirs: str, outputs: str, inputs: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    yield f"{ours}.weight", f"{theirs}.weight", (outputs, inputs)
-    yield f"{ours}.bias", f"{theirs}.bias", (outputs,)
-
-
-def _norm(ours: str, theirs: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    yield f"{ours}.weight", f"{theirs}.weight", ("hidden",)
-    yield f"{ours}.bias", f"{theirs}.bias", ("hidden",)
+FAMILY = Family(
+    model_types=("bert",),
+    architectures=("BertForSequenceClassification",),
+    units={**encoder("bert"), "pooler": "bert.pooler.dense", "classifier": "classifier"},
+    activation="tanh",
+    token_types=True,
+)

@@ -1,6 +1,7 @@
-"""A tiny random BERT with its tokenizer, as a checkpoint folder."""
+"""Tiny random classifiers of every family with a tokenizer, as checkpoint folders."""
 
 import json
+import random
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+)
 
 from edgebert.bundle import Bundle
 from edgebert.exporters.build import export
+from edgebert.exporters.plan import PRECISIONS
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *string.punctuation, *string.digits]
 WORDS += [f"##{letter}" for letter in string.ascii_lowercase] + ["film", "good", "bad", "the", "warm", "plot"]
@@ -23,6 +31,7 @@ SIZES = {
     "intermediate_size": 96,
     "max_position_embeddings": 64,
 }
+OWN_NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 Make = Callable[..., Path]
 
@@ -31,14 +40,32 @@ def random_bert(**config: Any) -> BertForSequenceClassification:
     """Return a classifier whose weights, biases and norms are all random, and large enough to matter."""
     torch.manual_seed(7)
     model = BertForSequenceClassification(BertConfig(**{**SIZES, **config})).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            base = 1.0 if name.endswith("LayerNorm.weight") else 0.0
-            parameter.copy_(base + torch.randn_like(parameter) * (0.15 if parameter.ndim > 1 else 0.1))
+    randomise(model)
     return model
 
 
-def save(model: BertForSequenceClassification, folder: Path) -> Path:
+def random_classifier(family: str, **config: Any) -> PreTrainedModel:
+    """Return a classifier of a family whose weights, biases and norms are all random, and large enough to matter."""
+    torch.manual_seed(7)
+    # DistilBERT takes these names too, for its own.
+    sizes = {**SIZES, "num_labels": 3, "pad_token_id": 1, **config}
+    if family == "distilbert":
+        sizes |= {"dim": sizes["hidden_size"], "n_layers": sizes["num_hidden_layers"]}
+        sizes |= {"n_heads": sizes["num_attention_heads"], "hidden_dim": sizes["intermediate_size"]}
+        sizes = {key: value for key, value in sizes.items() if key not in OWN_NAMES}
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes)).eval()
+    randomise(model)
+    return model
+
+
+def randomise(model: PreTrainedModel) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            base = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+            parameter.copy_(base + torch.randn_like(parameter) * (0.15 if parameter.ndim > 1 else 0.1))
+
+
+def save(model: PreTrainedModel, folder: Path) -> Path:
     """Save a model with a vocab.txt and return its folder."""
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
@@ -52,11 +79,20 @@ def model() -> BertForSequenceClassification:
 
 @pytest.fixture(scope="session")
 def exported(model: BertForSequenceClassification, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The random model as a bundle of sixteen sub-networks in two precisions."""
+    """The random model as a bundle of sixteen sub-networks in all precisions."""
     folder = tmp_path_factory.mktemp("exported")
     grid = (0.25, 0.5, 0.75, 1.0)
-    source = save(model, folder / "checkpoint")
-    return export(source, folder / "bundle", widths=grid, depths=grid, precisions=("int8", "fp32"))
+    source, texts = save(model, folder / "checkpoint"), write_texts(folder / "texts.tsv")
+    return export(source, folder / "bundle", widths=grid, depths=grid, precisions=PRECISIONS, calibration_data=texts)
+
+
+def write_texts(path: Path) -> Path:
+    """Write a data file of random pairs to calibrate on."""
+    generator = random.Random(0)
+    words = [word for word in WORDS if not word.startswith(("[", "##"))]
+    rows = [[" ".join(generator.choices(words, k=generator.randint(1, 20))) for _ in range(2)] for _ in range(60)]
+    path.write_text("text\tpair\tlabel\n" + "".join(f"{text}\t{pair}\t0\n" for text, pair in rows))
+    return path
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import resource
@@ -14,10 +15,12 @@ import edgebert
 from edgebert.bundle import Bundle
 from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.errors import EdgeBertError, ExportError
-from edgebert.exporters import build
+from edgebert.exporters import draft
 from edgebert.exporters.build import export
+from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.measuring import numerics_ok
 from edgebert.session import open_session
+from edgebert.subnet import Flavor, Subnet
 
 Make = Callable[..., Path]
 
@@ -87,7 +90,8 @@ def test_accuracies_are_measured_with_the_graphs(checkpoint: Path, tmp_path: Pat
 
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
     for subnet in exported.manifest.subnetworks:
-        assert numerics_ok(exported, subnet, open_session(exported, subnet))
+        for flavor in subnet.graphs:
+            assert numerics_ok(exported, subnet, open_session(exported, subnet, flavor=flavor))
 
 
 def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
@@ -129,12 +133,12 @@ def test_predictions_are_those_of_a_transformers_pipeline(
 def test_a_wrong_graph_ends_the_export_with_the_figure(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = build.build_graph
+    right = draft.build_graph
 
-    def wrong(subnet: object, sizes: object, layer_norm_eps: float, weights: object) -> bytes:
-        return right(subnet, sizes, 0.1, weights)  # type: ignore[arg-type]
+    def wrong(subnet: Subnet, flavor: Flavor, source: Checkpoint, *more: object) -> bytes:
+        return right(subnet, flavor, dataclasses.replace(source, layer_norm_eps=0.1), *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(build, "build_graph", wrong)
+    monkeypatch.setattr(draft, "build_graph", wrong)
     with pytest.raises(ExportError, match=r"the graph of w1.00-d1.00-fp32 does not compute .* logits differ by 0.\d+"):
         export(checkpoint, tmp_path / "out" / "bundle", precisions=["fp32"])
     assert list((tmp_path / "out").iterdir()) == []
@@ -226,7 +230,7 @@ def test_a_file_in_the_way_is_named(checkpoint: Path, tmp_path: Path) -> None:
     [
         ({"widths": [0.0]}, "expected a width above 0 and at most 1, found 0.0"),
         ({"depths": [1.5]}, "expected a depth above 0 and at most 1, found 1.5"),
-        ({"precisions": ["int4"]}, "no precision 'int4'; choose among int8, fp32"),
+        ({"precisions": ["int4"]}, "no precision 'int4'; choose among fp32, int8, int8-static, int8-weights"),
         ({"max_length": 65}, "expected a maximum length of 2 to 64 tokens, found 65"),
         ({"labels": ["a"]}, "expected 3 different labels, found a; give them with --labels"),
     ],

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import oracle
 import pytest
 from transformers import BertForSequenceClassification
@@ -9,39 +10,68 @@ from transformers import BertForSequenceClassification
 from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.exporters.checkpoint import read_checkpoint
 from edgebert.exporters.verify import random_inputs
+from edgebert.measuring import mean_difference
 from edgebert.session import open_session
+from edgebert.subnet import Flavor, Precision, storage_of
 from edgebert.tokenization import Arrays
+
+FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
 
 def subnets(bundle: Bundle, precision: str) -> list[ExportedSubnet]:
     return [subnet for subnet in bundle.manifest.subnetworks if subnet.precision == precision]
 
 
+def graph_of(bundle: Bundle, subnet: ExportedSubnet, flavor: Flavor) -> onnx.ModelProto:
+    return onnx.load(bundle.path / subnet.graphs[flavor].file, load_external_data=False)
+
+
 @pytest.fixture(scope="module")
 def batches(exported: Bundle) -> tuple[Arrays, ...]:
     """Padded batches of two segments, with lengths from 2 to the model's most."""
     source = read_checkpoint(exported.path.parent / "checkpoint")
-    return (*random_inputs(source, 64), *random_inputs(source, 2, seed=1), *random_inputs(source, 33, seed=2))
+    lengths = {64: 0, 2: 1, 33: 2}
+    return sum((random_inputs(source, most, token_types=True, seed=seed) for most, seed in lengths.items()), ())
 
 
+@pytest.mark.parametrize("flavor", FLAVORS)
 def test_fp32_graphs_are_the_original_model(
-    exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...]
+    exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...], flavor: Flavor
 ) -> None:
     assert len(subnets(exported, "fp32")) == 16
     for subnet in subnets(exported, "fp32"):
-        session, cut = open_session(exported, subnet), oracle.cut(model, subnet)
+        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
         for inputs in batches:
             np.testing.assert_allclose(session.run(inputs), oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id)
 
 
-def test_int8_graphs_are_close_to_the_original_model(
-    exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...]
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_int8_weights_graphs_are_the_original_model_with_rounded_weights(
+    exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...], flavor: Flavor
 ) -> None:
-    for subnet in subnets(exported, "int8"):
-        session, cut = open_session(exported, subnet), oracle.cut(model, subnet)
+    rounded = oracle.rounded(model)
+    for subnet in subnets(exported, "int8-weights"):
+        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(rounded, subnet)
+        for inputs in batches:
+            np.testing.assert_allclose(session.run(inputs), oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id)
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize(("precision", "share"), [("int8", 0.1), ("int8-static", 0.2)])
+def test_int8_graphs_are_close_to_the_original_model(
+    exported: Bundle,
+    model: BertForSequenceClassification,
+    batches: tuple[Arrays, ...],
+    flavor: Flavor,
+    precision: Precision,
+    share: float,
+) -> None:
+    """How close depends on the weights, which are random here: these are nets for what is plainly wrong."""
+    for subnet in subnets(exported, precision):
+        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
         expected = np.concatenate([oracle.logits(cut, inputs) for inputs in batches])
         found = np.concatenate([session.run(inputs) for inputs in batches])
-        np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max(), err_msg=subnet.id)
+        assert mean_difference(found, expected) < share * np.abs(expected).max(), subnet.id
 
 
 def test_the_largest_sub_network_is_the_original_model(
@@ -52,27 +82,50 @@ def test_the_largest_sub_network_is_the_original_model(
         np.testing.assert_allclose(session.run(inputs), oracle.logits(model, inputs), atol=1e-4)
 
 
-def test_padding_changes_no_fp32_answer(exported: Bundle, batches: tuple[Arrays, ...]) -> None:
-    session = open_session(exported, exported.subnet("w0.50-d0.75-fp32"))
+@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize("precision", ["fp32", "int8-static", "int8-weights"])
+def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
+    exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, precision: Precision
+) -> None:
+    """But for int8, whose activations are rounded to the range of what shares their batch."""
+    session = open_session(exported, exported.subnet(f"w0.50-d0.75-{precision}"), flavor=flavor)
     padded = session.run(batches[0])
     for row, length in enumerate(batches[0]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[0].items()}
         np.testing.assert_allclose(session.run(alone)[0], padded[row], atol=1e-5)
 
 
-def test_graphs_are_plain_onnx_that_share_one_file(exported: Bundle) -> None:
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_graphs_are_plain_onnx_that_share_one_file(exported: Bundle, flavor: Flavor) -> None:
     for subnet in exported.manifest.subnetworks:
-        graph = onnx.load(exported.path / subnet.graphs["fused"].file, load_external_data=False)
-        dtype = "fp32" if subnet.precision == "fp32" else "int8"
-        files = {entry.value for t in graph.graph.initializer for entry in t.external_data if entry.key == "location"}
-        assert files == {f"weights-{dtype}.bin"}
-        assert [value.name for value in graph.graph.input] == list(exported.manifest.inputs)
-        assert [value.name for value in graph.graph.output] == ["logits"]
+        graph = graph_of(exported, subnet, flavor).graph
+        files = {entry.value for t in graph.initializer for entry in t.external_data if entry.key == "location"}
+        assert files == {f"weights-{storage_of(subnet.precision)}.bin"}
+        assert [value.name for value in graph.input] == list(exported.manifest.inputs)
+        assert [value.name for value in graph.output] == ["logits"]
+
+
+def test_portable_graphs_are_standard_onnx(exported: Bundle) -> None:
+    for subnet in exported.manifest.subnetworks:
+        onnx.checker.check_model(exported.path / subnet.graphs["portable"].file, full_check=True)
+        model = graph_of(exported, subnet, "portable")
+        assert [opset.domain for opset in model.opset_import] == [""]
+        assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_the_last_layer_is_computed_for_cls_alone(exported: Bundle, batches: tuple[Arrays, ...]) -> None:
+    model = graph_of(exported, exported.subnet("w0.50-d0.75-fp32"), "portable")
+    norms = [node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in norms)
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(exported.path))
+    states = onnxruntime.InferenceSession(model.SerializeToString(), options).run(norms, batches[0])
+    assert [array.shape[1] for array in states] == [40, 40, 40, 40, 40, 1, 1]
 
 
 def test_parameters_are_those_that_the_graph_reads(exported: Bundle) -> None:
     for subnet in subnets(exported, "fp32"):
-        graph = onnx.load(exported.path / subnet.graphs["fused"].file, load_external_data=False).graph
+        graph = graph_of(exported, subnet, "fused").graph
         read = sum(int(np.prod(tensor.dims)) for tensor in graph.initializer if tensor.external_data)
         assert subnet.parameters == read
         assert exported.subnet(subnet.id.replace("fp32", "int8")).parameters == read

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgebert.exporters.quantize import quantize_rows
+from edgebert.exporters.quantize import Range, quantize_rows
 
 
 @given(arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32)))
@@ -23,3 +24,17 @@ def test_a_row_of_zeros_stays_zero() -> None:
 def test_a_prefix_has_the_same_scales_as_the_whole() -> None:
     matrix = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     np.testing.assert_array_equal(quantize_rows(matrix[:3]).values, quantize_rows(matrix).values[:3])
+
+
+@pytest.mark.parametrize("values", [[-1.0, 0.3, 2.0], [0.5, 3.0], [-4.0, -0.1], [0.0, 0.0]])
+def test_rounding_keeps_zero_and_moves_by_half_a_step(values: list[float]) -> None:
+    x = np.array([*values, 0.0], dtype=np.float32)
+    step = (max(*values, 0) - min(*values, 0)) / 255
+    rounded = Range.of(x).rounded(x)
+    assert rounded[-1] == 0
+    assert np.abs(rounded - x).max() <= step  # half a step, and half a step of the zero point
+
+
+def test_what_lies_outside_a_range_becomes_its_end() -> None:
+    found = Range(-1.0, 2.0).rounded(np.array([-5, 5], dtype=np.float32))
+    np.testing.assert_allclose(found, [-1, 2], atol=3 / 255)

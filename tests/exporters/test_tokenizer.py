@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 import tokenizers
-from transformers import BertTokenizer
+from tokenizers import pre_tokenizers
+from transformers import BertTokenizer, RobertaTokenizer
 
 from edgebert.errors import ExportError
 from edgebert.exporters.tokenizer import read_tokenizer
@@ -36,6 +37,20 @@ def test_without_a_config_texts_are_lower_cased(checkpoint: Path) -> None:
     assert tokenizer.encode("FILM").tokens == ["[CLS]", "film", "[SEP]"]
 
 
+def test_merges_become_transformers_roberta_tokenizer(tmp_path: Path) -> None:
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    words = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), "fi", "lm", "film", "\u0120film", "\u0120g"]
+    (tmp_path / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nf i\nl m\nfi lm\n\u0120 film\n\u0120 g\n", encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
+    ours = tokenizers.Tokenizer.from_buffer(read_tokenizer(tmp_path, len(words)))
+    theirs = RobertaTokenizer.from_pretrained(tmp_path)
+    for text in (*TEXTS, "a <mask> film", "film</s>", "  two  spaces "):
+        assert ours.encode(text).ids == theirs(text)["input_ids"], text
+    for pair in PAIRS:
+        assert ours.encode(*pair).ids == theirs(*pair)["input_ids"]
+
+
 def test_truncation_and_padding_are_left_to_the_device(checkpoint: Path) -> None:
     tokenizer = tokenizers.Tokenizer.from_buffer(read_tokenizer(checkpoint, 200))
     tokenizer.enable_truncation(4)
@@ -57,7 +72,7 @@ def test_a_tokenizer_of_another_model_is_refused(checkpoint: Path) -> None:
     [
         ("tokenizer.json", "{", "the tokenizer cannot be read: .*; download it again"),
         ("vocab.txt", "a\nb\n", r"expected \[CLS\], \[SEP\], \[UNK\]; it is not BERT's vocabulary"),
-        (None, "", "expected tokenizer.json or vocab.txt, found neither; copy it there"),
+        (None, "", "expected tokenizer.json, vocab.txt, or vocab.json with merges.txt, found none; save the tokenizer"),
     ],
 )
 def test_a_bad_tokenizer_is_named(checkpoint: Path, name: str | None, content: str, message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, read_checkpoint
-from edgebert.exporters.weights import as_stored, write_weights
+from edgebert.exporters.weights import as_stored, prepared, write_weights
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def source(checkpoint: Path) -> Checkpoint:
 
 
 def test_a_narrower_network_reads_a_prefix(source: Checkpoint, tmp_path: Path) -> None:
-    weights = write_weights(source, "fp32", tmp_path)
+    weights = write_weights(source.tensors, "fp32", tmp_path)
     content = (tmp_path / "weights-fp32.bin").read_bytes()
     for name, expected in (
         ("1.q.weight", source.tensors["1.q.weight"][:24]),
@@ -30,13 +30,13 @@ def test_a_narrower_network_reads_a_prefix(source: Checkpoint, tmp_path: Path) -
 
 @pytest.mark.parametrize("dtype", ["fp32", "int8"])
 def test_the_manifest_describes_the_file(source: Checkpoint, tmp_path: Path, dtype: str) -> None:
-    weights = write_weights(source, dtype, tmp_path)  # type: ignore[arg-type]
+    weights = write_weights(source.tensors, dtype, tmp_path)  # type: ignore[arg-type]
     content = (tmp_path / weights.file.file).read_bytes()
     assert (weights.file.size_bytes, weights.file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 def test_large_tensors_start_on_a_page_and_none_overlap(source: Checkpoint, tmp_path: Path) -> None:
-    places = sorted(write_weights(source, "int8", tmp_path).tensors.values(), key=lambda stored: stored.offset)
+    places = sorted(write_weights(source.tensors, "int8", tmp_path).tensors.values(), key=lambda stored: stored.offset)
     for stored in places:
         assert stored.offset % (4096 if stored.size_bytes >= 4096 else 64) == 0
     for before, after in itertools.pairwise(places):
@@ -44,7 +44,7 @@ def test_large_tensors_start_on_a_page_and_none_overlap(source: Checkpoint, tmp_
 
 
 def test_int8_takes_about_a_quarter(source: Checkpoint, tmp_path: Path) -> None:
-    int8, fp32 = (write_weights(source, dtype, tmp_path).file.size_bytes for dtype in ("int8", "fp32"))  # type: ignore[arg-type]
+    int8, fp32 = (write_weights(source.tensors, dtype, tmp_path).file.size_bytes for dtype in ("int8", "fp32"))  # type: ignore[arg-type]
     assert int8 < 0.45 * fp32  # a tiny model has much of its bytes in scales, biases and padding
 
 
@@ -56,4 +56,12 @@ def test_rounded_weights_are_near_the_originals(source: Checkpoint) -> None:
 
 def test_a_folder_that_takes_no_file_is_named(source: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"cannot write weights-int8.bin: No such file or directory; make room"):
-        write_weights(source, "int8", tmp_path / "none")
+        write_weights(source.tensors, "int8", tmp_path / "none")
+
+
+def test_positions_are_cut_and_hold_the_type_of_single_texts(source: Checkpoint) -> None:
+    pairs, singles = (prepared(source, 10, token_types=types) for types in (True, False))
+    np.testing.assert_array_equal(pairs["position"], source.tensors["position"][:10])
+    np.testing.assert_array_equal(pairs["type"], source.tensors["type"])
+    np.testing.assert_array_equal(singles["position"], source.tensors["position"][:10] + source.tensors["type"][0])
+    assert "type" not in singles

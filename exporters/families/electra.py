@@ -1,0 +1,17 @@
+"""ELECTRA (Clark et al. 2020): BERT with embeddings that may be narrower than its layers, and a GELU in its head."""
+
+from edgebert.exporters.families.bert import encoder
+from edgebert.exporters.family import Family
+
+FAMILY = Family(
+    model_types=("electra",),
+    architectures=("ElectraForSequenceClassification",),
+    units={
+        **encoder("electra"),
+        "projection": "electra.embeddings_project",
+        "pooler": "classifier.dense",
+        "classifier": "classifier.out_proj",
+    },
+    activation="gelu",
+    token_types=True,
+)

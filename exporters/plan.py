@@ -1,0 +1,81 @@
+"""Decides which sub-networks of a checkpoint are exported."""
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import get_args
+
+from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic.slices import dynabert_subnet
+from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.subnet import Precision, Subnet
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def plan(
+    source: Checkpoint,
+    elastic: ElasticManifest | None,
+    widths: Sequence[float] | None,
+    depths: Sequence[float] | None,
+    precisions: Sequence[Precision],
+) -> list[Subnet]:
+    """Return the sub-networks to export, the largest first.
+
+    Raises:
+        ExportError: a width, depth, precision or slice that the checkpoint does not have.
+    """
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
+    precisions = list(dict.fromkeys(precisions))
+    if widths is None and depths is None and elastic and elastic.subnetworks:
+        subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
+    else:
+        default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
+        sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
+        subnets = [
+            dynabert_subnet(width, depth, precision, **sizes)
+            for precision in precisions
+            for depth in _shares("depth", depths or default_depths)
+            for width in _shares("width", widths or default_widths)
+        ]
+    ids = [subnet.id for subnet in subnets]
+    if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
+        advice = "give each slice a name of its own in elastic.json"
+        raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
+    return subnets
+
+
+def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
+    """Return decimal shares as exact fractions, the largest first."""
+    for value in values:
+        if not 0 < value <= 1:
+            raise ExportError(f"expected a {word} above 0 and at most 1, found {value}")
+    return sorted({Fraction(str(value)) for value in values}, reverse=True)
+
+
+def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision: Precision) -> Subnet:
+    sizes, kept = source.sizes, len(part.layers)
+    fits = (
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
+        and kept == len(part.heads) == len(part.ffn) > 0
+        and list(part.layers) == sorted({layer for layer in part.layers if 0 <= layer < sizes.layers})
+        and all(1 <= heads <= sizes.heads for heads in part.heads)
+        and all(1 <= ffn <= sizes.ffn for ffn in part.ffn)
+    )
+    if not fits:
+        raise ExportError(
+            f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}; make the checkpoint again"
+        )
+    return Subnet(
+        id=f"{part.id}-{precision}",
+        method=elastic.method,
+        width=None,
+        depth=None,
+        precision=precision,
+        layers=part.layers,
+        heads=part.heads,
+        ffn=part.ffn,
+    )

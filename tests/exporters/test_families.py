@@ -1,0 +1,89 @@
+"""Every family of encoders: its graphs compute what transformers computes, in every precision and flavor."""
+
+from pathlib import Path
+
+import numpy as np
+import oracle
+import pytest
+from conftest import random_classifier, save, write_texts
+from transformers import PreTrainedModel
+
+from edgebert.bundle import Bundle
+from edgebert.exporters.build import export
+from edgebert.exporters.families import FAMILIES
+from edgebert.exporters.plan import PRECISIONS
+from edgebert.measuring import mean_difference
+from edgebert.session import open_session
+from edgebert.subnet import Flavor, Precision
+from edgebert.tokenization import Arrays
+
+Exported = tuple[PreTrainedModel, Bundle]
+CASES = {
+    "bert": {},
+    "roberta": {"type_vocab_size": 1},
+    "xlm-roberta": {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "camembert": {"type_vocab_size": 1},
+    "distilbert": {},
+    "electra": {"embedding_size": 48},
+    "electra, narrow embeddings": {"embedding_size": 20},
+}
+# Of the largest logit, on average over texts.
+SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.1, "int8-static": 0.1}
+
+
+def test_every_model_type_has_a_case() -> None:
+    assert {name.partition(",")[0] for name in CASES} == {name for family in FAMILIES for name in family.model_types}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    model = random_classifier(request.param.partition(",")[0], **CASES[request.param])
+    folder = tmp_path_factory.mktemp("family")
+    source, texts = save(model, folder / "checkpoint"), write_texts(folder / "texts.tsv")
+    grid = {"widths": (0.5, 1.0), "depths": (0.5, 1.0)}
+    return model, export(source, folder / "bundle", **grid, precisions=PRECISIONS, calibration_data=texts)
+
+
+def batch(model: PreTrainedModel, bundle: Bundle) -> Arrays:
+    """Return padded texts of 3 to 40 tokens, with two segments where types are told apart."""
+    generator, lengths = np.random.default_rng(3), np.array([3, 17, 40])
+    mask = (np.arange(40) < lengths[:, None]).astype(np.int64)
+    ids = generator.integers(2, model.config.vocab_size, mask.shape)
+    inputs = {"input_ids": np.where(mask, ids, model.config.pad_token_id), "attention_mask": mask}
+    if "token_type_ids" in bundle.manifest.inputs:
+        inputs["token_type_ids"] = generator.integers(0, 2, mask.shape) * mask
+    return inputs
+
+
+@pytest.mark.parametrize("flavor", ["fused", "portable"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_graphs_are_transformers(exported: Exported, precision: Precision, flavor: Flavor) -> None:
+    model, bundle = exported
+    inputs = batch(model, bundle)
+    right = oracle.rounded(model) if precision == "int8-weights" else model
+    for subnet in (s for s in bundle.manifest.subnetworks if s.precision == precision):
+        expected = oracle.logits(oracle.cut(right, subnet), inputs)
+        found = open_session(bundle, subnet, flavor=flavor).run(inputs)
+        assert mean_difference(found, expected) < SHARES[precision] * max(1, np.abs(expected).max()), subnet.id
+
+
+def test_token_types_are_read_where_they_are_told_apart(exported: Exported) -> None:
+    model, bundle = exported
+    told_apart = model.config.model_type in ("bert", "electra")
+    assert ("token_type_ids" in bundle.manifest.inputs) == told_apart
+
+
+def test_texts_may_have_as_many_tokens_as_there_are_positions(exported: Exported) -> None:
+    model, bundle = exported
+    unused = 2 if "roberta" in model.config.model_type or model.config.model_type == "camembert" else 0
+    assert bundle.manifest.max_length == model.config.max_position_embeddings - unused
+
+
+@pytest.mark.parametrize("flavor", ["fused", "portable"])
+def test_without_pairs_token_types_are_no_input(tmp_path: Path, flavor: Flavor) -> None:
+    model = random_classifier("bert")
+    bundle = export(save(model, tmp_path / "checkpoint"), tmp_path / "bundle", precisions=["fp32"], pairs=False)
+    inputs = batch(model, bundle)
+    assert list(inputs) == list(bundle.manifest.inputs) == ["input_ids", "attention_mask"]
+    found = open_session(bundle, bundle.manifest.subnetworks[0], flavor=flavor).run(inputs)
+    np.testing.assert_allclose(found, oracle.logits(model, inputs), atol=1e-4)
