@@ -15,12 +15,15 @@ from msgspec import Meta
 
 from edgebert import records
 from edgebert.errors import BundleError
-from edgebert.graph_file import external_files
+from edgebert.graph_file import Reference, references
 from edgebert.records import Record
 from edgebert.subnet import Flavor, Storage, Subnet
 
 BUILTIN = Path(__file__).parent / "builtin"
 MANIFEST = "bundle.json"
+
+PIECE_BYTES = 1 << 18  # of a weight file, checked at once
+_DIGEST_BYTES = 32
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
@@ -35,12 +38,17 @@ class FileRef(Record, frozen=True):
 
 
 class WeightFile(Record, frozen=True):
-    """The weights that all graphs of one storage type refer into."""
+    """The weights that all graphs of one storage type refer into.
+
+    `pieces` holds the SHA-256 of every `PIECE_BYTES` of the file, one after the other, so that a small sub-network is
+    checked without reading what it does not use.
+    """
 
     file: str
     dtype: Storage
     size_bytes: int
     sha256: str
+    pieces: FileRef
 
 
 class Accuracy(Record, frozen=True):
@@ -162,7 +170,8 @@ class Bundle:
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""
         graphs = [graph for subnet in self.manifest.subnetworks for graph in subnet.graphs.values()]
-        return [self.manifest.tokenizer, self.manifest.golden, *self.manifest.weight_files, *graphs]
+        pieces = [weights.pieces for weights in self.manifest.weight_files]
+        return [self.manifest.tokenizer, self.manifest.golden, *self.manifest.weight_files, *pieces, *graphs]
 
     def subnet(self, subnet_id: str) -> ExportedSubnet:
         """Return the sub-network of that name.
@@ -187,7 +196,7 @@ class Bundle:
         return content
 
     def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
-        """Return a sub-network's ONNX graph, after checking it and the weight files that it refers into.
+        """Return a sub-network's ONNX graph, after checking it and the weights that it refers to.
 
         Raises:
             BundleError: no such flavor, an altered file, or a graph that refers to a file which is not the bundle's.
@@ -196,14 +205,32 @@ class Bundle:
             raise BundleError(f"{subnet.id} has no {flavor} graph; choose one of {', '.join(subnet.graphs)}")
         graph = self.verified(subnet.graphs[flavor])
         weights = {file.file: file for file in self.manifest.weight_files}
-        for location in external_files(graph, subnet.graphs[flavor].file):
+        used: dict[str, list[Reference]] = {}
+        for reference in references(graph, subnet.graphs[flavor].file):
+            used.setdefault(reference.file, []).append(reference)
+        for location, parts in used.items():
             if location not in weights:
                 advice = "do not use this bundle unless you trust where it comes from; export it again"
                 raise BundleError(
                     f"the graph of {subnet.id} reads '{location}', no weight file of its bundle; {advice}"
                 )
-            self._check_hash(weights[location], _sha256(self._locate(location)))
+            self._check_parts(weights[location], parts)
         return graph
+
+    def _check_parts(self, weights: WeightFile, parts: Iterable[Reference]) -> None:
+        """Check the pieces of a weight file that hold some parts of it."""
+        digests = self.verified(weights.pieces)
+        needed = sorted({piece for part in parts for piece in _pieces(part, weights.size_bytes)})
+        if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
+            raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
+        buffer = memoryview(bytearray(PIECE_BYTES))
+        with open(self._locate(weights.file), "rb", buffering=0) as file:
+            for piece in needed:
+                file.seek(piece * PIECE_BYTES)
+                found = hashlib.sha256(buffer[: file.readinto(buffer)]).digest()
+                expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
+                if found != expected:
+                    raise self._altered(weights.file, expected.hex(), found.hex())
 
     def golden(self) -> Golden:
         """Return the golden inputs and outputs.
@@ -224,14 +251,14 @@ class Bundle:
 
     def _check_hash(self, file: FileRef | WeightFile, found: str) -> None:
         if found != file.sha256:
-            expected = f"expected sha256 {file.sha256[:12]}..., found {found[:12]}..."
-            raise BundleError(f"{self.path / file.file} was altered: {expected}; copy the bundle again")
+            raise self._altered(file.file, file.sha256, found)
+
+    def _altered(self, file: str, expected: str, found: str) -> BundleError:
+        hashes = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
+        return BundleError(f"{self.path / file} was altered: {hashes}; copy the bundle again")
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(1 << 20))  # hashlib.file_digest, but Python 3.10 has none
-    with open(path, "rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
+def _pieces(part: Reference, file_bytes: int) -> range:
+    """Return the numbers of the pieces of a file of so many bytes that hold a part of it."""
+    size = file_bytes - part.start if part.size is None else part.size
+    return range(part.start // PIECE_BYTES, -(-(part.start + size) // PIECE_BYTES))

@@ -1,10 +1,11 @@
-"""Finds which files an ONNX graph refers into, so that nothing unverified is ever opened.
+"""Finds which parts of which files an ONNX graph refers into, so that nothing unverified is ever opened.
 
 Reads the protobuf wire format itself: the device side has no onnx package, and ONNX Runtime before 1.24 follows
 `..`, absolute paths and links out of the graph's folder. Field numbers are those of onnx.proto.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from edgebert.errors import BundleError
 
@@ -17,38 +18,61 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
 }
+_EXTERNAL_DATA = 13  # of a tensor
 _VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
 
 
-def external_files(graph: bytes, name: str) -> set[str]:
-    """Return every location that the external data of a serialised ONNX model names.
+@dataclass(frozen=True)
+class Reference:
+    """The bytes of a file from `start` on, `size` of them, or all for None."""
+
+    file: str
+    start: int
+    size: int | None
+
+
+def references(graph: bytes, name: str) -> list[Reference]:
+    """Return everything that the external data of a serialised ONNX model may be taken to refer to.
 
     Raises:
         BundleError: the bytes are no ONNX model.
     """
     try:
-        return set(_locations(memoryview(graph), "model"))
+        return list(_references(memoryview(graph), "model"))
     except (IndexError, ValueError, RecursionError):
         raise BundleError(f"{name}: expected an ONNX graph, found something else; export the bundle again") from None
 
 
-def _locations(message: memoryview, kind: str) -> Iterator[str]:
-    if kind == "entry":
-        yield from _location(message)
+def _references(message: memoryview, kind: str) -> Iterator[Reference]:
+    if kind == "tensor":
+        yield from _tensor_references(message)
         return
     children = _CHILDREN[kind]
     for number, content in _counted_fields(message):
         if number in children:
-            yield from _locations(content, children[number])
+            yield from _references(content, children[number])
 
 
-def _location(entry: memoryview) -> Iterator[str]:
-    """Yield the values of a key-value entry if it may be a location: repeated keys are all taken at their worst."""
-    fields = [(number, bytes(content).decode()) for number, content in _counted_fields(entry)]
-    if (1, "location") in fields:
-        yield from (text for number, text in fields if number == 2)
+def _tensor_references(tensor: memoryview) -> Iterator[Reference]:
+    """Yield what a tensor's key-value entries refer to; what is said twice is taken at its worst."""
+    entries = []
+    for number, entry in _counted_fields(tensor):
+        if number == _EXTERNAL_DATA:
+            fields = [(field, bytes(content).decode()) for field, content in _counted_fields(entry)]
+            keys, values = ([text for field, text in fields if field == wanted] for wanted in (1, 2))
+            entries.append((keys, values))
+    plain = all(len(keys) == len(values) == 1 for keys, values in entries)
+    given = {keys[0]: values[0] for keys, values in entries} if plain else {}
+    start, size = 0, None
+    if len(given) == len(entries):
+        start = int(given.get("offset", 0))
+        size = int(given["length"]) if "length" in given else None
+        if start < 0 or (size is not None and size < 0):
+            raise ValueError("a place before the start of the file")
+    for keys, values in entries:
+        if "location" in keys:
+            yield from (Reference(file, start, size) for file in values)
 
 
 def _counted_fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

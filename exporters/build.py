@@ -30,7 +30,7 @@ from edgebert.exporters.reference import Inputs
 from edgebert.exporters.score import accuracy, float_answers, scored
 from edgebert.exporters.staging import staged
 from edgebert.exporters.tokenizer import read_tokenizer
-from edgebert.exporters.verify import Verifier, random_inputs, tolerance
+from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.progress import Progress, no_progress
 from edgebert.session import open_session
@@ -188,7 +188,7 @@ def _verified(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet, expect
 
 def _golden_output(subnet: Subnet, logits: Array) -> GoldenOutput:
     rows = tuple(tuple(round(float(value), 6) for value in row) for row in logits)
-    return GoldenOutput(id=subnet.id, logits=rows, tolerance=tolerance(subnet.precision, logits))
+    return GoldenOutput(id=subnet.id, logits=rows, tolerance=device_tolerance(subnet.precision, logits))
 
 
 def _golden(inputs: Inputs, outputs: Sequence[GoldenOutput]) -> Golden:

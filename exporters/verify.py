@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebert.bundle import Bundle, ExportedSubnet, Storage
+from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.calibration import Ranges
@@ -14,7 +14,7 @@ from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.measuring import mean_difference
 from edgebert.session import open_session
-from edgebert.subnet import Precision, Subnet, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, storage_of
 
 # How far a graph's logits may lie from those of the reference that rounds as it does, on average over texts: a share
 # of the largest logit, and a least value. Where a state lies between two int8 levels its last bit decides which one it
@@ -84,6 +84,11 @@ def tolerance(precision: Precision, expected: Array) -> float:
     """Return how far logits of a precision may lie from the expected ones."""
     share, least = TOLERANCE[precision]
     return max(least, share * float(np.abs(expected).max()))
+
+
+def device_tolerance(precision: Precision, expected: Array) -> float:
+    """Return how far logits may lie from the expected ones on a device, where int8-weights may compute in bfloat16."""
+    return tolerance("int8" if precision == "int8-weights" else precision, expected)
 
 
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Inputs, ...]:

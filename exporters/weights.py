@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.bundle import Storage, WeightFile
+from edgebert import records
+from edgebert.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import quantize_rows
+from edgebert.subnet import Storage
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
 _IN_FLOAT = ("position", "type", "classifier")  # small, and read without a product
@@ -124,4 +126,16 @@ def write_weights(tensors: dict[str, Array], dtype: Storage, folder: Path) -> We
                 offset += len(padding) + len(content)
     except OSError as problem:
         raise ExportError(f"cannot write {path.name}: {problem.strerror}; make room or choose another --out") from None
-    return Weights(WeightFile(file=path.name, dtype=dtype, size_bytes=offset, sha256=digest.hexdigest()), places)
+    file = WeightFile(
+        file=path.name, dtype=dtype, size_bytes=offset, sha256=digest.hexdigest(), pieces=_write_digests(path)
+    )
+    return Weights(file, places)
+
+
+def _write_digests(weights: Path) -> FileRef:
+    """Write the SHA-256 of every piece of a weight file into a file beside it."""
+    with open(weights, "rb") as file:
+        digests = b"".join(hashlib.sha256(piece).digest() for piece in iter(lambda: file.read(PIECE_BYTES), b""))
+    path = weights.with_suffix(".sha256")
+    records.write_bytes(path, digests, ExportError)
+    return FileRef(file=path.name, sha256=hashlib.sha256(digests).hexdigest())

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,8 +7,9 @@ import msgspec
 import pytest
 
 from edgebert import records
-from edgebert.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
+from edgebert.bundle import BUILTIN, MANIFEST, PIECE_BYTES, Bundle, FileRef, Manifest
 from edgebert.errors import BundleError
+from edgebert.graph_file import references
 
 Alter = Callable[..., Path]
 
@@ -80,7 +82,37 @@ def test_an_altered_weight_file_is_found_before_use(bundle_path: Path) -> None:
         bundle.graph(bundle.manifest.subnetworks[0], "fused")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "golden.json", "w1.00-d1.00-int8.fused.onnx"])
+def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle_path: Path) -> None:
+    small, large = builtin.subnet("w0.25-d0.50-int8"), builtin.subnet("w1.00-d1.00-int8")
+    used = references(builtin.graph(small, "fused"), small.id)
+    ends = sorted(reference.start + (reference.size or 0) for reference in used)
+    unused = max(after - before for before, after in itertools.pairwise(ends))
+    assert unused > 2 * PIECE_BYTES
+    place = next(end + unused // 2 for end, after in itertools.pairwise(ends) if after - end == unused)
+    flip(bundle_path / "weights-int8.bin", place)
+    damaged = Bundle.load(bundle_path)
+    damaged.graph(small, "fused")
+    with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
+        damaged.graph(large, "fused")
+    for reference in used:
+        flip(bundle_path / "weights-int8.bin", reference.start)
+        with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
+            damaged.graph(small, "fused")
+        flip(bundle_path / "weights-int8.bin", reference.start)
+
+
+def flip(path: Path, place: int) -> None:
+    """Change the lowest bit of one byte of a file."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "golden.json", "weights-int8.sha256", "w1.00-d1.00-int8.fused.onnx"]
+)
 def test_any_altered_file_is_found_before_use(bundle_path: Path, name: str) -> None:
     content = (bundle_path / name).read_bytes()
     (bundle_path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])

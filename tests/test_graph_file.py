@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from edgebert.bundle import Bundle
 from edgebert.errors import BundleError
-from edgebert.graph_file import external_files
+from edgebert.graph_file import Reference, references
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -22,7 +22,16 @@ TENSOR = field(13, LOCATION)
 def test_a_real_graph_refers_to_its_weight_file_alone(builtin: Bundle) -> None:
     for subnet in builtin.manifest.subnetworks:
         content = builtin.verified(subnet.graphs["fused"])
-        assert external_files(content, subnet.id) == {"weights-int8.bin"}
+        assert {reference.file for reference in references(content, subnet.id)} == {"weights-int8.bin"}
+
+
+def test_a_narrower_network_refers_to_fewer_bytes(builtin: Bundle) -> None:
+    sizes = [
+        sum(reference.size or 0 for reference in references(builtin.graph(builtin.subnet(name), "fused"), name))
+        for name in ("w1.00-d1.00-int8", "w0.50-d1.00-int8", "w0.50-d0.50-int8", "w0.25-d0.50-int8")
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= builtin.manifest.weight_files[0].size_bytes
 
 
 @pytest.mark.parametrize(
@@ -41,12 +50,38 @@ def test_a_real_graph_refers_to_its_weight_file_alone(builtin: Bundle) -> None:
     ],
 )
 def test_a_location_is_found_wherever_onnx_would_read_it(model: bytes) -> None:
-    assert "../secret" in external_files(model, "model")
+    assert "../secret" in {reference.file for reference in references(model, "model")}
+
+
+def entry(key: bytes, value: bytes) -> bytes:
+    return field(13, field(1, key) + field(2, value))
+
+
+@pytest.mark.parametrize(
+    ("entries", "start", "size"),
+    [
+        (entry(b"offset", b"64") + entry(b"length", b"128"), 64, 128),
+        (entry(b"length", b"128"), 0, 128),
+        (b"", 0, None),
+        (entry(b"offset", b"64") + entry(b"offset", b"0"), 0, None),  # which one is meant is anyone's guess
+        (field(13, field(1, b"length") + field(2, b"1") + field(2, b"9")), 0, None),
+    ],
+)
+def test_a_place_is_found_or_the_whole_file_is_meant(entries: bytes, start: int, size: int | None) -> None:
+    model = field(7, field(5, entry(b"location", b"weights.bin") + entries))
+    assert references(model, "model") == [Reference("weights.bin", start, size)]
+
+
+@pytest.mark.parametrize("number", [b"-1", b"x"])
+def test_a_place_that_is_none_is_refused(number: bytes) -> None:
+    model = field(7, field(5, entry(b"location", b"weights.bin") + entry(b"offset", number)))
+    with pytest.raises(BundleError, match="expected an ONNX graph"):
+        references(model, "model")
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     try:
-        external_files(content, "x.onnx")
+        references(content, "x.onnx")
     except BundleError as problem:
         assert "x.onnx: expected an ONNX graph" in str(problem)  # noqa: PT017
