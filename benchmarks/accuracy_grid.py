@@ -84,7 +84,7 @@ def exported(checkpoint: Path, out: Path, widths: Sequence[float], depths: Seque
     if out.exists() and (out / "bundle.json").stat().st_mtime < weights.stat().st_mtime:
         shutil.rmtree(out)
     if not out.exists():
-        export(checkpoint, out, widths=widths, depths=depths, precisions=("int8", "fp32"), max_length=128)
+        export(checkpoint, out, widths=widths, depths=depths, precisions=("int8", "fp32"), max_length=128, pairs=False)
     return Bundle.load(out)
 
 

@@ -1,4 +1,4 @@
-"""Does every fp32 graph compute what transformers computes for the same sub-network?
+"""Does every fp32 graph, fused and portable, compute what transformers computes for the same sub-network?
 
 The other side of the comparison shares no code with edgebert: transformers' own model, from which the layers were
 dropped, and in which the columns that read the dropped heads and neurons were set to zero. Random weights with biases,
@@ -84,7 +84,8 @@ def measure(shape: str, vocabulary: Path) -> Iterator[Difference]:
         bundle = export(checkpoint, out, widths=WIDTHS, depths=DEPTHS, precisions=["fp32"])
         for subnet in bundle.manifest.subnetworks:
             model = oracle(checkpoint, subnet.width, subnet.depth)
-            yield Difference(shape, subnet.id, *compare(out / subnet.graphs["fused"].file, model))
+            for flavor, graph in subnet.graphs.items():
+                yield Difference(shape, f"{subnet.id} {flavor}", *compare(out / graph.file, model))
 
 
 def print_summary(differences: Sequence[Difference], seconds: dict[str, float]) -> None:

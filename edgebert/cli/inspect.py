@@ -56,15 +56,22 @@ def print_bundle(bundle: "Bundle") -> None:
             " ".join(map(str, subnet.layers)),
             _brief(subnet.heads),
             _brief(subnet.ffn),
-            f"{subnet.accuracy.value:.3f}" if subnet.accuracy else "-",
+            _known(subnet.accuracy.value if subnet.accuracy else None, ".3f"),
             f"{subnet.export_error.max_abs_logit_difference:.1g}",
+            _known(subnet.export_error.label_agreement, ".3f"),
+            _known(subnet.export_error.accuracy_drop, "+.3f"),
         ]
         for subnet in manifest.subnetworks
     ]
-    headers = ["sub-network", "parameters", "layers", "heads", "FFN", "accuracy", "logit difference"]
+    headers = ["sub-network", "parameters", "layers", "heads", "FFN", "accuracy", "logits off", "same label", "drop"]
     print_table(rows, headers)
     datasets = {f"{s.accuracy.dataset} ({s.accuracy.samples} samples)" for s in manifest.subnetworks if s.accuracy}
-    print(f"\naccuracy on {', '.join(sorted(datasets))}" if datasets else "\nno accuracy is known: export with --eval")
+    print("\nlogits off, same label, drop of accuracy: against the checkpoint cut in float32")
+    print(f"accuracy on {', '.join(sorted(datasets))}" if datasets else "no accuracy is known: export with --eval")
+
+
+def _known(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _brief(counts: tuple[int, ...]) -> str:
