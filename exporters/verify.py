@@ -1,6 +1,6 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.measuring import mean_difference
-from edgebert.session import open_session
-from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.session import open_session, providers
+from edgebert.subnet import CPU, Flavor, Precision, Storage, Subnet, flavor_of, storage_of
 
 # How far a graph's logits may lie from those of the reference that rounds as it does, on average over texts: a share
 # of the largest logit, and a least value. Where a state lies between two int8 levels its last bit decides which one it
@@ -48,15 +48,18 @@ class Verifier:
         Raises:
             ExportError: one of its graphs does not compute what it should.
         """
-        originals = [reference.logits(subnet, self.source, self.source.tensors, inputs) for inputs in self.batches]
+        original = np.concatenate(
+            [reference.logits(subnet, self.source, self.source.tensors, inputs) for inputs in self.batches]
+        )
         difference, agreement = 0.0, 1.0
-        for flavor in subnet.graphs:
-            session = open_session(bundle, subnet, flavor=flavor)
-            found = [session.run({name: inputs[name] for name in session.input_names}) for inputs in self.batches]
-            all_found, all_original = np.concatenate(found), np.concatenate(originals)
-            check_close(subnet, all_found, np.concatenate(expected))
-            difference = max(difference, float(np.abs(all_found - all_original).max()))
-            agreement = min(agreement, float((all_found.argmax(axis=1) == all_original.argmax(axis=1)).mean()))
+        for flavor, provider in _ways(subnet):
+            session = open_session(bundle, subnet, flavor=flavor, provider=provider)
+            found = np.concatenate(
+                [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
+            )
+            check_close(subnet, found, np.concatenate(expected), provider)
+            difference = max(difference, float(np.abs(found - original).max()))
+            agreement = min(agreement, float((found.argmax(axis=1) == original.argmax(axis=1)).mean()))
         return difference, agreement
 
 
@@ -71,13 +74,20 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return reference.unrounded
 
 
-def check_close(subnet: Subnet, found: Array, expected: Array) -> None:
+def _ways(subnet: ExportedSubnet) -> Iterator[tuple[Flavor, str]]:
+    """Yield each flavor with every provider here that it is for; all run on the CPU provider."""
+    for flavor in subnet.graphs:
+        yield from ((flavor, provider) for provider in providers() if provider == CPU or flavor == flavor_of(provider))
+
+
+def check_close(subnet: Subnet, found: Array, expected: Array, provider: str = CPU) -> None:
     """Raise an ExportError with the figure if logits differ by more than the precision's tolerance."""
-    allowed = tolerance(subnet.precision, expected)
+    allowed = (tolerance if provider == CPU else device_tolerance)(subnet.precision, expected)
     difference = mean_difference(found, expected)
     if not difference <= allowed:  # also when it is not a number
         figures = f"logits differ by {difference:.2g}, at most {allowed:.2g} is allowed"
-        raise ExportError(f"the graph of {subnet.id} does not compute what the checkpoint does: {figures}; report this")
+        wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {provider}"
+        raise ExportError(f"{wrong}: {figures}; report this")
 
 
 def tolerance(precision: Precision, expected: Array) -> float:
