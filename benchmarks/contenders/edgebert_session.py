@@ -1,0 +1,12 @@
+"""A sub-network of a bundle, run by edgebert's own session."""
+
+from edgebert.bundle import Bundle
+from edgebert.session import open_session
+
+
+def load(folder, threads, subnet, flavor="fused", provider="CPUExecutionProvider"):
+    """Return what turns graph inputs, each (batch, length) int64, into logits, and the precision that it runs in."""
+    bundle = Bundle.load(folder)
+    session = open_session(bundle, bundle.subnet(subnet), flavor=flavor, provider=provider, threads=threads)
+    names = session.input_names
+    return lambda inputs: session.run({name: inputs[name] for name in names}), bundle.subnet(subnet).precision
