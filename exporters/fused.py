@@ -38,7 +38,7 @@ def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int,
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]
         return nodes.node("QAttention", inputs, domain=CONTRIB, num_heads=heads)
     triple = linear(nodes, states, matrix)
-    query = nodes.node("Split", [triple], outputs=3, axis=2)
+    query = nodes.node("Split", [triple, nodes.integers(size, size, size)], outputs=3, axis=2)
     return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
 
 

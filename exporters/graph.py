@@ -70,7 +70,7 @@ class _Network:
         cls = nodes.node("Slice", [states, nodes.integers(0), nodes.integers(1), nodes.integers(1)])
         query = self.operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
         pair = self.operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        key = nodes.node("Split", [pair], outputs=2, axis=2)
+        key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
         return cls, self.operators.attention(nodes, query, key, f"{key}.1", heads, size, key_mask)
 
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:

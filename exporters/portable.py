@@ -37,7 +37,7 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
 def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
     """Return what every token attends to, (batch, length, size), with the first `heads` heads of `size` in all."""
     triple = linear(nodes, states, nodes.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=size))
-    query = nodes.node("Split", [triple], outputs=3, axis=2)
+    query = nodes.node("Split", [triple, nodes.integers(size, size, size)], outputs=3, axis=2)
     return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
 
 
