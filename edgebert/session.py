@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def open_session(
     """
     check_provider(provider)
     graph = bundle.graph(subnet, flavor or flavor_of(provider))
+    used = bundle.parts(graph, subnet.id)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(bundle.path))
@@ -61,10 +63,15 @@ def open_session(
         _set_cpu(options, subnet.precision, threads)
     else:
         _set_openvino(options, subnet.precision, threads)
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=[CPU] if provider == CPU else None)
-    except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-        raise BundleError(f"ONNX Runtime cannot load {subnet.id}: {_first_line(problem)}; {_AGAIN}") from None
+    # Both take equally long: ONNX Runtime loads while the weights are checked, and nothing runs before they are.
+    with ThreadPoolExecutor(1) as pool:
+        check = pool.submit(bundle.check_weights, used)
+        try:
+            session = onnxruntime.InferenceSession(graph, options, providers=[CPU] if provider == CPU else None)
+        except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
+            check.result()
+            raise BundleError(f"ONNX Runtime cannot load {subnet.id}: {_first_line(problem)}; {_AGAIN}") from None
+        check.result()
     if session.get_providers()[0] != provider:  # it falls back without an error
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose one of {providers()}")
     return Session(session)

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from edgebert import records
-from edgebert.bundle import BUILTIN, MANIFEST, PIECE_BYTES, Bundle, FileRef, Manifest
+from edgebert.bundle import BUILTIN, MANIFEST, PIECE_BYTES, Bundle, ExportedSubnet, FileRef, Manifest
 from edgebert.errors import BundleError
 from edgebert.graph_file import references
+from edgebert.session import open_session
 
 Alter = Callable[..., Path]
 
@@ -79,7 +80,7 @@ def test_an_altered_weight_file_is_found_before_use(bundle_path: Path) -> None:
         file.write(b"\x55")
     bundle = Bundle.load(bundle_path)
     with pytest.raises(BundleError, match=r"weights-int8.bin was altered: expected sha256 \w+..., found \w+...; copy"):
-        bundle.graph(bundle.manifest.subnetworks[0], "fused")
+        check(bundle, bundle.manifest.subnetworks[0])
 
 
 def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle_path: Path) -> None:
@@ -91,14 +92,18 @@ def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle
     place = next(end + unused // 2 for end, after in itertools.pairwise(ends) if after - end == unused)
     flip(bundle_path / "weights-int8.bin", place)
     damaged = Bundle.load(bundle_path)
-    damaged.graph(small, "fused")
+    check(damaged, small)
     with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
-        damaged.graph(large, "fused")
+        check(damaged, large)
     for reference in used:
         flip(bundle_path / "weights-int8.bin", reference.start)
         with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
-            damaged.graph(small, "fused")
+            check(damaged, small)
         flip(bundle_path / "weights-int8.bin", reference.start)
+
+
+def check(bundle: Bundle, subnet: ExportedSubnet) -> None:
+    bundle.check_weights(bundle.parts(bundle.graph(subnet, "fused"), subnet.id))
 
 
 def flip(path: Path, place: int) -> None:
@@ -142,7 +147,7 @@ def test_a_graph_that_reads_another_file_is_refused(alter_graph: Alter, location
     assert len(location) == len(b"weights-int8.bin")
     bundle = Bundle.load(alter_graph(b"weights-int8.bin", location))
     with pytest.raises(BundleError, match=r"the graph of w1.00-d1.00-int8 reads '.*', no weight file of its bundle"):
-        bundle.graph(bundle.manifest.subnetworks[0], "fused")
+        open_session(bundle, bundle.manifest.subnetworks[0])
 
 
 def test_a_missing_flavor_lists_those_there_are(builtin: Bundle) -> None:
