@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -236,11 +237,9 @@ class Bundle:
             needed = sorted({piece for part in parts for piece in _pieces(part, weights.size_bytes)})
             if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
                 raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
-            path = self._locate(weights.file)
+            digests_of = partial(_digests, self._locate(weights.file))
             with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-                found = pool.map(
-                    lambda some: _digests(path, some), (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS))
-                )
+                found = pool.map(digests_of, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS)))
                 for piece, digest in itertools.chain.from_iterable(found):
                     expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
                     if digest != expected:

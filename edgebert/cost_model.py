@@ -1,14 +1,18 @@
-"""What a request of any shape is expected to cost, from the shapes that were measured.
+"""What a request of any shape is expected to cost, from the shapes that were measured. Knows neither files nor budgets.
 
-Between two measured lengths or batch sizes the cost is interpolated: it grows faster than in proportion, so the
-straight line lies above it. Beyond the largest measured shape nothing is promised. Knows neither files nor budgets.
+An encoder's cost grows with the tokens, by its products, and with the tokens times the length, by its attention; each
+request and each row cost something of their own. This is fitted, and bent to go through what was measured.
 """
 
+import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from edgebert.records import Record
 
@@ -33,31 +37,88 @@ class Latency(Record, frozen=True):
         return next(value for level, value in measured.items() if percentile <= level)
 
 
-def predict_ms(
-    latencies: Sequence[Latency], *, length: int, batch_size: int = 1, percentile: float = 50
-) -> float | None:
-    """Return the latency expected for a shape, or None if it is beyond the shapes that were measured."""
+class CostModel:
+    """The cost of any shape for one sub-network and way to run it, from what was measured for a grid of shapes.
 
-    def at_batch(batch: int) -> float | None:
-        rows = [row for row in latencies if row.batch_size == batch]
-        return _between(sorted({row.length for row in rows}), length, at_length(rows))
+    Inputs are taken to be padded to the lengths in `pad_to`, if there are any.
+    """
 
-    def at_length(rows: Sequence[Latency]) -> Callable[[int], float | None]:
-        by_length = {row.length: row.at_percentile(percentile) for row in rows}
-        return by_length.get
+    def __init__(self, measured: Sequence[Latency], pad_to: Sequence[int] = ()):
+        self._measured = {(row.batch_size, row.length): row for row in measured}
+        self._batch_sizes = sorted({row.batch_size for row in measured})
+        self._lengths = sorted({row.length for row in measured})
+        self._pad_to = sorted(pad_to)
+        self._grids: dict[float, NDArray[np.float64]] = {}
 
-    return _between(sorted({row.batch_size for row in latencies}), batch_size, at_batch)
+    def expected_ms(self, length: int, batch_size: int = 1, percentile: float = 50) -> float:
+        """Return the latency expected for a shape; beyond the measured ones, what the fit gives.
+
+        A batch that is larger than any measured one is taken for inputs that are as many times longer.
+        """
+        length, most = self._padded(length), self._batch_sizes[-1]
+        if batch_size > most:
+            length, batch_size = round(length * batch_size / most), most
+        fitted = float(_terms(batch_size, length) @ self._weights)
+        return fitted * self._between(self._grid(percentile) / self._fitted, length, batch_size)
+
+    def bound_ms(self, length: int, batch_size: int = 1, percentile: float = 50) -> float | None:
+        """Return a latency that a shape should not exceed, or None if it is beyond the measured ones.
+
+        A measured shape costs what was measured. Between two, cost grows faster than in proportion, so the straight
+        line lies above it.
+        """
+        length = self._padded(length)
+        if length > self._lengths[-1] or batch_size > self._batch_sizes[-1]:
+            return None
+        return self._between(self._grid(percentile), length, batch_size)
+
+    def error_share(self) -> float:
+        """Return the median error of the fit at the measured shapes, as a share of what was measured."""
+        return float(np.median(np.abs(self._fitted / self._grid(50) - 1)))
+
+    def _padded(self, length: int) -> int:
+        place = bisect_left(self._pad_to, length)
+        return self._pad_to[place] if place < len(self._pad_to) else length
+
+    def _grid(self, percentile: float) -> NDArray[np.float64]:
+        """Return the measured latencies (batch sizes, lengths) at a percentile."""
+        if percentile not in self._grids:
+            rows = [[self._measured[b, n].at_percentile(percentile) for n in self._lengths] for b in self._batch_sizes]
+            self._grids[percentile] = np.array(rows)
+        return self._grids[percentile]
+
+    def _between(self, grid: NDArray[np.float64], length: int, batch_size: int) -> float:
+        """Return the value on the straight lines between a grid's values, or at its rim."""
+        of_batches = [np.interp(length, self._lengths, row) for row in grid]
+        return float(np.interp(batch_size, self._batch_sizes, of_batches))
+
+    @cached_property
+    def _fitted(self) -> NDArray[np.float64]:
+        return np.array([[_terms(b, n) @ self._weights for n in self._lengths] for b in self._batch_sizes])
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        """The costs of a token, a request, a row, and a token that another looks at; least squares of relative errors.
+
+        None can be negative, so the best of all the fits that leave some out is taken; of equals the first.
+        """
+        shapes = [(b, n) for b in self._batch_sizes for n in self._lengths]
+        costs = self._grid(50).reshape(-1)
+        terms = np.array([_terms(*shape) for shape in shapes]) / costs[:, None]
+        best, least = np.zeros(terms.shape[1]), np.inf
+        for chosen in _choices(terms.shape[1]):
+            weights = np.zeros(terms.shape[1])
+            weights[chosen] = np.linalg.lstsq(terms[:, chosen], np.ones(len(shapes)), rcond=None)[0]
+            error = float(((terms @ weights - 1) ** 2).sum())
+            if (weights >= 0).all() and error < least - 1e-12:
+                best, least = weights, error
+        return best
 
 
-def _between(measured: Sequence[int], asked: int, cost: Callable[[int], float | None]) -> float | None:
-    """Return the cost at `asked`, on the line between the measured sizes beside it, or that of the smallest."""
-    place = bisect_left(measured, asked)
-    if place == len(measured):
-        return None
-    if place == 0 or measured[place] == asked:
-        return cost(measured[place])
-    low, high = measured[place - 1], measured[place]
-    low_cost, high_cost = cost(low), cost(high)
-    if low_cost is None or high_cost is None:
-        return high_cost
-    return low_cost + (high_cost - low_cost) * (asked - low) / (high - low)
+def _terms(batch_size: int, length: int) -> NDArray[np.float64]:
+    return np.array([batch_size * length, 1.0, batch_size, batch_size * length**2])
+
+
+def _choices(count: int) -> list[list[int]]:
+    """Return all non-empty sets of numbers below `count`, the small ones first."""
+    return [list(some) for size in range(1, count + 1) for some in itertools.combinations(range(count), size)]

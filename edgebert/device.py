@@ -1,7 +1,7 @@
 """What machine this is: the part of a profile that says where its numbers come from."""
 
 import hashlib
-import os
+import math
 import platform
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from edgebert.limits import Limits, granted, usable_cores
 from edgebert.records import Record
 
 
@@ -21,13 +22,29 @@ class Device(Record, frozen=True):
     physical_cores: int
     usable_cores: int
     memory_mb: int
+    limits: Limits
     os: str
+    power_governor: str | None
 
     @property
     def fingerprint(self) -> str:
         """A short name that differs between machines on which timings are not comparable."""
-        without_memory = msgspec.structs.replace(self, memory_mb=0)  # the total differs a little from boot to boot
-        return hashlib.sha256(msgspec.json.encode(without_memory)).hexdigest()[:16]
+        lasting = (self.cpu, self.architecture, self.instruction_sets, self.physical_cores, self.usable_cores)
+        return hashlib.sha256(msgspec.json.encode((*lasting, self.limits.cpus))).hexdigest()[:16]
+
+    def changes_since(self, earlier: "Device") -> list[str]:
+        """Return in words what may have changed the speed of the same machine: all that its fingerprint forgives."""
+        changes = []
+        # The total differs a little from boot to boot.
+        if abs(self.memory_mb - earlier.memory_mb) > 0.05 * earlier.memory_mb:
+            changes.append(f"memory from {earlier.memory_mb} to {self.memory_mb} MB")
+        if self.limits.memory_mb != earlier.limits.memory_mb:
+            changes.append(f"memory limit from {earlier.limits.memory_mb} to {self.limits.memory_mb} MB")
+        if self.os != earlier.os:
+            changes.append(f"system from {earlier.os} to {self.os}")
+        if self.power_governor != earlier.power_governor:
+            changes.append(f"power governor from {earlier.power_governor} to {self.power_governor}")
+        return changes
 
     def __str__(self) -> str:
         return f"{self.cpu}, {self.usable_cores} cores, {self.memory_mb / 1000:.0f} GB, {self.os}"
@@ -43,20 +60,33 @@ def this_device() -> Device:
         physical_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         usable_cores=usable_cores(),
         memory_mb=round(psutil.virtual_memory().total / 1e6),
+        limits=granted(),
         os=f"{platform.system()} {platform.release()}",
+        power_governor=_power_governor(),
     )
 
 
-def usable_cores() -> int:
-    """Return the number of logical cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count() or 1
-
-
 def default_threads() -> int:
-    """Return the number of physical cores that this process may use: more threads than that slow products down."""
-    return min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
+    """Return the number of physical cores that this process may use: more threads than that slow products down.
+
+    Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
+    """
+    cores = min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
+    return max(1, min(cores, math.floor(granted().cpus or cores)))
+
+
+def thread_counts() -> tuple[int, ...]:
+    """Return the thread counts worth measuring: one, half of the usable physical cores, and all of them."""
+    most = default_threads()
+    return tuple(sorted({1, max(1, most // 2), most}))
+
+
+def _power_governor() -> str | None:
+    """Return what decides the processor's clock frequency, where the system shows it."""
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _cpu_facts() -> dict[str, str]:

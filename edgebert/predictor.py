@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgebert.bundle import Bundle, ExportedSubnet, Task
 from edgebert.device import default_threads, this_device
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.device_profile import DeviceProfile, Way
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.profiler import MAX_THREADS, check_profile, profile_of
 from edgebert.selection import Budget, Selection, named, select, select_unprofiled
@@ -101,9 +101,8 @@ class _Profiled:
     def profile(self) -> DeviceProfile:
         """Return the entries for the provider and threads that were asked for, all where none were."""
         if self._found is None:
-            provider = self._provider or CPU
             self._found = profile_of(
-                self._bundle, batch_size=self._batch_size, threads=self._threads, provider=provider
+                self._bundle, batch_size=self._batch_size, threads=self._threads, provider=self._provider
             )
         return self._found.narrowed(self._provider, self._threads)
 
@@ -119,7 +118,7 @@ class Predictor:
         self.selection = selection
         self._profiled, self._adaptive = profiled, adaptive
         self._lock = threading.Lock()
-        self._sessions: dict[tuple[str, str, int], Session] = {}
+        self._sessions: dict[tuple[str, Way], Session] = {}
         self._tokenizer = Tokenizer.of(bundle)
         self._closed = False
         self._session(selection)
@@ -186,14 +185,14 @@ class Predictor:
         profile, memory_mb = self._profiled.profile(), self.selection.budget.memory_mb
         if memory_mb is None:
             return profile
-        loaded = [entry for entry in profile.subnetworks if _key(entry.id, entry) in self._sessions]
+        loaded = [entry for entry in profile.subnetworks if entry.key in self._sessions]
         free_mb = memory_mb - sum(entry.peak_memory_mb for entry in loaded)
         usable = tuple(e for e in profile.subnetworks if e in loaded or e.peak_memory_mb <= free_mb)
         return msgspec.structs.replace(profile, subnetworks=usable)
 
     def _session(self, selection: Selection) -> Session:
         """Return the loaded network of a selection, loading it the first time."""
-        key = _key(selection.subnetwork, selection)
+        key = selection.subnetwork, selection.way
         with self._lock:
             if self._closed:
                 raise EdgeBertError("this Predictor is closed; load another")
@@ -216,10 +215,6 @@ class Predictor:
             raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")
         scores = scores_of(logits, manifest.task)
         return [{"label": manifest.labels[row.argmax()], "score": float(row.max())} for row in scores]
-
-
-def _key(subnet_id: str, way: Selection | ProfiledSubnet) -> tuple[str, str, int]:
-    return subnet_id, way.provider, way.threads
 
 
 def scores_of(logits: NDArray[np.float32], task: Task) -> NDArray[np.float32]:

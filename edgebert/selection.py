@@ -4,17 +4,19 @@ Among the entries with a known accuracy and right numerics that are within the b
 to the faster, then to the smaller. Nothing that breaks the budget is ever chosen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
 from edgebert.bundle import Bundle, ExportedSubnet
-from edgebert.cost_model import predict_ms
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet, check_percentile
+from edgebert.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Way, check_percentile
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.records import Record
 from edgebert.subnet import Flavor, flavor_of
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Budget(Record, frozen=True):
@@ -62,7 +64,14 @@ class Rejection(Record, frozen=True):
 
     subnetwork: str
     provider: str
+    flavor: Flavor
+    threads: int
     reason: str
+
+    @property
+    def way(self) -> Way:
+        """How it would have been run."""
+        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
 
 class Selection(Record, frozen=True):
@@ -77,6 +86,11 @@ class Selection(Record, frozen=True):
     accuracy: float | None
     budget: Budget
     rejected: tuple[Rejection, ...]
+
+    @property
+    def way(self) -> Way:
+        """How it is run."""
+        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
 
 class Miss(Record, frozen=True):
@@ -155,9 +169,8 @@ def select_unprofiled(bundle: Bundle, budget: Budget, *, provider: str, threads:
         raise _nothing_known(bundle)
     subnet, accuracy = max(known, key=lambda pair: (pair[1], -pair[0].parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(
-        Rejection(subnetwork=other.id, provider=provider, reason=_less_accurate(other, accuracy)) for other in others
-    )
+    way = Way(provider=provider, flavor=flavor_of(provider), threads=threads)
+    rejected = tuple(_rejected(other.id, way, _less_accurate(other, accuracy)) for other in others)
     return named(subnet, budget, provider=provider, threads=threads, rejected=rejected)
 
 
@@ -178,7 +191,7 @@ def named(
     )
 
 
-def pareto_front(points: Iterable[tuple[str, float, float]]) -> set[str]:
+def pareto_front(points: Iterable[tuple[Name, float, float]]) -> set[Name]:
     """Return the names of the (name, accuracy, cost) points that no other beats in one and equals in the other."""
     front, best = set(), float("-inf")
     for name, accuracy, _ in sorted(points, key=lambda point: (point[2], -point[1])):
@@ -197,19 +210,21 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
     length = budget.length or bundle.manifest.max_length
     for entry in profile.subnetworks:
         subnet = subnets.get(entry.id)
-        predicted = predict_ms(entry.latency, length=length, batch_size=budget.batch_size, percentile=budget.percentile)
+        predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
         if subnet is None or subnet.accuracy is None:
             rejected.append(_rejection(entry, "its accuracy is not known; export with --eval"))
         elif not entry.numerics_ok:
-            rejected.append(_rejection(entry, "it does not give the golden outputs on this device"))
+            reason = f"it does not give the golden outputs on this device: {entry.numerics}"
+            rejected.append(_rejection(entry, reason))
         elif predicted is None:
             rejected.append(_rejection(entry, profile.beyond(length, budget.batch_size)))
         else:
             candidates.append(_Candidate(subnet, entry, predicted, subnet.accuracy.value))
-    measured = {entry.id for entry in profile.subnetworks}
-    for missing in (subnet_id for subnet_id in subnets if subnet_id not in measured):
-        reason = "it is not in the profile"
-        rejected.append(Rejection(subnetwork=missing, provider=profile.settings.provider, reason=reason))
+    rejected += [_rejection(one, one.reason) for one in profile.left_out]
+    found = {subnet_id for subnet_id, _ in profile.tried()}
+    way = profile.subnetworks[0].way
+    for subnet_id in (subnet_id for subnet_id in subnets if subnet_id not in found):
+        rejected.append(_rejected(subnet_id, way, "it is not in the profile"))
     return candidates, rejected
 
 
@@ -229,8 +244,12 @@ def _less_accurate(subnet: ExportedSubnet, best: float) -> str:
     return f"accuracy {subnet.accuracy.value:.3f}, not above {best:.3f}"
 
 
-def _rejection(entry: ProfiledSubnet, reason: str) -> Rejection:
-    return Rejection(subnetwork=entry.id, provider=entry.provider, reason=reason)
+def _rejection(entry: ProfiledSubnet | LeftOut, reason: str) -> Rejection:
+    return _rejected(*entry.key, reason)
+
+
+def _rejected(subnet_id: str, way: Way, reason: str) -> Rejection:
+    return Rejection(subnetwork=subnet_id, provider=way.provider, flavor=way.flavor, threads=way.threads, reason=reason)
 
 
 def _infeasible(

@@ -5,6 +5,7 @@ import importlib.util
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,11 @@ def check_provider(provider: str) -> None:
     """Raise an EdgeBertError that lists the choices if there is no such provider here."""
     if provider != CPU and provider not in providers():
         raise EdgeBertError(f"no provider '{provider}' here; choose one of {', '.join(providers())}")
+
+
+def provider_versions() -> dict[str, str]:
+    """Return the version of each provider that works here: ONNX Runtime's own for the CPU's, else the plugin's."""
+    return {name: version() if name == CPU else metadata.version(_PLUGINS[name]) for name in providers()}
 
 
 def version() -> str:

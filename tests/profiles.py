@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from edgebert.bundle import Bundle
+from edgebert.canary import Reading
 from edgebert.cost_model import Latency
 from edgebert.device import default_threads, this_device
 from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
@@ -36,9 +37,13 @@ def entry(
         threads=default_threads(),
         load_ms=30.0,
         first_ms=5.0,
+        new_shape_ms=0.0,
         peak_memory_mb=peak_memory_mb,
         steady_memory_mb=peak_memory_mb,
+        private_memory_mb=peak_memory_mb / 2,
         numerics_ok=numerics_ok,
+        numerics="logits are 0.01 off, 0.1 is allowed",
+        pad_to=(),
         latency=tuple(rows),
     )
 
@@ -46,23 +51,36 @@ def entry(
 def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
     """Return a profile of a bundle on this device with the given entries."""
     return DeviceProfile(
-        schema_version=1,
+        schema_version=DeviceProfile.VERSION,
         bundle_sha256=bundle.sha256,
         created_at="2026-01-01T00:00:00+00:00",
         edgebert_version="0.1.0",
         onnxruntime_version="1.0",
+        provider_versions={CPU: "1.0"},
         device=this_device(),
         settings=Settings(
             lengths=LENGTHS,
             batch_sizes=(1,),
-            provider=CPU,
-            threads=default_threads(),
-            rounds=3,
-            min_runs=34,
-            min_seconds=0.7,
+            min_rounds=3,
+            min_runs=20,
+            min_seconds=0.3,
+            max_seconds=2.2,
+            interval_share=0.02,
+            requests_per_s=None,
+            emulated=None,
         ),
         subnetworks=entries,
-        stability=Stability(rounds=3, median_drift=1.0, worst_drift=1.0),
+        left_out=(),
+        stability=Stability(
+            rounds=3,
+            median_drift=1.0,
+            worst_drift=1.0,
+            canary_drift=1.0,
+            others_share=0.0,
+            readings=(Reading(canary_ms=10.0, others_share=0.0, clock_mhz=None, temperature_c=None),),
+            unsettled=(),
+            warning=None,
+        ),
     )
 
 

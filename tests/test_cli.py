@@ -131,6 +131,9 @@ def test_what_cannot_be_done_is_one_line_and_status_1(
         ["select", "--tolerance", "2"],
         ["profile", "--lengths", "16,x"],
         ["profile", "--subnets", ","],
+        ["profile", "--emulate", "cpus=0"],
+        ["profile", "--emulate", "disks=1"],
+        ["profile", "--requests-per-s", "-1"],
         ["export", "checkpoint"],
         ["export", "checkpoint", "--out", "b", "--widths", "1.5"],
     ],
@@ -171,9 +174,9 @@ def test_a_selection_as_json_has_the_contracts_keys(edgebert_command: Command, p
     ]
     assert list(chosen) == keys
     assert chosen["predicted_ms"] == 10.0
-    assert {"subnetwork": BEST, "provider": "CPUExecutionProvider", "reason": "40.00 ms is over 20 ms"} in chosen[
-        "rejected"
-    ]
+    (lost,) = [one for one in chosen["rejected"] if one["subnetwork"] == BEST]
+    assert list(lost) == ["subnetwork", "provider", "flavor", "threads", "reason"]
+    assert lost["reason"] == "40.00 ms is over 20 ms"
 
 
 def test_a_profile_is_printed_written_and_inspected(edgebert_command: Command, builtin: Bundle, tmp_path: Path) -> None:
@@ -196,12 +199,30 @@ def test_a_profile_as_json_is_all_of_standard_output(edgebert_command: Command) 
         "created_at",
         "edgebert_version",
         "onnxruntime_version",
+        "provider_versions",
         "device",
         "settings",
         "subnetworks",
+        "left_out",
         "stability",
     ]
     assert list(json.loads(done.stdout)) == keys
+
+
+def test_sub_networks_are_added_to_a_profile(edgebert_command: Command, tmp_path: Path) -> None:
+    out = str(tmp_path / "p.json")
+    arguments = ["profile", "--quick", "--lengths", "8", "--threads", "1", "--out", out, "--subnets"]
+    assert edgebert_command(*arguments, LEAST).returncode == 0
+    done = edgebert_command(*arguments, BEST, "--emulate", "cpus=1,memory-mb=1000")
+    assert done.returncode == 1
+    assert "error: nothing can be added to the profile: it holds other shapes" in done.stderr
+    assert edgebert_command(*arguments, BEST).returncode == 0
+    assert [one["id"] for one in json.loads(Path(out).read_text())["subnetworks"]] == [LEAST, BEST]
+
+
+def test_an_emulated_machine_is_marked(edgebert_command: Command) -> None:
+    arguments = ["profile", "--quick", "--lengths", "8", "--subnets", LEAST, "--emulate", "cpus=1,memory-mb=1000"]
+    assert "EMULATED, limited to 1 processors and 1000 MB" in edgebert_command(*arguments).stdout
 
 
 def test_an_evaluation_is_printed(edgebert_command: Command, tmp_path: Path) -> None:

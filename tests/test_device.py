@@ -1,9 +1,12 @@
 import os
+import re
+from typing import Any
 
 import msgspec
 import pytest
 
-from edgebert.device import default_threads, this_device, usable_cores
+from edgebert.device import default_threads, this_device, thread_counts
+from edgebert.limits import Limits, usable_cores
 
 
 def test_this_device_is_described() -> None:
@@ -19,6 +22,25 @@ def test_the_fingerprint_tells_machines_apart_and_forgives_memory() -> None:
     assert this_device().fingerprint == device.fingerprint
     assert msgspec.structs.replace(device, memory_mb=1).fingerprint == device.fingerprint
     assert msgspec.structs.replace(device, cpu="other").fingerprint != device.fingerprint
+    assert msgspec.structs.replace(device, limits=Limits(cpus=0.5)).fingerprint != device.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"os": "Linux 9"}, "system from .* to Linux 9"),
+        ({"power_governor": "powersave"}, "power governor from .* to powersave"),
+        ({"limits": Limits(memory_mb=100.0)}, "memory limit from .* to 100.0 MB"),
+        ({"memory_mb": 1}, "memory from .* to 1 MB"),
+    ],
+)
+def test_small_changes_of_a_machine_are_named(change: dict[str, Any], word: str) -> None:
+    device = this_device()
+    later = msgspec.structs.replace(device, **change)
+    assert later.fingerprint == device.fingerprint
+    (found,) = later.changes_since(device)
+    assert re.fullmatch(word, found)
+    assert device.changes_since(device) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
@@ -27,5 +49,6 @@ def test_threads_follow_the_cores_that_may_be_used() -> None:
     try:
         os.sched_setaffinity(0, {min(allowed)})
         assert usable_cores() == default_threads() == 1
+        assert thread_counts() == (1,)
     finally:
         os.sched_setaffinity(0, allowed)

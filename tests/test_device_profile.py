@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from edgebert.bundle import Bundle
-from edgebert.device import default_threads
-from edgebert.device_profile import DeviceProfile
+from edgebert.device import default_threads, this_device
+from edgebert.device_profile import DeviceProfile, LeftOut
 from edgebert.errors import ProfileError
+from edgebert.subnet import CPU
 from profiles import entry, profile_of_costs, profile_with
 
 FULL, HALF = "w1.00-d1.00-int8", "w0.50-d0.50-int8"
@@ -40,9 +43,55 @@ def test_costs_of_any_shape_are_predicted(profile: DeviceProfile) -> None:
     assert profile.predict_ms(HALF, length=32, percentile=95) == pytest.approx(1.6)
 
 
-def test_a_shape_beyond_the_measured_is_refused(profile: DeviceProfile) -> None:
-    with pytest.raises(ProfileError, match=r"1 x 200 tokens is beyond the measured 1 x 128; profile again"):
-        profile.predict_ms(FULL, length=200)
+def test_beyond_the_measured_shapes_costs_are_extrapolated(profile: DeviceProfile) -> None:
+    assert profile.predict_ms(FULL, length=256) == pytest.approx(25.6)
+    assert profile.predict_ms(FULL, length=64, batch_size=4) == pytest.approx(25.6)
+
+
+def test_of_several_ways_the_fastest_is_expected(builtin: Bundle) -> None:
+    slow = msgspec.structs.replace(entry(FULL, 12.8), threads=default_threads() + 1)
+    assert profile_with(builtin, slow, entry(FULL, 6.4)).predict_ms(FULL, length=128) == pytest.approx(6.4)
+
+
+def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin: Bundle) -> None:
+    earlier = profile_with(builtin, entry(FULL, 12.8), entry(HALF, 6.4))
+    merged = earlier.merged(profile_with(builtin, entry(HALF, 7.0), entry("w0.25-d0.50-int8", 1.0)))
+    assert {one.id: one.latency[-1].p50_ms for one in merged.subnetworks} == {
+        FULL: 12.8,
+        HALF: 7.0,
+        "w0.25-d0.50-int8": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bundle_sha256": "0"}, "it is of another bundle"),
+        ({"onnxruntime_version": "2.0"}, "it was measured with ONNX Runtime 2.0"),
+        ({"device": msgspec.structs.replace(this_device(), cpu="other")}, "it was measured on another device"),
+        ({"settings": {"lengths": (8,)}}, r"it holds other shapes \(--lengths 8 --batch-sizes 1\)"),
+        ({"settings": {"requests_per_s": 20.0}}, "another pace"),
+    ],
+)
+def test_what_cannot_stand_in_one_profile_is_not_merged(
+    profile: DeviceProfile, change: dict[str, Any], message: str
+) -> None:
+    if "settings" in change:
+        change = {"settings": msgspec.structs.replace(profile.settings, **change["settings"])}
+    other = msgspec.structs.replace(profile, **change)
+    with pytest.raises(ProfileError, match=f"nothing can be added to the profile: .*{message}"):
+        other.merged(profile)
+
+
+def test_a_profile_knows_which_ways_it_holds(builtin: Bundle) -> None:
+    threads = default_threads()
+    profile = profile_with(builtin, entry(FULL, 1.0), entry(HALF, 1.0))
+    assert profile.holds(None, None)
+    assert profile.holds(CPU, threads)
+    assert not profile.holds(CPU, threads + 1)
+    died = LeftOut(id=HALF, provider=CPU, flavor="fused", threads=threads, reason="its process ended")
+    one_died = msgspec.structs.replace(profile_with(builtin, entry(FULL, 1.0)), left_out=(died,))
+    assert one_died.holds(CPU, threads)
 
 
 def test_an_unknown_sub_network_lists_the_known(profile: DeviceProfile) -> None:

@@ -1,14 +1,19 @@
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from edgebert.bundle import Bundle
+from edgebert.device_profile import Way
 from edgebert.errors import BundleError
-from edgebert.measuring import Failure, Measurement, Shape, Task, measure, numerics_ok
+from edgebert.limits import Limits
+from edgebert.measuring import Failure, Measurement, Numerics, Shape, Task, measure, numerics
 from edgebert.session import CPU, open_session
 
 Alter = Callable[..., Path]
@@ -16,18 +21,17 @@ Alter = Callable[..., Path]
 SUBNET = "w0.25-d0.50-int8"
 
 
-def task(bundle: Bundle, subnet: str = SUBNET) -> Task:
+def task(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Task:
     shapes = (Shape(batch_size=1, length=8), Shape(batch_size=2, length=16))
-    return Task(
+    found = Task(
         bundle=str(bundle.path),
         subnet=subnet,
-        flavor="fused",
-        provider=CPU,
-        threads=1,
+        way=Way(provider=CPU, flavor="fused", threads=1),
         shapes=shapes,
         min_runs=3,
         min_seconds=0.0,
     )
+    return msgspec.structs.replace(found, **changes)
 
 
 def in_a_process(content: bytes) -> bytes:
@@ -51,6 +55,7 @@ def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundl
     assert isinstance(small, Measurement)
     assert isinstance(large, Measurement)
     assert 0 < small.steady_memory_mb <= small.peak_memory_mb < large.peak_memory_mb < 200
+    assert 0 < large.private_memory_mb <= large.steady_memory_mb
 
 
 def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
@@ -61,8 +66,33 @@ def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
 
 def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) -> None:
     full, small = builtin.subnet("w1.00-d1.00-int8"), builtin.subnet(SUBNET)
-    assert numerics_ok(builtin, full, open_session(builtin, full))
-    assert not numerics_ok(builtin, full, open_session(builtin, small))
+    assert numerics(builtin, full, open_session(builtin, full)).ok
+    wrong = numerics(builtin, full, open_session(builtin, small))
+    assert not wrong.ok
+    assert re.match(r"logits are .* off, .* is allowed", str(wrong))
+
+
+def test_a_wrong_label_is_wrong_however_near_the_logits() -> None:
+    assert Numerics(difference=0.1, tolerance=0.1, wrong_labels=0).ok
+    assert not Numerics(difference=0.2, tolerance=0.1, wrong_labels=0).ok
+    assert not Numerics(difference=0.0, tolerance=0.1, wrong_labels=1).ok
+
+
+def test_a_pace_is_kept(builtin: Bundle) -> None:
+    start = time.perf_counter()
+    found = measure(task(builtin, requests_per_s=50.0))
+    requests = sum(map(len, found.samples_ms))
+    assert time.perf_counter() - start >= requests / 50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are imposed on Linux")
+def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
+    content = msgspec.json.encode(task(builtin, limits=Limits(cpus=1.0, memory_mb=400.0)))
+    assert isinstance(msgspec.json.decode(in_a_process(content), type=Measurement | Failure), Measurement)
+    content = msgspec.json.encode(task(builtin, "w1.00-d1.00-int8", limits=Limits(memory_mb=20.0)))
+    command = [sys.executable, "-m", "edgebert.measuring"]
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    assert done.returncode != 0 or b"Failure" in done.stdout
 
 
 def test_an_altered_graph_is_not_measured(alter_graph: Alter) -> None:

@@ -1,14 +1,25 @@
+import contextlib
 import logging
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from edgebert import profiler
+from edgebert import canary, profile_cache, profiler
 from edgebert.bundle import Bundle
-from edgebert.device import default_threads, this_device
+from edgebert.device import default_threads, this_device, thread_counts
 from edgebert.device_profile import DeviceProfile
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
+from edgebert.limits import Limits
 from edgebert.profiler import check_profile, median_interval, profile, profile_of
 
 Alter = Callable[..., Path]
@@ -21,11 +32,24 @@ def found(builtin: Bundle) -> DeviceProfile:
     return profile(builtin, lengths=[8, 16], batch_sizes=[1, 2], subnets=TWO, quick=True)
 
 
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which no other test has left anything."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def bundle_of_two(builtin: Bundle, alter_manifest: Alter) -> Bundle:
+    """The built-in bundle with two sub-networks, which takes less time."""
+    return Bundle.load(alter_manifest(subnetworks=tuple(builtin.subnet(name) for name in TWO)))
+
+
 def test_a_profile_says_what_where_and_how(found: DeviceProfile, builtin: Bundle) -> None:
     assert [entry.id for entry in found.subnetworks] == list(TWO)
     assert found.bundle_sha256 == builtin.sha256
     assert found.device == this_device()
-    assert found.settings.threads == default_threads()
+    assert {entry.threads for entry in found.subnetworks} == {default_threads()}
     for entry in found.subnetworks:
         assert entry.numerics_ok
         assert [(row.batch_size, row.length) for row in entry.latency] == [(1, 8), (1, 16), (2, 8), (2, 16)]
@@ -46,24 +70,40 @@ def test_progress_is_told_to_the_end(builtin: Bundle) -> None:
     assert heard == [(1, 2, TWO[0]), (2, 2, TWO[1])]
 
 
-def test_a_quick_profile_is_measured_once_and_then_cached(builtin: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_quick_profile_is_measured_once_and_then_cached(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
-        first = profile_of(builtin, threads=1)
+        first = profile_of(bundle_of_two, threads=1)
     assert "no profile of bundle 'movie-reviews-minilm-l6' on this device yet" in caplog.text
-    assert {entry.id for entry in first.subnetworks} == {subnet.id for subnet in builtin.manifest.subnetworks}
-    assert profile_of(builtin, threads=1) == first
+    assert {entry.id for entry in first.subnetworks} == set(TWO)
+    assert profile_of(bundle_of_two, threads=1) == first
 
 
-def test_a_damaged_cache_is_measured_again(builtin: Bundle, own_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    profile_of(builtin, threads=1)
-    (cached,) = own_cache.glob("edgebert/profiles/*-t1-b1.json")
+def test_a_damaged_cache_is_measured_again(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile_of(bundle_of_two, threads=1)
+    cached = cached_profile(fresh_cache)
     cached.write_bytes(cached.read_bytes()[:100])
-    assert profile_of(builtin, threads=1).bundle_sha256 == builtin.sha256
+    assert profile_of(bundle_of_two, threads=1).bundle_sha256 == bundle_of_two.sha256
     assert "measuring again, since the cached profile is of no use" in caplog.text
 
 
-def test_a_partial_profile_is_not_cached(found: DeviceProfile, own_cache: Path) -> None:
-    assert not list(own_cache.glob(f"edgebert/profiles/*-t{found.settings.threads}-b2.json"))
+@pytest.mark.parametrize(
+    "options", [{"subnets": TWO[:1]}, {"lengths": [8]}, {"requests_per_s": 500.0}, {"emulate": Limits(cpus=1.0)}]
+)
+def test_what_does_not_tell_of_the_whole_bundle_on_this_device_is_not_cached(
+    bundle_of_two: Bundle, fresh_cache: Path, options: dict[str, Any]
+) -> None:
+    assert profile(bundle_of_two, quick=True, **options).subnetworks
+    assert not list(fresh_cache.glob("edgebert/profiles/*.json"))
+
+
+def test_an_emulated_profile_says_so(bundle_of_two: Bundle) -> None:
+    found = profile(bundle_of_two, quick=True, lengths=[8], emulate=Limits(cpus=1.0, memory_mb=500.0))
+    assert found.settings.emulated == Limits(cpus=1.0, memory_mb=500.0)
+    assert {entry.threads for entry in found.subnetworks} == {1}
 
 
 def test_another_bundles_profile_is_refused(found: DeviceProfile, alter_manifest: Alter) -> None:
@@ -93,6 +133,8 @@ def test_unknown_names_are_refused(builtin: Bundle) -> None:
         profile(builtin, subnets=["w9"])
     with pytest.raises(EdgeBertError, match="no provider 'NPU' here"):
         profile(builtin, provider="NPU")
+    with pytest.raises(ProfileError, match="expected a number of requests a second above 0, found 0"):
+        profile(builtin, requests_per_s=0)
 
 
 def test_a_damaged_bundle_is_named(bundle_path: Path) -> None:
@@ -108,17 +150,111 @@ def test_a_sub_network_whose_process_dies_is_left_out(
     """A device without the memory for the full network still gets a profile of the others."""
     measure_apart = profiler._measure_apart
 
-    def killed(task: profiler.Task) -> profiler.Measurement:
+    def killed(task: profiler.Task) -> profiler.Measurement | profiler.Died:
         if task.subnet == TWO[1]:
-            raise profiler._ProcessDiedError("its process ended with status -9 (no message)")
+            return profiler.Died(reason="its process ended with status -9 (no message)")
         return measure_apart(task)
 
     monkeypatch.setattr(profiler, "_measure_apart", killed)
     found = profile(builtin, subnets=TWO, lengths=[8], quick=True)
     assert [entry.id for entry in found.subnetworks] == [TWO[0]]
-    assert f"{TWO[1]} is left out: its process ended with status -9" in caplog.text
+    assert [one.id for one in found.left_out] == [TWO[1]]
+    assert f"{TWO[1]} (CPU, fused, {default_threads()} thread" in caplog.text
+    assert "is left out: its process ended with status -9" in caplog.text
     with pytest.raises(ProfileError, match="no sub-network could be measured here"):
         profile(builtin, subnets=TWO[1:], lengths=[8], quick=True)
+
+
+def test_all_ways_to_run_a_network_are_measured_or_left_out_with_a_reason(builtin: Bundle) -> None:
+    found = profile(builtin, lengths=[8], subnets=TWO[:1])
+    tried = {(way.flavor, way.threads) for _, way in found.tried()}
+    assert tried == {(flavor, threads) for flavor in ("fused", "portable") for threads in thread_counts()}
+    assert all("times as slow as" in one.reason for one in found.left_out)
+    assert found.stability.rounds >= found.settings.min_rounds == 3
+    assert len(found.stability.readings) == found.stability.rounds
+
+
+def test_what_is_asked_for_later_is_added_to_the_cached_profile(bundle_of_two: Bundle, fresh_cache: Path) -> None:
+    one_thread = profile_of(bundle_of_two, threads=1)
+    again = profile(bundle_of_two, subnets=TWO[:1], lengths=one_thread.settings.lengths, threads=2, quick=True)
+    merged = DeviceProfile.load(cached_profile(fresh_cache))
+    assert {entry.key for entry in merged.subnetworks} == {
+        *(entry.key for entry in one_thread.subnetworks),
+        *(entry.key for entry in again.subnetworks),
+    }
+    assert {entry.threads for entry in merged.subnetworks} == {1, 2}
+
+
+def test_a_profile_of_a_changed_machine_is_used_if_the_canary_agrees(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = profile_of(bundle_of_two, threads=1)
+    path = cached_profile(fresh_cache)
+    now_ms = statistics.median(canary.run(default_threads()) for _ in range(9))
+    for canary_ms, stands in ((now_ms, True), (now_ms * 3, False), (now_ms / 3, False)):
+        reading = msgspec.structs.replace(found.stability.readings[0], canary_ms=canary_ms)
+        older = msgspec.structs.replace(
+            found,
+            device=msgspec.structs.replace(found.device, os="Linux 1.0"),
+            stability=msgspec.structs.replace(found.stability, readings=(reading,)),
+        )
+        older.save(path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(profile_cache, "_SAME_SPEED", 2.0)  # other tests may run at the same time
+            used = profile_cache.find(bundle_of_two, 1)
+        assert (used is not None) == stands
+    assert "system from Linux 1.0 to" in caplog.text
+    assert "a fixed workload takes" in caplog.text
+
+
+def cached_profile(cache: Path) -> Path:
+    (path,) = cache.glob("edgebert/profiles/*.json")
+    return path
+
+
+def test_a_killed_profiling_goes_on_where_it_was(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, fresh_cache: Path
+) -> None:
+    measure_apart = profiler._measure_apart
+    started: list[str] = []
+
+    def interrupted(task: profiler.Task) -> profiler.Measurement | profiler.Died:
+        started.append(task.subnet)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+        return measure_apart(task)
+
+    monkeypatch.setattr(profiler, "_measure_apart", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        profile(builtin, subnets=TWO, lengths=[8], quick=True)
+    (journal,) = fresh_cache.glob("edgebert/profiles/*.jsonl")
+    with journal.open("ab") as file:
+        file.write(b'{"round": 1, "sub')  # what a kill in the middle of a line leaves
+    found = profile(builtin, subnets=TWO, lengths=[8], quick=True)
+    assert started == [TWO[0], TWO[1], TWO[1]]
+    assert [entry.id for entry in found.subnetworks] == list(TWO)
+    assert not list(fresh_cache.glob("edgebert/profiles/*.jsonl"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_a_profiler_that_is_killed_at_any_moment_leaves_a_readable_profile(
+    found: DeviceProfile, tmp_path: Path, fresh_cache: Path
+) -> None:
+    out, moments = tmp_path / "p.json", random.Random(1)
+    found.save(out)
+    options = ["--lengths", "8,16", "--batch-sizes", "1,2", "--threads", "1", "--out", str(out)]
+    command = [sys.executable, "-m", "edgebert", "profile", *options]
+    for _ in range(50):
+        running = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(moments.uniform(0.05, 1.0))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        DeviceProfile.load(out)
+    steps = [line for path in fresh_cache.glob("edgebert/profiles/*.jsonl") for line in path.read_bytes().splitlines()]
+    assert len(steps) >= 12, "no run went on where the one before it was"
 
 
 def test_the_interval_of_the_median_holds_it() -> None:

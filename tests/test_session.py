@@ -7,7 +7,7 @@ import pytest
 from edgebert import session
 from edgebert.bundle import Bundle
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.measuring import numerics_ok
+from edgebert.measuring import numerics
 from edgebert.session import OPENVINO, check_provider, open_session, providers
 from edgebert.subnet import CPU
 from edgebert.tokenization import Tokenizer, pad
@@ -60,7 +60,7 @@ def test_a_cloud_service_is_no_provider() -> None:
 @pytest.mark.parametrize("provider", providers())
 def test_every_provider_gives_the_golden_outputs(builtin: Bundle, provider: str) -> None:
     for subnet in builtin.manifest.subnetworks:
-        assert numerics_ok(builtin, subnet, open_session(builtin, subnet, provider=provider))
+        assert numerics(builtin, subnet, open_session(builtin, subnet, provider=provider)).ok
 
 
 def test_a_plugin_that_finds_no_device_is_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,10 @@
 
 import argparse
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgebert.limits import Limits
 
 
 def add_bundle(parser: argparse.ArgumentParser, name: str = "bundle") -> None:
@@ -76,3 +80,22 @@ def two_or_more(text: str) -> int:
     if value < 2:
         raise argparse.ArgumentTypeError(f"expected at least 2, the largest and the smallest, found {text}")
     return value
+
+
+_LIMITS = {"cpus": "cpus", "memory-mb": "memory_mb"}
+
+
+def limits(text: str) -> "Limits":
+    """Return the limits of a machine to imitate, such as cpus=1,memory-mb=512."""
+    from edgebert.limits import Limits
+
+    pairs = [part.partition("=") for part in names(text)]
+    if not {name for name, _, _ in pairs} <= _LIMITS.keys():
+        raise argparse.ArgumentTypeError(f"expected {' and '.join(f'{name}=N' for name in _LIMITS)}, found {text}")
+    return Limits(**{_LIMITS[name]: positive(value) for name, _, value in pairs})
+
+
+def limits_as_text(value: "Limits") -> str:
+    """Return limits as `limits` reads them."""
+    found = {name: getattr(value, field) for name, field in _LIMITS.items()}
+    return ",".join(f"{name}={number:g}" for name, number in found.items() if number is not None)

@@ -8,7 +8,7 @@ from edgebert.cli import arguments
 
 if TYPE_CHECKING:
     from edgebert.bundle import Bundle
-    from edgebert.device_profile import DeviceProfile
+    from edgebert.device_profile import DeviceProfile, Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,38 +17,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="write the profile here as well as to the cache")
     parser.add_argument("--lengths", type=arguments.counts, help="tokens (default: 16,64,128 and the longest input)")
     parser.add_argument("--batch-sizes", type=arguments.counts, default=[1], help="default: 1")
-    parser.add_argument("--threads", type=arguments.count, metavar="N", help="default: the physical cores")
-    parser.add_argument("--provider", metavar="NAME", help="an ONNX Runtime execution provider (default: the CPU's)")
+    parser.add_argument("--threads", type=arguments.count, metavar="N", help="default: one, half the cores and all")
+    parser.add_argument(
+        "--provider", metavar="NAME", help="an ONNX Runtime execution provider (default: all there are)"
+    )
     parser.add_argument("--subnets", type=arguments.names, metavar="ID,...", help="only these sub-networks")
-    parser.add_argument("--quick", action="store_true", help="about 5 s in one round instead of 45 s in three")
+    parser.add_argument("--quick", action="store_true", help="about 5 s: one round, the CPU's provider, all its cores")
+    parser.add_argument("--requests-per-s", type=arguments.positive, metavar="N", help="default: back to back")
+    parser.add_argument("--emulate", type=arguments.limits, metavar="cpus=N,memory-mb=M", help="a smaller machine")
+    parser.add_argument("--host", metavar="USER@DEVICE", help="measure there, over ssh, and bring the profile back")
+    parser.add_argument("--host-command", default="edgebert", metavar="COMMAND", help="what runs edgebert on the host")
 
 
 def run(options: argparse.Namespace) -> None:
     """Profile and print the table."""
     from edgebert.bundle import Bundle
-    from edgebert.cli.output import print_json, progress_bar
+    from edgebert.cli.output import print_json
+    from edgebert.device_profile import DeviceProfile
     from edgebert.errors import ProfileError
-    from edgebert.profiler import profile
     from edgebert.records import check_writable
-    from edgebert.subnet import CPU
 
     bundle = Bundle.load(options.bundle)
-    if options.out:
-        check_writable(Path(options.out), ProfileError)
+    out = Path(options.out) if options.out else None
+    earlier = None
+    if out is not None:
+        check_writable(out, ProfileError)
+        # Some sub-networks or ways are added to what the file holds; else it is written anew.
+        if out.exists() and (options.subnets or options.provider or options.threads):
+            earlier = DeviceProfile.load(out)
+    found = _profile_elsewhere(bundle, options) if options.host else _profile_here(bundle, options)
+    if earlier is not None:
+        found = earlier.merged(found)
+    if out is not None:
+        found.save(out)
+    print_json(found) if options.json else print_profile(found, bundle)
+
+
+def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
+    from edgebert.cli.output import progress_bar
+    from edgebert.profiler import profile
+
     with progress_bar() as show:
-        found = profile(
+        return profile(
             bundle,
             lengths=options.lengths,
             batch_sizes=options.batch_sizes,
             threads=options.threads,
-            provider=options.provider or CPU,
+            provider=options.provider,
             subnets=options.subnets,
             quick=options.quick,
+            requests_per_s=options.requests_per_s,
+            emulate=options.emulate,
             on_progress=show,
         )
-    if options.out:
-        found.save(options.out)
-    print_json(found) if options.json else print_profile(found, bundle)
+
+
+def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
+    """Profile on the host, with the same options."""
+    from edgebert.remote import profile_on
+
+    words = {
+        "--lengths": options.lengths and ",".join(map(str, options.lengths)),
+        "--batch-sizes": ",".join(map(str, options.batch_sizes)),
+        "--threads": options.threads,
+        "--provider": options.provider,
+        "--subnets": options.subnets and ",".join(options.subnets),
+        "--requests-per-s": options.requests_per_s,
+        "--emulate": options.emulate and arguments.limits_as_text(options.emulate),
+    }
+    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    return profile_on(
+        options.host, bundle, [*given, *(["--quick"] if options.quick else [])], command=options.host_command
+    )
 
 
 def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
@@ -64,10 +104,11 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     for entry in found.subnetworks:
         latencies = [row for row in entry.latency if row.batch_size == batch_size] or list(entry.latency)
         if entry.id in accuracies and entry.numerics_ok:
-            points.append((entry.id, accuracies[entry.id], latencies[-1].p95_ms))
+            points.append((entry.key, accuracies[entry.id], latencies[-1].p95_ms))
         rows.append(
             [
                 entry.id,
+                str(entry.way),
                 f"{accuracies[entry.id]:.3f}" if entry.id in accuracies else "-",
                 *(f"{row.p50_ms:.2f} / {row.p95_ms:.2f}" for row in latencies),
                 f"{entry.load_ms:.0f}",
@@ -76,11 +117,35 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
             ]
         )
     front = pareto_front(points)
-    rows = [[*row, "*" if row[0] in front else ""] for row in rows]
+    rows = [[*row, "*" if entry.key in front else ""] for row, entry in zip(rows, found.subnetworks, strict=True)]
     shapes = [f"{length} tokens" for length in settings.lengths]
-    print(f"{found.device}; ONNX Runtime {found.onnxruntime_version}, {settings.provider}, {settings.threads} threads")
+    print(f"{found.device}; ONNX Runtime {found.onnxruntime_version}{_circumstances(settings)}")
     print(f"batch {batch_size}, p50 / p95 in ms; * is on the Pareto front of accuracy against p95 at the last length\n")
-    print_table(rows, ["sub-network", "accuracy", *shapes, "load ms", "peak MB", "numerics", "front"])
-    if found.stability.rounds > 1:
-        drift = f"{found.stability.median_drift:.2f}x in the median, {found.stability.worst_drift:.2f}x at worst"
-        print(f"\nthe medians of the {found.stability.rounds} rounds differ by {drift}")
+    print_table(rows, ["sub-network", "run by", "accuracy", *shapes, "load ms", "peak MB", "numerics", "front"])
+    _print_doubts(found)
+
+
+def _circumstances(settings: "Settings") -> str:
+    """Return what is unusual about how a profile was measured."""
+    pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
+    return pace + (f"; EMULATED, limited to {settings.emulated}" if settings.emulated else "")
+
+
+def _print_doubts(found: "DeviceProfile") -> None:
+    """Print what was left out, what is wrong, and how far to trust the rest."""
+    stability = found.stability
+    for entry in found.subnetworks:
+        if not entry.numerics_ok:
+            print(f"\nWRONG: {entry.id} ({entry.way}) is never selected: {entry.numerics}")
+    for reason in dict.fromkeys(one.reason for one in found.left_out):
+        ids = [one.id for one in found.left_out if one.reason == reason]
+        print(f"\nleft out, {len(ids)} sub-networks from {ids[0]} on: {reason}")
+    if stability.rounds > 1:
+        drift = f"{stability.median_drift:.2f}x in the median, {stability.worst_drift:.2f}x at worst"
+        machine = f"the machine by {stability.canary_drift:.2f}x"
+        print(f"\nthe medians of the {stability.rounds} rounds differ by {drift}; {machine}")
+    if stability.rounds > 1 and stability.unsettled:
+        share = f"{found.settings.interval_share:.0%}"
+        print(f"in the time given, {len(stability.unsettled)} entries have a median that is not known to {share}")
+    if stability.warning:
+        print(f"UNSTABLE: {stability.warning}")

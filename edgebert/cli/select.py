@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.device_profile import DeviceProfile
     from edgebert.profiler import check_profile, profile_of
     from edgebert.selection import Budget, select
-    from edgebert.subnet import CPU
 
     bundle = Bundle.load(options.bundle)
     budget = Budget(
@@ -38,8 +37,7 @@ def run(options: argparse.Namespace) -> None:
     if options.profile:
         profile = check_profile(DeviceProfile.load(options.profile), bundle)
     else:
-        provider = options.provider or CPU
-        profile = profile_of(bundle, batch_size=budget.batch_size, threads=options.threads, provider=provider)
+        profile = profile_of(bundle, batch_size=budget.batch_size, threads=options.threads, provider=options.provider)
     chosen = select(bundle, profile.narrowed(options.provider, options.threads), budget)
     if options.json:
         print_json(chosen)
@@ -47,4 +45,5 @@ def run(options: argparse.Namespace) -> None:
     print(f"{chosen.subnetwork} is the most accurate within {chosen.budget}")
     cost = f"{chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB"
     print(f"accuracy {chosen.accuracy:.3f}, {cost}, {chosen.provider}, {chosen.threads} threads\n")
-    print_table([[lost.subnetwork, lost.reason] for lost in chosen.rejected], ["rejected", "reason"])
+    rows = [[lost.subnetwork, str(lost.way), lost.reason] for lost in chosen.rejected]
+    print_table(rows, ["rejected", "run by", "reason"])

@@ -18,7 +18,7 @@ from edgebert.errors import EdgeBertError, ExportError
 from edgebert.exporters import draft
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint
-from edgebert.measuring import numerics_ok
+from edgebert.measuring import numerics
 from edgebert.session import open_session
 from edgebert.subnet import Flavor, Subnet
 
@@ -91,7 +91,7 @@ def test_accuracies_are_measured_with_the_graphs(checkpoint: Path, tmp_path: Pat
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
     for subnet in exported.manifest.subnetworks:
         for flavor in subnet.graphs:
-            assert numerics_ok(exported, subnet, open_session(exported, subnet, flavor=flavor))
+            assert numerics(exported, subnet, open_session(exported, subnet, flavor=flavor)).ok
 
 
 def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:

@@ -1,0 +1,94 @@
+"""A fixed workload that tells how fast the machine is at the moment, apart from the networks that are measured.
+
+It does the same on every machine and for every bundle: all cores hash. It is slower when another process takes a
+core, and when the clock goes down.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import psutil
+from msgspec import Meta
+
+from edgebert.records import Record
+
+_BLOCK = bytes(1 << 20)
+_BLOCKS = 16  # about 10 ms: shorter, and the system would run it before it lets another process have its turn
+
+
+class Reading(Record, frozen=True):
+    """The state of the machine around one measurement.
+
+    `others_share` is how much of all cores' time went to other processes meanwhile. Clock and temperature are None
+    where the system does not show them.
+    """
+
+    canary_ms: Annotated[float, Meta(gt=0)]
+    others_share: Annotated[float, Meta(ge=0, le=1)]
+    clock_mhz: float | None
+    temperature_c: float | None
+
+
+@contextlib.contextmanager
+def watching(threads: int) -> Iterator[list[Reading]]:
+    """Read the state of the machine around a measurement in child processes: it is in the list that this gives."""
+    readings: list[Reading] = []
+    canary_ms = run(threads)
+    start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
+    yield readings
+    all_s = (time.perf_counter() - start) * (psutil.cpu_count() or 1)
+    others_s = _busy_s() - busy_s - (_own_s() - own_s)
+    readings.append(
+        Reading(
+            canary_ms=round(canary_ms, 4),
+            others_share=round(min(1.0, max(0.0, others_s / all_s)), 4),
+            clock_mhz=_clock_mhz(),
+            temperature_c=_temperature_c(),
+        )
+    )
+
+
+def run(threads: int) -> float:
+    """Run the workload once in each of so many threads and return how long all took, in milliseconds."""
+    with ThreadPoolExecutor(threads) as pool:
+        start = time.perf_counter()
+        list(pool.map(_work, range(threads)))
+        return (time.perf_counter() - start) * 1000
+
+
+def _busy_s() -> float:
+    """Return the time that all cores have spent on anything."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
+
+
+def _own_s() -> float:
+    """Return the time that this process and the children that have ended have spent on the cores."""
+    times = psutil.Process().cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _work(_: int) -> None:
+    for _block in range(_BLOCKS):
+        hashlib.sha256(_BLOCK)
+
+
+def _clock_mhz() -> float | None:
+    try:
+        frequency = psutil.cpu_freq()
+    except (AttributeError, OSError, RuntimeError):
+        return None
+    return round(frequency.current) if frequency else None
+
+
+def _temperature_c() -> float | None:
+    """Return the temperature of the hottest sensor."""
+    try:
+        found = [sensor.current for sensors in psutil.sensors_temperatures().values() for sensor in sensors]
+    except (AttributeError, OSError, RuntimeError):
+        return None
+    return max(found, default=None)
