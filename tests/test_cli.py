@@ -281,7 +281,8 @@ def test_a_full_disk_leaves_the_old_profile(tmp_path: Path, builtin: Bundle) -> 
         check=False,
         preexec_fn=small_disk,
     )
-    assert "cannot write" in one_line_error(done, 1)
+    assert done.returncode == 1
+    assert "error: cannot write" in done.stderr
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"p.json": "old"}
 
 
