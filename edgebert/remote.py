@@ -143,8 +143,9 @@ def _unreadable(bundle: Bundle, problem: OSError) -> ProfileError:
 
 def _failure(status: int, host: str, command: str) -> ProfileError:
     """Return what an exit status means; ssh and the device have said more on standard error."""
-    if status == _NOT_CONNECTED:
-        return ProfileError(f"no connection to {host}: ssh says why above; make `ssh {host}` work first")
+    if status == _NOT_CONNECTED or status < 0:  # below 0: a signal ended ssh
+        reason = f"ssh ended with status {status} and says above why"
+        return ProfileError(f"the connection to {host} failed: {reason}; make `ssh {host}` work first")
     if status == _NO_COMMAND:
         advice = "`pip install edgebert` there, or say with --host-command where it is"
         return ProfileError(f"expected the command '{command}' on {host}, found none; {advice}")

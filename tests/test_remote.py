@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 def device(server: Device) -> Iterator[Device]:
     """Give the server, on which nothing is left after a test."""
     yield server
-    assert server.left() == []
+    assert soon(lambda: not server.left())
 
 
 def shell(script: str) -> str:
@@ -125,7 +125,8 @@ def test_a_device_that_cannot_be_reached_is_an_error(
 ) -> None:
     with pytest.raises(ProfileError) as caught:
         profile_on("device", builtin, ssh=[*device.ssh, "-p", "1"])
-    assert str(caught.value) == "no connection to device: ssh says why above; make `ssh device` work first"
+    reason = "ssh ended with status 255 and says above why"
+    assert str(caught.value) == f"the connection to device failed: {reason}; make `ssh device` work first"
     assert "Connection refused" in capfd.readouterr().err
 
 
@@ -153,6 +154,15 @@ def test_a_command_without_words_or_with_an_open_quote_is_refused(builtin: Bundl
 def test_a_machine_without_ssh_is_an_error(builtin: Bundle) -> None:
     with pytest.raises(ProfileError, match=r"^cannot run no-ssh: No such file or directory; install OpenSSH's client"):
         profile_on("device", builtin, ssh=["no-ssh"])
+
+
+def test_a_file_that_cannot_be_read_ends_the_connection(bundle_path: Path, device: Device) -> None:
+    bundle = Bundle.load(bundle_path)
+    (bundle_path / bundle.manifest.golden.file).unlink()
+    (bundle_path / bundle.manifest.golden.file).mkdir()
+    with pytest.raises(ProfileError, match=f"^cannot send {bundle_path}: Is a directory; check its files"):
+        profile_on("device", bundle, ssh=device.ssh)
+    assert "ssh" not in {child.name() for child in psutil.Process().children()}
 
 
 def test_a_bundle_that_loses_a_file_is_not_sent(bundle_path: Path) -> None:
@@ -203,4 +213,3 @@ def test_an_interrupted_profile_ends_here_and_on_the_device(device: Device, tmp_
     process.send_signal(by)
     process.wait(timeout=30)
     assert soon(lambda: has_ended(ssh) and has_ended(profiler))
-    assert soon(lambda: not device.left())
