@@ -87,9 +87,12 @@ class ExportedSubnet(Subnet, frozen=True):
 
 
 class Manifest(Record, frozen=True):
-    """What bundle.json holds; `pairs` says whether texts come with a second one."""
+    """What bundle.json holds.
 
-    VERSION: ClassVar[int] = 2
+    `pairs` says whether texts come with a second one; `answers` is None where there was no evaluation data.
+    """
+
+    VERSION: ClassVar[int] = 3
 
     schema_version: int
     name: str
@@ -101,6 +104,7 @@ class Manifest(Record, frozen=True):
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
     pairs: bool
     golden: FileRef
+    answers: FileRef | None
     weight_files: tuple[WeightFile, ...]
     subnetworks: tuple[ExportedSubnet, ...]
 
@@ -125,6 +129,33 @@ class Golden(Record, frozen=True):
     texts: tuple[str, ...]
     inputs: dict[str, tuple[tuple[int, ...], ...]]
     outputs: tuple[GoldenOutput, ...]
+
+
+class SubnetAnswers(Record, frozen=True):
+    """What a sub-network's answers to the evaluation data are worth, one after the other.
+
+    `confidences` are the scores of the labels that it found, rounded down to four digits, so that they lie on the same
+    side of a threshold of two digits as the scores themselves; `right` has a 1 for each label that is right, else a 0.
+    """
+
+    id: str
+    confidences: tuple[Share, ...]
+    right: Annotated[str, Meta(pattern=r"\A[01]*\Z")]
+
+
+class Answers(Record, frozen=True):
+    """The answers of every sub-network to the samples of a named dataset, in their order."""
+
+    schema_version: int
+    dataset: str
+    samples: Annotated[int, Meta(ge=1)]
+    subnetworks: tuple[SubnetAnswers, ...]
+
+    def __post_init__(self) -> None:
+        for one in self.subnetworks:
+            if not len(one.confidences) == len(one.right) == self.samples:
+                found = f"{len(one.confidences)} confidences and {len(one.right)} marks"
+                raise ValueError(f"expected {self.samples} of each for {one.id}, found {found}")
 
 
 @dataclass(frozen=True)
@@ -175,7 +206,8 @@ class Bundle:
         """Return every file that the manifest names."""
         graphs = [graph for subnet in self.manifest.subnetworks for graph in subnet.graphs.values()]
         pieces = [weights.pieces for weights in self.manifest.weight_files]
-        return [self.manifest.tokenizer, self.manifest.golden, *self.manifest.weight_files, *pieces, *graphs]
+        answers = [self.manifest.answers] if self.manifest.answers else []
+        return [self.manifest.tokenizer, self.manifest.golden, *answers, *self.manifest.weight_files, *pieces, *graphs]
 
     def subnet(self, subnet_id: str) -> ExportedSubnet:
         """Return the sub-network of that name.
@@ -252,6 +284,23 @@ class Bundle:
             BundleError: they are not what was exported.
         """
         return records.decode(self.verified(self.manifest.golden), Golden, self.manifest.golden.file, BundleError)
+
+    def answers(self) -> Answers | None:
+        """Return the answers to the evaluation data, None if the bundle was exported without.
+
+        Raises:
+            BundleError: they are not what was exported.
+        """
+        file = self.manifest.answers
+        if file is None:
+            return None
+        answers = records.decode(self.verified(file), Answers, file.file, BundleError)
+        ids, found = [subnet.id for subnet in self.manifest.subnetworks], [one.id for one in answers.subnetworks]
+        if found != ids:
+            raise BundleError(
+                f"{file.file}: expected answers of {ids}, found those of {found}; export the bundle again"
+            )
+        return answers
 
     def _locate(self, file: str) -> Path:
         """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""

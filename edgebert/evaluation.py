@@ -3,8 +3,12 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.dataset import read_examples
@@ -37,6 +41,20 @@ class Evaluation(Record, frozen=True):
     subnetworks: tuple[SubnetEvaluation, ...]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The label that a sub-network finds for an example and the right one, as numbers, and the score of the found."""
+
+    found: int
+    expected: int
+    confidence: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the label found is the right one."""
+        return self.found == self.expected
+
+
 def evaluate(
     bundle: Bundle,
     data: str | Path,
@@ -66,8 +84,8 @@ def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, pr
         EdgeBertError: the file cannot be read, or its labels are not the bundle's.
     """
     start, correct, samples = time.perf_counter(), 0, 0
-    for found, right in answers(bundle, subnet, data, provider):
-        correct += int(found == right)
+    for answer in answers(bundle, subnet, data, provider):
+        correct += int(answer.is_right)
         samples += 1
     return SubnetEvaluation(
         id=subnet.id,
@@ -80,8 +98,8 @@ def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, pr
     )
 
 
-def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> Iterator[tuple[int, int]]:
-    """Yield the label that a sub-network finds and the right one, as numbers, for each example of a data file.
+def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> Iterator[Answer]:
+    """Yield what a sub-network answers to each example of a data file.
 
     Raises:
         EdgeBertError: the file cannot be read, or its labels are not the bundle's.
@@ -94,8 +112,13 @@ def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: 
     session = open_session(bundle, subnet, provider=provider, threads=default_threads())
     for example in read_examples(data):
         # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
-        logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))
-        yield int(logits[0].argmax()), example.label_number(labels)
+        (logits,) = session.run(pad([tokenizer.encode(example.input)], session.input_names))
+        yield Answer(int(logits.argmax()), example.label_number(labels), _confidence(logits))
+
+
+def _confidence(logits: NDArray[np.float32]) -> float:
+    """Return the softmax of the largest of some logits (labels)."""
+    return float(1 / np.exp(logits - logits.max()).sum())
 
 
 def wilson_interval(correct: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -27,7 +27,7 @@ from edgebert.exporters.checkpoint import Array, Checkpoint, read_checkpoint
 from edgebert.exporters.draft import Draft
 from edgebert.exporters.plan import plan
 from edgebert.exporters.reference import Inputs
-from edgebert.exporters.score import accuracy, float_answers, scored
+from edgebert.exporters.score import accuracy, answers_to, float_answers, scored
 from edgebert.exporters.staging import staged
 from edgebert.exporters.tokenizer import read_tokenizer
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
@@ -69,8 +69,9 @@ def export(
 
     Without widths and depths, those of the checkpoint's elastic.json are taken, else the full size alone. The precision
     int8-static needs `calibration_data`. With `evaluation_data` every sub-network's accuracy is measured with its
-    graph. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of each sub-network that is
-    done. A bundle that stands at `out` is replaced when the new one is finished, and untouched otherwise.
+    graph, and its answers are kept. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of
+    each sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished, and
+    untouched otherwise.
 
     Raises:
         ExportError: the checkpoint cannot be exported, a graph does not compute what it should, or `out` is no
@@ -97,16 +98,19 @@ def export(
         if data is not None:
             in_float = Draft.begin(source, manifest, tokenizer, Path(scratch), ["fp32"])
             floats = float_answers(in_float, subnets, data)
-        finished, outputs = [], []
+        finished, outputs, answers = [], [], []
         for done, subnet in enumerate(subnets, 1):
             ranges = _calibrated(draft, subnet, stored["int8"], calibration, data) if calibration else {}
             exported = draft.add(subnet, ranges)
             expected = verifier.expected(subnet, ranges)
             exported = _verified(verifier, draft.bundle, exported, expected)
             outputs.append(_golden_output(subnet, expected[0]))
-            finished.append(exported if data is None else scored(draft.bundle, exported, data, floats))
+            if data is not None:
+                exported, given = scored(draft.bundle, exported, data, floats)
+                answers.append(given)
+            finished.append(exported)
             on_progress(done, len(subnets), subnet.id)
-        draft.finish(finished, _golden(golden_inputs, outputs))
+        draft.finish(finished, _golden(golden_inputs, outputs), answers_to(data, answers) if data is not None else None)
     return Bundle.load(out)
 
 
@@ -125,6 +129,7 @@ def _manifest(source: Checkpoint, name: str, max_length: int, pairs: bool) -> Ma
         inputs=(*inputs, "token_type_ids") if pairs and source.token_types else inputs,
         pairs=pairs,
         golden=unwritten,
+        answers=None,
         weight_files=(),
         subnetworks=(),
     )

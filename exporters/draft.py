@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edgebert import records
-from edgebert.bundle import MANIFEST, Bundle, ExportDifference, ExportedSubnet, FileRef, Golden, Manifest
+from edgebert.bundle import MANIFEST, Answers, Bundle, ExportDifference, ExportedSubnet, FileRef, Golden, Manifest
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
@@ -64,10 +64,14 @@ class Draft:
             export_error=ExportDifference(max_abs_logit_difference=0.0, label_agreement=None, accuracy_drop=None),
         )
 
-    def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden) -> None:
+    def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
-        written = _write(self.folder, "golden.json", records.encode(golden, indent=0))
-        manifest = msgspec.structs.replace(self.manifest, golden=written, subnetworks=tuple(subnets))
+        manifest = msgspec.structs.replace(
+            self.manifest,
+            golden=_write(self.folder, "golden.json", records.encode(golden, indent=0)),
+            answers=_write(self.folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
+            subnetworks=tuple(subnets),
+        )
         records.write_bytes(self.folder / MANIFEST, records.encode(manifest), ExportError)
         Bundle.load(self.folder)
 

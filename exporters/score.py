@@ -1,12 +1,13 @@
 """Measures what a precision costs: how often a graph answers as the same slice of the checkpoint does in float32."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from edgebert.bundle import Accuracy, Bundle, ExportedSubnet
-from edgebert.evaluation import answers
+from edgebert.bundle import Accuracy, Answers, Bundle, ExportedSubnet, SubnetAnswers
+from edgebert.evaluation import Answer, answers
 from edgebert.exporters.draft import Draft
 from edgebert.subnet import Subnet
 
@@ -28,29 +29,49 @@ def float_answers(floats: Draft, subnets: Sequence[Subnet], data: Path) -> dict[
     for subnet in subnets:
         if slice_of(subnet) not in found:
             exact = floats.add(msgspec.structs.replace(subnet, id="float", precision="fp32"), {}, ["fused"])
-            found[slice_of(subnet)] = [label for label, _ in answers(floats.bundle, exact, data)]
+            found[slice_of(subnet)] = [answer.found for answer in answers(floats.bundle, exact, data)]
     return found
 
 
 def accuracy(bundle: Bundle, subnet: ExportedSubnet, data: Path) -> float:
     """Return how often a sub-network is right on a data file, of 1."""
-    pairs = list(answers(bundle, subnet, data))
-    return sum(found == right for found, right in pairs) / len(pairs)
+    marks = [answer.is_right for answer in answers(bundle, subnet, data)]
+    return sum(marks) / len(marks)
 
 
-def scored(bundle: Bundle, subnet: ExportedSubnet, data: Path, floats: Mapping[Slice, Sequence[int]]) -> ExportedSubnet:
-    """Return a sub-network with its accuracy on a data file, and how it differs from float32 there."""
-    pairs, exact = list(answers(bundle, subnet, data)), floats[slice_of(subnet)]
-    samples, right = len(pairs), sum(found == label for found, label in pairs)
-    right_in_float = sum(found == label for found, (_, label) in zip(exact, pairs, strict=True))
-    agreeing = sum(found == other for (found, _), other in zip(pairs, exact, strict=True))
-    dataset = "/".join(data.absolute().parts[-2:])
-    return msgspec.structs.replace(
+def scored(
+    bundle: Bundle, subnet: ExportedSubnet, data: Path, floats: Mapping[Slice, Sequence[int]]
+) -> tuple[ExportedSubnet, SubnetAnswers]:
+    """Return a sub-network with its accuracy on a data file and how it differs from float32 there, and its answers."""
+    given, exact = list(answers(bundle, subnet, data)), floats[slice_of(subnet)]
+    samples, right = len(given), sum(answer.is_right for answer in given)
+    right_in_float = sum(label == answer.expected for label, answer in zip(exact, given, strict=True))
+    agreeing = sum(label == answer.found for label, answer in zip(exact, given, strict=True))
+    with_accuracy = msgspec.structs.replace(
         subnet,
-        accuracy=Accuracy(metric="accuracy", value=right / samples, samples=samples, dataset=dataset),
+        accuracy=Accuracy(metric="accuracy", value=right / samples, samples=samples, dataset=_name(data)),
         export_error=msgspec.structs.replace(
             subnet.export_error,
             label_agreement=agreeing / samples,
             accuracy_drop=(right_in_float - right) / samples,
         ),
     )
+    return with_accuracy, _brief(subnet.id, given)
+
+
+def answers_to(data: Path, subnetworks: Sequence[SubnetAnswers]) -> Answers:
+    """Return the answers of all sub-networks to a data file."""
+    samples = len(subnetworks[0].right)
+    return Answers(schema_version=Answers.VERSION, dataset=_name(data), samples=samples, subnetworks=tuple(subnetworks))
+
+
+def _brief(subnet_id: str, given: Sequence[Answer]) -> SubnetAnswers:
+    return SubnetAnswers(
+        id=subnet_id,
+        confidences=tuple(math.floor(answer.confidence * 10_000) / 10_000 for answer in given),
+        right="".join(str(int(answer.is_right)) for answer in given),
+    )
+
+
+def _name(data: Path) -> str:
+    return "/".join(data.absolute().parts[-2:])

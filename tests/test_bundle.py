@@ -31,8 +31,56 @@ def test_the_builtin_bundle_holds_dynaberts_grid(builtin: Bundle) -> None:
 
 def test_graphs_cost_little_beside_the_weights(builtin: Bundle) -> None:
     total = sum(path.stat().st_size for path in BUILTIN.iterdir())
-    tokenizer = (BUILTIN / builtin.manifest.tokenizer.file).stat().st_size
-    assert total <= 1.02 * (builtin.manifest.weight_files[0].size_bytes + tokenizer)
+    manifest = builtin.manifest
+    assert manifest.answers is not None
+    tokenizer, answers = ((BUILTIN / ref.file).stat().st_size for ref in (manifest.tokenizer, manifest.answers))
+    assert total - answers <= 1.02 * (manifest.weight_files[0].size_bytes + tokenizer)
+    assert answers <= 0.005 * total
+
+
+def test_the_answers_of_each_sub_network_give_its_accuracy(builtin: Bundle) -> None:
+    answers = builtin.answers()
+    assert answers is not None
+    for subnet, one in zip(builtin.manifest.subnetworks, answers.subnetworks, strict=True):
+        assert subnet.accuracy is not None
+        assert (answers.dataset, answers.samples) == (subnet.accuracy.dataset, subnet.accuracy.samples)
+        assert one.id == subnet.id
+        assert one.right.count("1") / answers.samples == subnet.accuracy.value
+        assert all(0.5 <= confidence <= 1 for confidence in one.confidences)
+
+
+def test_a_bundle_without_evaluation_data_has_no_answers(alter_manifest: Alter) -> None:
+    bundle = Bundle.load(alter_manifest(answers=None))
+    assert bundle.answers() is None
+    assert "answers.json" not in {file.file for file in bundle.files()}
+    assert len(list(Bundle.load().files())) == len(list(bundle.files())) + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"right":"', b'"right":"1', r"expected 993 of each for .*, found 993 confidences and 994 marks; make"),
+        (b'"confidences":[', b'"confidences":[0.5,', r"expected 993 of each for .*, found 994 confidences and 993"),
+        (
+            b'"samples":993',
+            b'"samples":992',
+            r"expected 992 of each for w1.00-d1.00-int8, found 993 confidences and 993",
+        ),
+        (b'"right":"1', b'"right":"2', r"answers.json: Expected str matching regex .* at \$.subnetworks\[0\].right"),
+        (b'"right":"1', b'"right":"\\n', r"answers.json: Expected str matching regex .* at \$.subnetworks\[0\].right"),
+        (b'"confidences":[', b'"confidences":[1', r"Expected float <= 1.* at \$.subnetworks\[0\].confidences\[0\]"),
+        (b'"dataset"', b'"data"', r"answers.json: Object contains unknown field data; make it again"),
+        (b"w1.00-d1.00-int8", b"another", r"answers.json: expected answers of \['w1.00-d1.00-int8', .*\['another', "),
+    ],
+)
+def test_answers_that_are_not_one_for_each_sample_are_refused(
+    bundle_path: Path, alter_manifest: Alter, old: bytes, new: bytes, message: str
+) -> None:
+    content = (bundle_path / "answers.json").read_bytes().replace(old, new, 1)
+    (bundle_path / "answers.json").write_bytes(content)
+    forged = FileRef(file="answers.json", sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(alter_manifest(answers=forged)).answers()
 
 
 def test_a_manifest_is_read_as_it_was_written(builtin: Bundle) -> None:
@@ -57,8 +105,8 @@ def test_an_unknown_key_in_the_manifest_is_named(bundle_path: Path) -> None:
 
 
 def test_another_schema_version_is_refused(alter_manifest: Alter) -> None:
-    with pytest.raises(BundleError, match=r"expected schema_version 2, found 3"):
-        Bundle.load(alter_manifest(schema_version=3))
+    with pytest.raises(BundleError, match=r"expected schema_version 3, found 2"):
+        Bundle.load(alter_manifest(schema_version=2))
 
 
 def test_a_missing_file_is_named(bundle_path: Path) -> None:
@@ -116,7 +164,7 @@ def flip(path: Path, place: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tokenizer.json", "golden.json", "weights-int8.sha256", "w1.00-d1.00-int8.fused.onnx"]
+    "name", ["tokenizer.json", "golden.json", "answers.json", "weights-int8.sha256", "w1.00-d1.00-int8.fused.onnx"]
 )
 def test_any_altered_file_is_found_before_use(bundle_path: Path, name: str) -> None:
     content = (bundle_path / name).read_bytes()

@@ -5,17 +5,18 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from transformers import BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
 
 import edgebert
-from edgebert.bundle import Bundle
+from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.errors import EdgeBertError, ExportError
-from edgebert.exporters import draft
+from edgebert.evaluation import Answer, answers
+from edgebert.exporters import draft, score
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.measuring import numerics
@@ -37,6 +38,7 @@ def test_a_checkpoint_alone_is_exported_at_full_size(checkpoint: Path, tmp_path:
     assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["w1.00-d1.00-int8"]
     assert (bundle.manifest.max_length, bundle.manifest.name) == (64, "bundle")
     assert bundle.manifest.subnetworks[0].accuracy is None
+    assert bundle.answers() is None
 
 
 def test_the_grid_comes_from_the_command_or_from_elastic_json(checkpoint: Path, tmp_path: Path) -> None:
@@ -86,6 +88,39 @@ def test_accuracies_are_measured_with_the_graphs(checkpoint: Path, tmp_path: Pat
         assert subnet.accuracy is not None
         assert subnet.accuracy.value * 3 == pytest.approx(round(subnet.accuracy.value * 3))
         assert (subnet.accuracy.samples, subnet.accuracy.dataset) == (3, f"{tmp_path.name}/dev.tsv")
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-static", "fp32"])
+def test_the_answers_kept_are_those_that_the_bundle_gives(checkpoint: Path, tmp_path: Path, precision: str) -> None:
+    texts, labels = ["good film", "bad plot", "warm"], ["LABEL_0", "LABEL_1", "LABEL_2"]
+    data = tmp_path / "dev.tsv"
+    data.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in zip(texts, labels, strict=True)))
+    more = {"calibration_data": data} if precision == "int8-static" else {}
+    bundle = export(checkpoint, tmp_path / "bundle", **GRID, precisions=[precision], evaluation_data=data, **more)
+    answers = bundle.answers()
+    assert answers is not None
+    assert (answers.dataset, answers.samples) == (f"{tmp_path.name}/dev.tsv", 3)
+    for kept in answers.subnetworks:
+        with edgebert.load(bundle, subnet=kept.id) as model:
+            given = [model(text)[0] for text in texts]
+        assert kept.right == "".join(str(int(one["label"] == label)) for one, label in zip(given, labels, strict=True))
+        for confidence, one in zip(kept.confidences, given, strict=True):
+            assert 0 <= one["score"] - confidence < 1e-4
+
+
+def test_each_sub_network_answers_the_evaluation_data_once(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(bundle: Bundle, subnet: ExportedSubnet, data: Path) -> Iterator[Answer]:
+        asked.append(subnet.id)
+        return answers(bundle, subnet, data)
+
+    monkeypatch.setattr(score, "answers", counted)
+    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tLABEL_0\n")
+    export(checkpoint, tmp_path / "bundle", widths=[0.5, 1.0], depths=[1.0], evaluation_data=tmp_path / "dev.tsv")
+    assert asked == ["float", "float", "w1.00-d1.00-int8", "w0.50-d1.00-int8"]
 
 
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
