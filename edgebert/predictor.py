@@ -1,8 +1,11 @@
 """The runtime: loads the sub-network that a budget buys and answers with it."""
 
+import asyncio
 import logging
+import math
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -10,15 +13,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebert.batches import Batch, batches_of
 from edgebert.bundle import Bundle, ExportedSubnet, Task
 from edgebert.device import default_threads, this_device
-from edgebert.device_profile import DeviceProfile, Way
+from edgebert.device_profile import DeviceProfile
+from edgebert.dispatcher import Dispatcher, Logits, run
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
+from edgebert.governor import Governor
 from edgebert.profiler import MAX_THREADS, check_profile, profile_of
+from edgebert.residents import Residents
 from edgebert.selection import Budget, Selection, named, select, select_unprofiled
-from edgebert.session import Session, check_provider, open_session
+from edgebert.session import Session, check_provider
+from edgebert.stats import Stats, Tally
 from edgebert.subnet import CPU
-from edgebert.tokenization import Text, Tokenizer, pad
+from edgebert.tokenization import Text, Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +52,18 @@ def load(
     profile: DeviceProfile | str | Path | None = None,
     provider: str | None = None,
     threads: int | None = None,
+    warm_up: bool = True,
 ) -> "Predictor":
     """Load the most accurate sub-network that meets a budget on this device.
 
     Without a bundle the built-in one is loaded; without a budget the most accurate sub-network. A budget needs a
     profile: the one given, else the cached one, else a quick one is measured (about 5 s). `length` is the longest
     input, in tokens, that `latency_ms` must hold for, by default the bundle's longest. `subnet` names one whatever it
-    costs. With `adaptive=False` the choice made here stays for every request.
+    costs.
+
+    With a latency budget each request gets the most accurate sub-network that fits its own length and the device's
+    present speed; with `adaptive=False` the choice made here stays for every request. `warm_up` answers a text before
+    this returns, so that the first request is as fast as the others.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
@@ -78,7 +91,8 @@ def load(
         selection = select(bundle, profiled.profile(), budget)
     else:
         selection = select_unprofiled(bundle, budget, provider=default_provider, threads=thread_count)
-    return Predictor(bundle, selection, profiled, adaptive=adaptive)
+    governed = adaptive and subnet is None and latency_ms is not None
+    return Predictor(bundle, selection, profiled, adaptive=adaptive, governed=governed, warm_up=warm_up)
 
 
 def _given(profile: DeviceProfile | str | Path, bundle: Bundle) -> DeviceProfile:
@@ -108,20 +122,31 @@ class _Profiled:
 
 
 class Predictor:
-    """Answers texts with the sub-network that a budget bought; may be called from several threads at once.
+    """Answers texts with the sub-networks that a budget buys; may be called from several threads at once.
 
-    `selection` is the choice made at load time and `subnet` the sub-network that it names.
+    `selection` is the choice made at load time and `subnet` the sub-network that it names. Requests that have a budget
+    are answered one after the other, since two at once would slow each other.
     """
 
-    def __init__(self, bundle: Bundle, selection: Selection, profiled: _Profiled, *, adaptive: bool):
+    def __init__(
+        self,
+        bundle: Bundle,
+        selection: Selection,
+        profiled: _Profiled,
+        *,
+        adaptive: bool,
+        governed: bool,
+        warm_up: bool,
+    ):
         self.bundle = bundle
         self.selection = selection
-        self._profiled, self._adaptive = profiled, adaptive
-        self._lock = threading.Lock()
-        self._sessions: dict[tuple[str, Way], Session] = {}
+        self._profiled, self._adaptive, self._governed = profiled, adaptive, governed
         self._tokenizer = Tokenizer.of(bundle)
-        self._closed = False
-        self._session(selection)
+        self._residents = Residents(bundle, selection.budget.memory_mb, self._warm if warm_up else _leave_cold)
+        self._governor, self._tally = Governor(), Tally()
+        self._turn = threading.Lock()
+        self._session = self._residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
+        self._dispatcher = self._dispatch() if governed else None
 
     @property
     def subnet(self) -> ExportedSubnet:
@@ -131,35 +156,40 @@ class Predictor:
     def __call__(self, texts: Text | Sequence[Text], *, latency_ms: float | None = None) -> list[Prediction]:
         """Return the best label and its score for each text or (text, pair), in the order given.
 
-        A list is answered in batches of the budget's size, one by one by default. `latency_ms` is a budget for this
-        call alone; the first call that needs another sub-network also waits until that is loaded.
+        `latency_ms` is a budget for this call, from its beginning to its end. The budget of `load` is for each batch,
+        one text by default.
 
         Raises:
             BudgetError: no sub-network meets the budget for texts of this length.
-            EdgeBertError: a text is empty or no text.
+            EdgeBertError: a text is empty or no text, this is closed, or the process was forked.
         """
-        tokens = [
-            self._tokenizer.encode(text) for text in cast(list[Text], texts if isinstance(texts, list) else [texts])
-        ]
-        if not tokens:
+        start_s = time.perf_counter()
+        self._residents.check()
+        texts = cast(list[Text], texts if isinstance(texts, list) else [texts])
+        batches = batches_of([self._tokenizer.encode(text) for text in texts], self.selection.budget.batch_size)
+        if not batches:
             return []
-        # Batches of similar lengths waste little on padding.
-        order = sorted(range(len(tokens)), key=lambda place: len(tokens[place].ids))
-        size = self.selection.budget.batch_size
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        longest = len(tokens[order[-1]].ids)
-        session = self._session(self._choose(longest, len(batches), latency_ms))
-        answers: dict[int, Prediction] = {}
-        for batch in batches:
-            logits = session.run(pad([tokens[place] for place in batch], session.input_names))
-            answers.update(zip(batch, self._predictions(logits), strict=True))
-        return [answers[place] for place in range(len(tokens))]
+        if latency_ms is None and not self.selection.budget.is_limited:
+            answers = self._answer(batches, start_s)
+        else:
+            with self._turn:
+                answers = self._answer_in_time(batches, latency_ms, start_s)
+        return [answers[place] for place in range(len(texts))]
+
+    async def predict_async(self, texts: Text | Sequence[Text], *, latency_ms: float | None = None) -> list[Prediction]:
+        """Answer as a call does, without holding up the event loop."""
+        return await asyncio.to_thread(self, texts, latency_ms=latency_ms)
+
+    def stats(self) -> Stats:
+        """Return what was answered by what so far, and how slow the device is at the moment."""
+        with self._turn:
+            loaded = self._residents.loaded()
+            slow_down = {str(way): round(self._governor.slow_down(way), 3) for _, way in loaded}
+            return self._tally.stats(slow_down, [f"{subnet_id} ({way})" for subnet_id, way in loaded])
 
     def close(self) -> None:
         """Let go of the loaded networks; a closed Predictor answers no more."""
-        with self._lock:
-            self._closed = True
-            self._sessions.clear()
+        self._residents.close()
 
     def __enter__(self) -> "Predictor":
         return self
@@ -167,54 +197,106 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _choose(self, length: int, batches: int, latency_ms: float | None) -> Selection:
-        """Return the load-time choice, or one for this call if it has its own budget or is longer than was budgeted."""
-        budget = self.selection.budget
-        too_long = budget.is_limited and budget.length is not None and length > budget.length
+    def _answer(self, batches: Sequence[Batch], start_s: float) -> dict[int, Prediction]:
+        """Return the answers of the network that was chosen at load time, by place."""
+        answers: dict[int, Prediction] = {}
+        for batch in batches:
+            answers.update(self._predictions(batch, run(self._session, batch)))
+        with self._turn:
+            self._count(self.selection.subnetwork, len(answers), start_s)
+            self._tally.add_request(None)
+        return answers
+
+    def _answer_in_time(
+        self, batches: Sequence[Batch], latency_ms: float | None, start_s: float
+    ) -> dict[int, Prediction]:
+        """Return the answers of the networks that keep a budget, by place."""
+        dispatcher = self._dispatcher_for(batches, latency_ms)
+        if dispatcher is not None and latency_ms is not None:
+            return self._answer_call(dispatcher, batches, latency_ms, start_s)
+        answers: dict[int, Prediction] = {}
+        each_ms, kept, batch_start_s = self.selection.budget.latency_ms or math.inf, True, start_s
+        for batch in batches:
+            if dispatcher is None:
+                subnet_id, logits = self.selection.subnetwork, run(self._session, batch)
+            else:
+                subnet_id, logits = dispatcher.run(batch, each_ms - _milliseconds_since(batch_start_s))
+            answers.update(self._predictions(batch, logits))
+            kept = kept and _milliseconds_since(batch_start_s) <= each_ms
+            self._count(subnet_id, len(batch.places), batch_start_s)
+            batch_start_s = time.perf_counter()
+        self._tally.add_request(kept)
+        return answers
+
+    def _answer_call(
+        self, dispatcher: Dispatcher, batches: Sequence[Batch], latency_ms: float, start_s: float
+    ) -> dict[int, Prediction]:
+        """Return the answers for a call with a budget of its own, by place.
+
+        Each batch may take a share of the time that is left: that which it would have if all were answered by their
+        fastest networks. So there is time for them all, and what one saves goes to the others.
+        """
+        answers: dict[int, Prediction] = {}
+        fastest_ms = [dispatcher.fastest_ms(batch) for batch in batches]
+        left_ms = sum(fastest_ms)
+        for batch, own_ms in zip(batches, fastest_ms, strict=True):
+            batch_start_s = time.perf_counter()
+            share = own_ms / left_ms if left_ms > own_ms else 1.0
+            subnet_id, logits = dispatcher.run(batch, (latency_ms - _milliseconds_since(start_s)) * share)
+            left_ms -= own_ms
+            answers.update(self._predictions(batch, logits))
+            self._count(subnet_id, len(batch.places), batch_start_s)
+        self._tally.add_request(_milliseconds_since(start_s) <= latency_ms)
+        return answers
+
+    def _dispatcher_for(self, batches: Sequence[Batch], latency_ms: float | None) -> Dispatcher | None:
+        """Return who chooses for a request, None if the choice made at load time stands.
+
+        Raises:
+            BudgetError: a choice is needed and may not be made, or nothing would keep the budget on a quiet device.
+        """
+        budget, longest = self.selection.budget, batches[-1].length
+        too_long = budget.is_limited and budget.length is not None and longest > budget.length
         if latency_ms is None and not too_long:
-            return self.selection
+            return self._dispatcher
         if not self._adaptive:
-            what = f"{length} tokens for a budget of {budget.length}" if too_long else "a budget for one request"
+            what = f"{longest} tokens for a budget of {budget.length}" if too_long else "a budget for one request"
             raise BudgetError(f"found {what}, but the choice is fixed; load with adaptive=True")
-        each_ms = budget.latency_ms if latency_ms is None else latency_ms / batches
-        asked = msgspec.structs.replace(budget, latency_ms=each_ms, length=length)
-        return select(self.bundle, self._affordable(), asked)
+        if self._dispatcher is None:
+            self._dispatcher = self._dispatch()
+        if latency_ms is None or sum(map(self._dispatcher.fastest_ms, batches)) > latency_ms:
+            each_ms = budget.latency_ms if latency_ms is None else latency_ms / len(batches)
+            asked = msgspec.structs.replace(budget, latency_ms=each_ms, length=longest)
+            select(self.bundle, self._dispatcher.profile, asked)  # raises the error that names the nearest miss
+        return self._dispatcher
 
-    def _affordable(self) -> DeviceProfile:
-        """Return the profile of what can be used beside the loaded networks: ONNX Runtime gives no memory back."""
-        profile, memory_mb = self._profiled.profile(), self.selection.budget.memory_mb
-        if memory_mb is None:
-            return profile
-        loaded = [entry for entry in profile.subnetworks if entry.key in self._sessions]
-        free_mb = memory_mb - sum(entry.peak_memory_mb for entry in loaded)
-        usable = tuple(e for e in profile.subnetworks if e in loaded or e.peak_memory_mb <= free_mb)
-        return msgspec.structs.replace(profile, subnetworks=usable)
+    def _dispatch(self) -> Dispatcher:
+        profile = self._profiled.profile()
+        return Dispatcher(self.bundle, profile, self.selection.budget, self._residents, self._governor)
 
-    def _session(self, selection: Selection) -> Session:
-        """Return the loaded network of a selection, loading it the first time."""
-        key = selection.subnetwork, selection.way
-        with self._lock:
-            if self._closed:
-                raise EdgeBertError("this Predictor is closed; load another")
-            if key not in self._sessions:
-                logger.info("loading %s", selection.subnetwork)
-                self._sessions[key] = open_session(
-                    self.bundle,
-                    self.bundle.subnet(selection.subnetwork),
-                    flavor=selection.flavor,
-                    provider=selection.provider,
-                    threads=selection.threads,
-                )
-            return self._sessions[key]
+    def _warm(self, session: Session) -> None:
+        """Answer a text, since a network's first answer takes longer."""
+        run(session, batches_of([self._tokenizer.encode("a")], 1)[0])
 
-    def _predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
-        """Return a prediction for each row of logits (batch, labels)."""
+    def _count(self, subnet_id: str, texts: int, start_s: float) -> None:
+        self._tally.add_batch(subnet_id, texts, _milliseconds_since(start_s))
+
+    def _predictions(self, batch: Batch, logits: Logits) -> Iterator[tuple[int, Prediction]]:
+        """Yield a prediction for each row of logits (batch, labels), with its place."""
         manifest = self.bundle.manifest
         if logits.shape[1] != len(manifest.labels):
             found = f"{logits.shape[1]} logits for {len(manifest.labels)} labels"
             raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")
-        scores = scores_of(logits, manifest.task)
-        return [{"label": manifest.labels[row.argmax()], "score": float(row.max())} for row in scores]
+        for place, row in zip(batch.places, scores_of(logits, manifest.task), strict=True):
+            yield place, {"label": manifest.labels[row.argmax()], "score": float(row.max())}
+
+
+def _leave_cold(_: Session) -> None:
+    """Do nothing with a network that was loaded."""
+
+
+def _milliseconds_since(start_s: float) -> float:
+    return (time.perf_counter() - start_s) * 1000
 
 
 def scores_of(logits: NDArray[np.float32], task: Task) -> NDArray[np.float32]:

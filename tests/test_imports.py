@@ -34,6 +34,13 @@ ORDER = [
     "profile_cache",
     "profiler",
     "selection",
+    "menu",
+    "cascade",
+    "batches",
+    "governor",
+    "residents",
+    "dispatcher",
+    "stats",
     "predictor",
 ]
 ELASTIC_ORDER = [

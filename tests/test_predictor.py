@@ -1,4 +1,9 @@
+import asyncio
 import logging
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,10 +91,13 @@ def test_a_list_shares_its_budget(profile: DeviceProfile) -> None:
 def test_a_longer_input_than_was_budgeted_gets_a_smaller_network_or_an_error(
     profile: DeviceProfile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with edgebert.load(latency_ms=20, length=64, profile=profile) as model, caplog.at_level(logging.INFO, "edgebert"):
+    with caplog.at_level(logging.INFO, "edgebert"), edgebert.load(latency_ms=21, length=64, profile=profile) as model:
         assert model.subnet.id == BEST
         model("fine " * 126)
+        model._residents.wait()
         assert f"loading {MIDDLE}" in caplog.text
+        model("fine " * 126)
+        assert model.stats().subnetworks.keys() == {LEAST, MIDDLE}
     with edgebert.load(latency_ms=20, length=64, profile=profile, adaptive=False) as fixed:
         assert fixed("fine " * 60)[0]["label"] == "positive"
         with pytest.raises(
@@ -104,9 +112,12 @@ def test_what_is_loaded_counts_against_the_memory_budget(builtin: Bundle) -> Non
     profile = profile_with(builtin, entry(BEST, 40.0, 60.0), entry(MIDDLE, 20.0, 50.0), entry(LEAST, 10.0, 30.0))
     with edgebert.load(memory_mb=100, profile=profile) as model:
         model("fine " * 126, latency_ms=25)  # the middle one is fast enough, but 60 + 50 MB would not fit
-        assert {key[0] for key in model._sessions} == {BEST, LEAST}
-    with edgebert.load(memory_mb=80, profile=profile) as model, pytest.raises(BudgetError):
-        model("fine " * 126, latency_ms=25)
+        model._residents.wait()
+        assert [subnet_id for subnet_id, _ in model._residents.loaded()] == [BEST, LEAST]
+        assert model.stats().subnetworks.keys() == {LEAST}
+    with edgebert.load(memory_mb=80, profile=profile) as model:
+        model("fine " * 126, latency_ms=25)  # nothing fits beside the one that is loaded
+        assert model.stats().subnetworks.keys() == {BEST}
 
 
 def test_batches_answer_in_the_order_of_the_texts(builtin: Bundle) -> None:
@@ -208,3 +219,119 @@ def test_an_input_that_the_graph_cannot_take_is_one_error(alter_manifest: Alter)
         pytest.raises(BundleError, match=r"ONNX Runtime cannot run the graph: .*; export"),
     ):
         model("fine " * 700)
+
+
+def test_a_short_text_gets_a_larger_network_than_a_long_one(profile: DeviceProfile) -> None:
+    with edgebert.load(latency_ms=21, profile=profile) as model:
+        assert model.subnet.id == MIDDLE
+        model("fine " * 126)
+        assert model.stats().subnetworks.keys() == {MIDDLE}
+        model("fine")  # has the best network loaded
+        model._residents.wait()
+        model("fine")
+        assert model.stats().subnetworks.keys() == {MIDDLE, BEST}
+        assert model.subnet.id == MIDDLE
+
+
+def test_a_fixed_choice_stays_also_for_short_texts(profile: DeviceProfile) -> None:
+    with edgebert.load(latency_ms=21, profile=profile, adaptive=False) as model:
+        for text in ("fine", "fine " * 126, "fine"):
+            model(text)
+        assert model.stats().subnetworks.keys() == {MIDDLE}
+
+
+def test_on_a_slow_device_the_choice_steps_down_and_up_again(
+    profile: DeviceProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with edgebert.load(latency_ms=41, profile=profile) as model:
+        text, way = "fine " * 126, model.selection.way
+        model(text)
+        assert model._tally._last == BEST
+        for _ in range(20):
+            model._governor.observe(way, 10.0, 30.0)
+        model(text)
+        assert model._tally._last == LEAST
+        monkeypatch.setattr(model._governor, "_clock", lambda: time.perf_counter() + 60)
+        model(text)
+        assert model._tally._last == BEST
+        assert model.stats().switches == 2
+
+
+def test_what_was_answered_is_counted(profile: DeviceProfile) -> None:
+    with edgebert.load(latency_ms=1000, profile=profile) as model:
+        assert model.stats().within_budget is None
+        model(TEXTS)
+        model("good")
+        found = model.stats()
+        assert (found.requests, found.within_budget, found.switches) == (2, 1.0, 0)
+        assert found.subnetworks[BEST].texts == len(TEXTS) + 1
+        assert found.subnetworks[BEST].ms > 0
+        assert [name.split()[0] for name in found.loaded] == [BEST, LEAST]
+        with pytest.raises(BudgetError):
+            model("good", latency_ms=1e-6)
+        assert model.stats().requests == 2
+
+
+def test_a_budget_that_was_broken_is_counted(builtin: Bundle) -> None:
+    too_fast_to_be_true = profile_of_costs(builtin, {BEST: 1e-3, LEAST: 1e-4})
+    with edgebert.load(latency_ms=2e-3, profile=too_fast_to_be_true) as model:
+        model("fine " * 126)
+        assert model.stats().within_budget == 0
+
+
+def test_answers_do_not_hold_up_the_event_loop(profile: DeviceProfile) -> None:
+    async def ask(model: edgebert.Predictor) -> list[list[dict[str, object]]]:
+        return await asyncio.gather(*(model.predict_async(text, latency_ms=1000) for text in TEXTS))
+
+    with edgebert.load(profile=profile) as model:
+        assert asyncio.run(ask(model)) == [model(text, latency_ms=1000) for text in TEXTS]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_is_told_to_load_its_own() -> None:
+    code = """
+import os, sys, edgebert
+model = edgebert.load()
+child = os.fork()
+if child == 0:
+    try:
+        model("good")
+    except edgebert.EdgeBertError as problem:
+        print(problem, flush=True)
+        os._exit(0)
+    os._exit(1)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status), model("good")[0]["label"])
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    message = "this Predictor was loaded before this process was forked; load another in it"
+    assert done.stdout.splitlines() == [message, "0 positive"]
+
+
+def test_a_network_that_cannot_be_loaded_later_is_left_aside(
+    profile: DeviceProfile, bundle_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with edgebert.load(bundle_path, latency_ms=21, profile=profile) as model:
+        (bundle_path / f"{BEST}.fused.onnx").write_bytes(b"no graph")
+        model("fine")
+        model._residents.wait()
+        assert f"{BEST} (CPU, fused" in caplog.text
+        assert "cannot be loaded and is not used" in caplog.text
+        assert model("fine")[0]["label"] == "positive"
+        assert model.stats().subnetworks.keys() == {MIDDLE}
+
+
+def test_cold_or_warm_the_answers_are_the_same() -> None:
+    with edgebert.load(warm_up=False) as cold, edgebert.load() as warm:
+        assert cold(TEXTS) == warm(TEXTS)
+
+
+def test_inputs_are_padded_to_the_lengths_that_a_provider_knows(builtin: Bundle) -> None:
+    padded = msgspec.structs.replace(entry(BEST, 40.0), pad_to=(16, 64, 128))
+    with (
+        edgebert.load(latency_ms=100, profile=profile_with(builtin, padded)) as model,
+        edgebert.load(subnet=BEST) as plain,
+    ):
+        assert [one["label"] for text in TEXTS for one in model(text)] == [one["label"] for one in plain(TEXTS)]
+        with pytest.raises(BudgetError, match="no sub-network meets 10 ms at p95"):
+            model("fine " * 20, latency_ms=10)  # 22 tokens cost what 64 do

@@ -1,0 +1,110 @@
+"""Sends each batch to the most accurate loaded network that is on time as the device is now."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.batches import Batch
+from edgebert.bundle import Bundle
+from edgebert.device_profile import DeviceProfile
+from edgebert.governor import Governor
+from edgebert.menu import Menu, Option
+from edgebert.residents import Key, Residents
+from edgebert.selection import Budget
+from edgebert.session import Session
+from edgebert.tokenization import pad
+
+Logits = NDArray[np.float32]
+
+
+def run(session: Session, batch: Batch, pad_to: Sequence[int] = ()) -> Logits:
+    """Return the logits (texts, labels) of a batch."""
+    return session.run(pad(batch.tokens, session.input_names, pad_to))
+
+
+class Dispatcher:
+    """Chooses and runs networks by a profile; one thread at a time."""
+
+    def __init__(
+        self, bundle: Bundle, profile: DeviceProfile, budget: Budget, residents: Residents, governor: Governor
+    ):
+        self.profile = _without_idle_pools(profile, residents.loaded())
+        self._menu, self._residents, self._governor = Menu(bundle, self.profile, budget), residents, governor
+        self._late_share, self._tolerance = 1 - budget.percentile / 100, budget.tolerance
+        self._last_accuracy = 0.0
+        # What is chosen when nothing else is on time is there from the start.
+        options = self._menu.options(1, budget.length or bundle.manifest.max_length)
+        able = [option for option in options if residents.fits(option.entry.key, option.entry.peak_memory_mb)]
+        if able:
+            fastest = min(able, key=lambda option: option.bound_ms).entry
+            residents.load(fastest.key, fastest.peak_memory_mb)
+
+    def fastest_ms(self, batch: Batch) -> float:
+        """Return what a batch should take at most on a quiet device; infinite if nothing can be promised."""
+        return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
+
+    def run(self, batch: Batch, allowed_ms: float) -> tuple[str, Logits]:
+        """Answer a batch that may take so long; return the name of the network that did, and the logits."""
+        option = self._choose(self._menu.options(*batch.shape), allowed_ms)
+        self._last_accuracy = option.accuracy
+        session = self._residents.get(option.entry.key)
+        assert session is not None
+        start = time.perf_counter()
+        logits = run(session, batch, option.entry.pad_to)
+        self._governor.observe(option.way, option.expected_ms, (time.perf_counter() - start) * 1000)
+        return option.entry.id, logits
+
+    def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
+        """Return the best of the loaded networks, and have a better one loaded that would be on time."""
+        on_time: list[Option] = []
+        wanted: Option | None = None
+        for option in options:
+            if on_time and option.accuracy < on_time[0].accuracy - self._tolerance - 1e-9:
+                break
+            if not self._is_on_time(option, allowed_ms):
+                continue
+            if self._is_loaded(option):
+                on_time.append(option)
+            elif wanted is None and not on_time:
+                wanted = self._wanted(option)
+        if on_time:
+            return min(on_time, key=lambda option: option.bound_ms)
+        # Nothing will surely be on time: the least late, and the fastest of those.
+        loaded = [option for option in options if self._is_loaded(option)]
+        return min(loaded, key=lambda option: (self._share_late(option, allowed_ms), option.bound_ms))
+
+    def _is_on_time(self, option: Option, allowed_ms: float) -> bool:
+        if option.bound_ms > allowed_ms:
+            return False
+        # Up again only when it is clear that it will be on time, else choices would flicker.
+        is_step_up = option.accuracy > self._last_accuracy
+        return self._share_late(option, allowed_ms) <= self._late_share / (2 if is_step_up else 1)
+
+    def _share_late(self, option: Option, allowed_ms: float) -> float:
+        return self._governor.share_late(option.way, option.expected_ms, allowed_ms)
+
+    def _is_loaded(self, option: Option) -> bool:
+        return self._residents.get(option.entry.key) is not None
+
+    def _wanted(self, option: Option) -> Option | None:
+        """Have a network loaded in the background, if there may be room for it."""
+        if not self._residents.fits(option.entry.key, option.entry.peak_memory_mb):
+            return None
+        self._residents.want(option.entry.key, option.entry.peak_memory_mb)
+        return option
+
+
+def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> DeviceProfile:
+    """Return a profile without the networks that would bring more pools of threads, if there are any without a pool.
+
+    The threads of a pool spin for a while after a request: idle networks would slow the active one. On one thread a
+    network runs in its caller's.
+    """
+    if all(entry.threads > 1 for entry in profile.subnetworks):
+        return profile
+    entries = tuple(entry for entry in profile.subnetworks if entry.threads == 1 or entry.key in loaded)
+    return msgspec.structs.replace(profile, subnetworks=entries)
