@@ -79,8 +79,8 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
 class Settings(Record, frozen=True):
     """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
 
-    At least `min_rounds` rounds, then as many as it takes until the 95 % interval of every median is within
-    `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
+    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
+    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
     `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
     """
 

@@ -34,9 +34,11 @@ logger = logging.getLogger(__name__)
 MAX_THREADS = 1024
 _LENGTHS = (16, 64, 128)
 _HOPELESS = 2.0  # times the latency of the best way, for the largest and the smallest network at every shape
+_GAINS = 1.03  # times faster: a flavor that is not the provider's own must be, since a short look is no more exact
 _PROBE = {"min_runs": 5, "min_seconds": 0.05}
 _NEW_SHAPE_SHARE = 0.25  # of the cheapest latency: a provider that pays more for a new shape is given known ones only
 _MOST_ROUNDS = 10
+_AGREES = 1.1  # a round's medians differ by less from those of all: some machines have two speeds, for seconds each
 # What differs by more says that something else was running, or that the clock went down.
 _MAX_DRIFT = 1.1  # between rounds, in the median over shapes
 _MAX_CANARY_DRIFT = 1.25  # between the slowest and the fastest tenth of the readings
@@ -218,8 +220,11 @@ class _Profiling:
         for way, times in slower.items():
             if min(times) >= _HOPELESS:
                 yield way, f"{way} is left out: {min(times):.1f} to {max(times):.1f} times as slow as the fastest"
-            elif beside[way] and median(beside[way]) > 1:
-                yield way, f"{way} is left out: {median(beside[way]):.2f} times as slow as the other flavor"
+            elif beside[way]:
+                is_own = way.flavor == flavor_of(way.provider)
+                times_slower = math.exp(median(map(math.log, beside[way])))  # of two flavors, one is left
+                if times_slower > (_GAINS if is_own else 1 / _GAINS):
+                    yield way, f"{way} is left out: {times_slower:.2f} times as slow as the other flavor"
 
     def _measure(self, candidates: Sequence[_Candidate]) -> dict[_Candidate, list[Step]]:
         """Return each candidate's measurements, one a round; those that failed are left out with a warning."""
@@ -231,8 +236,10 @@ class _Profiling:
             if not unsettled or (this_round > self._settings.min_rounds and time.monotonic() - start > may_last_s):
                 break
             total = self._done + len(unsettled) + len(candidates) * max(0, self._settings.min_rounds - this_round)
-            # There and back: a machine that gets slower by and by hits none more than the others.
-            for one in unsettled if this_round % 2 else reversed(unsettled):
+            # Each round starts elsewhere: each is early, midway and late once, which evens out a machine that gets
+            # slower by and by, and its rounds lie so far apart that a slow stretch does not hit two of them.
+            start_at = len(unsettled) * (this_round - 1) // self._settings.min_rounds % len(unsettled)
+            for one in unsettled[start_at:] + unsettled[:start_at]:
                 step = self._step(this_round, one)
                 if isinstance(step.result, Died):
                     logger.warning("%s (%s) is left out: %s", one.subnet.id, one.way, step.result.reason)
@@ -247,11 +254,10 @@ class _Profiling:
         return measured
 
     def _is_settled(self, steps: Sequence[Step]) -> bool:
-        """Return whether there are rounds enough, and all medians are known as well as was asked for."""
+        """Return whether rounds enough agree, and all medians are known as well as was asked for."""
         if len(steps) < self._settings.min_rounds:
             return False
-        samples = _samples(steps)
-        return self._settings.min_rounds == 1 or max(map(interval_share, samples)) <= self._settings.interval_share
+        return self._settings.min_rounds == 1 or _is_known(steps, self._settings)
 
     def _step(self, this_round: int, one: _Candidate, **limits: float) -> Step:
         """Return a measurement, from the journal if it is there."""
@@ -365,7 +371,7 @@ def _stability(
     for this_round in rounds:
         readings.append(_middle([step.reading for step in steps if step.round == this_round]))
     low, high = np.percentile([step.reading.canary_ms for step in steps], (10, 90))
-    unsettled = [one for one in entries if max(map(interval_share, _samples(measured[one]))) > settings.interval_share]
+    unsettled = [one for one in entries if not _is_known(measured[one], settings)]
     canary_drift, median_drift = float(high / low), float(np.median(drifts))
     others_share = float(np.mean([step.reading.others_share for step in steps]))
     return Stability(
@@ -410,6 +416,23 @@ def _samples(steps: Sequence[Step]) -> list[tuple[float, ...]]:
     """Return the latencies of each shape in all rounds."""
     found = [step.result.samples_ms for step in steps if isinstance(step.result, Measurement)]
     return [sum(of_shape, ()) for of_shape in zip(*found, strict=True)]
+
+
+def _is_known(steps: Sequence[Step], settings: Settings) -> bool:
+    """Return whether all medians are known as well as was asked for, and rounds enough agree with them.
+
+    The interval takes all samples for independent, but those of one round are alike: what slows a machine for seconds
+    shows between rounds.
+    """
+    samples = _samples(steps)
+    medians_ms = [float(np.median(of_shape)) for of_shape in samples]
+    rounds = [_medians_ms(step.result) for step in steps if isinstance(step.result, Measurement)]
+    agreeing = [max(_times_apart(of_round, medians_ms)) <= _AGREES for of_round in rounds]
+    return sum(agreeing) >= settings.min_rounds and max(map(interval_share, samples)) <= settings.interval_share
+
+
+def _times_apart(some_ms: Sequence[float], others_ms: Sequence[float]) -> list[float]:
+    return [max(one, other) / min(one, other) for one, other in zip(some_ms, others_ms, strict=True)]
 
 
 def _medians_ms(measurement: Measurement) -> list[float]:

@@ -17,14 +17,17 @@ import pytest
 from edgebert import canary, profile_cache, profiler
 from edgebert.bundle import Bundle
 from edgebert.device import default_threads, this_device, thread_counts
-from edgebert.device_profile import DeviceProfile
+from edgebert.device_profile import DeviceProfile, Way
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.limits import Limits
+from edgebert.measuring import Numerics
 from edgebert.profiler import check_profile, median_interval, profile, profile_of
+from edgebert.subnet import CPU
 
 Alter = Callable[..., Path]
 
 TWO = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")
+ONE_WAY = Way(provider=CPU, flavor="fused", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +175,60 @@ def test_all_ways_to_run_a_network_are_measured_or_left_out_with_a_reason(builti
     assert all("times as slow as" in one.reason for one in found.left_out)
     assert found.stability.rounds >= found.settings.min_rounds == 3
     assert len(found.stability.readings) == found.stability.rounds
+
+
+def measured_as(monkeypatch: pytest.MonkeyPatch, latency_ms: Callable[[profiler.Task, int], float]) -> list[str]:
+    """Let measuring take no time and find the latency that is given for a task's nth time; return who was measured."""
+    measured: list[str] = []
+
+    def measure_apart(task: profiler.Task) -> profiler.Measurement:
+        before = measured.count(task.subnet)
+        measured.append(task.subnet)
+        return profiler.Measurement(
+            load_ms=1.0,
+            first_ms=1.0,
+            new_shape_ms=0.0,
+            peak_memory_mb=1.0,
+            steady_memory_mb=1.0,
+            private_memory_mb=1.0,
+            numerics=Numerics(difference=0.0, tolerance=1.0, wrong_labels=0),
+            samples_ms=tuple((latency_ms(task, before),) * 30 for _ in task.shapes),
+        )
+
+    monkeypatch.setattr(profiler, "_measure_apart", measure_apart)
+    return measured
+
+
+@pytest.mark.parametrize(("portable_ms", "kept"), [(1.1, "fused"), (1.0, "fused"), (0.99, "fused"), (0.9, "portable")])
+def test_of_two_flavors_one_is_measured_and_a_tie_goes_to_the_providers_own(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, portable_ms: float, kept: str
+) -> None:
+    measured_as(monkeypatch, lambda task, _: portable_ms if task.way.flavor == "portable" else 1.0)
+    found = profile(builtin, lengths=[8], subnets=TWO, provider=CPU, threads=1)
+    assert {entry.flavor for entry in found.subnetworks} == {kept}
+    assert "times as slow as the other flavor" in found.left_out[0].reason
+
+
+def test_each_round_starts_elsewhere(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "_ways", lambda *_: [ONE_WAY])
+    measured = measured_as(monkeypatch, lambda task, _: 1.0)
+    a, b, c = (subnet.id for subnet in builtin.manifest.subnetworks[:3])
+    profile(builtin, lengths=[8], subnets=[a, b, c])
+    assert measured == [a, b, c, b, c, a, c, a, b]
+
+
+@pytest.mark.parametrize(
+    ("rounds_ms", "rounds", "unsettled"),
+    [([1.0] * 10, 3, 0), ([1.0, 1.6, 1.0, 1.0], 4, 0), ([1.2**number for number in range(10)], 10, 1)],
+)
+def test_rounds_go_on_until_enough_agree(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, rounds_ms: list[float], rounds: int, unsettled: int
+) -> None:
+    """Some machines have two speeds, for seconds each: what is known well within a round may differ in the next."""
+    monkeypatch.setattr(profiler, "_ways", lambda *_: [ONE_WAY])
+    measured_as(monkeypatch, lambda task, before: rounds_ms[before])
+    found = profile(builtin, lengths=[8], subnets=TWO[:1])
+    assert (found.stability.rounds, len(found.stability.unsettled)) == (rounds, unsettled)
 
 
 def test_what_is_asked_for_later_is_added_to_the_cached_profile(bundle_of_two: Bundle, fresh_cache: Path) -> None:
