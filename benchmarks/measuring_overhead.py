@@ -1,0 +1,89 @@
+"""What does the profiler's way of measuring add to a bare loop around ONNX Runtime?
+
+The smallest sub-network of the built-in bundle, one text of 16 tokens: the profiler's loop and a bare one take turns in
+one process, on one session; each turn of both is a pair.
+
+    python benchmarks/measuring_overhead.py
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+from edgebert.bundle import Bundle
+from edgebert.cli.output import print_json, print_table
+from edgebert.device import this_device, thread_counts
+from edgebert.device_profile import Way
+from edgebert.measuring import Shape, Task, _latencies, _request
+from edgebert.profiler import median_interval
+from edgebert.session import Session, open_session
+from edgebert.subnet import CPU
+from edgebert.tokenization import Arrays
+
+SHAPE = Shape(batch_size=1, length=16)
+
+
+def bare_ms(session: Session, request: Arrays, seconds: float) -> list[float]:
+    """Return latencies as the least of loops finds them."""
+    run, samples = session._session.run, []
+    for _ in range(2):  # as the profiler's
+        run(None, request)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        run(None, request)
+        samples.append((time.perf_counter() - start) * 1000)
+    return samples
+
+
+def pairs(threads: int, turns: int, seconds: float) -> list[dict[str, float]]:
+    """Return the medians of each turn, the two loops in alternating order; one turn before the first is not counted."""
+    bundle = Bundle.load()
+    subnet = min(bundle.manifest.subnetworks, key=lambda one: one.parameters)
+    way = Way(provider=CPU, flavor="fused", threads=threads)
+    session = open_session(bundle, subnet, threads=threads)
+    request = _request(bundle, session, SHAPE)
+    task = Task(bundle="", subnet=subnet.id, way=way, shapes=(SHAPE,), min_runs=1, min_seconds=seconds)
+    loops: dict[str, Callable[[], list[float]]] = {
+        "bare": lambda: bare_ms(session, request, seconds),
+        "profiler": lambda: list(_latencies(session, [request], task)[0]),
+    }
+    found = []
+    for turn in range(turns + 1):
+        order = list(loops) if turn % 2 else list(reversed(loops))
+        found.append({name: median(loops[name]()) for name in order})
+    return found[1:]
+
+
+def summary(found: list[dict[str, float]]) -> dict[str, object]:
+    added = [pair["profiler"] / pair["bare"] - 1 for pair in found]
+    medians = {name: median(pair[name] for pair in found) for name in ("bare", "profiler")}
+    return {**medians, "added": median(added), "ci95": median_interval(added)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each loop in each turn")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = {threads: summary(pairs(threads, options.turns, options.seconds)) for threads in thread_counts()}
+    result = {"device": str(this_device()), "turns": options.turns, "threads": found}
+    if options.json:
+        print_json(result)
+        return
+    print(f"{result['device']}; {options.turns} turns, medians in ms; with the 95 % interval of the median\n")
+    rows = [
+        [threads, f"{one['bare']:.4f}", f"{one['profiler']:.4f}", f"{one['added']:+.2%}", interval(one["ci95"])]
+        for threads, one in found.items()
+    ]
+    print_table(rows, ["threads", "bare", "profiler", "added", "interval"])
+
+
+def interval(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:+.2%} to {ends[1]:+.2%}"
+
+
+if __name__ == "__main__":
+    main()
