@@ -3,8 +3,8 @@
 Each of the built-in bundle's twelve sub-networks is profiled, then serves its profiled shapes 1,000 times, in a fresh
 process of a control group whose limit is set before it loads (Linux, as root). The bundle's files are dropped from the
 system's cache first, so that they count, too. A group may drop file pages and read them again: it kills where that does
-not help. Without a control group, RLIMIT_DATA limits what is private. As a check that a limit bites, the same with
-smaller shares of the peak.
+not help, and starves what does nothing else. Without a control group, RLIMIT_DATA limits what is private. As a check
+that a limit bites, the same with smaller shares of the peak.
 
     python benchmarks/memory_limit.py
 """
@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,20 +32,21 @@ from edgebert.subnet import CPU
 
 REQUESTS = Path(__file__).parent / "contenders" / "edgebert_requests.py"
 CGROUPS = Path("/sys/fs/cgroup")
+PATIENCE_S = 20  # ten times as long as the largest needs
 JOIN = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a process with a share of the profiled peak: the requests that it answered, or its exit status."""
+    """What became of a process with a share of the profiled peak; what ended it is None if it was still at it."""
 
     subnet: str
     share: float
     peak_memory_mb: float
     private_memory_mb: float
     held_mb: float | None
-    requests: int
-    status: int
+    seconds: float
+    status: int | None
 
 
 def profile(bundle: Bundle, lengths: Sequence[int]) -> DeviceProfile:
@@ -88,10 +90,23 @@ def serve(
     with fresh_group(parent) as group:
         command = [sys.executable, str(REQUESTS), json.dumps(task | {"group": str(group) if group else None})]
         join = ["sh", "-c", JOIN, str(group)] if group else []
-        done = subprocess.run([*join, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    answer = json.loads(done.stdout) if done.returncode == 0 else {"held_mb": None, "requests": 0}
+        start = time.perf_counter()
+        status, output = run([*join, *command])
+        seconds = time.perf_counter() - start
+    held_mb = json.loads(output)["held_mb"] if status == 0 else None
     memory = {"peak_memory_mb": entry.peak_memory_mb, "private_memory_mb": entry.private_memory_mb}
-    return Outcome(subnet=entry.id, share=share, status=done.returncode, **memory, **answer)
+    return Outcome(subnet=entry.id, share=share, status=status, seconds=seconds, held_mb=held_mb, **memory)
+
+
+def run(command: Sequence[str]) -> tuple[int | None, bytes]:
+    """Run a command for as long as there is patience; return its exit status, if it came to an end, and its output."""
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None, b""
+    return done.returncode, done.stdout
 
 
 def drop_from_cache(folder: Path) -> None:
@@ -110,19 +125,21 @@ def print_summary(result: dict) -> None:
         held = max((one.held_mb for one in ends.values() if one.held_mb), default=None)
         cells = [f"{entry.peak_memory_mb:.1f}", f"{entry.private_memory_mb:.1f}", f"{held:.0f}" if held else "-"]
         rows.append([entry.subnet, *cells, *(ended(ends[share]) for share in shares)])
-    print(f"{result['device']}; limited by {result['limit']}; {result['requests']} requests\n")
+    print(f"{result['device']}; limited by {result['limit']}; seconds that {result['requests']} requests took\n")
     columns = ["peak MB", "private MB", "held before, MB", *(f"with {share:.0%}" for share in shares)]
     print_table(rows, ["sub-network", *columns])
 
 
 def ended(outcome: Outcome) -> str:
-    return "survived" if outcome.status == 0 else "killed" if outcome.status in (-9, 137) else "failed"
+    if outcome.status == 0:
+        return f"{outcome.seconds:.1f} s"
+    return {None: "starved", -9: "killed"}.get(outcome.status, f"status {outcome.status}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--shares", type=float, nargs="+", default=[1.1, 0.8, 0.6])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.1, 0.7])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     bundle, parent = Bundle.load(), memory_group()
@@ -134,7 +151,7 @@ def main() -> None:
     ]
     result = {
         "device": str(this_device()),
-        "limit": f"a control group ({parent})" if parent else "RLIMIT_DATA",
+        "limit": "a control group" if parent else "RLIMIT_DATA",
         "requests": options.requests,
         "outcomes": [asdict(one) for one in outcomes],
     }
