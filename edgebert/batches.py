@@ -25,6 +25,10 @@ class Batch:
         """The batch size and the length."""
         return len(self.tokens), self.length
 
+    def part(self, rows: Sequence[int]) -> "Batch":
+        """Return some of the texts, in ascending order, as a batch."""
+        return Batch(tuple(self.places[row] for row in rows), tuple(self.tokens[row] for row in rows))
+
 
 def batches_of(tokens: Sequence[Tokens], most: int) -> list[Batch]:
     """Return batches of at most so many texts, the shortest first."""

@@ -1,5 +1,6 @@
 """Sends each batch to the most accurate loaded network that is on time as the device is now."""
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -9,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.batches import Batch
-from edgebert.bundle import Bundle
-from edgebert.device_profile import DeviceProfile
+from edgebert.bundle import Answers, Bundle
+from edgebert.cascade import Cascade, best_cascade
+from edgebert.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.governor import Governor
 from edgebert.menu import Menu, Option
 from edgebert.residents import Key, Residents
+from edgebert.scores import confidences
 from edgebert.selection import Budget
 from edgebert.session import Session
 from edgebert.tokenization import pad
+
+logger = logging.getLogger(__name__)
 
 Logits = NDArray[np.float32]
 
@@ -34,6 +39,8 @@ class Dispatcher:
     ):
         self.profile = _without_idle_pools(profile, residents.loaded())
         self._menu, self._residents, self._governor = Menu(bundle, self.profile, budget), residents, governor
+        self.cascade: Cascade | None = None
+        self._percentile = budget.percentile
         self._late_share, self._tolerance = 1 - budget.percentile / 100, budget.tolerance
         self._last_accuracy = 0.0
         # What is chosen when nothing else is on time is there from the start.
@@ -43,20 +50,63 @@ class Dispatcher:
             fastest = min(able, key=lambda option: option.bound_ms).entry
             residents.load(fastest.key, fastest.peak_memory_mb)
 
+    def use_cascade(self, answers: Answers, budget: Budget, accuracy: float, length: int) -> None:
+        """Answer by two networks in a row from now on, if two are as accurate as asked for less on average."""
+        self.cascade = best_cascade(
+            answers,
+            self._menu.options(1, length),
+            accuracy=accuracy,
+            latency_ms=budget.latency_ms,
+            memory_mb=budget.memory_mb,
+        )
+        if self.cascade is None:
+            logger.warning("no two networks together are as accurate as one for less: there is no cascade")
+            return
+        for option in (self.cascade.first, self.cascade.second):
+            self._residents.load(option.entry.key, option.entry.peak_memory_mb)
+
     def fastest_ms(self, batch: Batch) -> float:
         """Return what a batch should take at most on a quiet device; infinite if nothing can be promised."""
         return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
 
     def run(self, batch: Batch, allowed_ms: float) -> tuple[str, Logits]:
         """Answer a batch that may take so long; return the name of the network that did, and the logits."""
+        if self.cascade is not None and self._both_ms(self.cascade, batch) <= allowed_ms:
+            return self._run_cascade(self.cascade, batch, allowed_ms)
         option = self._choose(self._menu.options(*batch.shape), allowed_ms)
         self._last_accuracy = option.accuracy
-        session = self._residents.get(option.entry.key)
+        return option.entry.id, self._run(option.entry, batch)
+
+    def _run(self, entry: ProfiledSubnet, batch: Batch) -> Logits:
+        session = self._residents.get(entry.key)
         assert session is not None
         start = time.perf_counter()
-        logits = run(session, batch, option.entry.pad_to)
-        self._governor.observe(option.way, option.expected_ms, (time.perf_counter() - start) * 1000)
-        return option.entry.id, logits
+        logits = run(session, batch, entry.pad_to)
+        observed_ms = (time.perf_counter() - start) * 1000
+        self._governor.observe(entry.way, entry.cost.expected_ms(batch.length, len(batch.places)), observed_ms)
+        return logits
+
+    def _both_ms(self, cascade: Cascade, batch: Batch) -> float:
+        """Return what a batch should take at most if both networks are asked."""
+        size, length = batch.shape
+        bounds = (one.entry.cost.bound_ms(length, size, self._percentile) for one in (cascade.first, cascade.second))
+        return sum(math.inf if bound is None else bound for bound in bounds)
+
+    def _run_cascade(self, cascade: Cascade, batch: Batch, allowed_ms: float) -> tuple[str, Logits]:
+        """Ask the second network about what the first is not sure of, if there is time left for it."""
+        start = time.perf_counter()
+        first, second = cascade.first.entry, cascade.second.entry
+        logits = self._run(first, batch)
+        unsure = np.flatnonzero(confidences(logits) < cascade.threshold)
+        if not len(unsure):
+            return first.id, logits
+        rest = batch.part(unsure.tolist())
+        expected_ms = second.cost.expected_ms(rest.length, len(rest.places))
+        left_ms = allowed_ms - (time.perf_counter() - start) * 1000
+        if self._governor.share_late(second.way, expected_ms, left_ms) > self._late_share:
+            return first.id, logits
+        logits[unsure] = self._run(second, rest)
+        return second.id, logits
 
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
         """Return the best of the loaded networks, and have a better one loaded that would be on time."""

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgebert.batches import Batch, batches_of
-from edgebert.bundle import Bundle, ExportedSubnet, Task
+from edgebert.bundle import Bundle, ExportedSubnet
+from edgebert.cascade import Cascade
 from edgebert.device import default_threads, this_device
 from edgebert.device_profile import DeviceProfile
 from edgebert.dispatcher import Dispatcher, Logits, run
@@ -22,6 +21,7 @@ from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.governor import Governor
 from edgebert.profiler import MAX_THREADS, check_profile, profile_of
 from edgebert.residents import Residents
+from edgebert.scores import scores_of
 from edgebert.selection import Budget, Selection, named, select, select_unprofiled
 from edgebert.session import Session, check_provider
 from edgebert.stats import Stats, Tally
@@ -52,6 +52,7 @@ def load(
     profile: DeviceProfile | str | Path | None = None,
     provider: str | None = None,
     threads: int | None = None,
+    cascade: bool = False,
     warm_up: bool = True,
 ) -> "Predictor":
     """Load the most accurate sub-network that meets a budget on this device.
@@ -62,8 +63,10 @@ def load(
     costs.
 
     With a latency budget each request gets the most accurate sub-network that fits its own length and the device's
-    present speed; with `adaptive=False` the choice made here stays for every request. `warm_up` answers a text before
-    this returns, so that the first request is as fast as the others.
+    present speed; with `adaptive=False` the choice made here stays for every request. With `cascade` a small
+    sub-network answers first, and a larger one only where that is not sure, if the two together are as accurate as what
+    the budget buys, less the `tolerance`, for less time on average. `warm_up` answers a text before this returns, so
+    that the first request is as fast as the others.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
@@ -87,12 +90,16 @@ def load(
     default_provider, thread_count = provider or CPU, threads or default_threads()
     if subnet is not None:
         selection = named(bundle.subnet(subnet), budget, provider=default_provider, threads=thread_count)
-    elif budget.is_limited:
+    elif budget.is_limited or cascade:
         selection = select(bundle, profiled.profile(), budget)
     else:
         selection = select_unprofiled(bundle, budget, provider=default_provider, threads=thread_count)
-    governed = adaptive and subnet is None and latency_ms is not None
-    return Predictor(bundle, selection, profiled, adaptive=adaptive, governed=governed, warm_up=warm_up)
+    if cascade and (subnet is not None or not adaptive):
+        raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
+    governed = cascade or (adaptive and subnet is None and latency_ms is not None)
+    return Predictor(
+        bundle, selection, profiled, adaptive=adaptive, governed=governed, cascade=cascade, warm_up=warm_up
+    )
 
 
 def _given(profile: DeviceProfile | str | Path, bundle: Bundle) -> DeviceProfile:
@@ -136,6 +143,7 @@ class Predictor:
         *,
         adaptive: bool,
         governed: bool,
+        cascade: bool,
         warm_up: bool,
     ):
         self.bundle = bundle
@@ -147,11 +155,18 @@ class Predictor:
         self._turn = threading.Lock()
         self._session = self._residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
         self._dispatcher = self._dispatch() if governed else None
+        if cascade and self._dispatcher is not None:
+            self._use_cascade(self._dispatcher)
 
     @property
     def subnet(self) -> ExportedSubnet:
         """The sub-network that was chosen at load time."""
         return self.bundle.subnet(self.selection.subnetwork)
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """The two networks that answer, where a cascade was asked for and gains something."""
+        return self._dispatcher.cascade if self._dispatcher else None
 
     def __call__(self, texts: Text | Sequence[Text], *, latency_ms: float | None = None) -> list[Prediction]:
         """Return the best label and its score for each text or (text, pair), in the order given.
@@ -169,7 +184,7 @@ class Predictor:
         batches = batches_of([self._tokenizer.encode(text) for text in texts], self.selection.budget.batch_size)
         if not batches:
             return []
-        if latency_ms is None and not self.selection.budget.is_limited:
+        if latency_ms is None and not (self._governed or self.selection.budget.is_limited):
             answers = self._answer(batches, start_s)
         else:
             with self._turn:
@@ -258,7 +273,7 @@ class Predictor:
         budget, longest = self.selection.budget, batches[-1].length
         too_long = budget.is_limited and budget.length is not None and longest > budget.length
         if latency_ms is None and not too_long:
-            return self._dispatcher
+            return self._dispatcher if self._governed else None
         if not self._adaptive:
             what = f"{longest} tokens for a budget of {budget.length}" if too_long else "a budget for one request"
             raise BudgetError(f"found {what}, but the choice is fixed; load with adaptive=True")
@@ -273,6 +288,15 @@ class Predictor:
     def _dispatch(self) -> Dispatcher:
         profile = self._profiled.profile()
         return Dispatcher(self.bundle, profile, self.selection.budget, self._residents, self._governor)
+
+    def _use_cascade(self, dispatcher: Dispatcher) -> None:
+        """Have two networks answer that are as accurate as the one that was chosen."""
+        answers, budget = self.bundle.answers(), self.selection.budget
+        if answers is None:
+            name = self.bundle.manifest.name
+            raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
+        accuracy = (self.selection.accuracy or 0.0) - budget.tolerance
+        dispatcher.use_cascade(answers, budget, accuracy, budget.length or self.bundle.manifest.max_length)
 
     def _warm(self, session: Session) -> None:
         """Answer a text, since a network's first answer takes longer."""
@@ -297,17 +321,3 @@ def _leave_cold(_: Session) -> None:
 
 def _milliseconds_since(start_s: float) -> float:
     return (time.perf_counter() - start_s) * 1000
-
-
-def scores_of(logits: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
-    """Return scores (batch, labels) of logits, by the rules of transformers' text-classification pipeline.
-
-    Softmax over several labels; a sigmoid each for one label or for labels that do not exclude each other; the bare
-    number for a regression.
-    """
-    if task == "text-regression":
-        return logits
-    if task == "multi-label-text-classification" or logits.shape[1] == 1:
-        return np.asarray(1 / (1 + np.exp(-logits)))
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

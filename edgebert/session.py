@@ -57,6 +57,7 @@ def open_session(
     check_provider(provider)
     graph = bundle.graph(subnet, flavor or flavor_of(provider))
     used = bundle.parts(graph, subnet.id)
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(bundle.path))

@@ -37,11 +37,14 @@ ORDER = [
     "menu",
     "cascade",
     "batches",
+    "scores",
     "governor",
     "residents",
     "dispatcher",
     "stats",
     "predictor",
+    "bulk",
+    "answer_file",
 ]
 ELASTIC_ORDER = [
     "manifest",

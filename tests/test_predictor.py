@@ -16,7 +16,7 @@ import edgebert
 from edgebert.bundle import Bundle
 from edgebert.device_profile import DeviceProfile
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
-from edgebert.predictor import scores_of
+from edgebert.scores import scores_of
 from profiles import BEST, LEAST, MIDDLE, entry, profile_of_costs, profile_with
 
 Alter = Callable[..., Path]
@@ -335,3 +335,47 @@ def test_inputs_are_padded_to_the_lengths_that_a_provider_knows(builtin: Bundle)
         assert [one["label"] for text in TEXTS for one in model(text)] == [one["label"] for one in plain(TEXTS)]
         with pytest.raises(BudgetError, match="no sub-network meets 10 ms at p95"):
             model("fine " * 20, latency_ms=10)  # 22 tokens cost what 64 do
+
+
+def test_a_cascade_asks_a_second_network_where_the_first_is_not_sure(builtin: Bundle) -> None:
+    profile = profile_of_costs(builtin, {BEST: 40.0, LEAST: 4.0})
+    with edgebert.load(cascade=True, tolerance=0.005, profile=profile) as model, edgebert.load(subnet=BEST) as best:
+        pair = model.cascade
+        assert pair is not None
+        assert (pair.first.entry.id, pair.second.entry.id) == (LEAST, BEST)
+        assert pair.accuracy >= (model.selection.accuracy or 1) - 0.005
+        sure, unsure = "a great film, warm and funny", "ok"
+        assert model(sure)[0]["score"] >= pair.threshold
+        assert model.stats().subnetworks.keys() == {LEAST}
+        with edgebert.load(subnet=LEAST) as least:
+            assert least(unsure)[0]["score"] < pair.threshold
+        assert model(unsure) == best(unsure)
+        assert model.stats().subnetworks.keys() == {LEAST, BEST}
+
+
+def test_a_cascade_that_gains_nothing_is_not_used(builtin: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    profile = profile_of_costs(builtin, {BEST: 4.0, LEAST: 3.9})
+    with edgebert.load(cascade=True, profile=profile) as model:
+        assert model.cascade is None
+        assert "there is no cascade" in caplog.text
+        assert model("a great film")[0]["label"] == "positive"
+        assert model.stats().subnetworks.keys() == {BEST}
+
+
+def test_a_cascade_keeps_the_budget_of_both(builtin: Bundle) -> None:
+    profile = profile_of_costs(builtin, {BEST: 40.0, LEAST: 4.0})
+    with edgebert.load(cascade=True, tolerance=0.005, latency_ms=43, profile=profile) as model:
+        assert model.cascade is None  # 44 ms
+    with edgebert.load(cascade=True, tolerance=0.005, latency_ms=45, profile=profile) as model:
+        assert model.cascade is not None
+        model("fine " * 126, latency_ms=41)  # the first alone, or the second
+        assert model.stats().requests == 1
+
+
+def test_a_cascade_needs_answers_to_be_set_by(alter_manifest: Alter, builtin: Bundle) -> None:
+    bundle = Bundle.load(alter_manifest(answers=None))
+    profile = msgspec.structs.replace(profile_of_costs(builtin, {BEST: 40.0, LEAST: 4.0}), bundle_sha256=bundle.sha256)
+    with pytest.raises(BundleError, match="holds no answers to set a cascade by; export it with --eval"):
+        edgebert.load(bundle, cascade=True, profile=profile)
+    with pytest.raises(EdgeBertError, match="expected a cascade or a fixed choice, found both"):
+        edgebert.load(cascade=True, subnet=BEST)
