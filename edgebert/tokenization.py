@@ -63,35 +63,28 @@ class Tokenizer:
             EdgeBertError: `check` refuses it.
         """
         first, pair = self.check(text)
-        encoding = self._leading(first)
-        if pair is None:
-            return self._cut(encoding)
-        # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
-        second = self._leading(pair)
-        kept = longest_first(len(encoding.ids), len(second.ids), self.max_length - self._special(pair=True))
-        encoding.truncate(kept[0])
-        second.truncate(kept[1])
-        encoding = self._tokenizer.post_process(encoding, second)
-        return Tokens(encoding.ids, encoding.type_ids)
+        return self._joined(self._leading(first), None if pair is None else self._leading(pair))
 
     def encode_all(self, texts: Sequence[Text]) -> list[Tokens]:
-        """Return what `encode` does for each text; single texts on all cores, while other threads of Python run.
+        """Return what `encode` does for each text, on all cores and while other threads of Python run.
 
         Raises:
             EdgeBertError: `check` refuses one.
         """
-        parts = [self.check(text) for text in texts]
-        heads = [_leading_words(first, self._reach) for first, _ in parts]
-        encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
-        tokens = []
-        for text, (first, pair), head, encoding in zip(texts, parts, heads, encodings, strict=True):
-            is_enough = pair is None and (head == first or len(encoding.ids) >= self.max_length)
-            tokens.append(self._cut(encoding) if is_enough else self.encode(text))
-        return tokens
+        pairs = [self.check(text) for text in texts]
+        leading = iter(self._leading_of_all([part for pair in pairs for part in pair if part is not None]))
+        return [self._joined(next(leading), None if pair is None else next(leading)) for _, pair in pairs]
 
-    def _cut(self, encoding: tokenizers.Encoding) -> Tokens:
-        encoding.truncate(self.max_length - self._special(pair=False))
-        encoding = self._tokenizer.post_process(encoding)
+    def _joined(self, first: tokenizers.Encoding, second: tokenizers.Encoding | None) -> Tokens:
+        """Return one text's tokens, or a pair's, cut and with the special ones."""
+        if second is None:
+            first.truncate(self.max_length - self._special(pair=False))
+        else:
+            # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
+            kept = longest_first(len(first.ids), len(second.ids), self.max_length - self._special(pair=True))
+            first.truncate(kept[0])
+            second.truncate(kept[1])
+        encoding = self._tokenizer.post_process(first, second)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def _special(self, *, pair: bool) -> int:
@@ -107,6 +100,15 @@ class Tokenizer:
             if shortened == text or len(encoding.ids) >= self.max_length:
                 return encoding
             reach *= 16
+
+    def _leading_of_all(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        """Return what `_leading` does for each text."""
+        shortened = [_leading_words(text, self._reach) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(shortened, add_special_tokens=False)
+        return [
+            encoding if short == text or len(encoding.ids) >= self.max_length else self._leading(text)
+            for text, short, encoding in zip(texts, shortened, encodings, strict=True)
+        ]
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:

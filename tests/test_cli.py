@@ -83,6 +83,74 @@ sys.exit(main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", 
     assert (done.returncode, done.stdout.count("\n")) == (0, 101), done.stderr
 
 
+def test_an_interrupted_file_is_gone_on_with_to_the_same_result(edgebert_command: Command, tmp_path: Path) -> None:
+    sentence = "a great film dull it is long but every minute is a pleasure warm bad plot"
+    words = sentence.split()
+    texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 9]) for number in range(9000)]
+    (tmp_path / "t.tsv").write_text("\n".join(["text", *texts]) + "\n")
+    whole, cut = tmp_path / "whole.tsv", tmp_path / "cut.tsv"
+    command = ["predict", "--file", str(tmp_path / "t.tsv"), "--subnet", LEAST, "--out"]
+    done = edgebert_command(*command, str(whole))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"answered by {LEAST}\n")
+    assert len(whole.read_text().splitlines()) == 9000
+    for size in (0, 5, 100_001, 300_007, whole.stat().st_size):
+        cut.write_bytes(whole.read_bytes()[:size])
+        assert edgebert_command(*command, str(cut)).returncode == 0
+        assert cut.read_bytes() == whole.read_bytes()
+    printed = edgebert_command(*command[:-1])
+    assert printed.stdout == whole.read_text()
+
+
+def test_a_killed_run_is_gone_on_with(edgebert_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a great film\ndull and long\n" * 30_000)
+    arguments = ["predict", "--file", str(tmp_path / "t.txt"), "--subnet", LEAST, "--out", str(tmp_path / "out.tsv")]
+    process = subprocess.Popen([sys.executable, "-m", "edgebert", *arguments])
+    while not (tmp_path / "out.tsv").exists() or not (tmp_path / "out.tsv").stat().st_size:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    written = (tmp_path / "out.tsv").stat().st_size
+    assert edgebert_command(*arguments).returncode == 0
+    lines = (tmp_path / "out.tsv").read_text().splitlines()
+    assert len(lines) == 60_000 > written / 20
+    assert {tuple(line.split("\t")[::2]) for line in lines} == {
+        ("positive", "a great film"),
+        ("negative", "dull and long"),
+    }
+
+
+def test_an_output_of_other_texts_is_left_alone(edgebert_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a great film\n")
+    out = str(tmp_path / "t.txt")
+    message = one_line_error(edgebert_command("predict", "--file", out, "--out", out), 1)
+    assert message.startswith(f"error: {out}:1: expected the answer to 'a great film', found 'a great film' for ''; it")
+    assert (tmp_path / "t.txt").read_text() == "a great film\n"
+
+
+def test_a_pipe_is_answered_line_by_line(tmp_path: Path) -> None:
+    """The first answer comes while the writer still waits."""
+    os.mkfifo(tmp_path / "pipe")
+    for file in ("-", str(tmp_path / "pipe")):
+        command = [sys.executable, "-u", "-m", "edgebert", "predict", "--subnet", LEAST, "--file", file]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process, process.stdin if file == "-" else open(file, "wb") as writer:
+            for text in (b"a great film", b"dull"):
+                writer.write(text + b"\n")
+                writer.flush()
+                assert process.stdout.readline().endswith(b"\t" + text + b"\n")
+
+
+def test_a_reader_of_a_file_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a great film\n" * 50_000)
+    command = f"{sys.executable} -m edgebert predict --file {tmp_path}/t.txt --subnet {LEAST} | head -1"
+    done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("positive\t")
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(edgebert_command: Command) -> None:
     command = f"yes 'a great film' | head -2000 | {sys.executable} -m edgebert predict --file - | head -1"
     done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
@@ -124,6 +192,10 @@ def test_what_cannot_be_done_is_one_line_and_status_1(
         ["fly"],
         ["predict"],
         ["predict", "text", "--file", "x"],
+        ["predict", "good", "--out", "x"],
+        ["predict", "--file", "-", "--out", "x"],
+        ["predict", "--file", "x.tsv", "--out", "x", "--latency-ms", "5"],
+        ["predict", "--file", "x.tsv", "--out", "x", "--json"],
         ["predict", "good", "--latency-ms", "0"],
         ["predict", "good", "--latency-ms", "nan"],
         ["predict", "good", "--memory-mb", "-1"],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgebert.bundle import Bundle
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.tokenization import Tokenizer, Tokens, pad
+from edgebert.tokenization import Text, Tokenizer, Tokens, pad
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -59,6 +59,24 @@ def test_a_long_text_has_the_tokens_that_it_would_have_uncut(seed: int, space: s
     words = ("".join(generator.choices(string.printable, k=generator.randrange(60))) for _ in range(1500))
     text = space.join(words) + "end"
     assert tokenizer.encode(text).ids == library_tokenizer().encode(text).ids
+
+
+PARTS = st.one_of(
+    st.text(max_size=300),
+    st.builds("{} {}".format, st.text(max_size=40), st.sampled_from(["word " * 200, "x" * 5000, "great film " * 500])),
+).filter(lambda text: text.strip())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(PARTS | st.tuples(PARTS, PARTS), max_size=8))
+def test_texts_encoded_together_have_the_tokens_that_each_has_alone(tokenizer: Tokenizer, texts: list[Text]) -> None:
+    assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize("bad", ["", 5, ("a", "")])
+def test_one_bad_text_among_others_is_refused(tokenizer: Tokenizer, bad: Text) -> None:
+    with pytest.raises(EdgeBertError, match="expected a text"):
+        tokenizer.encode_all(["fine", bad])
 
 
 def test_a_megabyte_is_no_problem(tokenizer: Tokenizer) -> None:

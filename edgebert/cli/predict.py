@@ -3,12 +3,15 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
 
 if TYPE_CHECKING:
-    from edgebert.predictor import Prediction, Predictor
+    from edgebert.bundle import Bundle
+    from edgebert.predictor import Prediction
+    from edgebert.selection import Selection
     from edgebert.tokenization import Text
 
 
@@ -16,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to label")
     parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
+    parser.add_argument("--out", metavar="OUT", help="write there; what it holds of an interrupted run is not redone")
     arguments.add_bundle(parser, "--bundle")
     arguments.add_budget(parser)
     parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
@@ -23,15 +27,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Predict and print a line for each text: label, score, text, separated by tabs."""
-    from edgebert.predictor import load
+    """Predict and print or write a line for each text: label, score, text, separated by tabs.
 
+    A file is answered in batches on all cores; with a budget, or where texts may come slowly, one by one.
+    """
     if bool(options.text) == bool(options.file):
         options.usage_error("expected texts or --file, one of the two; pass - as the file for standard input")
+    has_budget = options.latency_ms is not None or options.memory_mb is not None
+    in_batches = options.file is not None and not _is_stream(options.file) and not has_budget
+    if options.out and (options.json or not in_batches):
+        options.usage_error("expected --out with a plain --file, without a budget and --json; or use the shell's >")
+    _answer_file(options) if in_batches else _answer_one_by_one(options)
+
+
+def _is_stream(file: str) -> bool:
+    """Return whether this is standard input, a pipe or a terminal."""
+    return file == "-" or (Path(file).exists() and not Path(file).is_file())
+
+
+def _answer_one_by_one(options: argparse.Namespace) -> None:
+    from edgebert.predictor import load
+
     budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
     with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
-        predictions = _predictions(model, options.text or _texts_of(options.file))
-        _print_json(model, predictions) if options.json else _print_lines(model, predictions)
+        predictions = ((text, model(text)[0]) for text in options.text or _texts_of(options.file))
+        _print(predictions, model.selection, as_json=options.json)
+
+
+def _answer_file(options: argparse.Namespace) -> None:
+    from edgebert.answer_file import append, kept
+    from edgebert.bulk import predict_all
+    from edgebert.bundle import Bundle
+    from edgebert.device_profile import DeviceProfile
+    from edgebert.profiler import check_profile
+
+    bundle = Bundle.load(options.bundle)
+    if options.profile:  # nothing is chosen from it, but a wrong one is said to be so
+        check_profile(DeviceProfile.load(options.profile), bundle)
+    selection = _unlimited(bundle, options.subnet)
+    if not options.out:
+        predictions = predict_all(bundle, selection, _texts_of(options.file))
+        if not sys.stdout.isatty():
+            predictions = _shown(predictions, 0, options.file, selection.subnetwork)
+        _print(predictions, selection, as_json=options.json)
+        return
+    before = kept(Path(options.out), _texts_of(options.file), bundle.manifest.labels)
+    predictions = predict_all(bundle, selection, _texts_of(options.file), start=before.lines)
+    append(Path(options.out), before, _shown(predictions, before.lines, options.file, selection.subnetwork))
+    _print_subnet(selection)
+
+
+def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
+    """Return the choice that nothing limits: the sub-network of that name, or the most accurate."""
+    from edgebert.device import default_threads
+    from edgebert.selection import Budget, named, select_unprofiled
+    from edgebert.subnet import CPU
+
+    budget, threads = Budget().of(bundle), default_threads()
+    if subnet is not None:
+        return named(bundle.subnet(subnet), budget, provider=CPU, threads=threads)
+    return select_unprofiled(bundle, budget, provider=CPU, threads=threads)
 
 
 def _texts_of(file: str) -> Iterator["Text"]:
@@ -40,27 +95,49 @@ def _texts_of(file: str) -> Iterator["Text"]:
     return (example.input for example in read_examples(file))
 
 
-def _predictions(model: "Predictor", texts: Iterable["Text"]) -> Iterator[tuple["Text", "Prediction"]]:
-    """Yield each text with its prediction, holding one text at a time."""
-    for text in texts:
-        yield text, model(text)[0]
+def _shown(
+    predictions: Iterator[tuple["Text", "Prediction"]], done: int, file: str, subnet_id: str
+) -> Iterator[tuple["Text", "Prediction"]]:
+    """Yield predictions while a bar on a terminal shows how many there are."""
+    from edgebert.cli.output import progress_bar
+
+    total = _count_lines(file) if sys.stderr.isatty() else 0
+    with progress_bar() as show:
+        for number, prediction in enumerate(predictions, done + 1):
+            yield prediction
+            show(number, total, subnet_id)
 
 
-def _print_lines(model: "Predictor", predictions: Iterator[tuple["Text", "Prediction"]]) -> None:
+def _count_lines(file: str) -> int:
+    with open(file, "rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def _print(predictions: Iterator[tuple["Text", "Prediction"]], selection: "Selection", *, as_json: bool) -> None:
+    if as_json:
+        _print_json(predictions, selection)
+    else:
+        _print_lines(predictions)
+        _print_subnet(selection)
+
+
+def _print_lines(predictions: Iterable[tuple["Text", "Prediction"]]) -> None:
+    from edgebert.answer_file import line_of
+
     for text, prediction in predictions:
-        shown = " ".join(" | ".join([text] if isinstance(text, str) else text).split())
-        print(prediction["label"], f"{prediction['score']:.4f}", shown, sep="\t")
-    print(f"answered by {model.subnet.id}", file=sys.stderr)
+        print(line_of(text, prediction), end="")
 
 
-def _print_json(model: "Predictor", predictions: Iterator[tuple["Text", "Prediction"]]) -> None:
+def _print_subnet(selection: "Selection") -> None:
+    print(f"answered by {selection.subnetwork}", file=sys.stderr)
+
+
+def _print_json(predictions: Iterable[tuple["Text", "Prediction"]], selection: "Selection") -> None:
     """Print one JSON object piece by piece, since a long file's predictions need not fit into memory."""
     import msgspec
 
-    selection = msgspec.json.encode(model.selection).decode()
-    before = (
-        f'{{"selection": {selection}, "predictions": [\n'  # printed with the first, so that a bad one prints nothing
-    )
+    # Printed with the first, so that a bad one prints nothing.
+    before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
     for _, prediction in predictions:
         print(before, msgspec.json.encode(prediction).decode(), sep="", end="")
         before = ",\n"
