@@ -9,7 +9,9 @@ The oracle knows how much slower than profiled each request was: it takes the mo
 on time. Accuracies are those that the bundle states for the networks that answered.
 
     pip install '.[plot]'
-    python benchmarks/runtime_load.py --plot docs/latency_under_load.svg
+    edgebert profile --requests-per-s 50 --out paced.json
+    python benchmarks/runtime_load.py --profile paced.json --plot docs/latency_under_load.svg
+    python benchmarks/runtime_load.py --profile paced.json --quiet
 """
 
 import argparse
@@ -79,8 +81,11 @@ def phases(start_s: float) -> None:
 
 
 @contextlib.contextmanager
-def load() -> Iterator[None]:
-    """Run the phases in a process beside this one."""
+def load(quiet: bool) -> Iterator[None]:
+    """Run the phases in a process beside this one, or nothing."""
+    if quiet:
+        yield
+        return
     running = multiprocessing.Process(target=phases, args=(time.time(),))
     running.start()
     try:
@@ -132,8 +137,12 @@ def outcome(
     accuracies = {one.id: one.accuracy.value for one in bundle.manifest.subnetworks}
     counted = [answer for answer in answers if phase_of(answer) in counting]
     oracle = None
-    if menu is not None:
+    if menu is not None and counted:
         oracle = float(np.mean([best_accuracy(answer, budget_ms, menu) for answer in counted]))
+    if not counted:
+        return Outcome(
+            within=float("nan"), p95_ms=float("nan"), accuracy=float("nan"), oracle=None, counted=0, switches=0
+        )
     return Outcome(
         within=float(np.mean([answer.ms <= budget_ms for answer in counted])),
         p95_ms=float(np.percentile([answer.ms for answer in counted], 95)),
@@ -155,12 +164,10 @@ def compare(bundle: Bundle, profile: DeviceProfile, options: argparse.Namespace)
     texts = mixed_texts(options.data, bundle, options.requests)
     menu = Menu(bundle, profile, Budget())
     longest = bundle.manifest.max_length
-    full_ms = min(
-        o.bound_ms
-        for o in menu_at(bundle, profile, options.percentile).options(1, longest)
-        if o.entry.id == bundle.manifest.subnetworks[0].id
-    )
-    with load(), edgebert.load(bundle, subnet=SMALLEST, threads=1) as model:
+    at_percentile = Menu(bundle, profile, Budget(percentile=options.percentile))
+    full = bundle.manifest.subnetworks[0].id
+    full_ms = min(one.bound_ms for one in at_percentile.options(1, longest) if one.entry.id == full)
+    with load(options.quiet), edgebert.load(bundle, subnet=SMALLEST, threads=1) as model:
         smallest = ask(model, texts, options.per_s, menu)
     rows = {}
     for share in SHARES:
@@ -168,7 +175,7 @@ def compare(bundle: Bundle, profile: DeviceProfile, options: argparse.Namespace)
         counting = phases_that_count(smallest, budget_ms, options.percentile)
         for name, adaptive in (("governor", True), ("fixed", False)):
             given = {"latency_ms": budget_ms, "percentile": options.percentile, "profile": profile}
-            with load(), edgebert.load(bundle, **given, adaptive=adaptive) as model:
+            with load(options.quiet), edgebert.load(bundle, **given, adaptive=adaptive) as model:
                 answers = ask(model, texts, options.per_s, menu)
                 switches = model.stats().switches
             oracle = menu if adaptive else None
@@ -179,10 +186,6 @@ def compare(bundle: Bundle, profile: DeviceProfile, options: argparse.Namespace)
                 "answers": [asdict(answer) for answer in answers],
             }
     return {"full_ms": full_ms, "smallest": [asdict(answer) for answer in smallest], "rows": rows}
-
-
-def menu_at(bundle: Bundle, profile: DeviceProfile, percentile: float) -> Menu:
-    return Menu(bundle, profile, Budget(percentile=percentile))
 
 
 def show(result: dict, device: object, options: argparse.Namespace) -> None:
@@ -244,6 +247,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--per-s", type=float, default=50.0)
     parser.add_argument("--percentile", type=float, default=95.0)
+    parser.add_argument("--quiet", action="store_true", help="without other processes")
     parser.add_argument("--plot", type=Path, metavar="SVG")
     parser.add_argument("--records", type=Path, metavar="FILE", help="write every answer here, as JSON")
     parser.add_argument("--json", action="store_true")
