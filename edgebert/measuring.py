@@ -5,6 +5,7 @@ Run by the profiler as `python -m edgebert.measuring`, with a task as JSON on st
 
 import gc
 import itertools
+import random
 import statistics
 import sys
 import time
@@ -122,8 +123,12 @@ def measure(task: Task) -> Measurement:
 
 
 def _latencies(session: Session, requests: list[Arrays], task: Task) -> tuple[tuple[float, ...], ...]:
-    """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app."""
+    """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app.
+
+    Their order changes, since what ran before decides what the caches hold.
+    """
     samples: list[list[float]] = [[] for _ in requests]
+    turns, order = list(zip(requests, samples, strict=True)), random.Random(0)
     pause_s = 1 / task.requests_per_s if task.requests_per_s else 0.0
     for request in requests * 2:  # warm-up
         session.run(request)
@@ -131,7 +136,8 @@ def _latencies(session: Session, requests: list[Arrays], task: Task) -> tuple[tu
     gc.disable()
     end = time.perf_counter() + task.min_seconds
     while time.perf_counter() < end or len(samples[0]) < task.min_runs:
-        for request, of_shape in zip(requests, samples, strict=True):
+        order.shuffle(turns)
+        for request, of_shape in turns:
             start = time.perf_counter()
             session.run(request)
             of_shape.append(_milliseconds_since(start))
