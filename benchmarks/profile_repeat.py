@@ -44,6 +44,7 @@ class Agreement:
     medians: int
     median_difference: float
     p95_difference: float
+    worst_difference: float
     shift: float
     spearman: float
     memory_difference: float
@@ -72,8 +73,18 @@ def be_busy(seconds: float) -> None:
     subprocess.run([sys.executable, "-c", BUSY, str(seconds)], check=True)
 
 
+def agreements(other: DeviceProfile, found: DeviceProfile) -> dict[str, Agreement]:
+    """Compare what both profiles measured, in all and by the number of threads."""
+    by_threads = {
+        f"{count} {'thread' if count == 1 else 'threads'}": agreement(
+            other.narrowed(CPU, count), found.narrowed(CPU, count)
+        )
+        for count in sorted({entry.threads for entry in found.subnetworks})
+    }
+    return {"all": agreement(other, found), **by_threads}
+
+
 def agreement(other: DeviceProfile, found: DeviceProfile) -> Agreement:
-    """Compare what both profiles measured."""
     before, after = p50s_ms(other), p50s_ms(found)
     both = [key for key in before if key in after]
     ratios = np.array([after[key] / before[key] for key in both])
@@ -84,6 +95,7 @@ def agreement(other: DeviceProfile, found: DeviceProfile) -> Agreement:
         medians=len(both),
         median_difference=float(np.median(off)),
         p95_difference=float(np.percentile(off, 95)),
+        worst_difference=float(off.max()),
         shift=float(np.median(ratios) - 1),
         spearman=float(np.corrcoef(ranks([before[key] for key in both]), ranks([after[key] for key in both]))[0, 1]),
         memory_difference=median(memory),
@@ -108,6 +120,7 @@ def print_summary(result: dict) -> None:
             f"{one.medians}",
             f"{one.median_difference:.1%}",
             f"{one.p95_difference:.1%}",
+            f"{one.worst_difference:.1%}",
             f"{one.shift:+.1%}",
             f"{one.spearman:.4f}",
             f"{one.memory_difference:.1%}",
@@ -116,7 +129,7 @@ def print_summary(result: dict) -> None:
         for name, one in result["agreement"].items()
     ]
     print(f"{result['device']}\n")
-    columns = ["medians", "median off", "95th", "shift", "Spearman", "memory off", "worst"]
+    columns = ["medians", "median off", "95th", "worst", "shift", "Spearman", "memory off", "worst"]
     print_table(rows, ["against the first profile", *columns])
     print()
     rows = [
@@ -147,8 +160,9 @@ def main() -> None:
     result = {
         "device": str(this_device()),
         "agreement": {
-            "second": agreement(first.found, second.found),
-            "beside a hog": agreement(first.found, disturbed.found),
+            f"{name}, {of}": one
+            for name, profiled in (("second", second), ("beside a hog", disturbed))
+            for of, one in agreements(first.found, profiled.found).items()
         },
         "profiles": {
             name: {"seconds": one.seconds, "stability": one.found.stability} for name, one in profiles.items()
