@@ -41,6 +41,7 @@ class Dispatcher:
         self._menu, self._residents, self._governor = Menu(bundle, self.profile, budget), residents, governor
         self.cascade: Cascade | None = None
         self._percentile = budget.percentile
+        self._start_s = self._networks_ms = 0.0
         self._late_share, self._tolerance = 1 - budget.percentile / 100, budget.tolerance
         self._last_accuracy = 0.0
         # What is chosen when nothing else is on time is there from the start.
@@ -70,12 +71,21 @@ class Dispatcher:
         return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
 
     def run(self, batch: Batch, allowed_ms: float) -> tuple[str, Logits]:
-        """Answer a batch that may take so long; return the name of the network that did, and the logits."""
+        """Answer a batch that may take so long; return the name of the network that did, and the logits.
+
+        Its answers must be `finished` before the next is run.
+        """
+        self._start_s, self._networks_ms = time.perf_counter(), 0.0
+        allowed_ms -= self._governor.overhead_ms
         if self.cascade is not None and self._both_ms(self.cascade, batch) <= allowed_ms:
             return self._run_cascade(self.cascade, batch, allowed_ms)
         option = self._choose(self._menu.options(*batch.shape), allowed_ms)
         self._last_accuracy = option.accuracy
         return option.entry.id, self._run(option.entry, batch)
+
+    def finished(self) -> None:
+        """Hear that the answers of the last batch are ready."""
+        self._governor.observe_overhead((time.perf_counter() - self._start_s) * 1000 - self._networks_ms)
 
     def _run(self, entry: ProfiledSubnet, batch: Batch) -> Logits:
         session = self._residents.get(entry.key)
@@ -83,6 +93,7 @@ class Dispatcher:
         start = time.perf_counter()
         logits = run(session, batch, entry.pad_to)
         observed_ms = (time.perf_counter() - start) * 1000
+        self._networks_ms += observed_ms
         self._governor.observe(entry.way, entry.cost.expected_ms(batch.length, len(batch.places)), observed_ms)
         return logits
 
@@ -130,9 +141,10 @@ class Dispatcher:
     def _is_on_time(self, option: Option, allowed_ms: float) -> bool:
         if option.bound_ms > allowed_ms:
             return False
-        # Up again only when it is clear that it will be on time, else choices would flicker.
+        # Half of what is allowed, since the next disturbance is not known yet; and up again only when it is clear that
+        # it will be on time, else choices would flicker.
         is_step_up = option.accuracy > self._last_accuracy
-        return self._share_late(option, allowed_ms) <= self._late_share / (2 if is_step_up else 1)
+        return self._share_late(option, allowed_ms) <= self._late_share / (4 if is_step_up else 2)
 
     def _share_late(self, option: Option, allowed_ms: float) -> float:
         return self._governor.share_late(option.way, option.expected_ms, allowed_ms)

@@ -58,6 +58,16 @@ class Governor:
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self._clock = clock
         self._observed: dict[Way, _Observed] = {}
+        self._overheads_ms: deque[float] = deque([0.0], maxlen=_KEPT)
+
+    @property
+    def overhead_ms(self) -> float:
+        """What a request took at most lately beside its tokens and its network: it must be left of a budget."""
+        return max(self._overheads_ms)
+
+    def observe_overhead(self, ms: float) -> None:
+        """Hear what a request took from the choice of its network to the end, beside what the network took."""
+        self._overheads_ms.append(ms)
 
     def observe(self, way: Way, expected_ms: float, observed_ms: float) -> None:
         """Hear how long a request took that was expected to take so long in the median."""

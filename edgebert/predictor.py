@@ -237,6 +237,8 @@ class Predictor:
             else:
                 subnet_id, logits = dispatcher.run(batch, each_ms - _milliseconds_since(batch_start_s))
             answers.update(self._predictions(batch, logits))
+            if dispatcher is not None:
+                dispatcher.finished()
             kept = kept and _milliseconds_since(batch_start_s) <= each_ms
             self._count(subnet_id, len(batch.places), batch_start_s)
             batch_start_s = time.perf_counter()
@@ -260,6 +262,7 @@ class Predictor:
             subnet_id, logits = dispatcher.run(batch, (latency_ms - _milliseconds_since(start_s)) * share)
             left_ms -= own_ms
             answers.update(self._predictions(batch, logits))
+            dispatcher.finished()
             self._count(subnet_id, len(batch.places), batch_start_s)
         self._tally.add_request(_milliseconds_since(start_s) <= latency_ms)
         return answers

@@ -61,6 +61,16 @@ def test_among_many_on_time_one_late_is_within_the_percentile(governor: Governor
     assert 0 < governor.share_late(ONE, 10.0, 20.0) <= 0.05
 
 
+def test_the_largest_of_the_last_overheads_is_left_of_a_budget(governor: Governor) -> None:
+    assert governor.overhead_ms == 0
+    for ms in (0.1, 0.5, 0.2):
+        governor.observe_overhead(ms)
+    assert governor.overhead_ms == 0.5
+    for _ in range(100):
+        governor.observe_overhead(0.1)
+    assert governor.overhead_ms == 0.1
+
+
 def test_what_is_long_past_is_forgotten(governor: Governor, clock: Clock) -> None:
     for _ in range(10):
         governor.observe(ONE, 10.0, 30.0)

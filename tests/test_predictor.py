@@ -91,7 +91,7 @@ def test_a_list_shares_its_budget(profile: DeviceProfile) -> None:
 def test_a_longer_input_than_was_budgeted_gets_a_smaller_network_or_an_error(
     profile: DeviceProfile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "edgebert"), edgebert.load(latency_ms=21, length=64, profile=profile) as model:
+    with caplog.at_level(logging.INFO, "edgebert"), edgebert.load(latency_ms=25, length=64, profile=profile) as model:
         assert model.subnet.id == BEST
         model("fine " * 126)
         model._residents.wait()
@@ -222,7 +222,7 @@ def test_an_input_that_the_graph_cannot_take_is_one_error(alter_manifest: Alter)
 
 
 def test_a_short_text_gets_a_larger_network_than_a_long_one(profile: DeviceProfile) -> None:
-    with edgebert.load(latency_ms=21, profile=profile) as model:
+    with edgebert.load(latency_ms=25, profile=profile) as model:
         assert model.subnet.id == MIDDLE
         model("fine " * 126)
         assert model.stats().subnetworks.keys() == {MIDDLE}
@@ -234,7 +234,7 @@ def test_a_short_text_gets_a_larger_network_than_a_long_one(profile: DeviceProfi
 
 
 def test_a_fixed_choice_stays_also_for_short_texts(profile: DeviceProfile) -> None:
-    with edgebert.load(latency_ms=21, profile=profile, adaptive=False) as model:
+    with edgebert.load(latency_ms=25, profile=profile, adaptive=False) as model:
         for text in ("fine", "fine " * 126, "fine"):
             model(text)
         assert model.stats().subnetworks.keys() == {MIDDLE}
@@ -243,7 +243,7 @@ def test_a_fixed_choice_stays_also_for_short_texts(profile: DeviceProfile) -> No
 def test_on_a_slow_device_the_choice_steps_down_and_up_again(
     profile: DeviceProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with edgebert.load(latency_ms=41, profile=profile) as model:
+    with edgebert.load(latency_ms=60, profile=profile) as model:
         text, way = "fine " * 126, model.selection.way
         model(text)
         assert model._tally._last == BEST
@@ -311,7 +311,7 @@ print(os.waitstatus_to_exitcode(status), model("good")[0]["label"])
 def test_a_network_that_cannot_be_loaded_later_is_left_aside(
     profile: DeviceProfile, bundle_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with edgebert.load(bundle_path, latency_ms=21, profile=profile) as model:
+    with edgebert.load(bundle_path, latency_ms=25, profile=profile) as model:
         (bundle_path / f"{BEST}.fused.onnx").write_bytes(b"no graph")
         model("fine")
         model._residents.wait()
