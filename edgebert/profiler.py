@@ -36,7 +36,7 @@ _LENGTHS = (16, 64, 128)
 _HOPELESS = 2.0  # times the latency of the best way, for the largest and the smallest network at every shape
 _GAINS = 1.03  # times faster: a flavor that is not the provider's own must be, since a short look is no more exact
 _PROBE = {"min_runs": 5, "min_seconds": 0.05}
-_NEW_SHAPE_SHARE = 0.25  # of the cheapest latency: a provider that pays more for a new shape is given known ones only
+_NEW_SHAPE_SHARE = 0.5  # of the dearest latency: a provider that pays more for a new shape is given known ones only
 _MOST_ROUNDS = 10
 _AGREES = 1.1  # a round's medians differ by less from those of all: some machines have two speeds, for seconds each
 # What differs by more says that something else was running, or that the clock went down.
@@ -322,7 +322,7 @@ def _entry(one: _Candidate, settings: Settings, rounds: Sequence[Measurement | D
         private_memory_mb=_rounded(np.median([each.private_memory_mb for each in found])),
         numerics_ok=worst.numerics.ok,
         numerics=str(worst.numerics),
-        pad_to=settings.lengths if new_shape_ms > _NEW_SHAPE_SHARE * min(row.p50_ms for row in latency) else (),
+        pad_to=settings.lengths if new_shape_ms > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency) else (),
         latency=latency,
     )
 
