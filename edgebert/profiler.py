@@ -198,8 +198,8 @@ class _Profiling:
                 kept.append(one)
             else:
                 self._left_out.append(one.left_out(reason))
-        for (named, _), reason in hopeless.items():
-            logger.info("%s: %s", named, reason)
+        for (named, way), reason in hopeless.items():
+            logger.info("%s (%s) is left out: %s", named, way, reason)
         return kept
 
     def _hopeless(self, alike: Sequence[_Candidate]) -> Iterator[tuple[Way, str]]:
@@ -219,12 +219,12 @@ class _Profiling:
                 beside.setdefault(way, []).extend(_times_best(medians[way], flavors.values()))
         for way, times in slower.items():
             if min(times) >= _HOPELESS:
-                yield way, f"{way} is left out: {min(times):.1f} to {max(times):.1f} times as slow as the fastest"
+                yield way, f"{min(times):.1f} to {max(times):.1f} times as slow as the fastest way"
             elif beside[way]:
                 is_own = way.flavor == flavor_of(way.provider)
                 times_slower = math.exp(median(map(math.log, beside[way])))  # of two flavors, one is left
                 if times_slower > (_GAINS if is_own else 1 / _GAINS):
-                    yield way, f"{way} is left out: {times_slower:.2f} times as slow as the other flavor"
+                    yield way, f"{times_slower:.2f} times as slow as the other flavor"
 
     def _measure(self, candidates: Sequence[_Candidate]) -> dict[_Candidate, list[Step]]:
         """Return each candidate's measurements, one a round; those that failed are left out with a warning."""

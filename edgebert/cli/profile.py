@@ -137,9 +137,10 @@ def _print_doubts(found: "DeviceProfile") -> None:
     for entry in found.subnetworks:
         if not entry.numerics_ok:
             print(f"\nWRONG: {entry.id} ({entry.way}) is never selected: {entry.numerics}")
-    for reason in dict.fromkeys(one.reason for one in found.left_out):
-        ids = [one.id for one in found.left_out if one.reason == reason]
-        print(f"\nleft out, {len(ids)} sub-networks from {ids[0]} on: {reason}")
+    for way, reason in dict.fromkeys((one.key[1], one.reason) for one in found.left_out):
+        ids = [one.id for one in found.left_out if (one.key[1], one.reason) == (way, reason)]
+        many = f"{len(ids)} sub-networks from {ids[0]} on" if len(ids) > 1 else ids[0]
+        print(f"\nleft out: {many} ({way}): {reason}")
     if stability.rounds > 1:
         drift = f"{stability.median_drift:.2f}x in the median, {stability.worst_drift:.2f}x at worst"
         machine = f"the machine by {stability.canary_drift:.2f}x"
