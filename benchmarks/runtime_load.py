@@ -224,10 +224,10 @@ def plot(result: dict, share: float, path: Path) -> None:
     figure, axes = pyplot.subplots(2, 1, sharex=True, sharey=True, figsize=(8, 4.6), layout="constrained")
     for axis, name in zip(axes, ("fixed", "governor"), strict=True):
         row = result["rows"][f"{share:g} {name}"]
-        points = [one for one in row["answers"] if one["time_s"] < 24]
-        for phase in range(8):
-            if HOGS[phase % len(HOGS)]:
-                axis.axvspan(phase * PHASE_S, (phase + 1) * PHASE_S, color="0.6", alpha=0.18 * HOGS[phase % len(HOGS)])
+        points = [one for one in row["answers"] if one["time_s"] < len(HOGS) * PHASE_S]
+        for phase in range(len(HOGS)):
+            if HOGS[phase]:
+                axis.axvspan(phase * PHASE_S, (phase + 1) * PHASE_S, color="0.6", alpha=0.18 * HOGS[phase])
         late = [one["ms"] > row["budget_ms"] for one in points]
         for is_late, colour in ((False, "#1f77b4"), (True, "#d62728")):
             chosen = [one for one, other in zip(points, late, strict=True) if other == is_late]
