@@ -46,7 +46,7 @@ class Dispatcher:
         self._last_accuracy = 0.0
         # What is chosen when nothing else is on time is there from the start.
         options = self._menu.options(1, budget.length or bundle.manifest.max_length)
-        able = [option for option in options if residents.fits(option.entry.key, option.entry.peak_memory_mb)]
+        able = [option for option in options if residents.fits(option.key, option.entry.peak_memory_mb)]
         if able:
             fastest = min(able, key=lambda option: option.bound_ms).entry
             residents.load(fastest.key, fastest.peak_memory_mb)
@@ -64,7 +64,7 @@ class Dispatcher:
             logger.warning("no two networks together are as accurate as one for less: there is no cascade")
             return
         for option in (self.cascade.first, self.cascade.second):
-            self._residents.load(option.entry.key, option.entry.peak_memory_mb)
+            self._residents.load(option.key, option.entry.peak_memory_mb)
 
     def fastest_ms(self, batch: Batch) -> float:
         """Return what a batch should take at most on a quiet device; infinite if nothing can be promised."""
@@ -81,20 +81,20 @@ class Dispatcher:
             return self._run_cascade(self.cascade, batch, allowed_ms)
         option = self._choose(self._menu.options(*batch.shape), allowed_ms)
         self._last_accuracy = option.accuracy
-        return option.entry.id, self._run(option.entry, batch)
+        return option.entry.id, self._run(option.entry, batch, option.expected_ms)
 
     def finished(self) -> None:
         """Hear that the answers of the last batch are ready."""
         self._governor.observe_overhead((time.perf_counter() - self._start_s) * 1000 - self._networks_ms)
 
-    def _run(self, entry: ProfiledSubnet, batch: Batch) -> Logits:
+    def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float) -> Logits:
         session = self._residents.get(entry.key)
         assert session is not None
         start = time.perf_counter()
         logits = run(session, batch, entry.pad_to)
         observed_ms = (time.perf_counter() - start) * 1000
         self._networks_ms += observed_ms
-        self._governor.observe(entry.way, entry.cost.expected_ms(batch.length, len(batch.places)), observed_ms)
+        self._governor.observe(entry.way, expected_ms, observed_ms)
         return logits
 
     def _both_ms(self, cascade: Cascade, batch: Batch) -> float:
@@ -107,7 +107,8 @@ class Dispatcher:
         """Ask the second network about what the first is not sure of, if there is time left for it."""
         start = time.perf_counter()
         first, second = cascade.first.entry, cascade.second.entry
-        logits = self._run(first, batch)
+        size, length = batch.shape
+        logits = self._run(first, batch, first.cost.expected_ms(length, size))
         unsure = np.flatnonzero(confidences(logits) < cascade.threshold)
         if not len(unsure):
             return first.id, logits
@@ -116,7 +117,7 @@ class Dispatcher:
         left_ms = allowed_ms - (time.perf_counter() - start) * 1000
         if self._governor.share_late(second.way, expected_ms, left_ms) > self._late_share:
             return first.id, logits
-        logits[unsure] = self._run(second, rest)
+        logits[unsure] = self._run(second, rest, expected_ms)
         return second.id, logits
 
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
@@ -150,13 +151,13 @@ class Dispatcher:
         return self._governor.share_late(option.way, option.expected_ms, allowed_ms)
 
     def _is_loaded(self, option: Option) -> bool:
-        return self._residents.get(option.entry.key) is not None
+        return self._residents.get(option.key) is not None
 
     def _wanted(self, option: Option) -> Option | None:
         """Have a network loaded in the background, if there may be room for it."""
-        if not self._residents.fits(option.entry.key, option.entry.peak_memory_mb):
+        if not self._residents.fits(option.key, option.entry.peak_memory_mb):
             return None
-        self._residents.want(option.entry.key, option.entry.peak_memory_mb)
+        self._residents.want(option.key, option.entry.peak_memory_mb)
         return option
 
 

@@ -1,6 +1,7 @@
 """What can be had for a request: every profiled network and way to run it, the most accurate first. Knows no clock."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from edgebert.bundle import Bundle
 from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Way
@@ -21,10 +22,15 @@ class Option:
     expected_ms: float
     bound_ms: float
 
+    @cached_property
+    def key(self) -> tuple[str, Way]:
+        """Which network it is, and how it is run."""
+        return self.entry.key
+
     @property
     def way(self) -> Way:
         """How it is run."""
-        return self.entry.way
+        return self.key[1]
 
 
 class Menu:

@@ -36,12 +36,7 @@ class Residents:
         self._closed = False
 
     def get(self, key: Key) -> Session | None:
-        """Return a network if it is loaded.
-
-        Raises:
-            EdgeBertError: closed, or in another process than the one that loaded them.
-        """
-        self.check()
+        """Return a network if it is loaded."""
         return self._sessions.get(key)
 
     def check(self) -> None:
