@@ -62,8 +62,8 @@ class Governor:
 
     @property
     def overhead_ms(self) -> float:
-        """What a request took at most lately beside its tokens and its network: it must be left of a budget."""
-        return max(self._overheads_ms)
+        """What requests lately took in the median beside tokens and network: so much must be left of a budget."""
+        return sorted(self._overheads_ms)[len(self._overheads_ms) // 2]
 
     def observe_overhead(self, ms: float) -> None:
         """Hear what a request took from the choice of its network to the end, beside what the network took."""

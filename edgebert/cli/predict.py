@@ -51,7 +51,11 @@ def _answer_one_by_one(options: argparse.Namespace) -> None:
     budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
     with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
         predictions = ((text, model(text)[0]) for text in options.text or _texts_of(options.file))
-        _print(predictions, model.selection, as_json=options.json)
+        if options.json:
+            _print_json(predictions, model.selection)
+            return
+        _print_lines(predictions)
+        _print_subnets(list(model.stats().subnetworks) or [model.selection.subnetwork])
 
 
 def _answer_file(options: argparse.Namespace) -> None:
@@ -69,12 +73,16 @@ def _answer_file(options: argparse.Namespace) -> None:
         predictions = predict_all(bundle, selection, _texts_of(options.file))
         if not sys.stdout.isatty():
             predictions = _shown(predictions, 0, options.file, selection.subnetwork)
-        _print(predictions, selection, as_json=options.json)
+        if options.json:
+            _print_json(predictions, selection)
+            return
+        _print_lines(predictions)
+        _print_subnets([selection.subnetwork])
         return
     before = kept(Path(options.out), _texts_of(options.file), bundle.manifest.labels)
     predictions = predict_all(bundle, selection, _texts_of(options.file), start=before.lines)
     append(Path(options.out), before, _shown(predictions, before.lines, options.file, selection.subnetwork))
-    _print_subnet(selection)
+    _print_subnets([selection.subnetwork])
 
 
 def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
@@ -113,14 +121,6 @@ def _count_lines(file: str) -> int:
         return sum(1 for _ in lines)
 
 
-def _print(predictions: Iterator[tuple["Text", "Prediction"]], selection: "Selection", *, as_json: bool) -> None:
-    if as_json:
-        _print_json(predictions, selection)
-    else:
-        _print_lines(predictions)
-        _print_subnet(selection)
-
-
 def _print_lines(predictions: Iterable[tuple["Text", "Prediction"]]) -> None:
     from edgebert.answer_file import line_of
 
@@ -128,8 +128,8 @@ def _print_lines(predictions: Iterable[tuple["Text", "Prediction"]]) -> None:
         print(line_of(text, prediction), end="")
 
 
-def _print_subnet(selection: "Selection") -> None:
-    print(f"answered by {selection.subnetwork}", file=sys.stderr)
+def _print_subnets(names: Iterable[str]) -> None:
+    print(f"answered by {', '.join(names)}", file=sys.stderr)
 
 
 def _print_json(predictions: Iterable[tuple["Text", "Prediction"]], selection: "Selection") -> None:
