@@ -63,7 +63,7 @@ class Governor:
     @property
     def overhead_ms(self) -> float:
         """What requests lately took in the median beside tokens and network: so much must be left of a budget."""
-        return sorted(self._overheads_ms)[len(self._overheads_ms) // 2]
+        return sorted(self._overheads_ms)[(len(self._overheads_ms) - 1) // 2]
 
     def observe_overhead(self, ms: float) -> None:
         """Hear what a request took from the choice of its network to the end, beside what the network took."""

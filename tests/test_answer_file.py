@@ -95,7 +95,9 @@ def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path) -> None:
     out = tmp_path / "out.tsv"
     command = [sys.executable, "-m", "edgebert", "predict", "--file", str(tmp_path / "t.txt"), "--out", str(out)]
     command += ["--subnet", "w0.25-d0.50-int8"]
-    full = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_disk)
+    # Else Python leaves truncated bytecode behind.
+    small = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    full = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_disk, env=small)
     assert (full.returncode, full.stdout) == (1, "")
     assert full.stderr == f"error: cannot write {out}: {os.strerror(errno.EFBIG)}; choose another place or make room\n"
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -352,6 +352,7 @@ def test_a_full_disk_leaves_the_old_profile(tmp_path: Path, builtin: Bundle) -> 
         text=True,
         check=False,
         preexec_fn=small_disk,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # else Python leaves truncated bytecode behind
     )
     assert done.returncode == 1
     assert "error: cannot write" in done.stderr
