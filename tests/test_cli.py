@@ -176,6 +176,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(edgebert_command: Command) ->
         (["select", "--latency-ms", "5", "--profile", "nowhere.json"], "cannot read nowhere.json: No such file"),
         (["profile", "--lengths", "500"], "expected a length of 2 to 128, found 500"),
         (["profile", "--provider", "NPU"], "no provider 'NPU' here; choose one of CPUExecutionProvider"),
+        (["profile", "--host", ""], "expected a host"),
         (["profile", "--out", "/nowhere/p.json"], "cannot write /nowhere/p.json: No such file or directory"),
     ],
 )
