@@ -1,0 +1,88 @@
+"""What architectures cost that were not measured: a sum of the network's parts, fitted to those that were.
+
+Knows neither files nor how latencies are measured. Needs no torch.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.elastic.architecture import Architecture
+from edgebert.records import Record
+
+_FOLDS = 8
+_STEPS = 3000
+
+
+class Accuracy(Record, frozen=True):
+    """How far predictions are off, as shares of what was measured: |predicted / measured - 1| of so many."""
+
+    count: int
+    median: float
+    p95: float
+
+    @classmethod
+    def of(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "Accuracy":
+        """Return how far predictions are off."""
+        errors = np.abs(np.array(predicted_ms) / np.array(measured_ms) - 1)
+        return cls(len(errors), round(float(np.median(errors)), 4), round(float(np.percentile(errors, 95)), 4))
+
+
+class LatencyModel:
+    """The latency of any architecture at one length, from some that were measured.
+
+    A network costs something at all, and in each layer for its products, which grow with H * H and H * I, for its
+    attention, by head and dimension, and for what is done neuron by neuron; the last layer computes one token, so its
+    products are counted apart. No part costs less than nothing. The fit has the least squares of relative errors; then
+    each hidden size and number of heads is scaled by what its own measurements are off, half-way where there is one.
+    """
+
+    def __init__(self, measured_ms: Mapping[Architecture, float]):
+        parts = np.array([_parts(one) for one in measured_ms])
+        times = np.array(list(measured_ms.values()))
+        self._weights = _least_squares(parts / times[:, None])
+        off: dict[tuple[int, int], list[float]] = defaultdict(list)
+        for one, ms, fitted in zip(measured_ms, times, parts @ self._weights, strict=True):
+            off[one.hidden, one.heads].append(float(np.log(ms / fitted)))
+        self._scales = {pair: float(np.exp(sum(logs) / (len(logs) + 1))) for pair, logs in off.items()}
+
+    def predict_ms(self, one: Architecture) -> float:
+        """Return the latency that is expected of an architecture."""
+        return float(_parts(one) @ self._weights) * self._scales.get((one.hidden, one.heads), 1.0)
+
+
+def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
+    """Return how far models are off that were fitted to seven eighths of the measurements, for the other eighth."""
+    order = list(measured_ms)
+    np.random.default_rng(0).shuffle(order)  # type: ignore[arg-type]
+    predicted = {}
+    for fold in range(_FOLDS):
+        left = order[fold::_FOLDS]
+        known = {one: measured_ms[one] for one in order if one not in left}
+        if left and known:
+            model = LatencyModel(known)
+            predicted |= {one: model.predict_ms(one) for one in left}
+    return Accuracy.of(list(predicted.values()), [measured_ms[one] for one in predicted])
+
+
+def _parts(one: Architecture) -> NDArray[np.float64]:
+    """Return what the time of a network is made of, (parts,), each about 1 for the paper's largest."""
+    heads, hidden, ffn, full = one.heads / 16, one.hidden / 1024, one.ffn / 3072, (one.depth - 1) / 12
+    layers = [hidden * hidden, hidden * ffn, hidden, ffn, heads, 1.0]
+    return np.array([*(full * part for part in layers), 1.0, hidden, hidden * hidden, hidden * ffn, heads])
+
+
+def _least_squares(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights >= 0, (parts,), with which rows (measurements, parts) come nearest to 1 each.
+
+    By coordinate descent on the normal equations; a little ridge keeps parts that look alike from growing apart.
+    """
+    gram = terms.T @ terms + 1e-6 * np.diag((terms**2).sum(axis=0))
+    target = terms.sum(axis=0)
+    weights = np.zeros(terms.shape[1])
+    for _ in range(_STEPS):
+        for part, of_part in enumerate(gram):
+            weights[part] = max(0.0, weights[part] + (target[part] - of_part @ weights) / of_part[part])
+    return weights
