@@ -39,16 +39,20 @@ _VOCABULARY = 1000
 
 
 class Conditions(Record, frozen=True):
-    """What latencies are measured under: tokens in a request, precision, and the way, None for the quick profile's."""
+    """What latencies are measured under: tokens in a request, precision, and the way, None for the quick profile's.
+
+    Of so many rounds the fastest median counts: what else runs on a machine only ever adds.
+    """
 
     length: int
     precision: Precision = "int8"
     threads: int | None = None
     provider: str | None = None
+    rounds: int = 3
 
 
 class Measured(Record, frozen=True):
-    """The median latency of an architecture."""
+    """The median latency of an architecture, in the fastest round."""
 
     architecture: Architecture
     ms: float
@@ -67,6 +71,10 @@ class Latencies(Record, frozen=True):
     def by_architecture(self) -> dict[Architecture, float]:
         """The median latency of each architecture, in ms."""
         return {one.architecture: one.ms for one in self.measured}
+
+    def __str__(self) -> str:
+        conditions = self.conditions
+        return f"{self.device}; {self.way}; {conditions.precision}, {conditions.length} tokens, median"
 
 
 @dataclass(frozen=True)
@@ -99,8 +107,8 @@ def measure(
     *,
     host: Host | None = None,
     on_progress: Progress = no_progress,
-) -> dict[Architecture, float]:
-    """Return the median latency in ms of each architecture, and keep it in the file at `path`.
+) -> Latencies:
+    """Return the latencies of architectures, and of those that were measured before, and keep them in the file `path`.
 
     What is in the file is not measured again, so that an interrupted measuring goes on where it was.
 
@@ -121,8 +129,9 @@ def measure(
         records.write_bytes(path, records.encode(found), ProfileError)
         done += len(together)
         on_progress(done, len(wanted), str(together[-1]))
-    known = found.by_architecture if found else {}
-    return {one: known[one] for one in wanted}
+    if found is None:
+        raise ProfileError("expected architectures to measure, found none; give a larger space")
+    return found
 
 
 def _pair(one: Architecture) -> tuple[int, int]:
@@ -131,43 +140,47 @@ def _pair(one: Architecture) -> tuple[int, int]:
 
 def _profiled(
     together: Sequence[Architecture], conditions: Conditions, folder: Path, host: Host | None
-) -> DeviceProfile:
-    """Return a quick profile of architectures of one hidden size and number of heads."""
+) -> list[DeviceProfile]:
+    """Return quick profiles, one a round, of architectures of one hidden size and number of heads."""
     write_checkpoint(together, conditions.length, folder / "checkpoint")
     bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
     shutil.rmtree(folder / "checkpoint")
     if host is None:
         lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
+        return [
+            profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
+            for _ in range(conditions.rounds)
+        ]
     words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
+    words_there = [*given, "--quick"]
+    return [profile_on(host.name, bundle, words_there, command=host.command) for _ in range(conditions.rounds)]
 
 
 def _with(
     found: Latencies | None,
-    profiled: DeviceProfile,
+    rounds: Sequence[DeviceProfile],
     together: Sequence[Architecture],
     conditions: Conditions,
     path: Path,
 ) -> Latencies:
-    """Return what was found before with the medians of a profile added, if all are of one device and way."""
-    entries = {entry.id: entry for entry in profiled.subnetworks}
-    names = {one: f"{one}-{conditions.precision}" for one in together}
-    lost = next((name for name in names.values() if name not in entries), None)
-    if lost is not None:
-        reasons = [one.reason for one in profiled.left_out if one.id == lost]
-        raise ProfileError(f"{lost} could not be measured: {'; '.join(reasons)}; leave such sizes out of the space")
-    ways = {entry.way for entry in entries.values()} | ({found.way} if found else set())
-    if len(ways) > 1 or (found and found.device.fingerprint != profiled.device.fingerprint):
-        expected = f"{found.device}; {found.way}" if found else "one way to run all"
-        seen = f"{profiled.device}; {', '.join(map(str, ways))}"
-        raise ProfileError(f"{path} is of another device: expected {expected}, found {seen}; give another file")
-    new = tuple(Measured(one, entries[name].latency[0].p50_ms) for one, name in names.items())
+    """Return what was found before with the medians of profiles added, if all are of one device and way."""
+    new = []
+    for one in together:
+        name = f"{one}-{conditions.precision}"
+        entries = [entry for profiled in rounds for entry in profiled.subnetworks if entry.id == name]
+        if not entries:
+            reasons = {left.reason for profiled in rounds for left in profiled.left_out if left.id == name}
+            raise ProfileError(f"{name} could not be measured: {'; '.join(reasons)}; leave such sizes out of the space")
+        new.append(Measured(one, min(entry.latency[0].p50_ms for entry in entries)))
+    device, ways = rounds[0].device, {entry.way for profiled in rounds for entry in profiled.subnetworks}
+    if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
+        seen = f"{device}; {', '.join(map(str, ways))}"
+        raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
     return Latencies(
         schema_version=Latencies.VERSION,
         conditions=conditions,
-        device=profiled.device,
+        device=device,
         way=ways.pop(),
         measured=(*(found.measured if found else ()), *new),
     )

@@ -84,6 +84,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkp
     tensors = {
         ours: _take(path, stored, theirs, shape, sizes)
         for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
+        if ours != "type" or sizes.types
     }
     return Checkpoint(
         path=path,
@@ -145,12 +146,20 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
-        types=_count(path, config, "type_vocab_size") if "type" in family.units else 0,
+        types=_types(path, config, family, stored),
         labels=classifier.shape[0],
     )
     if sizes.hidden % sizes.heads:
         raise ExportError(f"{path / 'config.json'}: expected hidden_size to be a multiple of the heads, found {sizes}")
     return sizes
+
+
+def _types(path: Path, config: dict[str, Any], family: Family, stored: dict[str, Array]) -> int:
+    """Return how many token types a model has: none where it tells none apart and has no table of them (Bort's)."""
+    if "type" not in family.units:
+        return 0
+    has_table = f"{family.units['type']}.weight" in stored
+    return _count(path, config, "type_vocab_size") if has_table or config.get("type_vocab_size", 0) > 1 else 0
 
 
 def _count(path: Path, config: dict[str, Any], key: str) -> int:

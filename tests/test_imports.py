@@ -49,6 +49,10 @@ ORDER = [
 ELASTIC_ORDER = [
     "manifest",
     "slices",
+    "architecture",
+    "extraction",
+    "latency_model",
+    "search",
     "strategies",
     "families",
     "model",
@@ -66,6 +70,10 @@ ELASTIC_ORDER = [
     "line",
     "dynabert",
     "layer_drop",
+    "student",
+    "masked_lm",
+    "surrogate",
+    "bort",
 ]
 DEVICE_LIBRARIES = {
     "edgebert",
@@ -121,7 +129,7 @@ def test_the_first_room_imports_in_its_order_and_not_from_the_second(path: Path)
     assert not any(name[:2] == ["edgebert", "exporters"] for name in names)
 
 
-@pytest.mark.parametrize("name", ["manifest", "slices"])
+@pytest.mark.parametrize("name", ["manifest", "slices", "architecture"])
 def test_what_the_second_room_takes_from_the_first_needs_no_torch(name: str) -> None:
     assert not any(found.startswith(("torch", "transformers")) for found in imports(PACKAGE / "elastic" / f"{name}.py"))
 

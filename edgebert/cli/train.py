@@ -2,9 +2,9 @@
 
 import argparse
 
-from edgebert.cli import train_dynabert, train_layer_drop
+from edgebert.cli import train_bort, train_dynabert, train_layer_drop
 
-_METHODS = {"dynabert": train_dynabert, "layer-drop": train_layer_drop}
+_METHODS = {"dynabert": train_dynabert, "layer-drop": train_layer_drop, "bort": train_bort}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

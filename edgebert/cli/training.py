@@ -146,10 +146,23 @@ class Display:
         """Print a line above the bar."""
         self._bar.write(line, file=sys.stderr)
 
+    def progress(self, done: int, total: int, what: str, /) -> None:
+        """Show how far a step is that is no stage of training."""
+        if self._bar.total != total:
+            self._bar.reset(total)
+        self._bar.set_description(what, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if self._bar.disable and time.monotonic() - self._told > _PLAIN_SECONDS:
+            self.say(f"{what}: {done} of {total}")
+            self._told = time.monotonic()
+
     def __call__(self, event: Any, /) -> None:
         """Show an event."""
         if hasattr(event, "scores"):
             self._show_scores(event)
+        elif hasattr(event, "candidate"):
+            place = f"surrogate {event.step} of at most {event.steps}"
+            self.say(f"{place}: {event.candidate}, error {event.error:.4f}, {event.seconds / 60:.1f} min so far")
         else:
             self._show_step(event)
 

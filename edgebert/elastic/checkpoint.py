@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaTokenizer
 from transformers.utils import logging
 
 from edgebert.elastic.manifest import ElasticManifest
@@ -82,10 +83,19 @@ def load_whole(path: Path, head: Head) -> WholeModel:
 def _load_classifier(path: Path, head: Head) -> Any:
     names = {"id2label": dict(enumerate(head.labels)), "label2id": {name: i for i, name in enumerate(head.labels)}}
     kind = "regression" if head.task == "regression" else "single_label_classification"
+    config = read_config(path)
+    for name, value in {"num_labels": len(head.labels), "problem_type": kind, **names}.items():
+        setattr(config, name, value)
+    # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
+    if getattr(config, "type_vocab_size", 1) == 0:
+        config.type_vocab_size = 1
     with explained(path):
-        classifier = AutoModelForSequenceClassification.from_pretrained(
-            path, num_labels=len(head.labels), problem_type=kind, **names
+        classifier, report = AutoModelForSequenceClassification.from_pretrained(
+            path, config=config, output_loading_info=True
         )
+    for name in report["missing_keys"]:
+        if name.endswith("token_type_embeddings.weight"):
+            torch.nn.init.zeros_(classifier.get_parameter(name))
     return classifier.float()
 
 
@@ -95,8 +105,10 @@ def load_tokenizer(path: Path) -> Any:
     Raises:
         TrainingError: it has none that can be read.
     """
+    # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
+    merged = (path / "merges.txt").is_file() and not any((path / n).is_file() for n in ("tokenizer.json", "vocab.txt"))
     with explained(path):
-        return AutoTokenizer.from_pretrained(path)
+        return RobertaTokenizer.from_pretrained(path) if merged else AutoTokenizer.from_pretrained(path)
 
 
 @contextlib.contextmanager

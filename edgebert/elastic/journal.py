@@ -41,7 +41,18 @@ class AugmentEvent(Record, frozen=True, tag="augmented", tag_field="event"):
     stage: str = "augment"
 
 
-Event = StepEvent | ScoreEvent | AugmentEvent
+class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
+    """The error of a candidate of a search for an architecture, after so many of at most so many."""
+
+    step: int
+    steps: int
+    candidate: str
+    error: float
+    seconds: float
+    stage: str = "search"
+
+
+Event = StepEvent | ScoreEvent | AugmentEvent | TrialEvent
 
 
 class Listener(Protocol):

@@ -3,6 +3,7 @@
 Knows neither files nor how latencies are measured. Needs no torch.
 """
 
+import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +14,9 @@ from edgebert.elastic.architecture import Architecture
 from edgebert.records import Record
 
 _FOLDS = 8
-_STEPS = 3000
+_STEPS = 1000
+_REPEATS = 5
+_USUAL = 0.02  # what a good measurement may be off
 
 
 class Accuracy(Record, frozen=True):
@@ -35,18 +38,26 @@ class LatencyModel:
 
     A network costs something at all, and in each layer for its products, which grow with H * H and H * I, for its
     attention, by head and dimension, and for what is done neuron by neuron; the last layer computes one token, so its
-    products are counted apart. No part costs less than nothing. The fit has the least squares of relative errors; then
-    each hidden size and number of heads is scaled by what its own measurements are off, half-way where there is one.
+    products are counted apart. No part costs less than nothing. The fit has the least squares of relative errors, and
+    those that are far off count less each time it is repeated (Huber's weights): a measurement in a slow stretch of the
+    machine must not bend the rest. Then each hidden size and number of heads is scaled by the median of what its own
+    measurements are off, the less the fewer they are.
     """
 
     def __init__(self, measured_ms: Mapping[Architecture, float]):
         parts = np.array([_parts(one) for one in measured_ms])
         times = np.array(list(measured_ms.values()))
-        self._weights = _least_squares(parts / times[:, None])
+        trusted = np.ones(len(times))
+        for _ in range(_REPEATS):
+            self._weights = _least_squares(parts / times[:, None], trusted)
+            off_by = np.abs(parts @ self._weights / times - 1)
+            trusted = 1 / np.maximum(1, off_by / max(_USUAL, 1.5 * float(np.median(off_by))))
         off: dict[tuple[int, int], list[float]] = defaultdict(list)
         for one, ms, fitted in zip(measured_ms, times, parts @ self._weights, strict=True):
             off[one.hidden, one.heads].append(float(np.log(ms / fitted)))
-        self._scales = {pair: float(np.exp(sum(logs) / (len(logs) + 1))) for pair, logs in off.items()}
+        self._scales = {
+            pair: float(np.exp(np.median(logs) * len(logs) / (len(logs) + 1))) for pair, logs in off.items()
+        }
 
     def predict_ms(self, one: Architecture) -> float:
         """Return the latency that is expected of an architecture."""
@@ -56,8 +67,8 @@ class LatencyModel:
 def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
     """Return how far models are off that were fitted to seven eighths of the measurements, for the other eighth."""
     order = list(measured_ms)
-    np.random.default_rng(0).shuffle(order)  # type: ignore[arg-type]
-    predicted = {}
+    random.Random(0).shuffle(order)
+    predicted: dict[Architecture, float] = {}
     for fold in range(_FOLDS):
         left = order[fold::_FOLDS]
         known = {one: measured_ms[one] for one in order if one not in left}
@@ -74,13 +85,14 @@ def _parts(one: Architecture) -> NDArray[np.float64]:
     return np.array([*(full * part for part in layers), 1.0, hidden, hidden * hidden, hidden * ffn, heads])
 
 
-def _least_squares(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weights >= 0, (parts,), with which rows (measurements, parts) come nearest to 1 each.
 
-    By coordinate descent on the normal equations; a little ridge keeps parts that look alike from growing apart.
+    `trusted` (measurements,) says how much a row counts. By coordinate descent on the normal equations; a little ridge
+    keeps parts that look alike from growing apart.
     """
-    gram = terms.T @ terms + 1e-6 * np.diag((terms**2).sum(axis=0))
-    target = terms.sum(axis=0)
+    gram = terms.T @ (terms * trusted[:, None]) + 1e-6 * np.diag((terms**2).sum(axis=0))
+    target = terms.T @ trusted
     weights = np.zeros(terms.shape[1])
     for _ in range(_STEPS):
         for part, of_part in enumerate(gram):

@@ -9,17 +9,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+UNLABELLED = -100
+
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of logits (batch, labels), or the squared error where there is one column of them."""
+    """Return the cross-entropy of logits (batch, labels), or the squared error where there is one column of them.
+
+    Texts whose label is UNLABELLED, or not a number, do not count.
+    """
     if logits.shape[1] == 1:
-        return functional.mse_loss(logits.float().squeeze(1), labels.float(), reduction="sum")
-    return functional.cross_entropy(logits.float(), labels, reduction="sum")
+        known = ~labels.float().isnan()
+        return functional.mse_loss(logits.float()[known, 0], labels.float()[known], reduction="sum")
+    return functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=UNLABELLED)
 
 
-def logit_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the cross-entropy of the student's logits with the teacher's probabilities, each (batch, labels)."""
-    return functional.cross_entropy(student.float(), teacher.float().softmax(dim=-1), reduction="sum")
+def logit_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the cross-entropy of the student's logits with the teacher's probabilities, each (batch, labels).
+
+    Both are divided by the temperature, and the loss is multiplied by its square so that its gradients keep their size
+    (Hinton et al. 2015). Where there is one column, which has no probabilities, it is the squared difference.
+    """
+    if student.shape[1] == 1:
+        return functional.mse_loss(student.float(), teacher.float(), reduction="sum")
+    probabilities = (teacher.float() / temperature).softmax(dim=-1)
+    return temperature**2 * functional.cross_entropy(student.float() / temperature, probabilities, reduction="sum")
 
 
 def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], layers: Sequence[int], mask: Tensor) -> Tensor:

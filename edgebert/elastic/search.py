@@ -18,10 +18,18 @@ from edgebert.elastic.architecture import Architecture, Frame, Space
 from edgebert.elastic.extraction import Candidate, Goal, maximum_point, pareto_front, w_coefficient
 from edgebert.elastic.latency_model import Accuracy, LatencyModel, cross_validated
 from edgebert.errors import TrainingError
-from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
 
-Measure = Callable[[Sequence[Architecture]], Mapping[Architecture, float]]
+
+@dataclass(frozen=True)
+class Measurements:
+    """Median latencies in ms, and in words what they were measured on and how."""
+
+    ms: Mapping[Architecture, float]
+    where: str
+
+
+Measure = Callable[[Sequence[Architecture]], Measurements]
 Train = Callable[[Architecture], float]
 
 _RIDGE = 0.1  # a few trained candidates do not yet say what depends on what
@@ -101,7 +109,10 @@ class Found(Record, frozen=True):
 
 @dataclass
 class Search:
-    """A search in the making: what was measured and trained so far, in ms and as errors."""
+    """A search in the making: what was measured and trained so far, in ms and as errors.
+
+    `listener` hears of each trained candidate: how many there are, of at most how many, its id, its error and seconds.
+    """
 
     space: Space
     frame: Frame
@@ -110,14 +121,15 @@ class Search:
     measure: Measure
     train: Train
     seed: int = 1
-    on_progress: Progress = no_progress
+    listener: Callable[[int, int, str, float, float], None] = lambda *_: None
+    where: str = ""
     measured_ms: dict[Architecture, float] = field(default_factory=dict)
     expected_ms: dict[Architecture, float] = field(default_factory=dict)
     errors: dict[Architecture, float] = field(default_factory=dict)
     settled: bool = False
 
-    def run(self, measured_on: Callable[[], str], surrogate: str) -> Found:
-        """Search, and return what was found.
+    def run(self, surrogate: str) -> Found:
+        """Search, and return what was found; `surrogate` says in words what its errors are.
 
         Raises:
             BudgetError: no architecture of the space is within the budget.
@@ -127,7 +139,7 @@ class Search:
         self.maximum = maximum_point(everyone)
         start = time.monotonic()
         validated, held_out = self._measure_some(everyone)
-        measuring_s, start = time.monotonic() - start, time.monotonic()
+        self.started = time.monotonic()
         while True:
             self._train_some(everyone)
             candidates = self.candidates(everyone)
@@ -143,7 +155,7 @@ class Search:
             frame=self.frame,
             goal=self.goal,
             approximation=self.approximation,
-            measured_on=measured_on(),
+            measured_on=self.where,
             surrogate=surrogate,
             chosen=str(chosen.architecture),
             maximum=str(self.maximum),
@@ -151,7 +163,10 @@ class Search:
             held_out=held_out,
             error_rms=round(self._estimates(everyone)[1], 4),
             settled=self.settled,
-            seconds={"measuring": round(measuring_s, 1), "training": round(time.monotonic() - start, 1)},
+            seconds={
+                "measuring": round(self.started - start, 1),
+                "training": round(time.monotonic() - self.started, 1),
+            },
             rows=tuple(
                 Row(str(one.architecture), one, round(w_coefficient(one, maximum), 6), one in front)
                 for one in sorted(candidates, key=lambda one: one.ms)
@@ -170,7 +185,8 @@ class Search:
         return cross_validated(known), accuracy if held_out else None
 
     def _measure(self, architectures: Sequence[Architecture], everyone: Sequence[Architecture]) -> None:
-        self.measured_ms |= self.measure(architectures)
+        found = self.measure(architectures)
+        self.where, self.measured_ms = found.where, self.measured_ms | dict(found.ms)
         model = LatencyModel(self.measured_ms)
         self.expected_ms = {one: model.predict_ms(one) for one in everyone} | self.measured_ms
 
@@ -193,7 +209,8 @@ class Search:
     def _train(self, one: Architecture) -> None:
         if one not in self.errors:
             self.errors[one] = self.train(one)
-            self.on_progress(len(self.errors), self.approximation.most, f"{one}, error {self.errors[one]:.4f}")
+            seconds = time.monotonic() - self.started
+            self.listener(len(self.errors), self.approximation.most, str(one), self.errors[one], round(seconds, 1))
 
     def _most_promising(self, everyone: Sequence[Architecture]) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""

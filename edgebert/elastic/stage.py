@@ -15,6 +15,7 @@ class Stage(Record, frozen=True):
     `teacher` is the fine-tuned model or the result of the stage before; it runs at full width or at the student's.
     `sampled` sub-networks learn in a step, the largest and the smallest among them; None: all.
     Without `dropout` the student learns as it is run; without `embeddings` its embedding tables stay as they are.
+    Logits are compared at a `temperature`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Stage(Record, frozen=True):
     sampled: int | None = None
     dropout: bool = True
     embeddings: bool = True
+    temperature: float = 1.0
 
 
 class Settings(Record, frozen=True):

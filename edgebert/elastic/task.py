@@ -74,14 +74,18 @@ def checked_length(checkpoint: Path, max_length: int | None) -> int:
         TrainingError: more than the checkpoint takes.
     """
     config = read_config(checkpoint)
-    # RoBERTa counts positions from behind the padding token's number.
-    unused = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    longest: int = config.max_position_embeddings - unused
+    longest: int = config.max_position_embeddings - unused_positions(config)
     if longest < 1:  # XLNet's: its positions are relative, and any length goes
         return max_length or LENGTH
     if max_length is not None and max_length > longest:
         raise TrainingError(f"expected a maximum length of at most {longest} tokens, found {max_length}")
     return max_length or min(LENGTH, longest)
+
+
+def unused_positions(config: Any) -> int:
+    """Return how many rows at the start of the position table are not used."""
+    # RoBERTa counts positions from behind the padding token's number.
+    return config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
 
 
 def choose_head(checkpoint: Path, rows: Sequence[Example], labels: Sequence[str] | None, regression: bool) -> Head:

@@ -197,7 +197,7 @@ def _losses(stage: Stage, compute: Compute, work: Work, subnets: Sequence[Subnet
             if full not in taught:
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
                     taught[full] = work.teacher(batch.ids, batch.mask, full, batch.types)
-            losses[1] = stage.logit_weight * logit_loss(output.logits, taught[full].logits)
+            losses[1] = stage.logit_weight * logit_loss(output.logits, taught[full].logits, stage.temperature)
             if stage.hidden_weight:
                 hidden = hidden_loss(output.hidden, taught[full].hidden, subnet.layers, batch.mask)
                 losses[2] = stage.hidden_weight * hidden
