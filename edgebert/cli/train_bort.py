@@ -76,13 +76,13 @@ def _add_surrogates(surrogates: argparse._ArgumentGroup) -> None:
     surrogates.add_argument(
         "--most-surrogates", type=arguments.count, default=60, metavar="N", help="but no more than N in all (60)"
     )
-    surrogates.add_argument("--surrogate-steps", type=arguments.count, default=24, metavar="N", help="of each (24)")
-    surrogates.add_argument("--surrogate-batch-size", type=arguments.count, default=16, metavar="N", help="(16)")
+    surrogates.add_argument("--surrogate-steps", type=arguments.count, default=48, metavar="N", help="of each (48)")
+    surrogates.add_argument("--surrogate-batch-size", type=arguments.count, default=8, metavar="N", help="(8)")
     surrogates.add_argument(
         "--surrogate-length", type=arguments.two_or_more, default=24, metavar="N", help="tokens of a text (24)"
     )
     surrogates.add_argument(
-        "--surrogate-learning-rate", type=arguments.positive, default=5e-4, metavar="X", help="(5e-4)"
+        "--surrogate-learning-rate", type=arguments.positive, default=2e-4, metavar="X", help="(2e-4)"
     )
 
 
@@ -96,9 +96,7 @@ def _add_training(training: argparse._ArgumentGroup) -> None:
         "--mlm-teacher", metavar="CHECKPOINT", help="a masked LM with --model's tokenizer to distil from first"
     )
     training.add_argument("--mlm-epochs", type=arguments.count, default=3, metavar="N", help="of that (3)")
-    training.add_argument(
-        "--from-scratch", action="store_true", help="do not begin with the teacher's embeddings where they fit"
-    )
+    training.add_argument("--from-scratch", action="store_true", help="do not begin with the teacher's embeddings")
     training.add_argument("--fine-tune-epochs", type=arguments.count, default=4, metavar="N", help="of a new head (4)")
     training.add_argument(
         "--fine-tune-learning-rate", type=arguments.positive, default=5e-5, metavar="X", help="(5e-5)"

@@ -19,7 +19,7 @@ from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.elastic.masked_lm import MaskedTexts, check_tokenizer, load_masked_lm
 from edgebert.elastic.search import Approximation, Found, Measurements, Search
 from edgebert.elastic.stage import Stage, fine_tuning
-from edgebert.elastic.student import Nursery, copy_embeddings
+from edgebert.elastic.student import Embeddings, Nursery
 from edgebert.elastic.surrogate import Few, Surrogate
 from edgebert.elastic.whole import WholeModel
 from edgebert.errors import TrainingError
@@ -98,10 +98,12 @@ class _Story:
         path, line, quest = self.line.folder / SEARCH, self.line, self.plan.quest
         # On several devices one searches and the others wait: latency is not measured beside other work.
         if line.accelerator.is_main_process and not path.exists():
+            teacher = line.read(self.teacher).eval()
             surrogate = Surrogate.prepare(
                 quest.few,
                 self.nursery,
-                line.read(self.teacher).eval(),
+                teacher,
+                None if self.plan.from_scratch else Embeddings.of(teacher.classifier),
                 line.task.distil,
                 line.task.dev,
                 compute=line.settings.compute,
@@ -136,9 +138,9 @@ class _Story:
 
     def _student(self, one: Architecture, masked: MaskedTeacher | None) -> WholeModel:
         model = self.nursery.masked_lm(one) if masked else self.nursery.classifier(one)
+        teacher = load_masked_lm(masked.checkpoint, 0) if masked else load_whole(self.teacher, self.line.task.head)
         if not self.plan.from_scratch:
-            teacher = load_masked_lm(masked.checkpoint, 0) if masked else load_whole(self.teacher, self.line.task.head)
-            copy_embeddings(model, teacher.classifier)
+            Embeddings.of(teacher.classifier).give(model)
         return WholeModel(model)
 
 
@@ -162,7 +164,7 @@ def train(
 
     `model` is the teacher, which is fine-tuned first if it has no classifier's head. Without an `architecture` one is
     searched for, which needs a `quest` and a `measure`; `search_only` ends there. The student starts from random
-    weights, and with the teacher's embeddings where these have the same shape, unless `from_scratch`. It learns from
+    weights but for its embeddings, which are the teacher's (see `Embeddings`) unless `from_scratch`. It learns from
     `masked` first, if there is such a teacher, and then what the fine-tuned teacher says about the training texts and
     the setup's `transfer`. What is finished stands in the work folder; the same call goes on there after an
     interruption and comes to the same result.

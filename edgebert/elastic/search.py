@@ -140,8 +140,9 @@ class Search:
         start = time.monotonic()
         validated, held_out = self._measure_some(everyone)
         self.started = time.monotonic()
+        self._train_some(everyone)
         while True:
-            self._train_some(everyone)
+            self._train_promising(everyone)
             candidates = self.candidates(everyone)
             maximum = next(one for one in candidates if one.architecture == self.maximum)
             chosen = self.goal.choose(candidates, maximum)
@@ -181,8 +182,11 @@ class Search:
         self._measure([*fitted, *held_out], everyone)
         known = {one: self.measured_ms[one] for one in fitted}
         model = LatencyModel(known)
-        accuracy = Accuracy.of([model.predict_ms(one) for one in held_out], [self.measured_ms[one] for one in held_out])
-        return cross_validated(known), accuracy if held_out else None
+        validated = cross_validated(known)
+        if not held_out:
+            return validated, None
+        predicted_ms, measured_ms = map(model.predict_ms, held_out), map(self.measured_ms.__getitem__, held_out)
+        return validated, Accuracy.of(list(predicted_ms), list(measured_ms))
 
     def _measure(self, architectures: Sequence[Architecture], everyone: Sequence[Architecture]) -> None:
         found = self.measure(architectures)
@@ -191,7 +195,7 @@ class Search:
         self.expected_ms = {one: model.predict_ms(one) for one in everyone} | self.measured_ms
 
     def _train_some(self, everyone: Sequence[Architecture]) -> None:
-        """Train one candidate in an interval, then those that promise more than the best so far."""
+        """Train one candidate in an interval, of those that can be chosen, in the order of latency."""
         candidates = self.candidates(everyone)
         self.goal.check(candidates)
         maximum = next(one for one in candidates if one.architecture == self.maximum)
@@ -199,6 +203,9 @@ class Search:
         interval = min(self.approximation.interval, len(worth))
         for one in worth[(interval - 1) // 2 :: max(1, interval)][: self.approximation.most]:
             self._train(one.architecture)
+
+    def _train_promising(self, everyone: Sequence[Architecture]) -> None:
+        """Train those that promise more than the best so far."""
         while True:
             promising = self._most_promising(everyone)
             self.settled = promising is None

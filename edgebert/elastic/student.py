@@ -1,9 +1,11 @@
 """New students: BERT models of any architecture with random weights, which read the token ids that a teacher reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from edgebert.elastic.architecture import Architecture, Frame
@@ -69,22 +71,46 @@ class Nursery:
         return BertForMaskedLM(self.config(one))
 
 
-@torch.no_grad()
-def copy_embeddings(student: Any, teacher: Any) -> list[str]:
-    """Give a student the word and position embeddings of its teacher where they are of one shape; return their names.
+@dataclass(frozen=True)
+class Embeddings:
+    """What a teacher knows of words and positions: tables (rows, the teacher's embedding size).
 
-    The paper's students start from random weights; a small student that is trained for hours, not for weeks, gains much
-    from knowing the words.
+    The paper's students start from random weights. Those that see thousands of texts and not billions gain much from
+    knowing the words: where the sizes are equal they get the tables as they are, else a random projection of them,
+    which keeps what is near near (Johnson and Lindenstrauss 1984).
     """
-    ours, theirs = student.base_model.embeddings, teacher.base_model.get_input_embeddings().weight
-    copied = []
-    if ours.word_embeddings.weight.shape == theirs.shape:
-        ours.word_embeddings.weight.copy_(theirs)
-        copied.append("words")
-    table = getattr(getattr(teacher.base_model, "embeddings", None), "position_embeddings", None)
-    if table is not None:
-        positions = table.weight[unused_positions(teacher.config) :]
-        if ours.position_embeddings.weight.shape == positions.shape:
-            ours.position_embeddings.weight.copy_(positions)
-            copied.append("positions")
-    return copied
+
+    words: Tensor
+    positions: Tensor | None
+
+    @classmethod
+    def of(cls, teacher: Any) -> "Embeddings":
+        """Return the tables of a transformers model."""
+        positions = getattr(getattr(teacher.base_model, "embeddings", None), "position_embeddings", None)
+        return cls(
+            words=teacher.base_model.get_input_embeddings().weight.detach(),
+            positions=None if positions is None else positions.weight.detach()[unused_positions(teacher.config) :],
+        )
+
+    def rows(self, ids: Sequence[int]) -> "Embeddings":
+        """Return the tables of a smaller vocabulary."""
+        return Embeddings(self.words[list(ids)], self.positions)
+
+    @torch.no_grad()
+    def give(self, student: Any) -> None:
+        """Put the tables in the place of a student's, as far as they have rows for it."""
+        tables = student.base_model.embeddings
+        for ours, theirs in ((tables.word_embeddings, self.words), (tables.position_embeddings, self.positions)):
+            if theirs is not None and len(theirs) == len(ours.weight):
+                ours.weight.copy_(_projected(theirs, ours.weight.shape[1]))
+
+
+def _projected(table: Tensor, size: int) -> Tensor:
+    """Return a table (rows, its size) as (rows, size): turned at random, the same for every table, or as it is."""
+    own = table.shape[1]
+    if own == size:
+        return table
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(max(own, size), min(own, size), generator=generator))[0].to(table)
+    projected: Tensor = table @ (basis if own > size else basis.T)
+    return projected

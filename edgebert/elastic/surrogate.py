@@ -18,7 +18,7 @@ from edgebert.elastic.data import Texts
 from edgebert.elastic.losses import logit_loss
 from edgebert.elastic.model import Output
 from edgebert.elastic.stage import Compute
-from edgebert.elastic.student import Nursery
+from edgebert.elastic.student import Embeddings, Nursery
 from edgebert.elastic.whole import Model
 from edgebert.errors import TrainingError
 from edgebert.records import Record
@@ -30,11 +30,11 @@ _LEAST_ERROR = 1e-6  # W divides by it
 class Few(Record, frozen=True):
     """How a surrogate is trained: so many steps with batches of so many texts of at most so many tokens."""
 
-    steps: int = 24
-    batch_size: int = 16
+    steps: int = 48
+    batch_size: int = 8
     length: int = 24
     dev_texts: int = 256
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     warmup: float = 0.1
 
     def __str__(self) -> str:
@@ -64,12 +64,13 @@ class Surrogate:
 
     The error e of an architecture is the distillation loss per text on dev texts after `steps` steps of AdamW without
     dropout: the cross-entropy of a student's logits with the probabilities of the teacher, or for a regression their
-    squared difference. Each student starts from random weights of the same seed. The vocabulary holds only the words of
-    these texts: rows of others would not learn anything.
+    squared difference. Each student starts as it would in earnest: from random weights of the same seed, and with the
+    teacher's `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing.
     """
 
     few: Few
     nursery: Nursery
+    embeddings: Embeddings | None
     lessons: Sequence[Lesson]
     dev: Sequence[Lesson]
     vocabulary: int
@@ -83,6 +84,7 @@ class Surrogate:
         few: Few,
         nursery: Nursery,
         teacher: Model,
+        embeddings: Embeddings | None,
         texts: Texts,
         dev: Texts,
         *,
@@ -107,6 +109,7 @@ class Surrogate:
         return cls(
             few=few,
             nursery=dataclasses.replace(nursery, pad_id=renamed[texts.pad_id]),
+            embeddings=embeddings.rows(ids) if embeddings else None,
             lessons=lessons[: len(batches)],
             dev=lessons[len(batches) :],
             vocabulary=len(ids),
@@ -141,6 +144,8 @@ class Surrogate:
 
     def _train(self, one: Architecture) -> float:
         student = self.nursery.classifier(one, self.vocabulary).to(self.device).eval()  # no dropout
+        if self.embeddings:
+            self.embeddings.give(student)
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
         for step, lesson in enumerate(self.lessons):
             for group in optimizer.param_groups:

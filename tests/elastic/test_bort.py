@@ -30,8 +30,8 @@ def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[...,
     def run(kind: str = "headless", name: str = "out", **options: Any) -> Any:
         model = tmp_path / "checkpoint" if (tmp_path / "checkpoint").exists() else make_checkpoint(kind)
         data = make_data("train.tsv", 128), make_data("dev.tsv", 40)
-        setup = Setup(compute="fp32", **options.pop("setup", {}))
-        options = {"distil": distillation(4, 5e-3), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
+        setup = Setup(compute="fp32", batch_size=16, **options.pop("setup", {}))
+        options = {"distil": distillation(12, 1e-2), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
         return train(model, *data, tmp_path / name, **options)
 
     return run
