@@ -51,6 +51,9 @@ def _add_measuring(measuring: argparse._ArgumentGroup) -> None:
     measuring.add_argument("--host", metavar="USER@DEVICE", help="measure there, over ssh")
     measuring.add_argument("--host-command", default="edgebert", metavar="COMMAND", help="what runs edgebert there")
     measuring.add_argument(
+        "--rounds", type=arguments.count, default=3, metavar="N", help="of measuring, of which the fastest counts (3)"
+    )
+    measuring.add_argument(
         "--measured", type=arguments.two_or_more, default=48, metavar="N", help="architectures to fit a model to (48)"
     )
     measuring.add_argument(
@@ -209,6 +212,7 @@ def _measuring(options: argparse.Namespace, display: Display) -> "Measure":
         precision=options.precision,
         threads=options.threads,
         provider=options.provider,
+        rounds=options.rounds,
     )
     host = Host(options.host, options.host_command) if options.host is not None else None
 

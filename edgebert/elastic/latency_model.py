@@ -92,7 +92,7 @@ def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> 
     come in one by one, that which would help most first, and leave where they would cost less than nothing. A little
     ridge keeps parts that look alike from growing apart.
     """
-    gram = terms.T @ (terms * trusted[:, None]) + 1e-6 * np.diag((terms**2).sum(axis=0))
+    gram = terms.T @ (terms * trusted[:, None]) + 1e-6 * np.diag((terms**2).sum(axis=0) + _STILL)
     target = terms.T @ trusted
     weights = np.zeros(terms.shape[1])
     chosen = np.zeros(terms.shape[1], bool)

@@ -203,7 +203,7 @@ def _renamed(texts: Texts, numbers: Mapping[int, int]) -> Texts:
     return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _asked(teacher: Model, texts: Texts, compute: Compute, device: torch.device) -> Tensor:
     """Return the teacher's logits (texts, labels)."""
     batch = texts.batch(range(len(texts)), device)

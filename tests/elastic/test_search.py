@@ -183,7 +183,7 @@ def test_a_smaller_epsilon_and_interval_train_more() -> None:
         return sum(row.candidate.trained for row in found.rows)
 
     assert trained(epsilon=0.2) < trained(epsilon=0.0)
-    assert trained(interval=60) < trained(interval=5)
+    assert trained(epsilon=0.2, interval=60) < trained(epsilon=0.2)
     assert not searched(approximation=Approximation(interval=60, epsilon=0.0, most=6)).settled
 
 
