@@ -19,7 +19,10 @@ class Slice(Record, frozen=True):
 
 
 class ElasticManifest(Record, frozen=True):
-    """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices."""
+    """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices.
+
+    `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0, 1, ...
+    """
 
     schema_version: int
     method: str
@@ -28,6 +31,7 @@ class ElasticManifest(Record, frozen=True):
     rewired: bool
     origin: str
     subnetworks: tuple[Slice, ...] = ()
+    layers: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, checkpoint: Path) -> "ElasticManifest | None":
