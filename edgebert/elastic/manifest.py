@@ -5,6 +5,7 @@ from pathlib import Path
 from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.records import Record
+from edgebert.subnet import Precision, Subnet
 
 ELASTIC = "elastic.json"
 
@@ -16,6 +17,19 @@ class Slice(Record, frozen=True):
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     ffn: tuple[int, ...]
+
+    def subnet(self, method: str, precision: Precision) -> Subnet:
+        """Return the sub-network that this slice is in a precision."""
+        return Subnet(
+            id=f"{self.id}-{precision}",
+            method=method,
+            width=None,
+            depth=None,
+            precision=precision,
+            layers=self.layers,
+            heads=self.heads,
+            ffn=self.ffn,
+        )
 
 
 class ElasticManifest(Record, frozen=True):
