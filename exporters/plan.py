@@ -77,13 +77,4 @@ def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision:
         raise ExportError(
             f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}{numbers}; make the checkpoint again"
         )
-    return Subnet(
-        id=f"{part.id}-{precision}",
-        method=elastic.method,
-        width=None,
-        depth=None,
-        precision=precision,
-        layers=part.layers,
-        heads=part.heads,
-        ffn=part.ffn,
-    )
+    return part.subnet(elastic.method, precision)
