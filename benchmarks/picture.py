@@ -18,6 +18,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
@@ -41,6 +42,7 @@ STYLE = {
 MARKS = [("o", "#0072b2"), ("s", "#d55e00"), ("^", "#009e73"), ("D", "#cc79a7"), ("v", "#e69f00"), ("P", "#56b4e9")]
 # Where a name may stand, by its point: the nearest that is free is taken.
 OFFSETS = [(x, y) for y in (7, 20, 33, 46, -14, -27, 59, 72, 85) for x in (-5, 5)]
+FAR = [(x, y) for y in (-40, -53, -66, 98, 111, 124, -79, -92) for x in (-5, 5, 20, 40)]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def draw(bundle: Bundle, profile: DeviceProfile, out: Path) -> None:
     others = [point for point in points if point.name not in chosen]
     methods = list(dict.fromkeys(point.method for point in points))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 4.2), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(8, 4.2 if len(methods) == 1 else 5.4), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         if len(methods) > 1:
             axes.plot(*xy(front), "-", color=OTHERS, zorder=1, label="Pareto front")
@@ -141,7 +143,7 @@ def name_points(axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> 
     taken.append(axes.get_legend().get_window_extent())
     line = axes.lines[0].get_path().transformed(axes.transData)
     for point in named:
-        for x, y in OFFSETS:
+        for x, y in OFFSETS + FAR:
             near = abs(y) < 15
             text = axes.annotate(
                 point.name,
@@ -152,12 +154,15 @@ def name_points(axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> 
                 arrowprops=None if near else {"arrowstyle": "-", "color": OTHERS, "shrinkB": 4, "linewidth": 0.6},
             )
             box = text.get_window_extent()
+            if (x, y) in FAR:  # the line to its point may cross others
+                box = Text.get_window_extent(text)
             inside = frame.containsx(box.x0) and frame.containsx(box.x1) and frame.y0 <= box.y0
             if inside and not box.count_overlaps(taken) and not line.intersects_bbox(box, filled=False):
                 break
             text.remove()
         else:
-            sys.exit(f"error: no room for the name of {point.name}")
+            print(f"no room for the name of {point.name}", file=sys.stderr)
+            continue
         taken.append(box)
 
 

@@ -1,8 +1,8 @@
 """The whole line from checkpoints to a bundle, as one story."""
 
 import heapq
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from edgebert.bundle import (
     GoldenOutput,
     GraphInput,
     Manifest,
+    SubnetAnswers,
 )
 from edgebert.dataset import read_examples
 from edgebert.errors import ExportError
@@ -79,44 +80,65 @@ def export(
         EdgeBertError: the calibration or evaluation data cannot be read.
     """
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
-    names = tuple(labels) if labels else None
-    outlines = read_outlines(paths, names, widths, depths, precisions)
-    out, tokenizer = Path(out).absolute(), outlines[0].tokenizer
+    outlines = read_outlines(paths, tuple(labels) if labels else None, widths, depths, precisions)
+    out, content = Path(out).absolute(), outlines[0].tokenizer
     manifest = _manifest(outlines, name or out.name, _checked_max_length(max_length, outlines), pairs)
+    tokenizer = Tokenizer(content, manifest.max_length, pairs=manifest.pairs)
     subnets = [subnet for outline in outlines for subnet in outline.subnets]
     calibration = _calibration_texts(subnets, calibration_data)
     data = None if evaluation_data is None else Path(evaluation_data)
-    golden_inputs = _encoder(tokenizer, manifest, manifest.inputs)(GOLDEN_TEXTS)
     storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
     with staged(out) as folder:
-        draft = Draft(manifest, tokenizer, folder, storages)
-        finished, outputs, answers = [], [], []
+        draft = Draft(manifest, content, folder, storages)
+        finished = []
         for outline in outlines:
-            source = read_checkpoint(outline.path, names)
-            part = draft.begin(source)
-            encode = _encoder(tokenizer, manifest, part.inputs)
-            texts = [encode([text]) for text in calibration]
-            stored = {storage: as_stored(source, storage) for storage in storages}
-            random = random_inputs(source, manifest.max_length, token_types="token_type_ids" in part.inputs)
-            verifier = Verifier(source, stored, (encode(GOLDEN_TEXTS), *random))
-            floats = {}
-            if data is not None:
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    in_float = Draft(manifest, tokenizer, Path(scratch), ["fp32"]).begin(source)
-                    floats = float_answers(in_float, outline.subnets, data)
-            for subnet in outline.subnets:
-                ranges = _calibrated(part, subnet, stored["int8"], texts, data) if texts else {}
-                exported = part.add(subnet, ranges)
-                expected = verifier.expected(subnet, ranges)
-                exported = _verified(verifier, part.bundle, exported, expected)
-                outputs.append(_golden_output(subnet, expected[0]))
-                if data is not None:
-                    exported, given = scored(part.bundle, exported, data, floats)
-                    answers.append(given)
-                finished.append(exported)
-                on_progress(len(finished), len(subnets), subnet.id)
-        draft.finish(finished, _golden(golden_inputs, outputs), answers_to(data, answers) if data is not None else None)
+            for one in _finished(outline, draft, tokenizer, calibration, data):
+                finished.append(one)
+                on_progress(len(finished), len(subnets), one.subnet.id)
+        answers = [one.answers for one in finished if one.answers]
+        draft.finish(
+            [one.subnet for one in finished],
+            _golden(_encode(tokenizer, GOLDEN_TEXTS, manifest.inputs), [one.golden for one in finished]),
+            None if data is None else answers_to(data, answers),
+        )
     return Bundle.load(out)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A sub-network whose graphs stand in the draft, what they give for the golden texts, and its answers, if asked."""
+
+    subnet: ExportedSubnet
+    golden: GoldenOutput
+    answers: SubnetAnswers | None
+
+
+def _finished(
+    outline: Outline, draft: Draft, tokenizer: Tokenizer, calibration: Sequence[Text], data: Path | None
+) -> Iterator[_Finished]:
+    """Yield the sub-networks of one checkpoint, whose tensors are in memory only meanwhile."""
+    source = read_checkpoint(outline.path, outline.labels)
+    part = draft.begin(source)
+    stored = {storage: as_stored(source, storage) for storage in part.weights}
+    types, max_length = "token_type_ids" in part.inputs, draft.manifest.max_length
+    batches = (
+        _encode(tokenizer, GOLDEN_TEXTS, part.inputs),
+        *random_inputs(source, max_length, token_types=types),
+    )
+    verifier = Verifier(source, stored, batches)
+    texts = [_encode(tokenizer, [text], part.inputs) for text in calibration]
+    floats = {}
+    if data is not None:
+        with draft.in_float() as in_float:
+            floats = float_answers(in_float.begin(source), outline.subnets, data)
+    for subnet in outline.subnets:
+        ranges = _calibrated(part, subnet, stored["int8"], texts, data) if texts else {}
+        exported, answers = part.add(subnet, ranges), None
+        expected = verifier.expected(subnet, ranges)
+        exported = _verified(verifier, part.bundle, exported, expected)
+        if data is not None:
+            exported, answers = scored(part.bundle, exported, data, floats)
+        yield _Finished(exported, _golden_output(subnet, expected[0]), answers)
 
 
 def _manifest(outlines: Sequence[Outline], name: str, max_length: int, pairs: bool) -> Manifest:
@@ -150,10 +172,9 @@ def _checked_max_length(max_length: int | None, outlines: Sequence[Outline]) -> 
     return max_length
 
 
-def _encoder(tokenizer: bytes, manifest: Manifest, inputs: Sequence[GraphInput]) -> Callable[[Sequence[Text]], Inputs]:
-    """Return what makes graph inputs of texts."""
-    encode = Tokenizer(tokenizer, manifest.max_length, pairs=manifest.pairs).encode
-    return lambda texts: pad([encode(text) for text in texts], inputs)
+def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphInput]) -> Inputs:
+    """Return the graph inputs of some texts."""
+    return pad([tokenizer.encode(text) for text in texts], inputs)
 
 
 def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> list[Text]:

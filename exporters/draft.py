@@ -1,7 +1,9 @@
 """A bundle in the making: a part for each checkpoint; its tensors are written first, then graph by graph is added."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +62,12 @@ class Part:
 
 
 class Draft:
-    """A folder with a tokenizer and weight files that grow, and the manifest of what it will hold."""
+    """A folder with a tokenizer and weight files that grow, and the manifest of what it will hold, so far."""
 
     def __init__(self, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]):
-        self._folder = folder
-        self._manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
+        self._folder, self._tokenizer = folder, tokenizer
         self._writers = {storage: WeightWriter(folder, storage) for storage in storages}
+        self.manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
 
     def begin(self, source: Checkpoint) -> Part:
         """Write a checkpoint's tensors into the weight file of each storage type; what it shares is stored once.
@@ -73,18 +75,24 @@ class Draft:
         Raises:
             ExportError: they cannot be written.
         """
-        types = "token_type_ids" in self._manifest.inputs and source.token_types
-        tensors = prepared(source, self._manifest.max_length, token_types=types)
+        types = "token_type_ids" in self.manifest.inputs and source.token_types
+        tensors = prepared(source, self.manifest.max_length, token_types=types)
         weights = {storage: writer.add(tensors) for storage, writer in self._writers.items()}
         files = tuple(written.file for written in weights.values())
-        self._manifest = msgspec.structs.replace(self._manifest, weight_files=files)
-        return Part(source, graph_inputs(token_types=types), weights, Bundle(self._folder, self._manifest, sha256=""))
+        self.manifest = msgspec.structs.replace(self.manifest, weight_files=files)
+        return Part(source, graph_inputs(token_types=types), weights, Bundle(self._folder, self.manifest, sha256=""))
+
+    @contextlib.contextmanager
+    def in_float(self) -> Iterator["Draft"]:
+        """Give an empty draft of the same bundle in float32, which is thrown away at the end."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            yield Draft(self.manifest, self._tokenizer, Path(scratch), ["fp32"])
 
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
         folder = self._folder
         manifest = msgspec.structs.replace(
-            self._manifest,
+            self.manifest,
             golden=_write(folder, "golden.json", records.encode(golden, indent=0)),
             answers=_write(folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
             subnetworks=tuple(subnets),

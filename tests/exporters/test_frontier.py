@@ -16,6 +16,7 @@ import edgebert
 from edgebert.bulk import predict_all
 from edgebert.bundle import Bundle
 from edgebert.cli.main import main
+from edgebert.cli.profile import print_profile
 from edgebert.device_profile import DeviceProfile
 from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.exporters.build import export
@@ -183,12 +184,19 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
 
 
 def test_tables_and_choices_show_methods(
-    frontier: Bundle, profile: DeviceProfile, checkpoints: Path, tmp_path: Path, printed: Callable[..., str]
+    frontier: Bundle,
+    profile: DeviceProfile,
+    checkpoints: Path,
+    tmp_path: Path,
+    printed: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "profile.json"
     profile.save(file)
+    print_profile(profile, frontier)
     budget = ("--latency-ms", 10_000, "--profile", file)
     tables = {
+        "profile": capsys.readouterr().out,
         "inspect": printed("inspect", frontier.path),
         "evaluate": printed(
             "evaluate", checkpoints / "dev.tsv", "--bundle", frontier.path, "--subnets", ",".join(ONE_OF_EACH)
