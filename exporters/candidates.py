@@ -5,19 +5,23 @@ slices, which read one weight file. It goes through the exporter, which checks e
 here or on another machine. Knows nothing about what a latency is good for.
 """
 
+import contextlib
 import itertools
 import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import numpy as np
 from safetensors.numpy import save_file
 
-from edgebert import records
+from edgebert import profiler, records
+from edgebert.bundle import Bundle
 from edgebert.device import Device
 from edgebert.device_profile import DeviceProfile, Way
 from edgebert.elastic.architecture import Architecture
@@ -52,10 +56,10 @@ class Conditions(Record, frozen=True):
 
 
 class Measured(Record, frozen=True):
-    """The median latency of an architecture, in the fastest round."""
+    """The median latency of an architecture in each round so far."""
 
     architecture: Architecture
-    ms: float
+    rounds_ms: tuple[float, ...]
 
 
 class Latencies(Record, frozen=True):
@@ -68,13 +72,20 @@ class Latencies(Record, frozen=True):
     measured: tuple[Measured, ...]
 
     @property
+    def rounds_ms(self) -> dict[Architecture, tuple[float, ...]]:
+        """The medians of each architecture, one a round."""
+        return {one.architecture: one.rounds_ms for one in self.measured}
+
+    @property
     def by_architecture(self) -> dict[Architecture, float]:
-        """The median latency of each architecture, in ms."""
-        return {one.architecture: one.ms for one in self.measured}
+        """The latency in ms of each architecture that was measured in all rounds: the fastest of its medians."""
+        return {one: min(ms) for one, ms in self.rounds_ms.items() if len(ms) >= self.conditions.rounds}
 
     def __str__(self) -> str:
-        conditions = self.conditions
-        return f"{self.device}; {self.way}; {conditions.precision}, {conditions.length} tokens, median"
+        conditions, drifts = self.conditions, [max(one.rounds_ms) / min(one.rounds_ms) for one in self.measured]
+        what = f"{self.device}; {self.way}; {conditions.precision}, {conditions.length} tokens, median"
+        drift = f"{median(drifts):.2f}x in the median, {max(drifts):.2f}x at worst"
+        return f"{what}; the fastest of {conditions.rounds} rounds, which differ by {drift}"
 
 
 @dataclass(frozen=True)
@@ -116,21 +127,25 @@ def measure(
         ProfileError: the file is of other conditions or another device, or an architecture could not be measured.
         ExportError: a graph does not compute what it should, or there is no room for the candidates' bundles.
     """
+    records.check_writable(path, ProfileError)
     wanted = list(dict.fromkeys(architectures))
     found = read_latencies(path, conditions)
-    known = found.by_architecture if found else {}
-    missing = sorted((one for one in wanted if one not in known), key=_pair)
-    done = len(wanted) - len(missing)
-    for _, group in itertools.groupby(missing, key=_pair):
-        together = list(group)
-        on_progress(done, len(wanted), str(together[0]))
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder:
-            found = _with(found, _profiled(together, conditions, Path(folder), host), together, conditions, path)
-        records.write_bytes(path, records.encode(found), ProfileError)
-        done += len(together)
-        on_progress(done, len(wanted), str(together[-1]))
-    if found is None:
+    if found is None and not wanted:
         raise ProfileError("expected architectures to measure, found none; give a larger space")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder:
+        for this_round in range(conditions.rounds):
+            known = found.rounds_ms if found else {}
+            missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
+            done = len(wanted) * (this_round + 1) - len(missing)
+            for pair, group in itertools.groupby(missing, key=_pair):
+                together = list(group)
+                on_progress(done, len(wanted) * conditions.rounds, str(together[0]))
+                bundle = _bundle(together, conditions, Path(folder) / "-".join(map(str, pair)))
+                found = _with(found, _profiled(bundle, conditions, host), together, conditions, path)
+                records.write_bytes(path, records.encode(found), ProfileError)
+                done += len(together)
+                on_progress(done, len(wanted) * conditions.rounds, str(together[-1]))
+    assert found is not None, "all that is wanted has been measured"
     return found
 
 
@@ -138,42 +153,56 @@ def _pair(one: Architecture) -> tuple[int, int]:
     return one.hidden, one.heads
 
 
-def _profiled(
-    together: Sequence[Architecture], conditions: Conditions, folder: Path, host: Host | None
-) -> list[DeviceProfile]:
-    """Return quick profiles, one a round, of architectures of one hidden size and number of heads."""
+def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Path) -> Bundle:
+    """Return a bundle that holds architectures of one hidden size and number of heads, from an earlier round if any."""
+    if folder.exists():
+        return Bundle.load(folder / "bundle")
     write_checkpoint(together, conditions.length, folder / "checkpoint")
     bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
     shutil.rmtree(folder / "checkpoint")
+    return bundle
+
+
+def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> DeviceProfile:
+    """Return a quick profile."""
     if host is None:
         lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        return [
-            profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
-            for _ in range(conditions.rounds)
-        ]
+        with _without_warnings():
+            return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
     words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    words_there = [*given, "--quick"]
-    return [profile_on(host.name, bundle, words_there, command=host.command) for _ in range(conditions.rounds)]
+    return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep the profiler from saying of each of many quick profiles that it is not to be trusted by itself."""
+    logger = logging.getLogger(profiler.__name__)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _with(
     found: Latencies | None,
-    rounds: Sequence[DeviceProfile],
+    profiled: DeviceProfile,
     together: Sequence[Architecture],
     conditions: Conditions,
     path: Path,
 ) -> Latencies:
-    """Return what was found before with the medians of profiles added, if all are of one device and way."""
-    new = []
+    """Return what was found before with the medians of a profile added, if all are of one device and way."""
+    rounds_ms = dict(found.rounds_ms) if found else {}
+    entries = {entry.id: entry for entry in profiled.subnetworks}
     for one in together:
         name = f"{one}-{conditions.precision}"
-        entries = [entry for profiled in rounds for entry in profiled.subnetworks if entry.id == name]
-        if not entries:
-            reasons = {left.reason for profiled in rounds for left in profiled.left_out if left.id == name}
-            raise ProfileError(f"{name} could not be measured: {'; '.join(reasons)}; leave such sizes out of the space")
-        new.append(Measured(one, min(entry.latency[0].p50_ms for entry in entries)))
-    device, ways = rounds[0].device, {entry.way for profiled in rounds for entry in profiled.subnetworks}
+        if name not in entries:
+            reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
+            raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
+        rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
+    device, ways = profiled.device, {entry.way for entry in entries.values()}
     if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
         seen = f"{device}; {', '.join(map(str, ways))}"
         raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
@@ -182,7 +211,7 @@ def _with(
         conditions=conditions,
         device=device,
         way=ways.pop(),
-        measured=(*(found.measured if found else ()), *new),
+        measured=tuple(Measured(one, ms) for one, ms in rounds_ms.items()),
     )
 
 

@@ -126,8 +126,11 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.elastic import bort
     from edgebert.elastic.architecture import Architecture
     from edgebert.elastic.stage import fine_tuning
+    from edgebert.errors import TrainingError
 
     architecture = Architecture.parse(options.architecture) if options.architecture else None
+    if architecture and options.search_only:
+        raise TrainingError("--architecture names what is trained, so there is no search; leave --search-only out")
     with Display() as display, display.resumable():
         found, trained = bort.train(
             options.model,
