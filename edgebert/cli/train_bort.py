@@ -151,7 +151,8 @@ def run(options: argparse.Namespace) -> None:
         print_found(found)
     if trained is not None:
         chosen = found.chosen if found else str(architecture)
-        print_trained(trained, options, architecture=chosen)
+        facts = {"search": str(trained.work / bort.SEARCH)} if found else {}
+        print_trained(trained, options, architecture=chosen, **facts)
     elif found is not None and options.json:
         from edgebert.cli.output import print_json
 

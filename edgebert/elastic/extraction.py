@@ -67,7 +67,7 @@ class Goal(Record, frozen=True):
         """Return the best of the candidates whose error was found out; of equals the faster, then the smaller.
 
         Raises:
-            TrainingError: no error was found out.
+            TrainingError: there is none.
             BudgetError: none is within the budget; `nearest` is the fastest of all.
         """
         self.check(candidates)
