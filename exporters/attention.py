@@ -2,14 +2,15 @@
 
 from types import ModuleType
 
+from edgebert.exporters.checkpoint import Sizes
 from edgebert.exporters.nodes import Nodes
 
 
 class Attention:
     """Writes the attention of each layer, of all tokens or of [CLS] alone."""
 
-    def __init__(self, nodes: Nodes, operators: ModuleType, head_size: int):
-        self._nodes, self._operators, self._head_size = nodes, operators, head_size
+    def __init__(self, nodes: Nodes, operators: ModuleType, sizes: Sizes):
+        self._nodes, self._operators, self._head_size = nodes, operators, sizes.head_size
         self._key_mask = operators.mask(nodes)
 
     def of_all(self, states: str, layer: int, heads: int) -> tuple[str, str]:

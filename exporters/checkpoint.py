@@ -103,16 +103,25 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ExportError: there is none, or it is no JSON object.
     """
+    return _read_object(path / "config.json")
+
+
+def _read_tokenizer_config(path: Path) -> dict[str, Any]:
+    file = path / "tokenizer_config.json"
+    return _read_object(file) if file.is_file() else {}
+
+
+def _read_object(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
-        raise ExportError(f"cannot read {path / 'config.json'}: {problem.strerror}; {advice}") from None
+        raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
     except (ValueError, RecursionError) as problem:
-        raise ExportError(f"{path / 'config.json'} is not JSON: {problem}; download the checkpoint again") from None
-    if not isinstance(config, dict):
-        raise ExportError(f"{path / 'config.json'}: expected a JSON object; download the checkpoint again")
-    return config
+        raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
+    if not isinstance(found, dict):
+        raise ExportError(f"{file}: expected a JSON object; download the checkpoint again")
+    return found
 
 
 def _family(path: Path, config: dict[str, Any]) -> Family:
@@ -142,6 +151,8 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
         advice = "fine-tune it for sequence classification first"
         raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found none; {advice}")
     counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in family.sizes.items()}
+    if not family.gives_types(config, _read_tokenizer_config(path)):
+        counts["types"] = 1
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],

@@ -40,10 +40,11 @@ class Family:
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
     left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `supported` are
     the values that keys of it must have, if they are there. The head is a dense unit, ours is called pooler since
-    BERT's is, then an `activation`, then the classifier.
+    BERT's is, then an `activation`, then the classifier. `token_types` says whether the model tells types apart,
+    `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer does.
 
     Where attention goes by the distance of tokens, `relative` maps our names of all its tensors to the checkpoint's and
-    their shapes, and `matrix` makes what we expect by our name, (outputs, inputs), of what stands there.
+    their shapes, and `matrix` makes (outputs, inputs), by our name, of what stands there.
     """
 
     model_types: tuple[str, ...]
@@ -66,6 +67,7 @@ class Family:
         default_factory=lambda: {"hidden_act": "gelu", "position_embedding_type": "absolute"}
     )
     first_position: Callable[[Mapping[str, Any]], int] = lambda _: 0
+    gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda config, tokenizer_config: True
     relative: Mapping[str, tuple[str, Shape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 

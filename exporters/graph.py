@@ -49,7 +49,7 @@ def build_graph(
 class _Network:
     def __init__(self, nodes: Nodes, flavor: Flavor, source: Checkpoint):
         self.nodes, self.operators = nodes, _FLAVORS[flavor]
-        self.head_size, self.layer_norm_eps = source.sizes.head_size, source.layer_norm_eps
+        self.sizes, self.layer_norm_eps = source.sizes, source.layer_norm_eps
         self.projected, self.relative = "projection.weight" in source.tensors, bool(source.family.relative)
 
     def embeddings(self, inputs: Sequence[GraphInput]) -> str:
@@ -67,13 +67,13 @@ class _Network:
     def attention(self, inputs: Sequence[GraphInput]) -> Attention | RelativeAttention:
         """Return what writes the attention of each layer."""
         if self.relative:
-            return RelativeAttention(self.nodes, self.operators, self.head_size, inputs)
-        return Attention(self.nodes, self.operators, self.head_size)
+            return RelativeAttention(self.nodes, self.operators, self.sizes, inputs)
+        return Attention(self.nodes, self.operators, self.sizes)
 
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:
         """Return the new states of the tokens that went on."""
         nodes, linear = self.nodes, self.operators.linear
-        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.head_size))
+        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.sizes.head_size))
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
         neurons = linear(nodes, tokens, nodes.matrix([f"{layer}.ffn_in"], outputs=ffn))
         active = self.operators.gelu(nodes, neurons)

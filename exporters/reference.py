@@ -51,7 +51,8 @@ class _Reference:
         first, last = self.places[:, :1], np.where(real, self.places, 0).max(axis=1, keepdims=True)
         self.place_of_cls = last if source.family.relative else first
         # A tokenizer gives single texts type 0 and, in XLNet's, <cls> type 2.
-        of_singles = 2 * (self.places == last) if source.family.relative else np.zeros_like(self.places)
+        cls_differs = source.family.relative and source.sizes.types > 1
+        of_singles = 2 * (self.places == last) if cls_differs else np.zeros_like(self.places)
         self.types = inputs.get("token_type_ids", of_singles)
 
     def embeddings(self) -> Array:

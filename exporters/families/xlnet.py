@@ -1,5 +1,8 @@
 """XLNet (Yang et al. 2019): attention goes by how far apart tokens are, and by whether both are of one segment."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +19,19 @@ def _matrix(name: str, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         return tensor
     flat = tensor.reshape(len(tensor), -1)
     return flat if name.endswith(".o.weight") else flat.T
+
+
+def _gives_types(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> bool:
+    """Return whether the tokenizer gives types: as it says, else as transformers did when it saved the checkpoint.
+
+    Since version 5 it gives XLNet none (https://github.com/huggingface/transformers/issues/48128), and a checkpoint
+    that was trained so must be run so.
+    """
+    names = tokenizer_config.get("model_input_names")
+    if isinstance(names, list):
+        return "token_type_ids" in names
+    major = str(config.get("transformers_version", "")).partition(".")[0]
+    return not major.isdecimal() or int(major) < 5
 
 
 FAMILY = Family(
@@ -63,5 +79,6 @@ FAMILY = Family(
         "r.segment_bias": (f"{_ATTENTION}.r_s_bias", _HEADS),
         "r.segments": (f"{_ATTENTION}.seg_embed", (2, *_HEADS)),
     },
+    gives_types=_gives_types,
     matrix=_matrix,
 )

@@ -1,6 +1,7 @@
 """XLNet: attention by distance and segment, padding on either side, and a classifier that reads the last token."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgebert.exporters import reference
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of, read_checkpoint
 from edgebert.exporters.distances import with_distances
+from edgebert.exporters.families import xlnet
 from edgebert.exporters.plan import PRECISIONS
 from edgebert.exporters.verify import random_inputs
 from edgebert.session import open_session
@@ -60,7 +62,9 @@ def checkpoint(model: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("xlnet") / "checkpoint"
     model.save_pretrained(folder)
     vocabulary = [(piece, -float(number)) for number, piece in enumerate(PIECES)]
-    XLNetTokenizer(vocab=vocabulary, model_max_length=MAX_LENGTH).save_pretrained(folder)
+    XLNetTokenizer(
+        vocab=vocabulary, model_input_names=["input_ids", "token_type_ids", "attention_mask"]
+    ).save_pretrained(folder)
     return folder
 
 
@@ -213,6 +217,38 @@ def test_a_text_and_a_pair_are_answered_as_by_a_transformers_pipeline(
     assert profiled.returncode == 0, profiled.stderr
     profile = json.loads((tmp_path / "p.json").read_text())
     assert all(one["numerics_ok"] for one in profile["subnetworks"])
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer_config", "given"),
+    [
+        ({}, {}, True),
+        ({"transformers_version": "4.57.6"}, {}, True),
+        ({"transformers_version": "5.23.0"}, {}, False),
+        ({"transformers_version": "5.23.0"}, {"model_input_names": ["input_ids", "token_type_ids"]}, True),
+        ({"transformers_version": "4.57.6"}, {"model_input_names": ["input_ids"]}, False),
+    ],
+)
+def test_types_are_heeded_if_the_tokenizer_gave_them(
+    config: dict[str, str], tokenizer_config: dict[str, object], given: bool
+) -> None:
+    assert xlnet.FAMILY.gives_types(config, tokenizer_config) == given
+
+
+def test_a_checkpoint_of_transformers_5_is_answered_without_types_as_its_pipeline_does(
+    checkpoint: Path, model: PreTrainedModel, tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    vocabulary = [(piece, -float(number)) for number, piece in enumerate(PIECES)]
+    tokenizer = XLNetTokenizer(vocab=vocabulary)
+    tokenizer.save_pretrained(tmp_path / "checkpoint")
+    bundle = export(tmp_path / "checkpoint", tmp_path / "bundle", precisions=["fp32"], max_length=MAX_LENGTH)
+    assert bundle.manifest.inputs == ("input_ids", "attention_mask")
+    pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer)
+    with edgebert.load(bundle, subnet="w1.00-d1.00-fp32") as ours:
+        assert ours("the good film!")[0]["score"] == pytest.approx(pipeline("the good film!")[0]["score"], abs=1e-5)
+        expected = pipeline({"text": "the good film!", "text_pair": "bad"})["score"]
+        assert ours(("the good film!", "bad"))[0]["score"] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
