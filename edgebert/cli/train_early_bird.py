@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--check-every",
         type=arguments.positive,
-        default=0.05,
+        default=0.02,
         metavar="E",
-        help="part of an epoch from a look at the ticket to the next (0.05)",
+        help="part of an epoch from a look at the ticket to the next (0.02)",
     )
     search.add_argument(
         "--settled", type=arguments.positive, default=0.1, metavar="D", help="draw when the last 5 differ by less (0.1)"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--ticket", metavar="FILE", help="a ticket.json to use: no search")
     search.add_argument(
-        "--random", action="store_true", help="keep random units, of each layer as many as --ticket: a control"
+        "--random", action="store_true", help="a control: random units, in each layer as many as in --ticket"
     )
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=arguments.count, default=2, metavar="N", help="of the ticket (2)")

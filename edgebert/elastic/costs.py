@@ -2,7 +2,7 @@
 
 Counted are the products of matrices, a multiplication and an addition as two operations; norms, activations, the
 embeddings' look-up and the optimizer are left out, as is scoring. The gradients of a product are two products of its
-size, so a step is three times its forward pass.
+size, so a step is three times its forward pass (a little less where embeddings are frozen, which is not counted).
 """
 
 from collections.abc import Iterable, Sequence

@@ -94,8 +94,9 @@ def train(
     out_is_free(out)
     config = read_config(origin)
     family_for(config)
-    check(search.pruning, config)
     given = None if ticket is None else _read_ticket(Path(ticket), config)
+    if given is None:
+        check(search.pruning, config)
     pace = None if full_journal is None else _pace(Path(full_journal))
     choice = records.encode(_Choice(search, given, random), indent=0).decode()
     line = Line.open(origin, train_data, dev_data, out, setup, stages=(stage_of(search), stage), choice=choice)

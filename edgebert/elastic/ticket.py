@@ -113,7 +113,7 @@ def random_coefficients(config: Any, seed: int) -> Scales:
 def distance(one: Mask, other: Mask) -> Distance:
     """Return how different two masks are."""
     heads, neurons = (
-        float((mine != theirs).float().mean())
+        int((mine != theirs).sum()) / mine.numel()
         for mine, theirs in ((one.heads, other.heads), (one.neurons, other.neurons))
     )
     return Distance(heads, neurons)

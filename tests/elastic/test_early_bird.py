@@ -345,6 +345,21 @@ def test_a_ticket_is_used_again_and_shuffled(toy: Toy, tmp_path: Path) -> None:
     assert sum(map(len, alone.ticket.neurons)) == sum(map(len, first.ticket.neurons))
 
 
+def test_pairs_and_numbers_are_learnt(make_checkpoint: Make, make_data: Make, tmp_path: Path) -> None:
+    options = {"pairs": True, "regression": True}
+    data = make_data("train.tsv", 160, **options), make_data("dev.tsv", 40, **options)
+    hatched = train(
+        make_checkpoint("headless"),
+        *data,
+        tmp_path / "out",
+        search=Search(learning_rate=2.5e-3, pruning=PRUNING),
+        stage=efficient_training(6, 5e-3),
+        setup=Setup(compute="fp32", regression=True),
+    )
+    assert hatched.trained.metric == "pearson"
+    assert min(hatched.trained.scores.values()) > 0.7
+
+
 def test_frozen_embeddings_stay_as_they_are(toy: Toy) -> None:
     toy.run(stage=efficient_training(1, 5e-3, embeddings=False))
     before, after = (load_file(folder / "model.safetensors") for folder in (toy.model, toy.out))
