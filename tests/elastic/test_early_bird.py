@@ -288,6 +288,10 @@ def test_a_ticket_is_found_trained_exported_and_answers_as_in_torch(
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
     found = session.run({name: tensor.numpy() for name, tensor in inputs.items()})
     torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=0)
+    (toy.out / "elastic.json").unlink()
+    whole = export(toy.out, tmp_path / "whole", precisions=("fp32", "int8"))
+    for ours, theirs in zip(bundle.manifest.weight_files, whole.manifest.weight_files, strict=True):
+        assert ours.size_bytes < theirs.size_bytes  # the zeros stay behind
 
 
 def test_the_kept_units_start_from_the_checkpoints_weights(toy: Toy) -> None:
