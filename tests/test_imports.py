@@ -64,8 +64,12 @@ ELASTIC_ORDER = [
     "task",
     "training",
     "line",
+    "ticket",
+    "search",
+    "costs",
     "dynabert",
     "layer_drop",
+    "early_bird",
 ]
 DEVICE_LIBRARIES = {
     "edgebert",

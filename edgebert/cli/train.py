@@ -2,9 +2,9 @@
 
 import argparse
 
-from edgebert.cli import train_dynabert, train_layer_drop
+from edgebert.cli import train_dynabert, train_early_bird, train_layer_drop
 
-_METHODS = {"dynabert": train_dynabert, "layer-drop": train_layer_drop}
+_METHODS = {"dynabert": train_dynabert, "layer-drop": train_layer_drop, "early-bird": train_early_bird}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
