@@ -118,7 +118,7 @@ def _finished(
 ) -> Iterator[_Finished]:
     """Yield the sub-networks of one checkpoint, whose tensors are in memory only meanwhile."""
     source = read_checkpoint(outline.path, outline.labels)
-    part = draft.begin(source)
+    part = draft.begin(source, outline.subnets)
     stored = {storage: as_stored(source, storage) for storage in part.weights}
     types, max_length = "token_type_ids" in part.inputs, draft.manifest.max_length
     batches = (
@@ -130,7 +130,7 @@ def _finished(
     floats = {}
     if data is not None:
         with draft.in_float() as in_float:
-            floats = float_answers(in_float.begin(source), outline.subnets, data)
+            floats = float_answers(in_float.begin(source, outline.subnets), outline.subnets, data)
     for subnet in outline.subnets:
         ranges = _calibrated(part, subnet, stored["int8"], texts, data) if texts else {}
         exported, answers = part.add(subnet, ranges), None

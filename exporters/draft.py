@@ -26,7 +26,7 @@ from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
 from edgebert.exporters.outline import graph_inputs
 from edgebert.exporters.quantize import Range
-from edgebert.exporters.weights import Weights, WeightWriter, prepared
+from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
@@ -69,15 +69,18 @@ class Draft:
         self._writers = {storage: WeightWriter(folder, storage) for storage in storages}
         self.manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
 
-    def begin(self, source: Checkpoint) -> Part:
-        """Write a checkpoint's tensors into the weight file of each storage type; what it shares is stored once.
+    def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> Part:
+        """Write what sub-networks read of a checkpoint's tensors into the weight file of each storage type.
+
+        What another checkpoint's has too is stored once.
 
         Raises:
             ExportError: they cannot be written.
         """
         types = "token_type_ids" in self.manifest.inputs and source.token_types
         tensors = prepared(source, self.manifest.max_length, token_types=types)
-        weights = {storage: writer.add(tensors) for storage, writer in self._writers.items()}
+        rows = rows_read(subnets, source.sizes.head_size)
+        weights = {storage: writer.add(tensors, rows) for storage, writer in self._writers.items()}
         files = tuple(written.file for written in weights.values())
         self.manifest = msgspec.structs.replace(self.manifest, weight_files=files)
         return Part(source, graph_inputs(token_types=types), weights, Bundle(self._folder, self.manifest, sha256=""))

@@ -5,7 +5,7 @@ A matrix whose outputs are cut (q, k, v, FFN-in) is stored as (outputs, inputs),
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,11 +17,13 @@ from edgebert import records
 from edgebert.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
-from edgebert.subnet import Storage
+from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
 _IN_FLOAT = ("position", "type", "classifier")  # small, and read without a product
+_RELATIVE = ".r."  # in the names of what attention by distance reads beside q, k, v and o: in float too
 _PAGE, _CACHE_LINE = 4096, 64  # large tensors start on a page so that they can be mapped, small ones on a cache line
 
 
@@ -67,16 +69,18 @@ def is_outputs_first(unit: str) -> bool:
 
 
 def _is_rounded(name: str, tensor: Array) -> bool:
-    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT
+    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT and _RELATIVE not in name
 
 
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
     """Return a checkpoint's tensors as graphs read them.
 
     The position table holds a row for each token of the longest text, and where token types are not told apart, the
-    type that all tokens have is part of it.
+    type that all tokens have is part of it. Attention by distance gets what depends on no text.
     """
     tensors = dict(source.tensors)
+    if source.family.relative:
+        return with_distances(tensors, source.sizes, max_length)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]
@@ -86,7 +90,7 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
 def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
     for name, tensor in tensors.items():
-        transposed = tensor.ndim > 1 and unit_of(name) not in (*_OUTPUTS_FIRST, *_IN_FLOAT, "word")
+        transposed = _is_rounded(name, tensor) and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
         if dtype == "fp32" or not _is_rounded(name, tensor):
             yield name, tensor.T if transposed else tensor
         else:
@@ -106,6 +110,17 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     }
 
 
+def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
+    """Return how many heads' dimensions or neurons the widest of some sub-networks reads, by unit: 3.ffn_in."""
+    rows: dict[str, int] = {}
+    for subnet in subnets:
+        for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
+            size = heads * head_size
+            for unit, read in {"q": size, "k": size, "v": size, "o": size, "ffn_in": ffn, "ffn_out": ffn}.items():
+                rows[f"{layer}.{unit}"] = max(read, rows.get(f"{layer}.{unit}", 0))
+    return rows
+
+
 class WeightWriter:
     """A weight file in the making: tensors are appended to it; one that it holds already is not stored again."""
 
@@ -114,18 +129,20 @@ class WeightWriter:
         self._digest, self._size_bytes = hashlib.sha256(), 0
         self._offsets: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
-    def add(self, tensors: dict[str, Array]) -> Weights:
+    def add(self, tensors: dict[str, Array], rows: Mapping[str, int] | None = None) -> Weights:
         """Append a checkpoint's tensors; return where they lie, and the file as it is now.
+
+        `rows` are those that are read of units whose outputs or inputs are cut, where that is not all of them.
 
         Raises:
             ExportError: it cannot be written, for example because the disk is full.
         """
         try:
             with open(self._path, "ab") as file:
-                places = {
-                    name: Stored(array.dtype, array.shape, self._place(array, file))
-                    for name, array in layout(tensors, self._dtype)
-                }
+                places = {}
+                for name, whole in layout(tensors, self._dtype):
+                    array = _read(name, whole, rows or {})
+                    places[name] = Stored(array.dtype, array.shape, self._place(array, file))
         except OSError as problem:
             what = f"cannot write {self._path.name}: {problem.strerror}"
             raise ExportError(f"{what}; make room or choose another --out") from None
@@ -150,6 +167,12 @@ class WeightWriter:
             self._digest.update(padding + content)
             self._size_bytes += len(padding) + len(content)
         return self._offsets[key]
+
+
+def _read(name: str, array: NDArray[Any], rows: Mapping[str, int]) -> NDArray[Any]:
+    """Return the part of a stored tensor that is read; where inputs are cut, biases and scales have all rows."""
+    unit, part = name.rsplit(".", 1) if "." in name else (name, "")
+    return array[: rows[unit]] if unit in rows and (is_outputs_first(unit) or part == "weight") else array
 
 
 def _write_digests(weights: Path) -> FileRef:

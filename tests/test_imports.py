@@ -68,12 +68,16 @@ ELASTIC_ORDER = [
     "task",
     "training",
     "line",
+    "ticket",
+    "ticket_search",
+    "costs",
     "dynabert",
     "layer_drop",
     "student",
     "masked_lm",
     "surrogate",
     "bort",
+    "early_bird",
 ]
 DEVICE_LIBRARIES = {
     "edgebert",

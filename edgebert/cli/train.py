@@ -2,9 +2,14 @@
 
 import argparse
 
-from edgebert.cli import train_bort, train_dynabert, train_layer_drop
+from edgebert.cli import train_bort, train_dynabert, train_early_bird, train_layer_drop
 
-_METHODS = {"dynabert": train_dynabert, "layer-drop": train_layer_drop, "bort": train_bort}
+_METHODS = {
+    "dynabert": train_dynabert,
+    "layer-drop": train_layer_drop,
+    "early-bird": train_early_bird,
+    "bort": train_bort,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -163,6 +163,8 @@ class Display:
         elif hasattr(event, "candidate"):
             place = f"surrogate {event.step} of at most {event.steps}"
             self.say(f"{place}: {event.candidate}, error {event.error:.4f}, {event.seconds / 60:.1f} min so far")
+        elif hasattr(event, "drawn"):
+            self._show_mask(event)
         else:
             self._show_step(event)
 
@@ -178,6 +180,15 @@ class Display:
         if self._bar.disable and time.monotonic() - self._told > _PLAIN_SECONDS:
             self.say(_place(event) + loss)
             self._told = time.monotonic()
+
+    def _show_mask(self, event: Any) -> None:
+        differ = "no earlier tickets to compare with"
+        if event.heads:
+            before = f"the last {len(event.heads)}"
+            differ = f"heads differ by {max(event.heads):.3f} and neurons by {max(event.neurons):.3f} from {before}"
+        reasons = {"settled": "settled", "at": "drawn as asked for", "latest": "drawn though it has not settled"}
+        end = f": {reasons[event.drawn]}" if event.drawn else ""
+        self.say(f"{event.stage}: ticket after step {event.step}, {differ}{end}")
 
     def _show_scores(self, event: Any) -> None:
         best = ", the best so far" if event.best else ""

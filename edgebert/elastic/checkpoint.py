@@ -158,7 +158,7 @@ def save_model(model: Model, tokenizer: Any, out: Path, manifest: ElasticManifes
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
         with quiet():
-            model.classifier.save_pretrained(staged)
+            model.plain().save_pretrained(staged)
             tokenizer.save_pretrained(staged)
         if manifest:
             manifest.save(staged)

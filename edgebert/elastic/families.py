@@ -95,7 +95,11 @@ def family_of(model: Any) -> Family:
     Raises:
         TrainingError: its family is not known, or it uses what the elastic model does not compute.
     """
-    config = model.config
+    return family_for(model.config)
+
+
+def family_for(config: Any) -> Family:
+    """Return the description of the models of a configuration; raises as `family_of`."""
     if config.model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise TrainingError(f"model_type '{config.model_type}' is not supported; expected one of {known}")

@@ -1,7 +1,7 @@
 """What a training says of itself while it runs: events, to a JSON-lines file and to whoever listens."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -32,6 +32,23 @@ class ScoreEvent(Record, frozen=True, tag="scores", tag_field="event"):
     seconds: float
 
 
+class MaskEvent(Record, frozen=True, tag="mask", tag_field="event"):
+    """The ticket that would be drawn after a step: how far from those before it, the newest first.
+
+    `heads` and `neurons` are the shares of units that two tickets treat differently; `ties` are those that equal
+    coefficients leave open, of heads and of neurons. `drawn`: the ticket is drawn here, and why.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    heads: tuple[float, ...]
+    neurons: tuple[float, ...]
+    ties: tuple[float, float]
+    drawn: Literal["settled", "at", "latest"] | None
+    seconds: float
+
+
 class AugmentEvent(Record, frozen=True, tag="augmented", tag_field="event"):
     """So many texts have been varied, of so many."""
 
@@ -52,7 +69,8 @@ class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
     stage: str = "search"
 
 
-Event = StepEvent | ScoreEvent | AugmentEvent | TrialEvent
+Event = StepEvent | ScoreEvent | AugmentEvent | MaskEvent | TrialEvent
+E = TypeVar("E", bound=Event)
 
 
 class Listener(Protocol):
@@ -84,12 +102,29 @@ class Journal:
         Raises:
             TrainingError: the file cannot be read, or holds no scores.
         """
+        return self._last([event for event in self._events() if isinstance(event, ScoreEvent) and event.best])
+
+    def last(self) -> Event:
+        """Return the last event.
+
+        Raises:
+            TrainingError: the file cannot be read, or holds none.
+        """
+        return self._last(self._events())
+
+    def _events(self) -> list[Event]:
         try:
-            lines = self._path.read_bytes().splitlines()
-            events = [msgspec.json.decode(line, type=Event) for line in lines]
-            return [event for event in events if isinstance(event, ScoreEvent) and event.best][-1]
-        except (OSError, msgspec.DecodeError, IndexError) as problem:
-            raise TrainingError(f"{self._path} is damaged: {problem}; remove its folder and train again") from None
+            return [msgspec.json.decode(line, type=Event) for line in self._path.read_bytes().splitlines()]
+        except (OSError, msgspec.DecodeError) as problem:
+            raise self._damaged(problem) from None
+
+    def _last(self, events: list[E]) -> E:
+        if not events:
+            raise self._damaged("expected a result, found none")
+        return events[-1]
+
+    def _damaged(self, problem: object) -> TrainingError:
+        return TrainingError(f"{self._path} is damaged: {problem}; remove its folder and train again")
 
     @property
     def size_bytes(self) -> int:

@@ -187,7 +187,7 @@ class Line:
             TrainingError: it is another one's, or cannot be written.
         """
         path = self.folder / PLAN
-        if self._is_missing(path):
+        if self.is_missing(path):
             if self.accelerator.is_main_process:
                 try:
                     self.folder.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ class Line:
         `subnets` are those that learn, the largest first; by default DynaBERT's of the stage's widths and depths.
         """
         done, state = self.folder / stage.name, self.folder / f"{stage.name}.state"
-        if self._is_missing(done):
+        if self.is_missing(done):
             state.mkdir(exist_ok=True)
             student = self.read(start)
             if subnets is None:
@@ -267,7 +267,7 @@ class Line:
     def step(self, name: str, make: Callable[[], tuple[Model, ElasticManifest | None]]) -> Path:
         """Make a checkpoint, unless it has been made before, and return its folder."""
         done = self.folder / name
-        if self._is_missing(done):
+        if self.is_missing(done):
             self._save(*make(), folder=done)
         return done
 
@@ -287,7 +287,7 @@ class Line:
         """Write the elastic checkpoint from the folder of the last step's result."""
         self._save(self.read(result), manifest, folder=out)
 
-    def _is_missing(self, path: Path) -> bool:
+    def is_missing(self, path: Path) -> bool:
         """Return the same on all devices: none goes on and makes it while another still looks."""
         self.accelerator.wait_for_everyone()
         missing = not path.exists()

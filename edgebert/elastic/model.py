@@ -4,10 +4,12 @@ Knows nothing about training, data or files.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,6 +29,14 @@ class Output:
 
     logits: Tensor
     hidden: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What each unit's output is multiplied by: heads (layers, heads) and FFN neurons (layers, FFN size)."""
+
+    heads: Tensor
+    neurons: Tensor
 
 
 class ElasticModel(nn.Module):
@@ -57,7 +67,9 @@ class ElasticModel(nn.Module):
             ffn=self.config.intermediate_size,
         )
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def forward(
+        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: Scales | None = None
+    ) -> Output:
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
         state = self.classifier.base_model.embeddings(input_ids=ids, token_type_ids=types)
         layers = self.family.layers_of(self.classifier)
@@ -66,12 +78,12 @@ class ElasticModel(nn.Module):
         hidden = [state]
         for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
             layer = layers[index]
-            state = self._attend(layer, state, visible, heads)
-            state = self._feed_forward(layer, state, ffn)
+            state = self._attend(layer, state, visible, heads, None if scales is None else scales.heads[index])
+            state = self._feed_forward(layer, state, ffn, None if scales is None else scales.neurons[index])
             hidden.append(state)
         return Output(self.family.classify(self.classifier, state), tuple(hidden))
 
-    def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int) -> Tensor:
+    def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
         batch, length, _ = state.shape
         size = heads * self.head_size
         query, key, value = (
@@ -82,13 +94,17 @@ class ElasticModel(nn.Module):
         )
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
+        if scales is not None:
+            mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
         mixed = mixed.transpose(1, 2).reshape(batch, length, size)
         out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
         normalised: Tensor = layer.attention_norm(state + self._drop(out))
         return normalised
 
-    def _feed_forward(self, layer: Layer, state: Tensor, ffn: int) -> Tensor:
+    def _feed_forward(self, layer: Layer, state: Tensor, ffn: int, scales: Tensor | None) -> Tensor:
         inner = self.activation(functional.linear(state, layer.ffn_in.weight[:ffn], layer.ffn_in.bias[:ffn]))
+        if scales is not None:
+            inner = inner * scales[:ffn].to(inner.dtype)
         out = functional.linear(inner, layer.ffn_out.weight[:, :ffn], layer.ffn_out.bias)
         normalised: Tensor = layer.ffn_norm(state + self._drop(out))
         return normalised
@@ -112,25 +128,43 @@ class ElasticModel(nn.Module):
         layers = plain.base_model.get_submodule(self.family.layers)
         setattr(plain.base_model.get_submodule(parent), name, nn.ModuleList(layers[index] for index in subnet.layers))
         for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
-            _cut_heads(layer, heads * self.head_size)
-            _cut_neurons(layer, ffn, max(subnet.ffn))
+            _keep(layer, heads * self.head_size, ffn, attention_size=self.config.hidden_size, ffn_size=max(subnet.ffn))
         return plain
 
+    def cut(self, heads: Sequence[int], ffn: Sequence[int]) -> None:
+        """Keep in place only the first heads and neurons of each layer, so that less is stored and computed.
 
-@torch.no_grad()
-def _cut_heads(layer: Layer, size: int) -> None:
+        Sub-networks within what is kept still run; `plain` gives a classifier that transformers can load again.
+        """
+        for layer, kept_heads, kept in zip(self.family.layers_of(self.classifier), heads, ffn, strict=True):
+            size = kept_heads * self.head_size
+            _keep(layer, size, kept, attention_size=size, ffn_size=kept)
+
+    def plain(self) -> Any:
+        """Return the classifier as transformers loads it: what was cut from layers stands in a copy as zeros."""
+        layers, full = self.family.layers_of(self.classifier), self.subnet()
+        heads = tuple(layer.query.out_features // self.head_size for layer in layers)
+        ffn = tuple(layer.ffn_in.out_features for layer in layers)
+        if (heads, ffn) == (full.heads, full.ffn):
+            return self.classifier
+        return self.extract(msgspec.structs.replace(full, heads=heads, ffn=ffn))
+
+
+def _keep(layer: Layer, size: int, ffn: int, *, attention_size: int, ffn_size: int) -> None:
+    """Keep the first dimensions of all heads together and the first neurons of a layer, with zeros behind them."""
     for part in (layer.query, layer.key, layer.value):
-        part.weight[size:] = 0
-        part.bias[size:] = 0
-    layer.attention_out.weight[:, size:] = 0
+        _resize(part, size, part.in_features, attention_size, part.in_features)
+    out = layer.attention_out
+    _resize(out, out.out_features, size, out.out_features, attention_size)
+    _resize(layer.ffn_in, ffn, layer.ffn_in.in_features, ffn_size, layer.ffn_in.in_features)
+    _resize(layer.ffn_out, layer.ffn_out.out_features, ffn, layer.ffn_out.out_features, ffn_size)
 
 
 @torch.no_grad()
-def _cut_neurons(layer: Layer, kept: int, stored: int) -> None:
-    layer.ffn_in.weight[kept:] = 0
-    layer.ffn_in.bias[kept:] = 0
-    layer.ffn_out.weight[:, kept:] = 0
-    layer.ffn_in.weight = nn.Parameter(layer.ffn_in.weight[:stored].clone())
-    layer.ffn_in.bias = nn.Parameter(layer.ffn_in.bias[:stored].clone())
-    layer.ffn_out.weight = nn.Parameter(layer.ffn_out.weight[:, :stored].clone())
-    layer.ffn_in.out_features = layer.ffn_out.in_features = stored
+def _resize(linear: nn.Linear, kept_outputs: int, kept_inputs: int, outputs: int, inputs: int) -> None:
+    """Make a map of so many outputs and inputs, of which those after the kept ones are zeros."""
+    weight, bias = linear.weight.new_zeros(outputs, inputs), linear.bias.new_zeros(outputs)
+    weight[:kept_outputs, :kept_inputs] = linear.weight[:kept_outputs, :kept_inputs]
+    bias[:kept_outputs] = linear.bias[:kept_outputs]
+    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
+    linear.out_features, linear.in_features = outputs, inputs

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from edgebert.device import this_device
 from edgebert.elastic.data import Batch, Texts
-from edgebert.elastic.journal import Journal, ScoreEvent, StepEvent
+from edgebert.elastic.journal import Event, Journal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss, label_loss, logit_loss
 from edgebert.elastic.model import ElasticModel, Output
 from edgebert.elastic.scoring import Score, score
@@ -89,7 +89,7 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
     """
     if not stage.embeddings:
         work.student.freeze_embeddings()
-    subnets, optimizer = work.subnets, _optimizer(work.student, settings)
+    subnets, optimizer = work.subnets, optimizer_of(work.student, settings)
     per_epoch = math.ceil(len(work.texts) / settings.batch_size)
     steps = stage.epochs * per_epoch
     progress = _resume(work, optimizer)
@@ -97,27 +97,32 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
     started = saved - progress.seconds
     work.student.train(stage.dropout)
     for epoch in range(progress.step // per_epoch, stage.epochs):
-        order = work.texts.batches(settings.batch_size, f"{settings.seed} {stage.name} {epoch}")
+        order = epoch_batches(work.texts, settings, stage, epoch)
         for numbers in order[progress.step - epoch * per_epoch :]:
             if time.monotonic() - saved > work.save_seconds:
                 _save(progress, optimizer, work)
                 saved = time.monotonic()
             rate = _learning_rate(stage, settings, progress.step, steps)
             chosen = _chosen(subnets, stage, settings.seed, progress.step)
-            torch.manual_seed(_seed(settings.seed, stage.name, progress.step, work.accelerator.process_index))
-            with _memory_explained(settings):
-                losses = _gradients(stage, settings, work, chosen, numbers)
-                _check_finite(losses, stage, progress.step)
-                _update(work.student, optimizer, rate, settings)
+            torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, work.accelerator.process_index))
+            with memory_explained(settings):
+                losses = gradients(stage, settings, work, chosen, numbers)
+                check_finite(losses, stage, progress.step)
+                update(work.student, optimizer, rate, settings)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
-            _tell(work, StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
-        with _memory_explained(settings):
+            tell(work, StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
+        with memory_explained(settings):
             _keep_best(stage, steps, subnets, progress, work)
     work.accelerator.wait_for_everyone()
     work.student.load_state_dict(load_file(work.folder / BEST, device=str(work.accelerator.device)))
 
 
-def _update(student: Model, optimizer: torch.optim.Optimizer, rate: float, settings: Settings) -> None:
+def epoch_batches(texts: Texts, settings: Settings, stage: Stage, epoch: int) -> list[list[int]]:
+    """Return the numbers of the texts of each step of an epoch."""
+    return texts.batches(settings.batch_size, f"{settings.seed} {stage.name} {epoch}")
+
+
+def update(student: Model, optimizer: torch.optim.Optimizer, rate: float, settings: Settings) -> None:
     """Take one step of the optimizer along the gradients, clipped."""
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -126,7 +131,7 @@ def _update(student: Model, optimizer: torch.optim.Optimizer, rate: float, setti
     optimizer.zero_grad()
 
 
-def _optimizer(student: Model, settings: Settings) -> torch.optim.Optimizer:
+def optimizer_of(student: Model, settings: Settings) -> torch.optim.Optimizer:
     """Return AdamW, with weight decay for matrices only."""
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in learning if parameter.ndim > 1]
@@ -142,7 +147,7 @@ def _learning_rate(stage: Stage, settings: Settings, step: int, steps: int) -> f
     return stage.learning_rate * min(1.0, share)
 
 
-def _seed(*parts: object) -> int:
+def seed_of(*parts: object) -> int:
     """Return a seed for dropout that depends on the place in the training alone, so that it needs no state."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
@@ -155,7 +160,7 @@ def _chosen(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int) -> li
     return [subnets[0], *between, subnets[-1]]
 
 
-def _gradients(
+def gradients(
     stage: Stage, settings: Settings, work: Work, subnets: Sequence[Subnet], numbers: Sequence[int]
 ) -> dict[str, float]:
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
@@ -213,14 +218,15 @@ def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:
     return msgspec.structs.replace(full, heads=subnet.heads[:1] * layers, ffn=subnet.ffn[:1] * layers)
 
 
-def _check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
+def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
+    """Raise a TrainingError if the losses of a step are not finite."""
     if not all(map(math.isfinite, losses.values())):
         advice = "lower the learning rate or use --compute fp32"
         raise TrainingError(f"the loss of stage {stage.name} is no longer finite at step {step + 1}; {advice}")
 
 
 @contextlib.contextmanager
-def _memory_explained(settings: Settings) -> Iterator[None]:
+def memory_explained(settings: Settings) -> Iterator[None]:
     """Turn the errors that mean too little memory into one that says what to do."""
     try:
         yield
@@ -233,7 +239,8 @@ def _memory_explained(settings: Settings) -> Iterator[None]:
         raise TrainingError(f"out of memory with {parts}; {advice}") from None
 
 
-def _tell(work: Work, event: StepEvent | ScoreEvent) -> None:
+def tell(work: Work, event: Event) -> None:
+    """Write an event into the journal, once for all devices."""
     if work.accelerator.is_main_process:
         work.journal(event)
 
@@ -256,7 +263,7 @@ def _keep_best(stage: Stage, steps: int, subnets: Sequence[Subnet], progress: Pr
         best=best,
         seconds=round(progress.seconds, 2),
     )
-    _tell(work, event)
+    tell(work, event)
 
 
 def scores_of(model: Model, subnets: Sequence[Subnet], texts: Texts, accelerator: Accelerator) -> dict[str, Score]:

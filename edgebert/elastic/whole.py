@@ -65,6 +65,10 @@ class WholeModel(nn.Module):
         """Let training leave the embedding tables, and their LayerNorm, as they are."""
         self.classifier.base_model.get_submodule(self._embeddings).requires_grad_(False)
 
+    def plain(self) -> Any:
+        """Return the classifier as transformers loads it."""
+        return self.classifier
+
     def keep_layers(self, layers: tuple[int, ...]) -> None:
         """Drop all layers but some, whose numbers are given in their order."""
         parent, _, name = self._layers.rpartition(".")

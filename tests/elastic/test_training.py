@@ -43,7 +43,7 @@ def gradients(work: Work, stage: Stage = DEPTH, numbers: range = range(8), accum
     """Return the gradients of one batch over three sub-networks, by the parameter's name."""
     subnets, settings = subnets_of(work.student, stage)[::5], msgspec.structs.replace(SETTINGS, accumulate=accumulate)
     work.student.eval().zero_grad()
-    training._gradients(stage, settings, work, subnets, numbers)
+    training.gradients(stage, settings, work, subnets, numbers)
     return {name: parameter.grad for name, parameter in work.student.named_parameters() if parameter.grad is not None}
 
 
