@@ -29,9 +29,9 @@ from tabulate import tabulate
 from edgebert.bundle import Bundle
 from edgebert.dataset import read_examples
 from edgebert.elastic.checkpoint import load_tokenizer
-from edgebert.elastic.dynabert import DEPTHS, WIDTHS, fine_tuning
+from edgebert.elastic.dynabert import DEPTHS, WIDTHS
 from edgebert.elastic.line import Line, devices
-from edgebert.elastic.stage import Settings
+from edgebert.elastic.stage import Settings, fine_tuning
 from edgebert.elastic.task import read_task
 from edgebert.elastic.training import best_compute
 from edgebert.evaluation import wilson_interval

@@ -1,12 +1,15 @@
 """Draws the README's picture: accuracy against p95 latency at the longest length, a point for each sub-network.
 
-A sub-network that was measured in several ways stands where the fastest put it. The same profile gives the same bytes.
+A sub-network that was measured in several ways stands where the fastest put it. Where a bundle holds the sub-networks
+of several methods, each method has a colour and a shape, filled on the Pareto front. The same profile gives the same
+bytes.
 
     pip install '.[plot]'
     python benchmarks/picture.py --profile profiles/amd-epyc-2-cores.json
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
@@ -34,8 +38,11 @@ STYLE = {
     "xtick.color": TEXT,
     "ytick.color": TEXT,
 }
+# The shape and colour of each method; colours apart also for those who see red and green alike (Okabe and Ito 2008).
+MARKS = [("o", "#0072b2"), ("s", "#d55e00"), ("^", "#009e73"), ("D", "#cc79a7"), ("v", "#e69f00"), ("P", "#56b4e9")]
 # Where a name may stand, by its point: the nearest that is free is taken.
 OFFSETS = [(x, y) for y in (7, 20, 33, 46, -14, -27, 59, 72, 85) for x in (-5, 5)]
+FAR = [(x, y) for y in (-40, -53, -66, 98, 111, 124, -79, -92) for x in (-5, 5, 20, 40)]
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Point:
     """A sub-network at its fastest; `ms` is p95."""
 
     name: str
+    method: str
     accuracy: float
     ms: float
 
@@ -67,17 +75,33 @@ def draw(bundle: Bundle, profile: DeviceProfile, out: Path) -> None:
     chosen = pareto_front((point.name, point.accuracy, point.ms) for point in points)
     front = sorted((point for point in points if point.name in chosen), key=lambda point: point.ms)
     others = [point for point in points if point.name not in chosen]
+    methods = list(dict.fromkeys(point.method for point in points))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 4.2), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(8, 4.2 if len(methods) == 1 else 5.4), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
-        axes.plot(*xy(front), "o-", color=FRONT, markersize=7, zorder=3, label="Pareto front")
-        axes.plot(*xy(others), "o", color=OTHERS, markersize=6, zorder=2, label="other sub-networks")
+        if len(methods) > 1:
+            axes.plot(*xy(front), "-", color=OTHERS, zorder=1, label="Pareto front")
+            for method, (marker, colour) in zip(methods, itertools.cycle(MARKS)):
+                plot_method(axes, method, front, others, marker, colour)
+        else:
+            axes.plot(*xy(front), "o-", color=FRONT, markersize=7, zorder=3, label="Pareto front")
+            axes.plot(*xy(others), "o", color=OTHERS, markersize=6, zorder=2, label="other sub-networks")
         axes.set_xlabel(f"p95 latency, ms: {batch_size} x {length} tokens, {profile.device}")
         axes.set_ylabel(f"accuracy, {bundle.manifest.name}")
         style(axes, points)
         figure.draw_without_rendering()
         name_points(axes, front, points)
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def plot_method(
+    axes: Axes, method: str, front: Sequence[Point], others: Sequence[Point], marker: str, colour: str
+) -> None:
+    """Draw a method's sub-networks: filled on the front, hollow elsewhere."""
+    for points, face, order in ((others, "white", 2), (front, colour, 3)):
+        own = [point for point in points if point.method == method]
+        axes.plot(*xy(own), marker, color=colour, markerfacecolor=face, markersize=7, zorder=order)
+    axes.plot([], [], marker, color=colour, markersize=7, label=method)
 
 
 def points_of(bundle: Bundle, profile: DeviceProfile, batch_size: int, length: int) -> list[Point]:
@@ -87,7 +111,9 @@ def points_of(bundle: Bundle, profile: DeviceProfile, batch_size: int, length: i
         if entry.numerics_ok:
             fastest[entry.id] = min(p95_ms(entry, batch_size, length), fastest.get(entry.id, float("inf")))
     subnets = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in fastest]
-    return [Point(one.id, one.accuracy.value, fastest[one.id]) for one in subnets if one.accuracy is not None]
+    return [
+        Point(one.id, one.method, one.accuracy.value, fastest[one.id]) for one in subnets if one.accuracy is not None
+    ]
 
 
 def p95_ms(entry: ProfiledSubnet, batch_size: int, length: int) -> float:
@@ -117,7 +143,7 @@ def name_points(axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> 
     taken.append(axes.get_legend().get_window_extent())
     line = axes.lines[0].get_path().transformed(axes.transData)
     for point in named:
-        for x, y in OFFSETS:
+        for x, y in OFFSETS + FAR:
             near = abs(y) < 15
             text = axes.annotate(
                 point.name,
@@ -128,12 +154,15 @@ def name_points(axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> 
                 arrowprops=None if near else {"arrowstyle": "-", "color": OTHERS, "shrinkB": 4, "linewidth": 0.6},
             )
             box = text.get_window_extent()
+            if (x, y) in FAR:  # the line to its point may cross others
+                box = Text.get_window_extent(text)
             inside = frame.containsx(box.x0) and frame.containsx(box.x1) and frame.y0 <= box.y0
             if inside and not box.count_overlaps(taken) and not line.intersects_bbox(box, filled=False):
                 break
             text.remove()
         else:
-            sys.exit(f"error: no room for the name of {point.name}")
+            print(f"no room for the name of {point.name}", file=sys.stderr)
+            continue
         taken.append(box)
 
 

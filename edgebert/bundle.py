@@ -109,6 +109,11 @@ class Manifest(Record, frozen=True):
     subnetworks: tuple[ExportedSubnet, ...]
 
     @property
+    def methods(self) -> dict[str, str]:
+        """The method that made each sub-network, by its id."""
+        return {subnet.id: subnet.method for subnet in self.subnetworks}
+
+    @property
     def has_classes(self) -> bool:
         """Whether an answer is one of several labels, so that it can be right or wrong."""
         return self.task == "text-classification" and len(self.labels) > 1

@@ -75,9 +75,13 @@ class Rejection(Record, frozen=True):
 
 
 class Selection(Record, frozen=True):
-    """The sub-network that a budget buys, and why the others lost; what no profile told is None."""
+    """The sub-network that a budget buys, and why the others lost; what no profile told is None.
+
+    `method` is the one that made the sub-network.
+    """
 
     subnetwork: str
+    method: str
     provider: str
     flavor: Flavor
     threads: int
@@ -147,6 +151,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
             rejected.append(_rejection(candidate.entry, candidate.over(budget) or _why_worse(candidate, chosen, tied)))
     return Selection(
         subnetwork=chosen.subnet.id,
+        method=chosen.subnet.method,
         provider=chosen.entry.provider,
         flavor=chosen.entry.flavor,
         threads=chosen.entry.threads,
@@ -180,6 +185,7 @@ def named(
     """Return the selection of one sub-network whatever it costs."""
     return Selection(
         subnetwork=subnet.id,
+        method=subnet.method,
         provider=provider,
         flavor=flavor_of(provider),
         threads=threads,

@@ -1,8 +1,8 @@
-"""The whole line from a checkpoint to a bundle, as one story."""
+"""The whole line from checkpoints to a bundle, as one story."""
 
 import heapq
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 
@@ -18,18 +18,17 @@ from edgebert.bundle import (
     GoldenOutput,
     GraphInput,
     Manifest,
+    SubnetAnswers,
 )
 from edgebert.dataset import read_examples
-from edgebert.elastic.manifest import ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.calibration import METHODS, MOST_TEXTS, Ranges, observe
-from edgebert.exporters.checkpoint import Array, Checkpoint, read_checkpoint
-from edgebert.exporters.draft import Draft
-from edgebert.exporters.plan import plan
+from edgebert.exporters.checkpoint import Array, read_checkpoint
+from edgebert.exporters.draft import Draft, Part
+from edgebert.exporters.outline import Outline, graph_inputs, read_outlines
 from edgebert.exporters.reference import Inputs
 from edgebert.exporters.score import accuracy, answers_to, float_answers, scored
 from edgebert.exporters.staging import staged
-from edgebert.exporters.tokenizer import read_tokenizer
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.progress import Progress, no_progress
@@ -51,7 +50,7 @@ GOLDEN_TEXTS = (
 
 
 def export(
-    checkpoint: str | Path,
+    checkpoint: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     widths: Sequence[float] | None = None,
@@ -65,68 +64,95 @@ def export(
     name: str | None = None,
     on_progress: Progress = no_progress,
 ) -> Bundle:
-    """Write a bundle with graphs for each width, depth and precision of a checkpoint, each checked against it.
+    """Write a bundle with graphs for each sub-network of a checkpoint, or of several, each checked against its own.
 
-    Without widths and depths, those of the checkpoint's elastic.json are taken, else the full size alone. The precision
-    int8-static needs `calibration_data`. With `evaluation_data` every sub-network's accuracy is measured with its
-    graph, and its answers are kept. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of
-    each sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished, and
-    untouched otherwise.
+    A checkpoint's sub-networks are the slices that its elastic.json lists, else all `widths` and `depths`; without
+    these, the ones that its elastic.json names, else the full size alone. Several checkpoints share a task, labels and
+    a tokenizer; their models may differ. The precision int8-static needs `calibration_data`. With `evaluation_data`
+    every sub-network's accuracy is measured with its graph, and its answers are kept. Without `max_length`, the longest
+    that all models take. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of each
+    sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished, and untouched
+    otherwise.
 
     Raises:
-        ExportError: the checkpoint cannot be exported, a graph does not compute what it should, or `out` is no
-            place for a bundle.
+        ExportError: a checkpoint cannot be exported, two do not go together, a graph does not compute what it should,
+            or `out` is no place for a bundle.
         EdgeBertError: the calibration or evaluation data cannot be read.
     """
-    source = read_checkpoint(Path(checkpoint), tuple(labels) if labels else None)
-    subnets = plan(source, ElasticManifest.load(source.path), widths, depths, precisions)
-    out = Path(out).absolute()
-    manifest = _manifest(source, name or out.name, _checked_max_length(max_length, source), pairs)
-    tokenizer = read_tokenizer(source.path, source.sizes.vocabulary)
-    encode = _encoder(tokenizer, manifest)
-    calibration = _calibration_texts(subnets, calibration_data, encode)
+    paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
+    outlines = read_outlines(paths, tuple(labels) if labels else None, widths, depths, precisions)
+    out, content = Path(out).absolute(), outlines[0].tokenizer
+    manifest = _manifest(outlines, name or out.name, _checked_max_length(max_length, outlines), pairs)
+    tokenizer = Tokenizer(content, manifest.max_length, pairs=manifest.pairs)
+    subnets = [subnet for outline in outlines for subnet in outline.subnets]
+    calibration = _calibration_texts(subnets, calibration_data)
     data = None if evaluation_data is None else Path(evaluation_data)
     storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
-    with staged(out) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
-        draft = Draft.begin(source, manifest, tokenizer, folder, storages)
-        stored = {storage: as_stored(source, storage) for storage in storages}
-        types = "token_type_ids" in manifest.inputs
-        golden_inputs = encode(GOLDEN_TEXTS)
-        batches = (golden_inputs, *random_inputs(source, manifest.max_length, token_types=types))
-        verifier = Verifier(source, stored, batches)
-        floats = {}
-        if data is not None:
-            in_float = Draft.begin(source, manifest, tokenizer, Path(scratch), ["fp32"])
-            floats = float_answers(in_float, subnets, data)
-        finished, outputs, answers = [], [], []
-        for done, subnet in enumerate(subnets, 1):
-            ranges = _calibrated(draft, subnet, stored["int8"], calibration, data) if calibration else {}
-            exported = draft.add(subnet, ranges)
-            expected = verifier.expected(subnet, ranges)
-            exported = _verified(verifier, draft.bundle, exported, expected)
-            outputs.append(_golden_output(subnet, expected[0]))
-            if data is not None:
-                exported, given = scored(draft.bundle, exported, data, floats)
-                answers.append(given)
-            finished.append(exported)
-            on_progress(done, len(subnets), subnet.id)
-        draft.finish(finished, _golden(golden_inputs, outputs), answers_to(data, answers) if data is not None else None)
+    with staged(out) as folder:
+        draft = Draft(manifest, content, folder, storages)
+        finished = []
+        for outline in outlines:
+            for one in _finished(outline, draft, tokenizer, calibration, data):
+                finished.append(one)
+                on_progress(len(finished), len(subnets), one.subnet.id)
+        answers = [one.answers for one in finished if one.answers]
+        draft.finish(
+            [one.subnet for one in finished],
+            _golden(_encode(tokenizer, GOLDEN_TEXTS, manifest.inputs), [one.golden for one in finished]),
+            None if data is None else answers_to(data, answers),
+        )
     return Bundle.load(out)
 
 
-def _manifest(source: Checkpoint, name: str, max_length: int, pairs: bool) -> Manifest:
+@dataclass(frozen=True)
+class _Finished:
+    """A sub-network whose graphs stand in the draft, what they give for the golden texts, and its answers, if asked."""
+
+    subnet: ExportedSubnet
+    golden: GoldenOutput
+    answers: SubnetAnswers | None
+
+
+def _finished(
+    outline: Outline, draft: Draft, tokenizer: Tokenizer, calibration: Sequence[Text], data: Path | None
+) -> Iterator[_Finished]:
+    """Yield the sub-networks of one checkpoint, whose tensors are in memory only meanwhile."""
+    source = read_checkpoint(outline.path, outline.labels)
+    part = draft.begin(source)
+    stored = {storage: as_stored(source, storage) for storage in part.weights}
+    types, max_length = "token_type_ids" in part.inputs, draft.manifest.max_length
+    batches = (
+        _encode(tokenizer, GOLDEN_TEXTS, part.inputs),
+        *random_inputs(source, max_length, token_types=types),
+    )
+    verifier = Verifier(source, stored, batches)
+    texts = [_encode(tokenizer, [text], part.inputs) for text in calibration]
+    floats = {}
+    if data is not None:
+        with draft.in_float() as in_float:
+            floats = float_answers(in_float.begin(source), outline.subnets, data)
+    for subnet in outline.subnets:
+        ranges = _calibrated(part, subnet, stored["int8"], texts, data) if texts else {}
+        exported, answers = part.add(subnet, ranges), None
+        expected = verifier.expected(subnet, ranges)
+        exported = _verified(verifier, part.bundle, exported, expected)
+        if data is not None:
+            exported, answers = scored(part.bundle, exported, data, floats)
+        yield _Finished(exported, _golden_output(subnet, expected[0]), answers)
+
+
+def _manifest(outlines: Sequence[Outline], name: str, max_length: int, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
-    inputs: tuple[GraphInput, ...] = ("input_ids", "attention_mask")
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
         name=name,
         edgebert_version=__version__,
-        task=source.task,
-        labels=source.labels,
+        task=outlines[0].task,
+        labels=outlines[0].labels,
         max_length=max_length,
         tokenizer=unwritten,
-        inputs=(*inputs, "token_type_ids") if pairs and source.token_types else inputs,
+        inputs=graph_inputs(token_types=pairs and any(outline.token_types for outline in outlines)),
         pairs=pairs,
         golden=unwritten,
         answers=None,
@@ -135,47 +161,46 @@ def _manifest(source: Checkpoint, name: str, max_length: int, pairs: bool) -> Ma
     )
 
 
-def _checked_max_length(max_length: int | None, source: Checkpoint) -> int:
+def _checked_max_length(max_length: int | None, outlines: Sequence[Outline]) -> int:
+    shortest = min(outlines, key=lambda outline: outline.max_length)
+    longest = shortest.max_length
     if max_length is None:
-        return source.max_length
-    if not 2 <= max_length <= source.max_length:
-        raise ExportError(f"expected a maximum length of 2 to {source.max_length} tokens, found {max_length}")
+        return longest
+    if not 2 <= max_length <= longest:
+        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
+        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
     return max_length
 
 
-def _encoder(tokenizer: bytes, manifest: Manifest) -> Callable[[Sequence[Text]], Inputs]:
-    """Return what makes graph inputs of texts."""
-    encode = Tokenizer(tokenizer, manifest.max_length, pairs=manifest.pairs).encode
-    return lambda texts: pad([encode(text) for text in texts], manifest.inputs)
+def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphInput]) -> Inputs:
+    """Return the graph inputs of some texts."""
+    return pad([tokenizer.encode(text) for text in texts], inputs)
 
 
-def _calibration_texts(
-    subnets: Sequence[Subnet], data: str | Path | None, encode: Callable[[Sequence[Text]], Inputs]
-) -> list[Inputs]:
-    """Return some texts of a data file, always the same ones, each as graph inputs; none if no precision needs them."""
+def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> list[Text]:
+    """Return some texts of a data file, always the same ones; none if no precision needs them."""
     if all(subnet.precision != "int8-static" for subnet in subnets):
         return []
     if data is None:
         raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
     texts = (example.input for example in read_examples(data))
-    chosen = heapq.nsmallest(MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
-    return [encode([text]) for text in chosen]
+    return heapq.nsmallest(MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
 
 
 def _calibrated(
-    draft: Draft, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], data: Path | None
+    part: Part, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], data: Path | None
 ) -> Ranges:
     """Return the ranges of a sub-network's activations: the most accurate on the evaluation data, if there is any,
     then those whose logits for the calibration texts are nearest to those without rounding."""
     if subnet.precision != "int8-static":
         return {}
-    observed, logits = observe(subnet, draft.source, tensors, texts)
+    observed, logits = observe(subnet, part.source, tensors, texts)
 
     def quality(ranges: Ranges) -> tuple[float, float]:
-        exported = draft.add(subnet, ranges, ["fused"])
-        session = open_session(draft.bundle, exported)
+        exported = part.add(subnet, ranges, ["fused"])
+        session = open_session(part.bundle, exported)
         errors = [np.abs(session.run(inputs) - right).mean() for inputs, right in zip(texts, logits, strict=True)]
-        return accuracy(draft.bundle, exported, data) if data is not None else 0, -float(np.mean(errors))
+        return accuracy(part.bundle, exported, data) if data is not None else 0, -float(np.mean(errors))
 
     return max((observed.ranges(method) for method in METHODS), key=quality)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from edgebert.bundle import Task
+from edgebert.elastic.manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.family import Family, Shape
@@ -46,12 +47,14 @@ class Sizes:
 class Checkpoint:
     """A classifier read from a folder: float32 tensors by our names (see family.py), as (outputs, inputs).
 
-    The first token of a text takes row `first_position` of the position table.
+    `layers` are the numbers that its layers have in names and slices: those they had in the model they came from. The
+    first token of a text takes row `first_position` of the position table.
     """
 
     path: Path
     family: Family
     sizes: Sizes
+    layers: tuple[int, ...]
     first_position: int
     layer_norm_eps: float
     task: Task
@@ -74,21 +77,23 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkp
 
     Raises:
         ExportError: no such folder, an unsupported architecture, missing tensors or tensors of the wrong shape,
-            labels that do not fit the classifier.
+            labels that do not fit the classifier, an elastic.json that does not fit its layers.
     """
     config = read_config(path)
     family = _family(path, config)
     _check_supported(path, config, family)
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
+    layers = _layers(path, sizes)
     tensors = {
-        ours: family.matrix(ours, _take(path, stored, theirs, shape, sizes))
+        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape, sizes))
         for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
     }
     return Checkpoint(
         path=path,
         family=family,
         sizes=sizes,
+        layers=layers,
         first_position=family.first_position(config),
         layer_norm_eps=_layer_norm_eps(path, config),
         task=_task(path, config),
@@ -162,6 +167,22 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
         hidden = family.sizes["hidden"]
         raise ExportError(f"{path / 'config.json'}: expected {hidden} to be a multiple of the heads, found {sizes}")
     return sizes
+
+
+def _layers(path: Path, sizes: Sizes) -> tuple[int, ...]:
+    """Return the numbers of the layers: elastic.json's, where some were left out of a larger model, else 0, 1, ..."""
+    elastic = ElasticManifest.load(path)
+    layers = (elastic.layers if elastic else ()) or tuple(range(sizes.layers))
+    if len(layers) != sizes.layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
+        expected = f"expected the numbers of {sizes.layers} layers, from 0 up in their order"
+        raise ExportError(f"{path / ELASTIC}: {expected}, found {list(layers)}; make the checkpoint again")
+    return layers
+
+
+def _numbered(name: str, layers: tuple[int, ...]) -> str:
+    """Return a tensor's name with its layer's number in the place of the layer's place."""
+    place, _, rest = name.partition(".")
+    return f"{layers[int(place)]}.{rest}" if place.isdecimal() else name
 
 
 def _count(path: Path, config: dict[str, Any], key: str) -> int:

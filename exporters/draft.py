@@ -1,79 +1,104 @@
-"""A bundle in the making: its weight files are written first, then graph by graph is added."""
+"""A bundle in the making: a part for each checkpoint; its tensors are written first, then graph by graph is added."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from edgebert import records
-from edgebert.bundle import MANIFEST, Answers, Bundle, ExportDifference, ExportedSubnet, FileRef, Golden, Manifest
+from edgebert.bundle import (
+    MANIFEST,
+    Answers,
+    Bundle,
+    ExportDifference,
+    ExportedSubnet,
+    FileRef,
+    Golden,
+    GraphInput,
+    Manifest,
+)
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
+from edgebert.exporters.outline import graph_inputs
 from edgebert.exporters.quantize import Range
-from edgebert.exporters.weights import Weights, prepared, write_weights
+from edgebert.exporters.weights import Weights, WeightWriter, prepared
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A folder, the manifest of what it will hold, sub-networks aside, and the weights that graphs refer into."""
+class Part:
+    """A bundle's part that comes from one checkpoint: the inputs of its graphs, and the weights that they refer into.
+
+    `bundle` is what is there so far, to run sub-networks that were added.
+    """
 
     source: Checkpoint
-    manifest: Manifest
-    folder: Path
+    inputs: tuple[GraphInput, ...]
     weights: dict[Storage, Weights]
-
-    @classmethod
-    def begin(
-        cls, source: Checkpoint, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]
-    ) -> "Draft":
-        """Write the tokenizer and a weight file for each storage type into a folder.
-
-        Raises:
-            ExportError: they cannot be written.
-        """
-        types = "token_type_ids" in manifest.inputs
-        tensors = prepared(source, manifest.max_length, token_types=types)
-        weights = {storage: write_weights(tensors, storage, folder) for storage in storages}
-        files = tuple(written.file for written in weights.values())
-        written = _write(folder, "tokenizer.json", tokenizer)
-        return cls(source, msgspec.structs.replace(manifest, tokenizer=written, weight_files=files), folder, weights)
-
-    @property
-    def bundle(self) -> Bundle:
-        """What is there so far, to run sub-networks that were added."""
-        return Bundle(self.folder, self.manifest, sha256="")
+    bundle: Bundle
 
     def add(self, subnet: Subnet, ranges: Mapping[str, Range], flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
         """Write the graphs of a sub-network; those that it had are replaced."""
-        weights, inputs = self.weights[storage_of(subnet.precision)], self.manifest.inputs
-        graphs = {flavor: build_graph(subnet, flavor, self.source, inputs, weights, ranges) for flavor in flavors}
+        weights = self.weights[storage_of(subnet.precision)]
+        graphs = {flavor: build_graph(subnet, flavor, self.source, self.inputs, weights, ranges) for flavor in flavors}
         return ExportedSubnet(
             **msgspec.structs.asdict(subnet),
             hidden_size=self.source.sizes.hidden,
             parameters=parameters_of(subnet, self.source),
             graphs={
-                flavor: _write(self.folder, f"{subnet.id}.{flavor}.onnx", graph) for flavor, graph in graphs.items()
+                flavor: _write(self.bundle.path, f"{subnet.id}.{flavor}.onnx", graph)
+                for flavor, graph in graphs.items()
             },
             accuracy=None,
             export_error=ExportDifference(max_abs_logit_difference=0.0, label_agreement=None, accuracy_drop=None),
         )
 
+
+class Draft:
+    """A folder with a tokenizer and weight files that grow, and the manifest of what it will hold, so far."""
+
+    def __init__(self, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]):
+        self._folder, self._tokenizer = folder, tokenizer
+        self._writers = {storage: WeightWriter(folder, storage) for storage in storages}
+        self.manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
+
+    def begin(self, source: Checkpoint) -> Part:
+        """Write a checkpoint's tensors into the weight file of each storage type; what it shares is stored once.
+
+        Raises:
+            ExportError: they cannot be written.
+        """
+        types = "token_type_ids" in self.manifest.inputs and source.token_types
+        tensors = prepared(source, self.manifest.max_length, token_types=types)
+        weights = {storage: writer.add(tensors) for storage, writer in self._writers.items()}
+        files = tuple(written.file for written in weights.values())
+        self.manifest = msgspec.structs.replace(self.manifest, weight_files=files)
+        return Part(source, graph_inputs(token_types=types), weights, Bundle(self._folder, self.manifest, sha256=""))
+
+    @contextlib.contextmanager
+    def in_float(self) -> Iterator["Draft"]:
+        """Give an empty draft of the same bundle in float32, which is thrown away at the end."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            yield Draft(self.manifest, self._tokenizer, Path(scratch), ["fp32"])
+
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
+        folder = self._folder
         manifest = msgspec.structs.replace(
             self.manifest,
-            golden=_write(self.folder, "golden.json", records.encode(golden, indent=0)),
-            answers=_write(self.folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
+            golden=_write(folder, "golden.json", records.encode(golden, indent=0)),
+            answers=_write(folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
             subnetworks=tuple(subnets),
         )
-        records.write_bytes(self.folder / MANIFEST, records.encode(manifest), ExportError)
-        Bundle.load(self.folder)
+        records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
+        Bundle.load(folder)
 
 
 def _write(folder: Path, name: str, content: bytes) -> FileRef:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import get_args
 
+import msgspec
+
 from edgebert.elastic.manifest import ElasticManifest, Slice
 from edgebert.elastic.slices import dynabert_subnet
 from edgebert.errors import ExportError
@@ -21,7 +23,7 @@ def plan(
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
 ) -> list[Subnet]:
-    """Return the sub-networks to export, the largest first.
+    """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths.
 
     Raises:
         ExportError: a width, depth, precision or slice that the checkpoint does not have.
@@ -30,13 +32,13 @@ def plan(
         if precision not in PRECISIONS:
             raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
     precisions = list(dict.fromkeys(precisions))
-    if widths is None and depths is None and elastic and elastic.subnetworks:
+    if elastic and elastic.subnetworks:
         subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
     else:
         default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
         sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
         subnets = [
-            dynabert_subnet(width, depth, precision, **sizes)
+            _numbered(dynabert_subnet(width, depth, precision, **sizes), source.layers)
             for precision in precisions
             for depth in _shares("depth", depths or default_depths)
             for width in _shares("width", widths or default_widths)
@@ -46,6 +48,11 @@ def plan(
         advice = "give each slice a name of its own in elastic.json"
         raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
     return subnets
+
+
+def _numbered(subnet: Subnet, layers: Sequence[int]) -> Subnet:
+    """Return a sub-network whose layers are named by their numbers, not by their places."""
+    return msgspec.structs.replace(subnet, layers=tuple(layers[place] for place in subnet.layers))
 
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
@@ -61,21 +68,13 @@ def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision:
     fits = (
         re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
         and kept == len(part.heads) == len(part.ffn) > 0
-        and list(part.layers) == sorted({layer for layer in part.layers if 0 <= layer < sizes.layers})
+        and list(part.layers) == [layer for layer in source.layers if layer in part.layers]
         and all(1 <= heads <= sizes.heads for heads in part.heads)
         and all(1 <= ffn <= sizes.ffn for ffn in part.ffn)
     )
     if not fits:
+        numbers = f" with the layers {list(source.layers)}" if source.layers[-1] >= sizes.layers else ""
         raise ExportError(
-            f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}; make the checkpoint again"
+            f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}{numbers}; make the checkpoint again"
         )
-    return Subnet(
-        id=f"{part.id}-{precision}",
-        method=elastic.method,
-        width=None,
-        depth=None,
-        precision=precision,
-        layers=part.layers,
-        heads=part.heads,
-        ffn=part.ffn,
-    )
+    return part.subnet(elastic.method, precision)

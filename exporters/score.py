@@ -8,7 +8,7 @@ import msgspec
 
 from edgebert.bundle import Accuracy, Answers, Bundle, ExportedSubnet, SubnetAnswers
 from edgebert.evaluation import Answer, answers
-from edgebert.exporters.draft import Draft
+from edgebert.exporters.draft import Part
 from edgebert.subnet import Subnet
 
 Slice = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -19,7 +19,7 @@ def slice_of(subnet: Subnet) -> Slice:
     return subnet.layers, subnet.heads, subnet.ffn
 
 
-def float_answers(floats: Draft, subnets: Sequence[Subnet], data: Path) -> dict[Slice, list[int]]:
+def float_answers(floats: Part, subnets: Sequence[Subnet], data: Path) -> dict[Slice, list[int]]:
     """Return the labels that each slice finds in float32, for the examples of a data file in their order.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
@@ -41,6 +42,40 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str().encode()
+
+
+def difference(first: bytes, other: bytes) -> str | None:
+    """Return in words in what the second of two tokenizer.json reads texts differently; None if it reads them alike.
+
+    The same tokenizer may be written in several ways, depending on what wrote it: only what it does counts.
+    """
+    ours, theirs = (tokenizers.Tokenizer.from_str(content.decode()) for content in (first, other))
+    our_words, their_words = (
+        {number: word for word, number in tokenizer.get_vocab().items()} for tokenizer in (ours, theirs)
+    )
+    for number in sorted({*our_words, *their_words}):
+        word, expected = their_words.get(number), our_words.get(number)
+        if word != expected:
+            return f"{word!r} for token {number} where that has {expected!r}"
+    our_parts, their_parts = json.loads(first), json.loads(other)
+    for part in ("normalizer", "pre_tokenizer", "model", "added_tokens"):
+        if their_parts[part] != our_parts[part]:
+            return _setting(part, our_parts[part], their_parts[part])
+    for text in (("a",), ("a", "a")):
+        expected, found = ours.encode(*text), theirs.encode(*text)
+        if (found.ids, found.type_ids) != (expected.ids, expected.type_ids):
+            return f"{' '.join(found.tokens)} for {' and '.join(text)} where that has {' '.join(expected.tokens)}"
+    return None
+
+
+def _setting(name: str, ours: Any, theirs: Any) -> str:
+    """Return in words the first setting of a tokenizer.json that differs."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        key = next(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+        return _setting(f"{name}.{key}", ours.get(key), theirs.get(key))
+    if len(f"{ours}{theirs}") > 100:
+        return f"another {name}"
+    return f"{name} {json.dumps(theirs)} where that has {json.dumps(ours)}"
 
 
 def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Weights:
-    """A written weight file, its storage type, and where each tensor lies in it."""
+    """A written weight file, and where each tensor of a checkpoint lies in it."""
 
     file: WeightFile
     tensors: dict[str, Stored]
@@ -78,9 +78,9 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
     The position table holds a row for each token of the longest text, and where token types are not told apart, the
     type that all tokens have is part of it. Attention by distance gets what depends on no text.
     """
-    tensors = dict(source.tensors)
     if source.family.relative:
-        return with_distances(tensors, source.sizes, max_length)
+        return with_distances(source, max_length)
+    tensors = dict(source.tensors)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]
@@ -110,30 +110,50 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     }
 
 
-def write_weights(tensors: dict[str, Array], dtype: Storage, folder: Path) -> Weights:
-    """Write the weight file of a storage type into a folder.
+class WeightWriter:
+    """A weight file in the making: tensors are appended to it; one that it holds already is not stored again."""
 
-    Raises:
-        ExportError: it cannot be written, for example because the disk is full.
-    """
-    path = folder / f"weights-{dtype}.bin"
-    digest, places, offset = hashlib.sha256(), {}, 0
-    try:
-        with open(path, "wb") as file:
-            for name, array in layout(tensors, dtype):
-                content = np.ascontiguousarray(array).tobytes()
-                alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE
-                padding = bytes(-offset % alignment)
-                file.write(padding + content)
-                digest.update(padding + content)
-                places[name] = Stored(array.dtype, array.shape, offset + len(padding))
-                offset += len(padding) + len(content)
-    except OSError as problem:
-        raise ExportError(f"cannot write {path.name}: {problem.strerror}; make room or choose another --out") from None
-    file = WeightFile(
-        file=path.name, dtype=dtype, size_bytes=offset, sha256=digest.hexdigest(), pieces=_write_digests(path)
-    )
-    return Weights(file, places)
+    def __init__(self, folder: Path, dtype: Storage):
+        self._path, self._dtype = folder / f"weights-{dtype}.bin", dtype
+        self._digest, self._size_bytes = hashlib.sha256(), 0
+        self._offsets: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+
+    def add(self, tensors: dict[str, Array]) -> Weights:
+        """Append a checkpoint's tensors; return where they lie, and the file as it is now.
+
+        Raises:
+            ExportError: it cannot be written, for example because the disk is full.
+        """
+        try:
+            with open(self._path, "ab") as file:
+                places = {
+                    name: Stored(array.dtype, array.shape, self._place(array, file))
+                    for name, array in layout(tensors, self._dtype)
+                }
+        except OSError as problem:
+            what = f"cannot write {self._path.name}: {problem.strerror}"
+            raise ExportError(f"{what}; make room or choose another --out") from None
+        written = WeightFile(
+            file=self._path.name,
+            dtype=self._dtype,
+            size_bytes=self._size_bytes,
+            sha256=self._digest.hexdigest(),
+            pieces=_write_digests(self._path),
+        )
+        return Weights(written, places)
+
+    def _place(self, array: NDArray[Any], file: BinaryIO) -> int:
+        """Return the offset of an array's bytes, which are written if the file does not hold them."""
+        content = np.ascontiguousarray(array).tobytes()
+        key = array.dtype.str, array.shape, hashlib.sha256(content).digest()
+        if key not in self._offsets:
+            alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE
+            padding = bytes(-self._size_bytes % alignment)
+            self._offsets[key] = self._size_bytes + len(padding)
+            file.write(padding + content)
+            self._digest.update(padding + content)
+            self._size_bytes += len(padding) + len(content)
+        return self._offsets[key]
 
 
 def _write_digests(weights: Path) -> FileRef:

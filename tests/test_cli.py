@@ -236,6 +236,7 @@ def test_a_selection_as_json_has_the_contracts_keys(edgebert_command: Command, p
     chosen = json.loads(edgebert_command("select", "--latency-ms", "20", "--profile", profile_file, "--json").stdout)
     keys = [
         "subnetwork",
+        "method",
         "provider",
         "flavor",
         "threads",

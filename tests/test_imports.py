@@ -49,8 +49,10 @@ ORDER = [
 ELASTIC_ORDER = [
     "manifest",
     "slices",
+    "strategies",
     "families",
     "model",
+    "whole",
     "data",
     "journal",
     "losses",
@@ -63,6 +65,7 @@ ELASTIC_ORDER = [
     "training",
     "line",
     "dynabert",
+    "layer_drop",
 ]
 DEVICE_LIBRARIES = {
     "edgebert",

@@ -42,6 +42,14 @@ def counts(text: str) -> list[int]:
     return [count(part) for part in names(text)]
 
 
+def whole_numbers(text: str) -> list[int]:
+    """Return whole numbers of at least 0, separated by commas."""
+    values = [int(part) for part in names(text)]
+    if min(values) < 0:
+        raise argparse.ArgumentTypeError(f"expected whole numbers of at least 0, found {text}")
+    return values
+
+
 def shares(text: str) -> list[float]:
     """Return numbers above 0 and at most 1, separated by commas."""
     values = [positive(part) for part in names(text)]

@@ -31,4 +31,4 @@ def run(options: argparse.Namespace) -> None:
         for one in result.subnetworks
     ]
     print(f"{result.dataset}: {result.samples} samples\n")
-    print_table(rows, ["sub-network", "accuracy", "95 % interval", "correct", "seconds"])
+    print_table(rows, ["sub-network", "accuracy", "95 % interval", "correct", "seconds"], bundle.manifest.methods)

@@ -1,24 +1,28 @@
-"""Turn a checkpoint into a bundle: a verified graph for each width, depth and precision, and one weight file."""
+"""Turn checkpoints into a bundle: a verified graph for each sub-network and precision, and one weight file."""
 
 import argparse
 
 from edgebert.cli import arguments
 
+CHECKPOINTS = "Hugging Face model folders of one task, with the same labels and tokenizer; sizes may differ"
+_GRID = "(default: those of elastic.json; a checkpoint whose elastic.json lists slices has these alone)"
 PRECISIONS = "of int8, int8-static, int8-weights and fp32 (default: int8)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a Hugging Face model folder")
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help=CHECKPOINTS)
     parser.add_argument("--out", metavar="BUNDLE", required=True, help="the folder to write")
-    parser.add_argument("--widths", type=arguments.shares, help="0.25,0.5,0.75,1.0 (default: those of elastic.json)")
-    parser.add_argument("--depths", type=arguments.shares, help="0.5,0.75,1.0 (default: those of elastic.json)")
+    parser.add_argument("--widths", type=arguments.shares, help=f"0.25,0.5,0.75,1.0 {_GRID}")
+    parser.add_argument("--depths", type=arguments.shares, help=f"0.5,0.75,1.0 {_GRID}")
     parser.add_argument("--precisions", type=arguments.names, default=["int8"], metavar="NAMES", help=PRECISIONS)
     parser.add_argument("--calibrate", metavar="DATA", dest="calibration_data", help="texts that int8-static needs")
     parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="data to measure accuracies on")
     parser.add_argument("--no-pairs", action="store_true", help="texts alone: leave out what only pairs need")
     parser.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
-    parser.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: the model's most)")
+    parser.add_argument(
+        "--max-length", type=arguments.count, metavar="N", help="tokens (default: the most that all models take)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -33,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         raise ExportError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
     with progress_bar() as show:
         bundle = export(
-            options.checkpoint,
+            options.checkpoints,
             options.out,
             widths=options.widths,
             depths=options.depths,

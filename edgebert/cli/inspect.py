@@ -64,7 +64,7 @@ def print_bundle(bundle: "Bundle") -> None:
         for subnet in manifest.subnetworks
     ]
     headers = ["sub-network", "parameters", "layers", "heads", "FFN", "accuracy", "logits off", "same label", "drop"]
-    print_table(rows, headers)
+    print_table(rows, headers, manifest.methods)
     datasets = {f"{s.accuracy.dataset} ({s.accuracy.samples} samples)" for s in manifest.subnetworks if s.accuracy}
     print("\nlogits off, same label, drop of accuracy: against the checkpoint cut in float32")
     print(f"accuracy on {', '.join(sorted(datasets))}" if datasets else "no accuracy is known: export with --eval")
@@ -104,6 +104,20 @@ def _print_checkpoint(path: Path, facts: dict[str, Any]) -> None:
 
     print(f"checkpoint {path}: {facts['model_type']}, {facts['parameters'] / 1e6:.1f} M parameters")
     print(f"{facts['weight_file']} {megabytes(facts['size_bytes'])}, labels {', '.join(facts['labels']) or 'none'}")
-    print(f"elastic: {facts['elastic']['method']}\n" if facts["elastic"] else "not elastic\n")
-    rows = [[s["id"], f"{s['parameters'] / 1e6:.1f} M", " ".join(map(str, s["layers"]))] for s in facts["subnetworks"]]
-    print_table(rows, ["sub-network", "parameters", "layers"])
+    elastic = facts["elastic"]
+    if elastic is None:
+        print("not elastic")
+        return
+    kept = f", has the layers {' '.join(map(str, elastic['layers']))} of that" if elastic["layers"] else ""
+    print(f"elastic: {elastic['method']}, made from {elastic['origin']}{kept}\n")
+    rows = [
+        [
+            s["id"],
+            f"{s['parameters'] / 1e6:.1f} M",
+            " ".join(map(str, s["layers"])),
+            _brief(s["heads"]),
+            _brief(s["ffn"]),
+        ]
+        for s in facts["subnetworks"]
+    ]
+    print_table(rows, ["sub-network", "parameters", "layers", "heads", "FFN"])

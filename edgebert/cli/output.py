@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,17 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
 
 
-def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
-    """Print a table with one line for each row; numbers come formatted as text."""
+def print_table(
+    rows: Sequence[Sequence[object]], headers: Sequence[str], methods: Mapping[str, str] | None = None
+) -> None:
+    """Print a table with one line for each row; numbers come formatted as text.
+
+    Given the methods of a bundle's sub-networks, whose ids the first column holds, there is a column for them where
+    they differ.
+    """
+    if methods and len(set(methods.values())) > 1:
+        headers = [headers[0], "method", *headers[1:]]
+        rows = [[row[0], methods.get(str(row[0]), "-"), *row[1:]] for row in rows]
     alignment = ["left", *["right"] * (len(headers) - 1)]
     print(tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=alignment if rows else None))
 

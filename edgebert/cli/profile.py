@@ -122,7 +122,8 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     shapes = [f"{length} tokens" for length in settings.lengths]
     print(f"{found.device}; ONNX Runtime {found.onnxruntime_version}{_circumstances(settings)}")
     print(f"batch {batch_size}, p50 / p95 in ms; * is on the Pareto front of accuracy against p95 at the last length\n")
-    print_table(rows, ["sub-network", "run by", "accuracy", *shapes, "load ms", "peak MB", "numerics", "front"])
+    headers = ["sub-network", "run by", "accuracy", *shapes, "load ms", "peak MB", "numerics", "front"]
+    print_table(rows, headers, bundle.manifest.methods if bundle else None)
     _print_doubts(found)
 
 

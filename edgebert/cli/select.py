@@ -42,8 +42,10 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print_json(chosen)
         return
-    print(f"{chosen.subnetwork} is the most accurate within {chosen.budget}")
+    methods = bundle.manifest.methods
+    by = f" ({chosen.method})" if len(set(methods.values())) > 1 else ""
+    print(f"{chosen.subnetwork}{by} is the most accurate within {chosen.budget}")
     cost = f"{chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB"
     print(f"accuracy {chosen.accuracy:.3f}, {cost}, {chosen.provider}, {chosen.threads} threads\n")
     rows = [[lost.subnetwork, str(lost.way), lost.reason] for lost in chosen.rejected]
-    print_table(rows, ["rejected", "run by", "reason"])
+    print_table(rows, ["rejected", "run by", "reason"], methods)

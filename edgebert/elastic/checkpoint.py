@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.whole import Model, WholeModel
 from edgebert.errors import TrainingError
 
 TaskKind = Literal["classification", "regression"]
@@ -61,18 +62,31 @@ def read_config(path: Path) -> Any:
 
 
 def load_model(path: Path, head: Head) -> ElasticModel:
-    """Return the classifier of a checkpoint, with a new head if it has none; seed torch before.
+    """Return the classifier of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
 
     Raises:
         TrainingError: the checkpoint cannot be read, or is of an unknown family.
     """
+    return ElasticModel(_load_classifier(path, head))
+
+
+def load_whole(path: Path, head: Head) -> WholeModel:
+    """Return the classifier of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
+
+    Raises:
+        TrainingError: the checkpoint cannot be read, or is of an unknown family.
+    """
+    return WholeModel(_load_classifier(path, head))
+
+
+def _load_classifier(path: Path, head: Head) -> Any:
     names = {"id2label": dict(enumerate(head.labels)), "label2id": {name: i for i, name in enumerate(head.labels)}}
     kind = "regression" if head.task == "regression" else "single_label_classification"
     with explained(path):
         classifier = AutoModelForSequenceClassification.from_pretrained(
             path, num_labels=len(head.labels), problem_type=kind, **names
         )
-    return ElasticModel(classifier.float())
+    return classifier.float()
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -121,7 +135,7 @@ def out_is_free(out: Path) -> None:
         raise TrainingError(f"{out} exists and is no checkpoint; choose another --out or remove it")
 
 
-def save_model(model: ElasticModel, tokenizer: Any, out: Path, manifest: ElasticManifest | None = None) -> None:
+def save_model(model: Model, tokenizer: Any, out: Path, manifest: ElasticManifest | None = None) -> None:
     """Write a checkpoint folder, elastic if it has a manifest, in one step: beside its place, then renamed.
 
     Raises:

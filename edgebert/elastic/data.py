@@ -1,5 +1,6 @@
 """Labelled and unlabelled texts as token ids in memory, in batches of similar length. Knows nothing about models."""
 
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -40,12 +41,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Texts:
-    """Tokenised texts: token ids and, where the tokenizer gives them, token types; labels where they are known."""
+    """Tokenised texts: token ids and, where the tokenizer gives them, token types; labels where they are known.
+
+    Batches are padded on the side and with the id and the type that the tokenizer pads with.
+    """
 
     ids: Sequence[list[int]]
     types: Sequence[list[int]] | None
     labels: Sequence[int | float] | None
     pad_id: int
+    pad_type: int = 0
+    pad_left: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,7 +59,7 @@ class Texts:
     def and_also(self, others: "Texts") -> "Texts":
         """Return these texts and others, without labels."""
         types = None if self.types is None or others.types is None else [*self.types, *others.types]
-        return Texts(ids=[*self.ids, *others.ids], types=types, labels=None, pad_id=self.pad_id)
+        return dataclasses.replace(self, ids=[*self.ids, *others.ids], types=types, labels=None)
 
     def batches(self, batch_size: int, shuffle: str | None = None) -> list[list[int]]:
         """Return the numbers of all texts in batches of similar length; `shuffle` seeds a random order."""
@@ -75,13 +81,17 @@ class Texts:
         length = max(len(self.ids[number]) for number in numbers)
         labels = None if self.labels is None else torch.tensor([self.labels[number] for number in numbers])
         return Batch(
-            ids=_padded([self.ids[number] for number in numbers], length, self.pad_id).to(device),
-            mask=_padded([[1] * len(self.ids[number]) for number in numbers], length, 0).to(device),
+            ids=self._padded([self.ids[number] for number in numbers], length, self.pad_id).to(device),
+            mask=self._padded([[1] * len(self.ids[number]) for number in numbers], length, 0).to(device),
             types=None
             if self.types is None
-            else _padded([self.types[number] for number in numbers], length, 0).to(device),
+            else self._padded([self.types[number] for number in numbers], length, self.pad_type).to(device),
             labels=None if labels is None else labels.to(device),
         )
+
+    def _padded(self, rows: Sequence[list[int]], length: int, filler: int) -> Tensor:
+        padding = [[filler] * (length - len(row)) for row in rows]
+        return torch.tensor([pad + row if self.pad_left else row + pad for row, pad in zip(rows, padding, strict=True)])
 
     def all_batches(self, batch_size: int, device: torch.device) -> Iterator[Batch]:
         """Yield every text once, the shortest first."""
@@ -91,10 +101,6 @@ class Texts:
 
 def _cut(numbers: list[int], size: int) -> list[list[int]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
-
-
-def _padded(rows: Sequence[list[int]], length: int, filler: int) -> Tensor:
-    return torch.tensor([row + [filler] * (length - len(row)) for row in rows])
 
 
 def tokenise(tokenizer: Any, inputs: Sequence[Text], max_length: int, labels: Sequence[float] | None = None) -> Texts:
@@ -107,6 +113,8 @@ def tokenise(tokenizer: Any, inputs: Sequence[Text], max_length: int, labels: Se
         types=encoded.get("token_type_ids"),
         labels=labels,
         pad_id=tokenizer.pad_token_id,
+        pad_type=tokenizer.pad_token_type_id,
+        pad_left=tokenizer.padding_side == "left",
     )
 
 

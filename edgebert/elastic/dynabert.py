@@ -1,39 +1,18 @@
 """DynaBERT (arXiv 2004.04037): from a checkpoint and labelled texts to an elastic checkpoint, as one story."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from edgebert.elastic.checkpoint import head_of, load_tokenizer, out_is_free, read_config
+from edgebert.elastic.checkpoint import head_of, out_is_free
 from edgebert.elastic.journal import Listener, no_listener
-from edgebert.elastic.line import Line, Plan, Variety, devices, hashes
+from edgebert.elastic.line import Line, Setup, Trained, Variety
 from edgebert.elastic.manifest import ElasticManifest
-from edgebert.elastic.stage import Compute, Settings, Stage
-from edgebert.elastic.task import checked_length, read_task
-from edgebert.elastic.training import best_compute
+from edgebert.elastic.stage import FINE_TUNED, Compute, Stage, fine_tuning
 from edgebert.errors import TrainingError
 
 Recipe = Literal["direct", "paper"]
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)
-FINE_TUNED = "fine-tuned"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training: where its checkpoint and its journals are, and the dev score of each sub-network by id.
-
-    `main_process` is False in all but one of the processes that `accelerate launch` starts.
-    """
-
-    checkpoint: Path
-    work: Path
-    manifest: ElasticManifest
-    metric: str
-    scores: dict[str, float]
-    main_process: bool
 
 
 def stages_of(
@@ -94,11 +73,6 @@ def stages_of(
     return tuple(stage for name, stage in known.items() if name in names)
 
 
-def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5) -> Stage:
-    """Return the plain fine-tuning of the full network on the labels."""
-    return Stage(name=FINE_TUNED, epochs=epochs, learning_rate=learning_rate, label_weight=1.0)
-
-
 def train(
     model: str | Path,
     train_data: str | Path,
@@ -134,33 +108,26 @@ def train(
         EdgeBertError: a data file cannot be read.
     """
     origin, out = Path(model), Path(out).absolute()
-    folder = Path(work).absolute() if work else out.with_name(f"{out.name}.training")
     out_is_free(out)
-    max_length = checked_length(origin, max_length)
-    tokenizer = load_tokenizer(origin)
-    files = [Path(file) for file in (train_data, dev_data, *transfer)]
-    task = read_task(
-        origin, tokenizer, files[0], files[1], files[2:], labels=labels, regression=regression, max_length=max_length
-    )
     stages = tuple(stages or stages_of("direct", regression=regression))
     if head_of(origin) is None:
         stages = (fine_tune or fine_tuning(), *stages)
     variety = Variety(augment, Path(augment_model or origin)) if augment else None
-    checkpoints = [origin, variety.checkpoint] if variety else [origin]
-    for checkpoint in checkpoints:
-        read_config(checkpoint)
-    compute = compute or best_compute()
-    settings = Settings(seed=seed, batch_size=batch_size, accumulate=accumulate, max_length=max_length, compute=compute)
-    plan = Plan(
-        schema_version=1,
-        files=hashes(checkpoints, files),
-        head=task.head,
-        stages=stages,
-        settings=msgspec.structs.replace(settings, accumulate=1),  # the parts of a step change nothing but memory
-        augment=augment,
+    setup = Setup(
+        transfer=transfer,
+        labels=labels,
+        regression=regression,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        max_length=max_length,
+        compute=compute,
+        seed=seed,
+        work=work,
+        save_minutes=save_minutes,
+        listener=listener,
     )
-    line = Line(task, tokenizer, settings, devices(), folder, listener, save_minutes)
-    line.claim(plan)
+    checkpoints = [variety.checkpoint] if variety else []
+    line = Line.open(origin, train_data, dev_data, out, setup, stages=stages, checkpoints=checkpoints, augment=augment)
     if variety:
         line = line.augmented(variety)
     result = _follow(line, origin, stages)
@@ -175,9 +142,9 @@ def train(
     line.finish(result, out, manifest)
     return Trained(
         checkpoint=out,
-        work=folder,
+        work=line.folder,
         manifest=manifest,
-        metric=task.head.metric,
+        metric=line.task.head.metric,
         scores=line.journal(stages[-1]).best().scores,
         main_process=line.accelerator.is_main_process,
     )

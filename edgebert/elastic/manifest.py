@@ -5,6 +5,7 @@ from pathlib import Path
 from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.records import Record
+from edgebert.subnet import Precision, Subnet
 
 ELASTIC = "elastic.json"
 
@@ -17,9 +18,25 @@ class Slice(Record, frozen=True):
     heads: tuple[int, ...]
     ffn: tuple[int, ...]
 
+    def subnet(self, method: str, precision: Precision) -> Subnet:
+        """Return the sub-network that this slice is in a precision."""
+        return Subnet(
+            id=f"{self.id}-{precision}",
+            method=method,
+            width=None,
+            depth=None,
+            precision=precision,
+            layers=self.layers,
+            heads=self.heads,
+            ffn=self.ffn,
+        )
+
 
 class ElasticManifest(Record, frozen=True):
-    """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices."""
+    """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices.
+
+    `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0, 1, ...
+    """
 
     schema_version: int
     method: str
@@ -28,6 +45,7 @@ class ElasticManifest(Record, frozen=True):
     rewired: bool
     origin: str
     subnetworks: tuple[Slice, ...] = ()
+    layers: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, checkpoint: Path) -> "ElasticManifest | None":

@@ -96,6 +96,10 @@ class ElasticModel(nn.Module):
     def _drop(self, out: Tensor) -> Tensor:
         return functional.dropout(out, self.config.hidden_dropout_prob, self.training)
 
+    def freeze_embeddings(self) -> None:
+        """Let training leave the embedding tables, and their LayerNorm, as they are."""
+        self.classifier.base_model.embeddings.requires_grad_(False)
+
     def extract(self, subnet: Subnet) -> Any:
         """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
 

@@ -8,7 +8,7 @@ import torch
 
 from edgebert.elastic.data import Texts
 from edgebert.elastic.losses import label_loss
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.whole import Model
 from edgebert.subnet import Subnet
 
 
@@ -21,7 +21,7 @@ class Score:
 
 
 @torch.inference_mode()
-def score(model: ElasticModel, subnet: Subnet, texts: Texts, batch_size: int, device: torch.device) -> Score:
+def score(model: Model, subnet: Subnet, texts: Texts, batch_size: int, device: torch.device) -> Score:
     """Return the score of one sub-network on labelled texts, in fp32 and without dropout."""
     training = model.training
     model.eval()

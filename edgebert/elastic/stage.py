@@ -5,6 +5,7 @@ from typing import Literal
 from edgebert.records import Record
 
 Compute = Literal["fp32", "bf16"]
+FINE_TUNED = "fine-tuned"
 
 
 class Stage(Record, frozen=True):
@@ -13,7 +14,7 @@ class Stage(Record, frozen=True):
     The weights are those of the losses: of true labels, the teacher's logits and the teacher's hidden states.
     `teacher` is the fine-tuned model or the result of the stage before; it runs at full width or at the student's.
     `sampled` sub-networks learn in a step, the largest and the smallest among them; None: all.
-    Without `dropout` the student learns as it is run.
+    Without `dropout` the student learns as it is run; without `embeddings` its embedding tables stay as they are.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Stage(Record, frozen=True):
     teacher_width: Literal["full", "student"] = "full"
     sampled: int | None = None
     dropout: bool = True
+    embeddings: bool = True
 
 
 class Settings(Record, frozen=True):
@@ -41,3 +43,8 @@ class Settings(Record, frozen=True):
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+
+
+def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5) -> Stage:
+    """Return the plain fine-tuning of the full network on the labels."""
+    return Stage(name=FINE_TUNED, epochs=epochs, learning_rate=learning_rate, label_weight=1.0)

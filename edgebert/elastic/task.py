@@ -75,7 +75,10 @@ def checked_length(checkpoint: Path, max_length: int | None) -> int:
     """
     config = read_config(checkpoint)
     # RoBERTa counts positions from behind the padding token's number.
-    longest: int = config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
+    unused = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    longest: int = config.max_position_embeddings - unused
+    if longest < 1:  # XLNet's: its positions are relative, and any length goes
+        return max_length or LENGTH
     if max_length is not None and max_length > longest:
         raise TrainingError(f"expected a maximum length of at most {longest} tokens, found {max_length}")
     return max_length or min(LENGTH, longest)

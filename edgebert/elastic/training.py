@@ -28,6 +28,7 @@ from edgebert.elastic.losses import hidden_loss, label_loss, logit_loss
 from edgebert.elastic.model import ElasticModel, Output
 from edgebert.elastic.scoring import Score, score
 from edgebert.elastic.stage import Compute, Settings, Stage
+from edgebert.elastic.whole import Model
 from edgebert.errors import TrainingError
 from edgebert.subnet import Subnet
 
@@ -47,10 +48,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage works with: the two models, its texts, the dev texts, the machine, a folder and the journal."""
+    """What a stage works with: the two models, its texts, the dev texts, the machine, a folder and the journal.
 
-    student: ElasticModel
-    teacher: ElasticModel | None
+    `subnets` are those that learn, the largest first.
+    """
+
+    student: Model
+    teacher: Model | None
+    subnets: Sequence[Subnet]
     texts: Texts
     dev: Texts
     accelerator: Accelerator
@@ -82,7 +87,9 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    subnets, optimizer = subnets_of(work.student, stage), _optimizer(work.student, settings)
+    if not stage.embeddings:
+        work.student.freeze_embeddings()
+    subnets, optimizer = work.subnets, _optimizer(work.student, settings)
     per_epoch = math.ceil(len(work.texts) / settings.batch_size)
     steps = stage.epochs * per_epoch
     progress = _resume(work, optimizer)
@@ -110,7 +117,7 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
     work.student.load_state_dict(load_file(work.folder / BEST, device=str(work.accelerator.device)))
 
 
-def _update(student: ElasticModel, optimizer: torch.optim.Optimizer, rate: float, settings: Settings) -> None:
+def _update(student: Model, optimizer: torch.optim.Optimizer, rate: float, settings: Settings) -> None:
     """Take one step of the optimizer along the gradients, clipped."""
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -119,10 +126,11 @@ def _update(student: ElasticModel, optimizer: torch.optim.Optimizer, rate: float
     optimizer.zero_grad()
 
 
-def _optimizer(student: ElasticModel, settings: Settings) -> torch.optim.Optimizer:
+def _optimizer(student: Model, settings: Settings) -> torch.optim.Optimizer:
     """Return AdamW, with weight decay for matrices only."""
-    matrices = [parameter for parameter in student.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in student.parameters() if parameter.ndim <= 1]
+    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in learning if parameter.ndim > 1]
+    vectors = [parameter for parameter in learning if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, fused=True)
 
@@ -164,7 +172,7 @@ def _gradients(
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
     if accelerator.num_processes > 1:
-        for parameter in work.student.parameters():
+        for parameter in filter(lambda parameter: parameter.requires_grad, work.student.parameters()):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad = accelerator.reduce(parameter.grad, "sum")
@@ -190,11 +198,13 @@ def _losses(stage: Stage, compute: Compute, work: Work, subnets: Sequence[Subnet
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
                     taught[full] = work.teacher(batch.ids, batch.mask, full, batch.types)
             losses[1] = stage.logit_weight * logit_loss(output.logits, taught[full].logits)
-            losses[2] = stage.hidden_weight * hidden_loss(output.hidden, taught[full].hidden, subnet.layers, batch.mask)
+            if stage.hidden_weight:
+                hidden = hidden_loss(output.hidden, taught[full].hidden, subnet.layers, batch.mask)
+                losses[2] = stage.hidden_weight * hidden
         yield torch.stack(losses)
 
 
-def _teacher_subnet(stage: Stage, teacher: ElasticModel, subnet: Subnet) -> Subnet:
+def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:
     """Return what the teacher runs as: all layers, at full width or at the student's."""
     full = teacher.subnet()
     if stage.teacher_width == "full":
@@ -249,9 +259,7 @@ def _keep_best(stage: Stage, steps: int, subnets: Sequence[Subnet], progress: Pr
     _tell(work, event)
 
 
-def scores_of(
-    model: ElasticModel, subnets: Sequence[Subnet], texts: Texts, accelerator: Accelerator
-) -> dict[str, Score]:
+def scores_of(model: Model, subnets: Sequence[Subnet], texts: Texts, accelerator: Accelerator) -> dict[str, Score]:
     """Return the score of each sub-network by its id, the work shared by the devices."""
     mine = subnets[accelerator.process_index :: accelerator.num_processes]
     found = [(subnet.id, score(model, subnet, texts, SCORING_BATCH, accelerator.device)) for subnet in mine]
@@ -259,7 +267,7 @@ def scores_of(
     return {subnet.id: by_id[subnet.id] for subnet in subnets}
 
 
-def _tensors(model: ElasticModel) -> dict[str, Tensor]:
+def _tensors(model: Model) -> dict[str, Tensor]:
     return {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
 
 

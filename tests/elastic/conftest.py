@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import WORDS, byte_pairs, random_model, rows
+from toys import WORDS, byte_pairs, random_model, rows, words_then_class
 from transformers import BertTokenizer
 
 from edgebert.elastic.model import ElasticModel
@@ -30,6 +30,8 @@ def make_checkpoint(tmp_path: Path) -> Make:
         random_model(kind, **config).save_pretrained(folder)
         if kind.startswith("roberta"):
             byte_pairs().save_pretrained(folder)
+        elif kind == "xlnet":
+            words_then_class().save_pretrained(folder)
         else:
             BertTokenizer(vocab={word: number for number, word in enumerate(WORDS)}).save_pretrained(folder)
         return folder

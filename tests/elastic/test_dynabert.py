@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 from edgebert.elastic.checkpoint import Head, head_of, load_model, load_tokenizer
-from edgebert.elastic.dynabert import Trained, fine_tuning, stages_of, train
+from edgebert.elastic.dynabert import stages_of, train
+from edgebert.elastic.line import Trained
 from edgebert.elastic.manifest import ElasticManifest
-from edgebert.elastic.stage import Stage
+from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.errors import EdgeBertError, TrainingError
 
 Make = Callable[..., Path]

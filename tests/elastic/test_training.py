@@ -35,7 +35,8 @@ def work(tmp_path: Path) -> Work:
     ids = [torch.randint(5, 30, (2 + number % 9,), generator=generator).tolist() for number in range(40)]
     texts = Texts(ids=ids, types=None, labels=[number % 2 for number in range(40)], pad_id=0)
     accelerator, journal = Accelerator(cpu=True), Journal(tmp_path / "journal.jsonl")
-    return Work(student, teacher.eval(), texts, texts, accelerator, tmp_path, journal, save_seconds=1e9)
+    subnets = subnets_of(student, DEPTH)
+    return Work(student, teacher.eval(), subnets, texts, texts, accelerator, tmp_path, journal, save_seconds=1e9)
 
 
 def gradients(work: Work, stage: Stage = DEPTH, numbers: range = range(8), accumulate: int = 1) -> dict[str, Any]:

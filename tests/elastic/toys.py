@@ -11,10 +11,16 @@ from transformers import (
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    ElectraConfig,
+    ElectraModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    XLNetConfig,
+    XLNetModel,
 )
 
 GOOD, BAD = ["good", "warm", "fine"], ["bad", "dull", "poor"]
@@ -33,6 +39,24 @@ KINDS: dict[str, tuple[type, type]] = {
     "headless": (BertConfig, BertModel),
     "bert-lm": (BertConfig, BertForMaskedLM),
     "roberta-lm": (RobertaConfig, RobertaForMaskedLM),
+    "distilbert": (DistilBertConfig, DistilBertModel),
+    "electra": (ElectraConfig, ElectraModel),
+    "xlnet": (XLNetConfig, XLNetModel),
+}
+# What these families call our sizes.
+NAMES: dict[type, dict[str, str]] = {
+    DistilBertConfig: {
+        "hidden_size": "dim",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "n_heads",
+        "intermediate_size": "hidden_dim",
+    },
+    XLNetConfig: {
+        "hidden_size": "d_model",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "d_inner",
+    },
 }
 
 
@@ -42,7 +66,11 @@ def random_model(kind: str = "bert", **config: Any) -> Any:
     config_type, model_type = KINDS[kind]
     special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if config_type is RobertaConfig else {}
     size = len(byte_pairs().get_vocab()) if special else len(WORDS)
-    model = model_type(config_type(**{**SIZES, "vocab_size": size, **special, **config})).eval()
+    names = NAMES.get(config_type, {})
+    sizes = {names.get(name, name): number for name, number in {**SIZES, **config}.items()}
+    if config_type is XLNetConfig:
+        del sizes["max_position_embeddings"]
+    model = model_type(config_type(**{**sizes, "vocab_size": size, **special})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -70,6 +98,25 @@ def byte_pairs() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         model_input_names=["input_ids", "attention_mask"],
+        **{f"{name}_token": token for name, token in names.items()},
+    )
+
+
+def words_then_class() -> PreTrainedTokenizerFast:
+    """Return a tokenizer with the shape of XLNet's, which puts [CLS] last and pads on the left."""
+    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing(
+        single="$A:0 [SEP]:0 [CLS]:2",
+        pair="$A:0 [SEP]:0 $B:1 [SEP]:1 [CLS]:2",
+        special_tokens=[("[SEP]", WORDS.index("[SEP]")), ("[CLS]", WORDS.index("[CLS]"))],
+    )
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        padding_side="left",
+        pad_token_type_id=3,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **{f"{name}_token": token for name, token in names.items()},
     )
 

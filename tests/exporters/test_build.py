@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import json
 import os
 import resource
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from transformers import BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
+import torch
+from conftest import SIZES, save
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
 
 import edgebert
 from edgebert.bundle import Bundle, ExportedSubnet
@@ -313,3 +316,32 @@ def test_names_that_are_not_different_leave_the_old_bundle_as_it_was(checkpoint:
     with pytest.raises(ExportError, match=r"expected sub-networks with different names, found \['a-int8', 'A-int8'\]"):
         export(checkpoint, tmp_path / "bundle")
     assert contents(bundle.path) == before
+
+
+def test_tensors_of_one_model_that_are_equal_may_lie_in_one_place(tmp_path: Path) -> None:
+    """A model fresh from its initialisation: all biases are 0, all norms 1."""
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(**SIZES)).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=0.15)
+    bundle = export(save(model, tmp_path / "checkpoint"), tmp_path / "bundle", precisions=["int8", "fp32"])
+    for subnet in bundle.manifest.subnetworks:
+        for flavor in subnet.graphs:
+            assert numerics(bundle, subnet, open_session(bundle, subnet, flavor=flavor)).ok
+
+
+def test_no_two_checkpoints_are_in_memory(make_checkpoint: Make, tmp_path: Path) -> None:
+    first, second = make_checkpoint("first"), make_checkpoint("second")
+    part = Slice(id="small", layers=(1,), heads=(1,), ffn=(1,))
+    ElasticManifest(
+        schema_version=1, method="x", widths=(), depths=(), rewired=True, origin="x", subnetworks=(part,)
+    ).save(second)
+    held = []
+
+    def count(*_: object) -> None:
+        gc.collect()
+        held.append(sum(type(one) is Checkpoint for one in gc.get_objects()))
+
+    export([first, second], tmp_path / "bundle", on_progress=count)
+    assert held == [1, 1]

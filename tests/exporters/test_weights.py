@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Checkpoint, read_checkpoint
-from edgebert.exporters.weights import as_stored, prepared, write_weights
+from edgebert.exporters.checkpoint import Array, Checkpoint, read_checkpoint
+from edgebert.exporters.weights import Weights, WeightWriter, as_stored, prepared
+from edgebert.subnet import Storage
 
 
 @pytest.fixture
 def source(checkpoint: Path) -> Checkpoint:
     return read_checkpoint(checkpoint)
+
+
+def write_weights(tensors: dict[str, Array], dtype: Storage, folder: Path) -> Weights:
+    return WeightWriter(folder, dtype).add(tensors)
 
 
 def test_a_narrower_network_reads_a_prefix(source: Checkpoint, tmp_path: Path) -> None:
@@ -65,3 +70,26 @@ def test_positions_are_cut_and_hold_the_type_of_single_texts(source: Checkpoint)
     np.testing.assert_array_equal(pairs["type"], source.tensors["type"])
     np.testing.assert_array_equal(singles["position"], source.tensors["position"][:10] + source.tensors["type"][0])
     assert "type" not in singles
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_tensors_that_are_equal_are_stored_once(source: Checkpoint, tmp_path: Path, dtype: Storage) -> None:
+    writer = WeightWriter(tmp_path, dtype)
+    first = writer.add(source.tensors)
+    assert writer.add(dict(source.tensors)) == first
+    changed = {**source.tensors, "pooler.bias": source.tensors["pooler.bias"] + 1}
+    second = writer.add(changed)
+    assert {name for name, stored in second.tensors.items() if stored != first.tensors[name]} == {"pooler.bias"}
+    stored = second.tensors["pooler.bias"]
+    assert second.file.size_bytes == stored.offset + stored.size_bytes < first.file.size_bytes + 64 + stored.size_bytes
+    content = (tmp_path / second.file.file).read_bytes()
+    assert second.file.sha256 == hashlib.sha256(content).hexdigest()
+    assert np.frombuffer(content[stored.offset :], np.float32).tolist() == changed["pooler.bias"].tolist()
+    assert hashlib.sha256((tmp_path / second.file.pieces.file).read_bytes()).hexdigest() == second.file.pieces.sha256
+
+
+def test_bytes_alone_do_not_make_tensors_equal(tmp_path: Path) -> None:
+    """Zeros of another shape are another tensor: each graph says how many bytes it reads."""
+    tensors = {"a": np.zeros((4, 2), np.float32), "b": np.zeros((2, 4), np.float32)}
+    places = write_weights(tensors, "fp32", tmp_path).tensors
+    assert places["a"].offset != places["b"].offset

@@ -1,0 +1,80 @@
+"""Drop layers, then fine-tune (Poor Man's BERT, arXiv 2004.03844): no distillation, and no pre-training."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebert.cli import arguments
+from edgebert.cli.training import FREEZE, Display, add_data, add_run, print_trained, setup_of
+
+if TYPE_CHECKING:
+    from edgebert.elastic.layer_drop import Explored
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the method's arguments."""
+    from edgebert.elastic.strategies import STRATEGIES
+
+    add_data(parser)
+    method = parser.add_argument_group("method")
+    method.add_argument(
+        "--strategy", choices=STRATEGIES, default="top", help="the layers to drop (default: top, the highest ones)"
+    )
+    method.add_argument(
+        "--drop", type=arguments.whole_numbers, metavar="K", help="how many (default: a third; 0: none)"
+    )
+    method.add_argument("--explore", action="store_true", help="train all strategies, and each of --drop 1,2,...")
+    method.add_argument(
+        "--seeds", type=arguments.counts, metavar="N,...", help="with --explore: seeds to train each with"
+    )
+    method.add_argument("--epochs", type=arguments.count, default=3, metavar="N", help="of fine-tuning (3)")
+    method.add_argument("--learning-rate", type=arguments.positive, default=5e-5, metavar="X", help="at most (5e-5)")
+    method.add_argument("--freeze-embeddings", action="store_true", help=FREEZE)
+    add_run(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, or go on with an interrupted training, and print what came out."""
+    from edgebert.elastic import layer_drop
+    from edgebert.elastic.checkpoint import read_config
+    from edgebert.errors import TrainingError
+
+    layers = read_config(Path(options.model)).num_hidden_layers
+    drops = options.drop or (list(range(1, layers // 2 + 1)) if options.explore else [layers // 3])
+    stage = layer_drop.fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
+    if len(drops) > 1 and not options.explore:
+        raise TrainingError("several numbers of layers to drop; choose one or add --explore")
+    places = (options.model, options.train, options.dev, options.out)
+    with Display() as display, display.resumable():
+        setup = setup_of(options, display)
+        if options.explore:
+            seeds = options.seeds or [options.seed]
+            explored = layer_drop.explore(*places, drops=drops, seeds=seeds, fine_tune=stage, setup=setup)
+        else:
+            trained = layer_drop.train(*places, strategy=options.strategy, drop=drops[0], fine_tune=stage, setup=setup)
+    if options.explore:
+        _print_explored(explored, options)
+    else:
+        print_trained(trained, options, layers=trained.manifest.layers)
+
+
+def _print_explored(explored: "Explored", options: argparse.Namespace) -> None:
+    """Print the scores of an exploration: strategies down and numbers of dropped layers across."""
+    import statistics
+
+    from edgebert.cli.output import print_json, print_table
+
+    if options.json:
+        print_json(explored)
+        return
+    scores: dict[tuple[str, int], list[float]] = {}
+    for one in explored.trainings:
+        scores.setdefault((one.strategy if one.dropped else "none", one.dropped), []).append(one.score)
+    strategies = list(dict.fromkeys(strategy for strategy, _ in scores))
+    drops = sorted({drop for _, drop in scores})
+    cells = {place: f"{statistics.mean(found):.4f} ({len(found)})" for place, found in scores.items()}
+    print(f"{options.out}: {explored.metric} on {Path(options.dev).name}, mean (trainings), by dropped layers\n")
+    print_table(
+        [[strategy, *(cells.get((strategy, drop), "") for drop in drops)] for strategy in strategies],
+        ["strategy", *map(str, drops)],
+    )
