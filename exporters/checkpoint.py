@@ -17,7 +17,7 @@ from edgebert.bundle import Task
 from edgebert.elastic.manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.families import FAMILIES
-from edgebert.exporters.family import Family
+from edgebert.exporters.family import Family, Shape
 from edgebert.subnet import Subnet
 
 Array = NDArray[np.float32]
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> Checkp
     sizes = _sizes(path, config, family, stored)
     layers = _layers(path, sizes)
     tensors = {
-        _numbered(ours, layers): _take(path, stored, theirs, shape, sizes)
+        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape, sizes))
         for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
     }
     return Checkpoint(
@@ -108,16 +108,25 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ExportError: there is none, or it is no JSON object.
     """
+    return _read_object(path / "config.json")
+
+
+def _read_tokenizer_config(path: Path) -> dict[str, Any]:
+    file = path / "tokenizer_config.json"
+    return _read_object(file) if file.is_file() else {}
+
+
+def _read_object(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
-        raise ExportError(f"cannot read {path / 'config.json'}: {problem.strerror}; {advice}") from None
+        raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
     except (ValueError, RecursionError) as problem:
-        raise ExportError(f"{path / 'config.json'} is not JSON: {problem}; download the checkpoint again") from None
-    if not isinstance(config, dict):
-        raise ExportError(f"{path / 'config.json'}: expected a JSON object; download the checkpoint again")
-    return config
+        raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
+    if not isinstance(found, dict):
+        raise ExportError(f"{file}: expected a JSON object; download the checkpoint again")
+    return found
 
 
 def _family(path: Path, config: dict[str, Any]) -> Family:
@@ -130,7 +139,7 @@ def _family(path: Path, config: dict[str, Any]) -> Family:
 
 
 def _check_supported(path: Path, config: dict[str, Any], family: Family) -> None:
-    for key, value in {family.ffn_activation: "gelu", "position_embedding_type": "absolute"}.items():
+    for key, value in family.supported.items():
         found = config.get(key, value)
         if found != value:
             raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
@@ -146,15 +155,17 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     if classifier is None or classifier.ndim != 2:
         advice = "fine-tune it for sequence classification first"
         raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found none; {advice}")
-    counts = {word: _count(path, config, key) for word, key in family.sizes.items()}
+    counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in family.sizes.items()}
+    if not family.gives_types(config, _read_tokenizer_config(path)):
+        counts["types"] = 1
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
-        types=_count(path, config, "type_vocab_size") if "type" in family.units else 0,
         labels=classifier.shape[0],
     )
     if sizes.hidden % sizes.heads:
-        raise ExportError(f"{path / 'config.json'}: expected hidden_size to be a multiple of the heads, found {sizes}")
+        hidden = family.sizes["hidden"]
+        raise ExportError(f"{path / 'config.json'}: expected {hidden} to be a multiple of the heads, found {sizes}")
     return sizes
 
 
@@ -193,8 +204,8 @@ def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
     return float(value)
 
 
-def _take(path: Path, stored: dict[str, Array], name: str, shape: tuple[str, ...], sizes: Sizes) -> Array:
-    expected = tuple(getattr(sizes, word) for word in shape)
+def _take(path: Path, stored: dict[str, Array], name: str, shape: Shape, sizes: Sizes) -> Array:
+    expected = tuple(word if isinstance(word, int) else getattr(sizes, word) for word in shape)
     if name not in stored:
         raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
     tensor = stored[name]
@@ -245,7 +256,7 @@ def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
             total += 0 if layer.isdecimal() else tensor.size
             continue
         heads, ffn = subnet.heads[kept[layer]], subnet.ffn[kept[layer]]
-        if rest.startswith(("q.", "k.", "v.")) or rest == "o.weight":
+        if rest.startswith(("q.", "k.", "v.", "r.")) or rest == "o.weight":
             total += tensor.size // source.sizes.heads * heads
         elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
             total += tensor.size // source.sizes.ffn * ffn

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Activation = Literal["tanh", "relu", "gelu"]
+import numpy as np
+from numpy.typing import NDArray
 
-# The shape of every tensor in the words of `Sizes`, by our name of the unit: of a layer, and of the model.
-_LAYER: dict[str, dict[str, tuple[str, ...]]] = {
+Activation = Literal["tanh", "relu", "gelu"]
+Shape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
+
+# The shape of every tensor by our name of the unit: of a layer, and of the model.
+_LAYER: dict[str, dict[str, Shape]] = {
     "q": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
     "k": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
     "v": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
@@ -17,7 +21,7 @@ _LAYER: dict[str, dict[str, tuple[str, ...]]] = {
     "ffn_out": {"weight": ("hidden", "ffn"), "bias": ("hidden",)},
     "ffn_norm": {"weight": ("hidden",), "bias": ("hidden",)},
 }
-_MODEL: dict[str, dict[str, tuple[str, ...]]] = {
+_MODEL: dict[str, dict[str, Shape]] = {
     "word": {"weight": ("vocabulary", "embedding")},
     "position": {"weight": ("positions", "embedding")},
     "type": {"weight": ("types", "embedding")},
@@ -34,8 +38,13 @@ class Family:
     """Names of tensors and of config values in a family's checkpoints, and how its model differs from others.
 
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
-    left out. `sizes` maps words of `Sizes` to keys of config.json. The head is a dense unit, ours is called pooler
-    since BERT's is, then an `activation`, then the classifier.
+    left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `supported` are
+    the values that keys of it must have, if they are there. The head is a dense unit, ours is called pooler since
+    BERT's is, then an `activation`, then the classifier. `token_types` says whether the model tells types apart,
+    `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer does.
+
+    Where attention goes by the distance of tokens, `relative` maps our names of all its tensors to the checkpoint's and
+    their shapes, and `matrix` makes (outputs, inputs), by our name, of what stands there.
     """
 
     model_types: tuple[str, ...]
@@ -43,7 +52,7 @@ class Family:
     units: Mapping[str, str]
     activation: Activation
     token_types: bool
-    sizes: Mapping[str, str] = field(
+    sizes: Mapping[str, str | int] = field(
         default_factory=lambda: {
             "layers": "num_hidden_layers",
             "heads": "num_attention_heads",
@@ -51,13 +60,19 @@ class Family:
             "ffn": "intermediate_size",
             "vocabulary": "vocab_size",
             "positions": "max_position_embeddings",
+            "types": "type_vocab_size",
         }
     )
-    ffn_activation: str = "hidden_act"
+    supported: Mapping[str, Any] = field(
+        default_factory=lambda: {"hidden_act": "gelu", "position_embedding_type": "absolute"}
+    )
     first_position: Callable[[Mapping[str, Any]], int] = lambda _: 0
+    gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda config, tokenizer_config: True
+    relative: Mapping[str, tuple[str, Shape]] = field(default_factory=dict)
+    matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 
-    def tensors(self, layers: int, projected: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        """Yield our name, the checkpoint's name and the shape, in the words of `Sizes`, of every tensor of a model.
+    def tensors(self, layers: int, projected: bool) -> Iterator[tuple[str, str, Shape]]:
+        """Yield our name, the checkpoint's name and the shape there of every tensor of a model.
 
         `projected` says that the embeddings are narrower than the layers and a unit between them makes up for it.
         """
@@ -66,12 +81,14 @@ class Family:
         for layer in range(layers):
             for unit in _LAYER:
                 yield from self._tensors(f"{layer}.{unit}", unit, _LAYER, layer)
+            for ours, (theirs, shape) in self.relative.items():
+                yield f"{layer}.{ours}", theirs.format(layer=layer), shape
         for unit in ("pooler", "classifier"):
             yield from self._tensors(unit, unit, _MODEL)
 
     def _tensors(
-        self, ours: str, unit: str, shapes: dict[str, dict[str, tuple[str, ...]]], layer: int = 0
-    ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        self, ours: str, unit: str, shapes: dict[str, dict[str, Shape]], layer: int = 0
+    ) -> Iterator[tuple[str, str, Shape]]:
         if unit in self.units:
             for part, shape in shapes[unit].items():
                 name = ours if unit in EMBEDDINGS else f"{ours}.{part}"

@@ -27,7 +27,8 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
     weight = matrix.weight
     if nodes.precision == "int8-weights":  # all constant: done once, when the graph is loaded
         weight = nodes.node("Mul", [nodes.node("Cast", [weight], to=TensorProto.FLOAT), matrix.scale])
-    return nodes.node("Add", [nodes.node("MatMul", [states, weight]), matrix.bias])
+    product = nodes.node("MatMul", [states, weight])
+    return nodes.node("Add", [product, matrix.bias]) if matrix.bias else product
 
 
 def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
@@ -42,9 +43,15 @@ def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int,
     return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
 
 
-def attention(nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str) -> str:
-    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value."""
-    return nodes.node("MultiHeadAttention", [query, key, value, "", key_mask], domain=CONTRIB, num_heads=heads)
+def attention(
+    nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str, bias: str | None = None
+) -> str:
+    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value.
+
+    A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
+    """
+    inputs = [query, key, value, "", key_mask, *([bias] if bias else [])]
+    return nodes.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads)
 
 
 def gelu(nodes: Nodes, x: str) -> str:

@@ -1,18 +1,21 @@
 """Writes the ONNX graph of one sub-network straight from the places of its weights: the network's story, once.
 
-How a product, attention and a GELU are written is the flavor's business (fused.py, portable.py). The graph holds no
-weights: every tensor is external data in the one weight file. Only [CLS] is computed in the last kept layer, since a
-classifier reads no other token. Knows nothing about files.
+How a product, attention and a GELU are written is the flavor's business (fused.py, portable.py), what goes into
+attention that of attention.py and relative.py. The graph holds no weights: every tensor is external data in the one
+weight file. Only [CLS] is computed in the last kept layer, since a classifier reads no other token. Knows nothing about
+files.
 """
 
 from collections.abc import Mapping, Sequence
 
 from edgebert.bundle import GraphInput
 from edgebert.exporters import fused, portable
+from edgebert.exporters.attention import Attention
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.exporters.family import Activation
 from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.quantize import Range
+from edgebert.exporters.relative import RelativeAttention
 from edgebert.exporters.weights import Weights
 from edgebert.subnet import Flavor, Subnet
 
@@ -34,10 +37,10 @@ def build_graph(
     """
     network = _Network(Nodes(weights, subnet.precision, ranges or {}), flavor, source)
     states = network.embeddings(inputs)
-    key_mask = network.operators.mask(network.nodes)
+    attention = network.attention(inputs)
     for place, layer in enumerate(subnet.layers):
-        attend = network.cls_attention if place == len(subnet.layers) - 1 else network.attention
-        tokens, attended = attend(states, layer, subnet.heads[place], key_mask)
+        attend = attention.of_one if place == len(subnet.layers) - 1 else attention.of_all
+        tokens, attended = attend(states, layer, subnet.heads[place])
         states = network.rest_of_layer(tokens, attended, layer, subnet.heads[place], subnet.ffn[place])
     network.head(states, source.family.activation)
     return network.nodes.serialize(inputs, source.sizes.labels)
@@ -46,11 +49,13 @@ def build_graph(
 class _Network:
     def __init__(self, nodes: Nodes, flavor: Flavor, source: Checkpoint):
         self.nodes, self.operators = nodes, _FLAVORS[flavor]
-        self.head_size, self.layer_norm_eps = source.sizes.head_size, source.layer_norm_eps
-        self.projected = "projection.weight" in source.tensors
+        self.sizes, self.layer_norm_eps = source.sizes, source.layer_norm_eps
+        self.projected, self.relative = "projection.weight" in source.tensors, bool(source.family.relative)
 
     def embeddings(self, inputs: Sequence[GraphInput]) -> str:
         """Return the states (batch, length, hidden) that the first layer reads."""
+        if self.relative:
+            return self.nodes.words("input_ids")
         nodes, start = self.nodes, self.nodes.integers(0)
         length = nodes.node("Shape", ["input_ids"], start=1, end=2)
         parts = [nodes.words("input_ids"), nodes.node("Slice", [nodes.weight("position"), start, length, start])]
@@ -59,24 +64,16 @@ class _Network:
         states = self.norm(parts, "embedding_norm")
         return self.operators.linear(nodes, states, nodes.matrix(["projection"])) if self.projected else states
 
-    def attention(self, states: str, layer: int, heads: int, key_mask: str) -> tuple[str, str]:
-        """Return the tokens that go on, all of them, and what each attends to."""
-        size = heads * self.head_size
-        return states, self.operators.self_attention(self.nodes, states, layer, heads, size, key_mask)
-
-    def cls_attention(self, states: str, layer: int, heads: int, key_mask: str) -> tuple[str, str]:
-        """Return [CLS] (batch, 1, hidden) and what it attends to."""
-        nodes, size = self.nodes, heads * self.head_size
-        cls = nodes.node("Slice", [states, nodes.integers(0), nodes.integers(1), nodes.integers(1)])
-        query = self.operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
-        pair = self.operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
-        return cls, self.operators.attention(nodes, query, key, f"{key}.1", heads, size, key_mask)
+    def attention(self, inputs: Sequence[GraphInput]) -> Attention | RelativeAttention:
+        """Return what writes the attention of each layer."""
+        if self.relative:
+            return RelativeAttention(self.nodes, self.operators, self.sizes, inputs)
+        return Attention(self.nodes, self.operators, self.sizes)
 
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:
         """Return the new states of the tokens that went on."""
         nodes, linear = self.nodes, self.operators.linear
-        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.head_size))
+        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.sizes.head_size))
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
         neurons = linear(nodes, tokens, nodes.matrix([f"{layer}.ffn_in"], outputs=ffn))
         active = self.operators.gelu(nodes, neurons)

@@ -19,7 +19,7 @@ CONTRIB = "com.microsoft"
 @dataclass(frozen=True)
 class Matrix:
     """One product's constants, by the names of their values: a matrix (inputs, outputs), and for each output the scale
-    and the bias; `range` is what the product's input is rounded to, where that is known beforehand."""
+    and the bias, if there is one; `range` is what the product's input is rounded to, where that is known beforehand."""
 
     weight: str
     scale: str
@@ -66,6 +66,10 @@ class Nodes:
             self._initializers[name] = _external(name, stored, self._weights.file.file)
         return name
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a stored tensor, with all its rows."""
+        return self._weights.tensors[name].shape
+
     def matrix(self, units: Sequence[str], *, outputs: int | None = None, inputs: int | None = None) -> Matrix:
         """Return the constants of one product with the first `outputs` of each of several units side by side, or with
         the first `inputs` of one.
@@ -75,11 +79,11 @@ class Nodes:
         weight = self._joined([self.weight(f"{unit}.weight", outputs or inputs) for unit in units])
         if is_outputs_first(units[0]):
             weight = self.node("Transpose", [weight], perm=[1, 0])
-        is_int8 = self._weights.file.dtype == "int8"
+        is_int8, has_bias = self._weights.file.dtype == "int8", f"{units[0]}.bias" in self._weights.tensors
         return Matrix(
             weight=weight,
             scale=self._joined([self.weight(scale_name(unit), outputs) for unit in units]) if is_int8 else "",
-            bias=self._joined([self.weight(f"{unit}.bias", outputs) for unit in units]),
+            bias=self._joined([self.weight(f"{unit}.bias", outputs) for unit in units]) if has_bias else "",
             range=self._ranges.get(units[0]),
         )
 

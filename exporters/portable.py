@@ -24,14 +24,14 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
         sums = nodes.node("MatMulInteger", [levels, matrix.weight, f"{levels}.2"])
         scale = nodes.node("Mul", [f"{levels}.1", matrix.scale])
         product = nodes.node("Mul", [nodes.node("Cast", [sums], to=TensorProto.FLOAT), scale])
-        return nodes.node("Add", [product, matrix.bias])
+        return _plus(nodes, product, matrix.bias)
     if matrix.range is not None:
         step = [nodes.number(matrix.range.scale), nodes.constant(np.array(matrix.range.zero_point, np.uint8))]
         states = nodes.node("DequantizeLinear", [nodes.node("QuantizeLinear", [states, *step]), *step])
     weight = matrix.weight
     if nodes.precision != "fp32":
         weight = nodes.node("DequantizeLinear", [weight, matrix.scale], axis=1)
-    return nodes.node("Add", [nodes.node("MatMul", [states, weight]), matrix.bias])
+    return _plus(nodes, nodes.node("MatMul", [states, weight]), matrix.bias)
 
 
 def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
@@ -41,14 +41,20 @@ def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int,
     return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
 
 
-def attention(nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str) -> str:
-    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value."""
+def attention(
+    nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str, bias: str | None = None
+) -> str:
+    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value.
+
+    A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
+    """
     form = nodes.integers(0, 0, heads, size // heads)
     query, key, value = (nodes.node("Reshape", [states, form]) for states in (query, key, value))
     query = nodes.node("Transpose", [query], perm=[0, 2, 1, 3])
     key = nodes.node("Transpose", [key], perm=[0, 2, 3, 1])
     value = nodes.node("Transpose", [value], perm=[0, 2, 1, 3])
     scores = nodes.node("Mul", [nodes.node("MatMul", [query, key]), nodes.number(1 / math.sqrt(size // heads))])
+    scores = _plus(nodes, scores, bias)
     shares = nodes.node("Softmax", [nodes.node("Add", [scores, key_mask])], axis=-1)
     heads_out = nodes.node("Transpose", [nodes.node("MatMul", [shares, value])], perm=[0, 2, 1, 3])
     return nodes.node("Reshape", [heads_out, nodes.integers(0, 0, size)])
@@ -58,3 +64,7 @@ def gelu(nodes: Nodes, x: str) -> str:
     """Return x times the normal distribution function of x."""
     erf = nodes.node("Erf", [nodes.node("Div", [x, nodes.number(math.sqrt(2))])])
     return nodes.node("Mul", [nodes.node("Mul", [x, nodes.node("Add", [erf, nodes.number(1)])]), nodes.number(0.5)])
+
+
+def _plus(nodes: Nodes, x: str, bias: str | None) -> str:
+    return nodes.node("Add", [x, bias]) if bias else x

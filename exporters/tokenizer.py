@@ -25,7 +25,8 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
             tokenizer = _from_merges(checkpoint)
         else:
             expected = "expected tokenizer.json, vocab.txt, or vocab.json with merges.txt"
-            raise ExportError(f"{checkpoint}: {expected}, found none; save the tokenizer there with transformers")
+            found = "spiece.model" if (checkpoint / "spiece.model").is_file() else "none"
+            raise ExportError(f"{checkpoint}: {expected}, found {found}; save the tokenizer there with transformers")
     except ExportError:
         raise
     except Exception as problem:  # the library raises bare Exceptions

@@ -114,4 +114,5 @@ def _random_batch(generator: np.random.Generator, source: Checkpoint, types: int
     mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int64)
     segments = generator.integers(0, types, shape)
     ids = generator.integers(0, source.sizes.vocabulary, shape)
-    return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": segments * mask}
+    inputs = {"input_ids": ids * mask, "attention_mask": mask}
+    return {**inputs, "token_type_ids": segments * mask} if types > 1 else inputs

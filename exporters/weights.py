@@ -17,11 +17,13 @@ from edgebert import records
 from edgebert.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
 _IN_FLOAT = ("position", "type", "classifier")  # small, and read without a product
+_RELATIVE = ".r."  # in the names of what attention by distance reads beside q, k, v and o: in float too
 _PAGE, _CACHE_LINE = 4096, 64  # large tensors start on a page so that they can be mapped, small ones on a cache line
 
 
@@ -67,16 +69,18 @@ def is_outputs_first(unit: str) -> bool:
 
 
 def _is_rounded(name: str, tensor: Array) -> bool:
-    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT
+    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT and _RELATIVE not in name
 
 
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
     """Return a checkpoint's tensors as graphs read them.
 
     The position table holds a row for each token of the longest text, and where token types are not told apart, the
-    type that all tokens have is part of it.
+    type that all tokens have is part of it. Attention by distance gets what depends on no text.
     """
     tensors = dict(source.tensors)
+    if source.family.relative:
+        return with_distances(tensors, source.sizes, max_length)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]
@@ -86,7 +90,7 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
 def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
     for name, tensor in tensors.items():
-        transposed = tensor.ndim > 1 and unit_of(name) not in (*_OUTPUTS_FIRST, *_IN_FLOAT, "word")
+        transposed = _is_rounded(name, tensor) and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
         if dtype == "fp32" or not _is_rounded(name, tensor):
             yield name, tensor.T if transposed else tensor
         else:

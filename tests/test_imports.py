@@ -65,7 +65,7 @@ ELASTIC_ORDER = [
     "training",
     "line",
     "ticket",
-    "search",
+    "ticket_search",
     "costs",
     "dynabert",
     "layer_drop",

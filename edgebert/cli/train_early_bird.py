@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
     from edgebert.elastic import early_bird
-    from edgebert.elastic.search import Search
     from edgebert.elastic.ticket import Pruning
+    from edgebert.elastic.ticket_search import Search
 
     search = Search(
         learning_rate=options.fine_tune_learning_rate,

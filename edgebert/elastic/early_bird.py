@@ -15,10 +15,10 @@ from edgebert.elastic.journal import Journal
 from edgebert.elastic.line import Line, Setup, Trained
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel
-from edgebert.elastic.search import Scaled, Search, batches_of, find_ticket, stage_of
 from edgebert.elastic.slices import full_subnet
 from edgebert.elastic.stage import Stage
 from edgebert.elastic.ticket import Ticket, check, draw, like, mask_of, prune, random_coefficients, slice_of
+from edgebert.elastic.ticket_search import Scaled, Search, batches_of, find_ticket, stage_of
 from edgebert.elastic.training import Work, epoch_batches
 from edgebert.errors import TrainingError
 from edgebert.records import Record

@@ -135,7 +135,8 @@ def explore(
             if same:
                 one = msgspec.structs.replace(same[0], strategy=strategy)
             else:
-                place, work = out / f"{_name(strategy, drop)}-seed-{seed}", out / "exploration" / "training"
+                name = f"{_name(strategy, drop)}-seed-{seed}"
+                place, work = out / name, out / "exploration" / name
                 run = dataclasses.replace(setup, seed=seed, work=work)
                 options: dict[str, Any] = {"strategy": strategy, "drop": drop, "fine_tune": stage, "setup": run}
                 trained = train(origin, train_data, dev_data, place, **options)

@@ -1,5 +1,5 @@
 """One small file a family of encoders: what its tensors are called in a checkpoint, and what differs."""
 
-from edgebert.exporters.families import bert, distilbert, electra, roberta
+from edgebert.exporters.families import bert, distilbert, electra, roberta, xlnet
 
-FAMILIES = (bert.FAMILY, roberta.FAMILY, distilbert.FAMILY, electra.FAMILY)
+FAMILIES = (bert.FAMILY, roberta.FAMILY, distilbert.FAMILY, electra.FAMILY, xlnet.FAMILY)

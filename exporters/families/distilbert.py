@@ -31,6 +31,7 @@ FAMILY = Family(
         "ffn": "hidden_dim",
         "vocabulary": "vocab_size",
         "positions": "max_position_embeddings",
+        "types": 0,
     },
-    ffn_activation="activation",
+    supported={"activation": "gelu"},
 )

@@ -23,7 +23,6 @@ from edgebert.elastic.journal import Event, Listener, no_listener
 from edgebert.elastic.line import Setup
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel, Scales
-from edgebert.elastic.search import Scaled, Search, Watch
 from edgebert.elastic.ticket import (
     Mask,
     Pruning,
@@ -38,6 +37,7 @@ from edgebert.elastic.ticket import (
     random_coefficients,
     slice_of,
 )
+from edgebert.elastic.ticket_search import Scaled, Search, Watch
 from edgebert.errors import TrainingError
 from edgebert.exporters.build import export
 from edgebert.session import open_session

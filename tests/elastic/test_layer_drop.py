@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -15,6 +16,9 @@ from edgebert.elastic.line import Setup, Trained
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.strategies import STRATEGIES, kept_layers, most_dropped
 from edgebert.errors import TrainingError
+from edgebert.exporters.build import export
+from edgebert.session import open_session
+from edgebert.tokenization import Tokenizer, pad
 
 Make = Callable[..., Path]
 Command = Callable[..., int]
@@ -87,6 +91,25 @@ def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Callable[..
         expected = plain(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         found = model(batch.ids, batch.mask, model.subnet(), batch.types).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_what_is_left_is_exported_and_answers_as_transformers(
+    kind: str, run: Callable[..., Trained], tmp_path: Path
+) -> None:
+    trained = run(kind, strategy="bottom")
+    bundle = export(trained.checkpoint, tmp_path / "bundle", precisions=("fp32", "int8"), max_length=32)
+    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["drop-bottom-2-fp32", "drop-bottom-2-int8"]
+    assert {subnet.method for subnet in bundle.manifest.subnetworks} == {"layer-drop"}
+    assert {subnet.layers for subnet in bundle.manifest.subnetworks} == {(2, 3)}
+    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).eval()
+    encode = Tokenizer.of(bundle).encode
+    for text in ("a good warm film", "dull"):
+        inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
+        with torch.inference_mode():
+            expected = plain(**inputs).logits.numpy()
+        session = open_session(bundle, bundle.manifest.subnetworks[0])
+        np.testing.assert_allclose(session.run(pad([encode(text)], session.input_names)), expected, atol=1e-4)
 
 
 def test_the_kept_layers_are_those_of_the_origin(run: Callable[..., Trained], tmp_path: Path) -> None:

@@ -31,7 +31,22 @@ SIZES = {
     "intermediate_size": 96,
     "max_position_embeddings": 64,
 }
-OWN_NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+# What families call these sizes; None where they have none.
+OWN_NAMES: dict[str, dict[str, str | None]] = {
+    "distilbert": {
+        "hidden_size": "dim",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "n_heads",
+        "intermediate_size": "hidden_dim",
+    },
+    "xlnet": {
+        "hidden_size": "d_model",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "d_inner",
+        "max_position_embeddings": None,
+    },
+}
 
 Make = Callable[..., Path]
 
@@ -47,12 +62,11 @@ def random_bert(**config: Any) -> BertForSequenceClassification:
 def random_classifier(family: str, **config: Any) -> PreTrainedModel:
     """Return a classifier of a family whose weights, biases and norms are all random, and large enough to matter."""
     torch.manual_seed(7)
-    # DistilBERT takes these names too, for its own.
-    sizes = {**SIZES, "num_labels": 3, "pad_token_id": 1, **config}
-    if family == "distilbert":
-        sizes |= {"dim": sizes["hidden_size"], "n_layers": sizes["num_hidden_layers"]}
-        sizes |= {"n_heads": sizes["num_attention_heads"], "hidden_dim": sizes["intermediate_size"]}
-        sizes = {key: value for key, value in sizes.items() if key not in OWN_NAMES}
+    names = OWN_NAMES.get(family, {})
+    sizes = {
+        names.get(key, key): value for key, value in {**SIZES, "num_labels": 3, "pad_token_id": 1, **config}.items()
+    }
+    sizes.pop(None, None)
     model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes)).eval()
     randomise(model)
     return model

@@ -11,7 +11,10 @@ from edgebert.subnet import Subnet
 
 # Where the layers are, and in a layer what follows the heads and what follows the neurons.
 BERT = ("encoder", "layer", "attention.output.dense", "output.dense")
-PLACES = {"distilbert": ("transformer", "layer", "attention.out_lin", "ffn.lin2")}
+PLACES = {
+    "distilbert": ("transformer", "layer", "attention.out_lin", "ffn.lin2"),
+    "xlnet": ("", "layer", "rel_attn", "ff.layer_2"),
+}
 
 
 def cut(model: PreTrainedModel, subnet: Subnet) -> PreTrainedModel:
@@ -25,15 +28,29 @@ def cut(model: PreTrainedModel, subnet: Subnet) -> PreTrainedModel:
     head_size = model.config.hidden_size // model.config.num_attention_heads
     with torch.no_grad():
         for layer, heads, ffn in zip(kept, subnet.heads, subnet.ffn, strict=True):
-            layer.get_submodule(after_heads).weight[:, heads * head_size :] = 0
+            attention = layer.get_submodule(after_heads)
+            if model.config.model_type == "xlnet":
+                attention.o[:, heads:] = 0
+            else:
+                attention.weight[:, heads * head_size :] = 0
             layer.get_submodule(after_neurons).weight[:, ffn:] = 0
     return model
 
 
 def logits(model: PreTrainedModel, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
     """Return a model's logits (batch, labels) for graph inputs (batch, length)."""
+    if model.config.model_type == "xlnet":
+        inputs = padded_left(inputs)
     with torch.inference_mode():
         return np.asarray(model(**{name: torch.from_numpy(array) for name, array in inputs.items()}).logits)
+
+
+def padded_left(inputs: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Return inputs with what is padding behind each text put before it, as XLNet's tokenizer does."""
+    padding = (inputs["attention_mask"] == 0).sum(axis=1)
+    return {
+        name: np.stack([np.roll(row, n) for row, n in zip(rows, padding, strict=True)]) for name, rows in inputs.items()
+    }
 
 
 def rounded(model: PreTrainedModel) -> PreTrainedModel:
@@ -42,7 +59,16 @@ def rounded(model: PreTrainedModel) -> PreTrainedModel:
     with torch.no_grad():
         for name, module in model.named_modules():
             is_matrix = isinstance(module, torch.nn.Linear) and module.out_features != model.config.num_labels
-            if is_matrix or name.endswith("word_embeddings"):
-                step = module.weight.abs().amax(dim=1, keepdim=True) / 127
-                module.weight.copy_((module.weight / step).round() * step)
+            if is_matrix or name.endswith(("word_embeddings", "word_embedding")):
+                round_by(module.weight, (1,))
+            if name.endswith("rel_attn"):
+                for matrix in (module.q, module.k, module.v):
+                    round_by(matrix, (0,))
+                round_by(module.o, (1, 2))
     return model
+
+
+def round_by(tensor: torch.Tensor, inputs: tuple[int, ...]) -> None:
+    """Round each output's weights, which lie along these dimensions, to 127 steps of either sign."""
+    step = tensor.abs().amax(dim=inputs, keepdim=True) / 127
+    tensor.copy_((tensor / step).round() * step)

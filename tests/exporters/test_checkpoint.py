@@ -73,7 +73,7 @@ def test_a_pickle_is_not_executed(checkpoint: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "xlnet"}, "model_type 'xlnet' is not supported; expected one of bert, roberta, xlm-roberta, "),
+        ({"model_type": "gpt2"}, "model_type 'gpt2' is not supported; expected one of bert, roberta, xlm-roberta, "),
         ({"hidden_act": "relu"}, "hidden_act 'relu' is not supported; expected 'gelu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
         (

@@ -73,6 +73,7 @@ def test_a_tokenizer_of_another_model_is_refused(checkpoint: Path) -> None:
         ("tokenizer.json", "{", "the tokenizer cannot be read: .*; download it again"),
         ("vocab.txt", "a\nb\n", r"expected \[CLS\], \[SEP\], \[UNK\]; it is not BERT's vocabulary"),
         (None, "", "expected tokenizer.json, vocab.txt, or vocab.json with merges.txt, found none; save the tokenizer"),
+        ("spiece.model", "", "found spiece.model; save the tokenizer there with transformers"),
     ],
 )
 def test_a_bad_tokenizer_is_named(checkpoint: Path, name: str | None, content: str, message: str) -> None:

@@ -1,0 +1,28 @@
+"""Attention of networks whose embeddings say where a token stands: every family's but XLNet's (relative.py)."""
+
+from types import ModuleType
+
+from edgebert.exporters.checkpoint import Sizes
+from edgebert.exporters.nodes import Nodes
+
+
+class Attention:
+    """Writes the attention of each layer, of all tokens or of [CLS] alone."""
+
+    def __init__(self, nodes: Nodes, operators: ModuleType, sizes: Sizes):
+        self._nodes, self._operators, self._head_size = nodes, operators, sizes.head_size
+        self._key_mask = operators.mask(nodes)
+
+    def of_all(self, states: str, layer: int, heads: int) -> tuple[str, str]:
+        """Return the tokens that go on, all of them, and what each attends to."""
+        size = heads * self._head_size
+        return states, self._operators.self_attention(self._nodes, states, layer, heads, size, self._key_mask)
+
+    def of_one(self, states: str, layer: int, heads: int) -> tuple[str, str]:
+        """Return [CLS] (batch, 1, hidden) and what it attends to."""
+        nodes, size = self._nodes, heads * self._head_size
+        cls = nodes.node("Slice", [states, nodes.integers(0), nodes.integers(1), nodes.integers(1)])
+        query = self._operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
+        pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
+        key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
+        return cls, self._operators.attention(nodes, query, key, f"{key}.1", heads, size, self._key_mask)

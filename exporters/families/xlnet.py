@@ -1,0 +1,84 @@
+"""XLNet (Yang et al. 2019): attention goes by how far apart tokens are, and by whether both are of one segment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.exporters.family import Family
+
+_LAYER = "transformer.layer.{layer}"
+_ATTENTION = f"{_LAYER}.rel_attn"
+_HEADS = ("heads", "head_size")
+
+
+def _matrix(name: str, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (outputs, inputs) of a weight (hidden, heads, head size): what comes last are the outputs, but of o."""
+    if tensor.ndim < 3 or not name.endswith(".weight"):
+        return tensor
+    flat = tensor.reshape(len(tensor), -1)
+    return flat if name.endswith(".o.weight") else flat.T
+
+
+def _gives_types(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> bool:
+    """Return whether the tokenizer gives types: as it says, else as transformers did when it saved the checkpoint.
+
+    Since version 5 it gives XLNet none (https://github.com/huggingface/transformers/issues/48128), and a checkpoint
+    that was trained so must be run so.
+    """
+    names = tokenizer_config.get("model_input_names")
+    if isinstance(names, list):
+        return "token_type_ids" in names
+    major = str(config.get("transformers_version", "")).partition(".")[0]
+    return not major.isdecimal() or int(major) < 5
+
+
+FAMILY = Family(
+    model_types=("xlnet",),
+    architectures=("XLNetForSequenceClassification",),
+    units={
+        "word": "transformer.word_embedding",
+        "attention_norm": f"{_ATTENTION}.layer_norm",
+        "ffn_in": f"{_LAYER}.ff.layer_1",
+        "ffn_out": f"{_LAYER}.ff.layer_2",
+        "ffn_norm": f"{_LAYER}.ff.layer_norm",
+        "pooler": "sequence_summary.summary",
+        "classifier": "logits_proj",
+    },
+    activation="tanh",
+    token_types=True,
+    sizes={
+        "layers": "n_layer",
+        "heads": "n_head",
+        "hidden": "d_model",
+        "ffn": "d_inner",
+        "vocabulary": "vocab_size",
+        "positions": 512,  # it has no table of them; this is what it was trained with
+        "types": 3,  # the first text, the second, and <cls>
+    },
+    # What a memory of earlier texts is like (mem_len, reuse_len) does not matter: a classifier is given none.
+    supported={
+        "ff_activation": "gelu",
+        "attn_type": "bi",
+        "bi_data": False,
+        "clamp_len": -1,
+        "untie_r": True,
+        "summary_type": "last",
+        "summary_use_proj": True,
+        "summary_activation": "tanh",
+    },
+    relative={
+        "q.weight": (f"{_ATTENTION}.q", ("hidden", *_HEADS)),
+        "k.weight": (f"{_ATTENTION}.k", ("hidden", *_HEADS)),
+        "v.weight": (f"{_ATTENTION}.v", ("hidden", *_HEADS)),
+        "o.weight": (f"{_ATTENTION}.o", ("hidden", *_HEADS)),
+        "r.weight": (f"{_ATTENTION}.r", ("hidden", *_HEADS)),
+        "r.content_bias": (f"{_ATTENTION}.r_w_bias", _HEADS),
+        "r.position_bias": (f"{_ATTENTION}.r_r_bias", _HEADS),
+        "r.segment_bias": (f"{_ATTENTION}.r_s_bias", _HEADS),
+        "r.segments": (f"{_ATTENTION}.seg_embed", (2, *_HEADS)),
+    },
+    gives_types=_gives_types,
+    matrix=_matrix,
+)
