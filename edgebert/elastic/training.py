@@ -114,7 +114,7 @@ def run_stage(stage: Stage, settings: Settings, work: Work) -> None:
         with memory_explained(settings):
             _keep_best(stage, steps, subnets, progress, work)
     work.accelerator.wait_for_everyone()
-    work.student.load_state_dict(load_file(work.folder / BEST, device=str(work.accelerator.device)))
+    work.student.load_state_dict(load_file(work.folder / BEST))
 
 
 def epoch_batches(texts: Texts, settings: Settings, stage: Stage, epoch: int) -> list[list[int]]:
