@@ -9,24 +9,24 @@ Softmax does not see what all j have in common, so only the difference of the tw
 segments differ.
 """
 
-import math
-
 import numpy as np
 
-from edgebert.exporters.checkpoint import Array, Sizes
+from edgebert.exporters.checkpoint import Array, Checkpoint
 
 
-def with_distances(tensors: dict[str, Array], sizes: Sizes, max_length: int) -> dict[str, Array]:
-    """Return tensors with those of distances and segments as graphs read them, for texts of at most so many tokens.
+def with_distances(source: Checkpoint, max_length: int) -> dict[str, Array]:
+    """Return a checkpoint's tensors, those of distances and segments as graphs read them, for texts of at most so many
+    tokens.
 
     For each layer, with a row for each head and divided by the root of the head size: `r.keys` (heads, head size,
     2 * max_length) of the distances from max_length down to 1 - max_length; `r.segment` (heads, head size, 1) and
     `r.segment_offset` (heads, 1, 1), so that (q + position) segment + offset is what differing segments add. The biases
     are (hidden,).
     """
-    tensors, waves = dict(tensors), _waves(np.arange(max_length, -max_length, -1), sizes.hidden)
-    scale = np.float32(1 / math.sqrt(sizes.head_size))
-    for name in [name.removesuffix(".weight") for name in tensors if name.endswith(".r.weight")]:
+    tensors, sizes = dict(source.tensors), source.sizes
+    waves, scale = _waves(np.arange(max_length, -max_length, -1), sizes.hidden), np.float32(sizes.head_size**-0.5)
+    for layer in source.layers:
+        name = f"{layer}.r"
         keys = waves @ tensors.pop(f"{name}.weight").T
         content, position, segment = (tensors.pop(f"{name}.{kind}_bias") for kind in ("content", "position", "segment"))
         same, different = tensors.pop(f"{name}.segments")

@@ -78,9 +78,9 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
     The position table holds a row for each token of the longest text, and where token types are not told apart, the
     type that all tokens have is part of it. Attention by distance gets what depends on no text.
     """
-    tensors = dict(source.tensors)
     if source.family.relative:
-        return with_distances(tensors, source.sizes, max_length)
+        return with_distances(source, max_length)
+    tensors = dict(source.tensors)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]

@@ -70,7 +70,7 @@ def test_graphs_are_transformers(exported: Exported, precision: Precision, flavo
 
 def test_token_types_are_read_where_they_are_told_apart(exported: Exported) -> None:
     model, bundle = exported
-    told_apart = model.config.model_type in ("bert", "electra", "xlnet")
+    told_apart = model.config.model_type in ("bert", "electra")
     assert ("token_type_ids" in bundle.manifest.inputs) == told_apart
 
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import oracle
@@ -165,6 +166,23 @@ def test_without_pairs_cls_is_the_only_token_of_another_type(
         np.testing.assert_allclose(found, oracle.logits(model, {**inputs, "token_type_ids": expected}), atol=1e-4)
 
 
+def test_what_layers_were_dropped_of_keeps_its_numbers_and_shares_its_bytes(
+    checkpoint: Path, model: PreTrainedModel, batches: tuple[Arrays, ...], tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoint, tmp_path / "dropped")
+    part = Slice(id="dropped", layers=(2, 3, 5, 7), heads=(4,) * 4, ffn=(96,) * 4)
+    manifest = ElasticManifest(
+        schema_version=1, method="layer-drop", widths=(), depths=(), rewired=False, origin="x", subnetworks=(part,)
+    )
+    msgspec.structs.replace(manifest, layers=part.layers).save(tmp_path / "dropped")
+    both = [checkpoint, tmp_path / "dropped"]
+    bundle = export(both, tmp_path / "bundle", precisions=["fp32"], max_length=MAX_LENGTH)
+    assert bundle.manifest.weight_files[0].size_bytes < 1.5 * 4 * model.num_parameters()
+    for subnet in bundle.manifest.subnetworks:
+        found = open_session(bundle, subnet).run(batches[1])
+        np.testing.assert_allclose(found, oracle.logits(model, batches[1]), atol=1e-4)
+
+
 def test_portable_graphs_are_standard_onnx(exported: Bundle) -> None:
     for subnet in exported.manifest.subnetworks:
         path = exported.path / subnet.graphs["portable"].file
@@ -186,7 +204,7 @@ def test_parameters_are_the_checkpoints_without_what_pretraining_alone_needs(
 
 
 def test_keys_of_distances_are_stored_by_head_and_divided(source: Checkpoint) -> None:
-    keys = with_distances(source.tensors, source.sizes, 6)["1.r.keys"]
+    keys = with_distances(source, 6)["1.r.keys"]
     assert keys.shape == (4, 12, 12)
     frequencies = 10_000.0 ** (-np.arange(24) / 24)
     for column, distance in ((0, 6), (5, 1), (6, 0), (11, -5)):
