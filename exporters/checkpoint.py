@@ -173,7 +173,9 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
 
 def _has_types(config: dict[str, Any], family: Family, stored: dict[str, Array]) -> bool:
     """Return whether a model has a table of token types, or should; Bort's has none, since it tells none apart."""
-    return f"{family.units.get('type')}.weight" in stored or config.get("type_vocab_size", 0) not in (0, 1)
+    key = family.sizes["types"]
+    table = f"{family.units.get('type')}.weight"
+    return isinstance(key, int) or table in stored or config.get(key, 0) not in (0, 1)
 
 
 def _layers(path: Path, sizes: Sizes) -> tuple[int, ...]:
