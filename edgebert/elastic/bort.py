@@ -205,15 +205,7 @@ def train(
         architecture = found.architecture
     result = story.train(architecture, distil, masked)
     manifest = _manifest(architecture, origin.resolve().name)
-    line.finish(result, out, manifest)
-    trained = Trained(
-        checkpoint=out,
-        work=line.folder,
-        manifest=manifest,
-        metric=line.task.head.metric,
-        scores=line.journal(distil).best().scores,
-        main_process=line.accelerator.is_main_process,
-    )
+    trained = line.finish(result, out, manifest, distil)
     return found, trained
 
 

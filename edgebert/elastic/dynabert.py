@@ -139,15 +139,7 @@ def train(
         rewired=True,
         origin=origin.resolve().name,
     )
-    line.finish(result, out, manifest)
-    return Trained(
-        checkpoint=out,
-        work=line.folder,
-        manifest=manifest,
-        metric=line.task.head.metric,
-        scores=line.journal(stages[-1]).best().scores,
-        main_process=line.accelerator.is_main_process,
-    )
+    return line.finish(result, out, manifest, stages[-1])
 
 
 def _follow(line: Line, origin: Path, stages: Sequence[Stage]) -> Path:

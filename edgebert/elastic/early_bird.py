@@ -113,15 +113,7 @@ def train(
         origin=origin.resolve().name,
         subnetworks=(part,),
     )
-    line.finish(result, out, manifest)
-    trained = Trained(
-        checkpoint=out,
-        work=line.folder,
-        manifest=manifest,
-        metric=line.task.head.metric,
-        scores=line.journal(stage).best().scores,
-        main_process=line.accelerator.is_main_process,
-    )
+    trained = line.finish(result, out, manifest, stage)
     searched = search if given is None and not random else None
     return Hatched(trained, found, _count(line, config, searched, found, stage, full_epochs, pace))
 

@@ -78,15 +78,7 @@ def train(
     manifest = ElasticManifest.load(start)
     assert manifest is not None, "a checkpoint with dropped layers says so"
     result = line.run(stage, start, subnets=[manifest.subnetworks[0].subnet(manifest.method, "fp32")])
-    line.finish(result, out, manifest)
-    return Trained(
-        checkpoint=out,
-        work=line.folder,
-        manifest=manifest,
-        metric=line.task.head.metric,
-        scores=line.journal(stage).best().scores,
-        main_process=line.accelerator.is_main_process,
-    )
+    return line.finish(result, out, manifest, stage)
 
 
 def explore(

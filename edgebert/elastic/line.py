@@ -283,9 +283,17 @@ class Line:
 
         return self.step(REWIRED, rewired)
 
-    def finish(self, result: Path, out: Path, manifest: ElasticManifest) -> None:
-        """Write the elastic checkpoint from the folder of the last step's result."""
+    def finish(self, result: Path, out: Path, manifest: ElasticManifest, last: Stage) -> Trained:
+        """Write the checkpoint from the folder of the last stage's result, and return what the training came to."""
         self._save(self.read(result), manifest, folder=out)
+        return Trained(
+            checkpoint=out,
+            work=self.folder,
+            manifest=manifest,
+            metric=self.task.head.metric,
+            scores=self.journal(last).best().scores,
+            main_process=self.accelerator.is_main_process,
+        )
 
     def is_missing(self, path: Path) -> bool:
         """Return the same on all devices: none goes on and makes it while another still looks."""
