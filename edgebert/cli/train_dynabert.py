@@ -3,7 +3,7 @@
 import argparse
 
 from edgebert.cli import arguments
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, print_trained
+from edgebert.cli.training import Display, add_data, add_run, add_transfer, print_trained, setup_of
 
 _GRID = "shares of heads and FFN neurons (default: 0.25,0.5,0.75,1.0; depths: 0.5,0.75,1.0)"
 
@@ -54,18 +54,8 @@ def run(options: argparse.Namespace) -> None:
             options.out,
             stages=stages,
             fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
-            transfer=options.transfer,
             augment=options.augment or 0,
             augment_model=options.augment_model,
-            labels=options.labels,
-            regression=options.regression,
-            batch_size=options.batch_size,
-            accumulate=options.accumulate,
-            max_length=options.max_length,
-            compute=options.compute,
-            seed=options.seed,
-            work=options.work,
-            save_minutes=options.save_minutes,
-            listener=display,
+            setup=setup_of(options, display),
         )
     print_trained(trained, options)

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgebert.elastic.checkpoint import head_of, out_is_free
-from edgebert.elastic.journal import Listener, no_listener
 from edgebert.elastic.line import Line, Setup, Trained, Variety
 from edgebert.elastic.manifest import ElasticManifest
-from edgebert.elastic.stage import FINE_TUNED, Compute, Stage, fine_tuning
+from edgebert.elastic.stage import FINE_TUNED, Stage, fine_tuning
 from edgebert.errors import TrainingError
 
 Recipe = Literal["direct", "paper"]
@@ -81,51 +80,28 @@ def train(
     *,
     stages: Sequence[Stage] | None = None,
     fine_tune: Stage | None = None,
-    transfer: Sequence[str | Path] = (),
     augment: int = 0,
     augment_model: str | Path | None = None,
-    labels: Sequence[str] | None = None,
-    regression: bool = False,
-    batch_size: int = 32,
-    accumulate: int = 1,
-    max_length: int | None = None,
-    compute: Compute | None = None,
-    seed: int = 1,
-    work: str | Path | None = None,
-    save_minutes: float = 5.0,
-    listener: Listener = no_listener,
+    setup: Setup | None = None,
 ) -> Trained:
     """Make an elastic checkpoint at `out`, and return what it holds.
 
     A checkpoint without a classifier's head is fine-tuned first. Then the important heads and neurons are put first,
-    and the stages distil into all sub-networks what the fine-tuned model does on the training texts and those of the
-    `transfer` files, and on `augment` variants of each training text that the masked language model `augment_model`
-    (default: `model`) makes. What is finished stands in the folder `work` (default: beside `out`); the same call goes
-    on there after an interruption and comes to the same result.
+    and the stages distil into all sub-networks what the fine-tuned model does on the training texts and those to
+    transfer, and on `augment` variants of each training text that the masked language model `augment_model` (default:
+    `model`) makes. What is finished stands in the work folder; the same call goes on there after an interruption and
+    comes to the same result.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
         EdgeBertError: a data file cannot be read.
     """
-    origin, out = Path(model), Path(out).absolute()
+    origin, out, setup = Path(model), Path(out).absolute(), setup or Setup()
     out_is_free(out)
-    stages = tuple(stages or stages_of("direct", regression=regression))
+    stages = tuple(stages or stages_of("direct", regression=setup.regression))
     if head_of(origin) is None:
         stages = (fine_tune or fine_tuning(), *stages)
     variety = Variety(augment, Path(augment_model or origin)) if augment else None
-    setup = Setup(
-        transfer=transfer,
-        labels=labels,
-        regression=regression,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        max_length=max_length,
-        compute=compute,
-        seed=seed,
-        work=work,
-        save_minutes=save_minutes,
-        listener=listener,
-    )
     checkpoints = [variety.checkpoint] if variety else []
     line = Line.open(origin, train_data, dev_data, out, setup, stages=stages, checkpoints=checkpoints, augment=augment)
     if variety:

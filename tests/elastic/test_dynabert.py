@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from edgebert.elastic.checkpoint import Head, head_of, load_model, load_tokenizer
 from edgebert.elastic.dynabert import stages_of, train
-from edgebert.elastic.line import Trained
+from edgebert.elastic.line import Setup, Trained
 from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.errors import EdgeBertError, TrainingError
@@ -35,7 +35,9 @@ class Toy:
 
     def run(self, **options: Any) -> Trained:
         """Train in fp32 with a learning rate that suits random models."""
-        options = {"stages": self.stages(), "fine_tune": fine_tuning(6, 5e-3), "compute": "fp32", **options}
+        names = {field.name for field in dataclasses.fields(Setup)}
+        setup = Setup(**{"compute": "fp32", **{name: options.pop(name) for name in names & options.keys()}})
+        options = {"stages": self.stages(), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
         return train(self.model, self.train, self.dev, self.out, **options)
 
     @staticmethod
