@@ -26,18 +26,18 @@ import builtin_bundle
 import msgspec
 from tabulate import tabulate
 
-from edgebert.bundle import Bundle
-from edgebert.dataset import read_examples
 from edgebert.elastic.checkpoint import load_tokenizer
-from edgebert.elastic.dynabert import DEPTHS, WIDTHS
+from edgebert.elastic.dynabert.method import DEPTHS, WIDTHS
 from edgebert.elastic.line import Line, devices
 from edgebert.elastic.stage import Settings, fine_tuning
 from edgebert.elastic.task import read_task
 from edgebert.elastic.training import best_compute
-from edgebert.evaluation import wilson_interval
+from edgebert.engines.session import open_session
 from edgebert.exporters.build import export
-from edgebert.session import open_session
-from edgebert.tokenization import Tokenizer, pad
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Tokenizer, pad
+from edgebert.measuring.evaluation import wilson_interval
 
 GRID = [(width, depth) for depth in sorted(DEPTHS, reverse=True) for width in sorted(WIDTHS, reverse=True)]
 FULL = "w1.00-d1.00"

@@ -18,7 +18,7 @@ from pathlib import Path
 from edgebert import records
 from edgebert.cli.output import print_json
 from edgebert.cli.train_bort import print_found
-from edgebert.elastic.search import Found
+from edgebert.elastic.bort.search import Found
 from edgebert.errors import TrainingError
 
 

@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json
-from edgebert.device import this_device, thread_counts
-from edgebert.elastic.architecture import Architecture, Frame
+from edgebert.elastic.bort.architecture import Architecture, Frame
+from edgebert.elastic.bort.candidates import write_checkpoint
+from edgebert.engines.session import version
 from edgebert.exporters.build import export
-from edgebert.exporters.candidates import write_checkpoint
-from edgebert.profiler import median_interval, profile
-from edgebert.session import version
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import this_device, thread_counts
+from edgebert.measuring.profiler import median_interval, profile
 
 BERT = Frame(vocabulary=30522, positions=512, types=2, labels=2)
 MODELS = {

@@ -21,7 +21,7 @@ import random_checkpoint
 
 from edgebert import Bundle
 from edgebert.cli.output import megabytes, print_json, print_table
-from edgebert.device import this_device
+from edgebert.machine.device import this_device
 
 EXPORT = Path(__file__).parent / "contenders" / "edgebert_export.py"
 RECIPES = ("int8", "int8-static", "int8-weights")

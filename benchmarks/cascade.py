@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 import edgebert
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.dataset import read_examples
-from edgebert.device_profile import DeviceProfile
-from edgebert.evaluation import wilson_interval
-from edgebert.profiler import median_interval
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.evaluation import wilson_interval
+from edgebert.measuring.profiler import median_interval
 
 
 def answered(model: edgebert.Predictor, texts: list[str]) -> tuple[float, list[str]]:

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import random_checkpoint
 
-from edgebert import profiler
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.cost_model import CostModel
-from edgebert.device import this_device
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Stability
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import this_device
+from edgebert.measuring import profiler
+from edgebert.measuring.cost_model import CostModel
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
 from edgebert.subnet import CPU
 
 EXPORT = Path(__file__).parent / "contenders" / "edgebert_export.py"

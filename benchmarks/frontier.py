@@ -14,10 +14,10 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgebert.bundle import Bundle
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.evaluation import SubnetEvaluation, evaluate
-from edgebert.selection import pareto_front
+from edgebert.choosing.selection import pareto_front
+from edgebert.inputs.bundle import Bundle
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.measuring.evaluation import SubnetEvaluation, evaluate
 
 SHARES = (0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the latency of the slowest
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from edgebert.cli.output import print_json, print_table
-from edgebert.device import this_device
+from edgebert.machine.device import this_device
 
 WORKSTATION_ONLY = ("torch", "transformers", "onnx")
 HELP = [str(Path(sys.executable).parent / "edgebert"), "--help"]

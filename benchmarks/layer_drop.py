@@ -11,8 +11,8 @@ import statistics
 from pathlib import Path
 
 from edgebert import records
-from edgebert.elastic.layer_drop import EXPLORED, Exploration, Explored
-from edgebert.elastic.strategies import STRATEGIES
+from edgebert.elastic.layer_drop.method import EXPLORED, Exploration, Explored
+from edgebert.elastic.layer_drop.strategies import STRATEGIES
 from edgebert.errors import TrainingError
 
 

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.device import this_device, thread_counts
-from edgebert.device_profile import Way
-from edgebert.measuring import Shape, Task, _latencies, _request
-from edgebert.profiler import median_interval
-from edgebert.session import Session, open_session
+from edgebert.engines.session import Session, open_session
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Arrays
+from edgebert.machine.device import this_device, thread_counts
+from edgebert.measuring.device_profile import Way
+from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.trial import Shape, Task, _latencies, _request
 from edgebert.subnet import CPU
-from edgebert.tokenization import Arrays
 
 SHAPE = Shape(batch_size=1, length=16)
 

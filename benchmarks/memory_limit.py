@@ -23,11 +23,11 @@ from pathlib import Path
 
 import msgspec
 
-from edgebert import profiler
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.device import this_device
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import this_device
+from edgebert.measuring import profiler
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.subnet import CPU
 
 REQUESTS = Path(__file__).parent / "contenders" / "edgebert_requests.py"

@@ -1,7 +1,7 @@
 """How many texts a second does a file take, against the peers' best settings?
 
 The same network, MiniLM-L6's full one, and one of about its accuracy, answer a file of movie reviews by
-`edgebert.bulk.predict_all`, by a transformers pipeline over ONNX Runtime, by ONNX Runtime without a pipeline and by
+`edgebert.predict_all`, by a transformers pipeline over ONNX Runtime, by ONNX Runtime without a pipeline and by
 CTranslate2. Each contender first tries all its settings on a part of the file; then the best settings of each take
 turns over all of it, A B C ... A B C ..., each in a fresh process; the time begins when all is loaded and warm.
 
@@ -22,10 +22,10 @@ from statistics import median
 
 import peer_models
 
-from edgebert.bundle import Bundle
 from edgebert.cli.arguments import count, counts
 from edgebert.cli.output import print_json, print_table, progress_bar
-from edgebert.device import default_threads
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import default_threads
 
 WORKER = Path(__file__).parent / "contenders" / "offline_worker.py"
 FULL = "w1.00-d1.00-int8"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgebert.session import providers
+from edgebert.engines.session import providers
 
 WORKER = Path(__file__).parent / "contenders" / "worker.py"
 CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"

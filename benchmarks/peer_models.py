@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from peer_contenders import OURS
 
-from edgebert.bundle import Bundle
 from edgebert.cli.arguments import names
-from edgebert.dataset import read_examples
-from edgebert.tokenization import Tokenizer, Tokens, pad
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Tokenizer, Tokens, pad
 
 RANDOM = "BERT-base"
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)

@@ -25,11 +25,11 @@ from peer_contenders import CONTENDERS, REFERENCE, Contender, Outcome, chosen, r
 from peer_journal import Check, Journal, Measurement, Settings
 from peer_report import report, show
 
-from edgebert.bundle import Bundle
 from edgebert.cli.arguments import count, counts, names, positive
 from edgebert.cli.output import print_json, progress_bar
-from edgebert.dataset import read_examples
-from edgebert.device import default_threads, this_device
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.machine.device import default_threads, this_device
 
 BUCKETS = (16, 24, 32, 48, 64, 96, 128)
 WARM_UP_TEXTS, MIXED_TEXTS = 100, 200

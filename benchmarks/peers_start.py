@@ -24,12 +24,12 @@ from statistics import median
 import peer_models
 from peer_contenders import CONTENDERS, CPU, ORT_OURS, QUANTIZE_DYNAMIC, REFERENCE, SMALLEST, Contender, edgebert, run
 
-from edgebert.bundle import Bundle
 from edgebert.cli.arguments import count
 from edgebert.cli.output import megabytes, print_json, print_table, progress_bar
-from edgebert.dataset import read_examples
-from edgebert.device import default_threads, this_device
-from edgebert.profiler import median_interval
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.machine.device import default_threads, this_device
+from edgebert.measuring.profiler import median_interval
 
 QUANTITIES = {"load_ms": "load, ms", "start_ms": "first answer, ms", "uss_mb": "USS, MB", "pss_mb": "PSS, MB"}
 TEXTS = 20

@@ -22,9 +22,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
-from edgebert.bundle import Bundle
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.selection import pareto_front
+from edgebert.choosing.selection import pareto_front
+from edgebert.inputs.bundle import Bundle
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 
 FRONT, OTHERS, TEXT = "#0969da", "#8c959f", "#1f2328"
 STYLE = {

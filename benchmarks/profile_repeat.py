@@ -19,10 +19,10 @@ from statistics import median
 
 import numpy as np
 
-from edgebert import profiler
 from edgebert.cli.output import print_json, print_table
-from edgebert.device import this_device
-from edgebert.device_profile import DeviceProfile
+from edgebert.machine.device import this_device
+from edgebert.measuring import profiler
+from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.subnet import CPU
 
 LENGTHS = (16, 64, 128)

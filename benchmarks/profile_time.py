@@ -17,8 +17,8 @@ from statistics import median
 import msgspec
 
 from edgebert.cli.output import print_json, print_table
-from edgebert.device import this_device
-from edgebert.device_profile import DeviceProfile
+from edgebert.machine.device import this_device
+from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.subnet import CPU
 
 COMMAND = ["profile", "--json", "--provider", CPU, "--lengths", "16,64,128"]

@@ -28,13 +28,13 @@ from pathlib import Path
 import numpy as np
 
 import edgebert
-from edgebert.bundle import Bundle
+from edgebert.choosing.menu import Menu
+from edgebert.choosing.selection import Budget
 from edgebert.cli.output import print_json, print_table
-from edgebert.dataset import read_examples
-from edgebert.device_profile import DeviceProfile
-from edgebert.menu import Menu
-from edgebert.selection import Budget
-from edgebert.tokenization import Tokenizer
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Tokenizer
+from edgebert.measuring.device_profile import DeviceProfile
 
 SHARES = (0.4, 0.6, 0.8, 1.0)
 HOGS, PHASE_S = (0, 1, 0, 2), 3.0

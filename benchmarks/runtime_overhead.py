@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import edgebert
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.dataset import read_examples
-from edgebert.device_profile import DeviceProfile
-from edgebert.profiler import median_interval
-from edgebert.tokenization import Tokenizer, pad
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Tokenizer, pad
+from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.profiler import median_interval
 
 ROUNDS = 20
 

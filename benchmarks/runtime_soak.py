@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 
 import edgebert
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.device_profile import DeviceProfile
+from edgebert.inputs.bundle import Bundle
+from edgebert.measuring.device_profile import DeviceProfile
 
 WORDS = ("a", "the", "film", "plot", "music", "great", "warm", "dull", "slow", "with", "and", "but", "very", "funny")
 THREADS, SETTLED = 8, 10_000

@@ -7,9 +7,9 @@ import argparse
 import time
 from statistics import median
 
-from edgebert.bundle import Bundle
 from edgebert.cli.output import print_json, print_table
-from edgebert.tokenization import Tokenizer
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Tokenizer
 
 WORDS = "the film is a good one and it was "
 RUNS = 1000

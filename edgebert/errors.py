@@ -24,7 +24,7 @@ class TrainingError(EdgeBertError):
 
 
 class BudgetError(EdgeBertError):
-    """No sub-network meets the budget; `nearest` is the closest miss (an `edgebert.selection.Miss`) or None."""
+    """No sub-network meets the budget; `nearest` is the closest miss (a `Miss`) or None."""
 
     def __init__(self, message: str, nearest: Any = None):
         super().__init__(message)

@@ -9,18 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgebert.bundle import (
-    Bundle,
-    ExportDifference,
-    ExportedSubnet,
-    FileRef,
-    Golden,
-    GoldenOutput,
-    GraphInput,
-    Manifest,
-    SubnetAnswers,
-)
-from edgebert.dataset import read_examples
+from edgebert.engines.session import open_session
 from edgebert.errors import ExportError
 from edgebert.exporters.calibration import METHODS, MOST_TEXTS, Ranges, observe
 from edgebert.exporters.checkpoint import Array, read_checkpoint
@@ -31,10 +20,21 @@ from edgebert.exporters.score import accuracy, answers_to, float_answers, scored
 from edgebert.exporters.staging import staged
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
+from edgebert.inputs.bundle import (
+    Bundle,
+    ExportDifference,
+    ExportedSubnet,
+    FileRef,
+    Golden,
+    GoldenOutput,
+    GraphInput,
+    Manifest,
+    SubnetAnswers,
+)
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
-from edgebert.session import open_session
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
-from edgebert.tokenization import Text, Tokenizer, pad
 from edgebert.version import __version__
 
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.

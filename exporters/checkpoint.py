@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from edgebert.bundle import Task
-from edgebert.elastic.manifest import ELASTIC, ElasticManifest
+from edgebert.elastic_manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.family import Family, Shape
+from edgebert.inputs.bundle import Task
 from edgebert.subnet import Subnet
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from edgebert.elastic.manifest import ElasticManifest
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.exporters.checkpoint import parameters_of, read_checkpoint, read_config, read_tensors, weight_file
 from edgebert.exporters.plan import plan
 

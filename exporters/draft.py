@@ -10,7 +10,13 @@ from pathlib import Path
 import msgspec
 
 from edgebert import records
-from edgebert.bundle import (
+from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint import Checkpoint, parameters_of
+from edgebert.exporters.graph import build_graph
+from edgebert.exporters.outline import graph_inputs
+from edgebert.exporters.quantize import Range
+from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
+from edgebert.inputs.bundle import (
     MANIFEST,
     Answers,
     Bundle,
@@ -21,12 +27,6 @@ from edgebert.bundle import (
     GraphInput,
     Manifest,
 )
-from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.graph import build_graph
-from edgebert.exporters.outline import graph_inputs
-from edgebert.exporters.quantize import Range
-from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")

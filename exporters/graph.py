@@ -8,7 +8,6 @@ files.
 
 from collections.abc import Mapping, Sequence
 
-from edgebert.bundle import GraphInput
 from edgebert.exporters import fused, portable
 from edgebert.exporters.attention import Attention
 from edgebert.exporters.checkpoint import Checkpoint
@@ -17,6 +16,7 @@ from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.relative import RelativeAttention
 from edgebert.exporters.weights import Weights
+from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Flavor, Subnet
 
 _FLAVORS = {"fused": fused, "portable": portable}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebert.bundle import GraphInput, Task
-from edgebert.elastic.manifest import ElasticManifest
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, read_checkpoint
 from edgebert.exporters.plan import plan
 from edgebert.exporters.tokenizer import difference, read_tokenizer
+from edgebert.inputs.bundle import GraphInput, Task
 from edgebert.subnet import Precision, Subnet
 
 

@@ -7,10 +7,10 @@ from typing import get_args
 
 import msgspec
 
-from edgebert.elastic.manifest import ElasticManifest, Slice
-from edgebert.elastic.slices import dynabert_subnet
+from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.slices import dynabert_subnet
 from edgebert.subnet import Precision, Subnet
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

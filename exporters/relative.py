@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 from onnx import TensorProto
 
-from edgebert.bundle import GraphInput
 from edgebert.exporters.checkpoint import Sizes
 from edgebert.exporters.nodes import Nodes
+from edgebert.inputs.bundle import GraphInput
 
 
 class RelativeAttention:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgebert.bundle import Accuracy, Answers, Bundle, ExportedSubnet, SubnetAnswers
-from edgebert.evaluation import Answer, answers
 from edgebert.exporters.draft import Part
+from edgebert.inputs.bundle import Accuracy, Answers, Bundle, ExportedSubnet, SubnetAnswers
+from edgebert.measuring.evaluation import Answer, answers
 from edgebert.subnet import Subnet
 
 Slice = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

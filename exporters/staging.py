@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgebert.bundle import MANIFEST
 from edgebert.errors import ExportError
+from edgebert.inputs.bundle import MANIFEST
 
 
 @contextlib.contextmanager

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebert.bundle import Bundle, ExportedSubnet
+from edgebert.engines.session import open_session, providers
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.calibration import Ranges
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
-from edgebert.measuring import mean_difference
-from edgebert.session import open_session, providers
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.measuring.trial import mean_difference
 from edgebert.subnet import CPU, Flavor, Precision, Storage, Subnet, flavor_of, storage_of
 
 # How far a graph's logits may lie from those of the reference that rounds as it does, on average over texts: a share

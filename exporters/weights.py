@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert import records
-from edgebert.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
+from edgebert.inputs.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from edgebert import records
-from edgebert.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
 from edgebert.errors import BundleError
+from edgebert.inputs.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
 
 Alter = Callable[..., Path]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from edgebert.bundle import Bundle
-from edgebert.canary import Reading
-from edgebert.cost_model import Latency
-from edgebert.device import default_threads, this_device
-from edgebert.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
-from edgebert.session import CPU
+from edgebert.engines.session import CPU
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.canary import Reading
+from edgebert.machine.device import default_threads, this_device
+from edgebert.measuring.cost_model import Latency
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
 
 LENGTHS = (16, 64, 128)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.bundle import Bundle
+from edgebert.inputs.bundle import Bundle
 from profiles import BEST, LEAST, profile_of_costs
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -12,10 +12,10 @@ import resource
 import sys
 from pathlib import Path
 
-from edgebert.bundle import Bundle
-from edgebert.device_profile import Way
-from edgebert.measuring import Shape, _request
-from edgebert.session import open_session
+from edgebert.engines.session import open_session
+from edgebert.inputs.bundle import Bundle
+from edgebert.measuring.device_profile import Way
+from edgebert.measuring.trial import Shape, _request
 
 
 def held_bytes(group: Path | None) -> int:

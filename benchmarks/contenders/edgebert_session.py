@@ -1,7 +1,7 @@
 """A sub-network of a bundle, run by edgebert's own session."""
 
-from edgebert.bundle import Bundle
-from edgebert.session import open_session
+from edgebert.engines.session import open_session
+from edgebert.inputs.bundle import Bundle
 
 
 def load(folder, threads, subnet, flavor="fused", provider="CPUExecutionProvider"):

@@ -1,8 +1,8 @@
-"""A sub-network of a bundle, by `edgebert.bulk.predict_all`; its time holds the loading of the network."""
+"""A sub-network of a bundle, by `edgebert.serving.bulk.predict_all`; its time holds the loading of the network."""
 
-from edgebert.bulk import predict_all
-from edgebert.bundle import Bundle
-from edgebert.selection import Budget, named
+from edgebert.choosing.selection import Budget, named
+from edgebert.inputs.bundle import Bundle
+from edgebert.serving.bulk import predict_all
 
 
 def load(folder, threads, subnet, batch_tokens):

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from edgebert.dataset import read_examples
+from edgebert.inputs.dataset import read_examples
 
 
 def texts_of(file, count):

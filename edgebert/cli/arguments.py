@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgebert.limits import Limits
+    from edgebert.machine.limits import Limits
 
 
 def add_bundle(parser: argparse.ArgumentParser, name: str = "bundle") -> None:
@@ -95,7 +95,7 @@ _LIMITS = {"cpus": "cpus", "memory-mb": "memory_mb"}
 
 def limits(text: str) -> "Limits":
     """Return the limits of a machine to imitate, such as cpus=1,memory-mb=512."""
-    from edgebert.limits import Limits
+    from edgebert.machine.limits import Limits
 
     pairs = [part.partition("=") for part in names(text)]
     if not {name for name, _, _ in pairs} <= _LIMITS.keys():

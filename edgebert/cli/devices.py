@@ -12,8 +12,8 @@ def run(options: argparse.Namespace) -> None:
     import msgspec
 
     from edgebert.cli.output import print_json
-    from edgebert.device import default_threads, this_device
-    from edgebert.session import providers, version
+    from edgebert.engines.session import providers, version
+    from edgebert.machine.device import default_threads, this_device
 
     device = this_device()
     if options.json:

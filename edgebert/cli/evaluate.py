@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
-    from edgebert.bundle import Bundle
     from edgebert.cli.output import print_json, print_table, progress_bar
-    from edgebert.evaluation import evaluate
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.evaluation import evaluate
 
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:

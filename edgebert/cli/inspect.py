@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgebert.bundle import Bundle
+    from edgebert.inputs.bundle import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,11 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Find out what stands at the path and print it."""
-    from edgebert.bundle import MANIFEST, Bundle
     from edgebert.cli.output import print_json
     from edgebert.cli.profile import print_profile
-    from edgebert.device_profile import DeviceProfile
     from edgebert.errors import EdgeBertError
+    from edgebert.inputs.bundle import MANIFEST, Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
 
     path = Path(options.path) if options.path else None
     if path is None or (path / MANIFEST).is_file():
@@ -81,7 +81,7 @@ def _brief(counts: tuple[int, ...]) -> str:
 
 def _bundle_of(sha256: str) -> "Bundle | None":
     """Return the built-in bundle if a profile is of it: only then are accuracies at hand."""
-    from edgebert.bundle import Bundle
+    from edgebert.inputs.bundle import Bundle
 
     bundle = Bundle.load()
     return bundle if bundle.sha256 == sha256 else None

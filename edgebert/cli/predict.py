@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from edgebert.cli import arguments
 
 if TYPE_CHECKING:
-    from edgebert.bundle import Bundle
-    from edgebert.predictor import Prediction
-    from edgebert.selection import Selection
-    from edgebert.tokenization import Text
+    from edgebert.choosing.selection import Selection
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.inputs.tokenization import Text
+    from edgebert.serving.predictor import Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _is_stream(file: str) -> bool:
 
 
 def _answer_one_by_one(options: argparse.Namespace) -> None:
-    from edgebert.predictor import load
+    from edgebert.serving.predictor import load
 
     budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
     with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
@@ -59,11 +59,11 @@ def _answer_one_by_one(options: argparse.Namespace) -> None:
 
 
 def _answer_file(options: argparse.Namespace) -> None:
-    from edgebert.answer_file import append, kept
-    from edgebert.bulk import predict_all
-    from edgebert.bundle import Bundle
-    from edgebert.device_profile import DeviceProfile
-    from edgebert.profiler import check_profile
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
+    from edgebert.measuring.profiler import check_profile
+    from edgebert.serving.answer_file import append, kept
+    from edgebert.serving.bulk import predict_all
 
     bundle = Bundle.load(options.bundle)
     if options.profile:  # nothing is chosen from it, but a wrong one is said to be so
@@ -87,8 +87,8 @@ def _answer_file(options: argparse.Namespace) -> None:
 
 def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
     """Return the choice that nothing limits: the sub-network of that name, or the most accurate."""
-    from edgebert.device import default_threads
-    from edgebert.selection import Budget, named, select_unprofiled
+    from edgebert.choosing.selection import Budget, named, select_unprofiled
+    from edgebert.machine.device import default_threads
     from edgebert.subnet import CPU
 
     budget, threads = Budget().of(bundle), default_threads()
@@ -98,7 +98,7 @@ def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
 
 
 def _texts_of(file: str) -> Iterator["Text"]:
-    from edgebert.dataset import read_examples
+    from edgebert.inputs.dataset import read_examples
 
     return (example.input for example in read_examples(file))
 
@@ -122,7 +122,7 @@ def _count_lines(file: str) -> int:
 
 
 def _print_lines(predictions: Iterable[tuple["Text", "Prediction"]]) -> None:
-    from edgebert.answer_file import line_of
+    from edgebert.serving.answer_file import line_of
 
     for text, prediction in predictions:
         print(line_of(text, prediction), end="")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from edgebert.cli import arguments
 
 if TYPE_CHECKING:
-    from edgebert.bundle import Bundle
-    from edgebert.device_profile import DeviceProfile, Settings
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile, Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Profile and print the table."""
-    from edgebert.bundle import Bundle
     from edgebert.cli.output import print_json
-    from edgebert.device_profile import DeviceProfile
     from edgebert.errors import ProfileError
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.records import check_writable
 
     bundle = Bundle.load(options.bundle)
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
     from edgebert.cli.output import progress_bar
-    from edgebert.profiler import profile
+    from edgebert.measuring.profiler import profile
 
     with progress_bar() as show:
         return profile(
@@ -75,7 +75,7 @@ def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfi
 
 def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
     """Profile on the host, with the same options."""
-    from edgebert.remote import profile_on
+    from edgebert.measuring.remote import profile_on
 
     words = {
         "--lengths": options.lengths and ",".join(map(str, options.lengths)),
@@ -94,8 +94,8 @@ def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "Device
 
 def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     """Print a profile as a table, with accuracies and the Pareto front where its bundle is at hand."""
+    from edgebert.choosing.selection import pareto_front
     from edgebert.cli.output import print_table
-    from edgebert.selection import pareto_front
 
     settings, batch_size = found.settings, min(found.settings.batch_sizes)
     accuracies = {}

@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Select and print the choice."""
-    from edgebert.bundle import Bundle
+    from edgebert.choosing.selection import Budget, select
     from edgebert.cli.output import print_json, print_table
-    from edgebert.device_profile import DeviceProfile
-    from edgebert.profiler import check_profile, profile_of
-    from edgebert.selection import Budget, select
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
+    from edgebert.measuring.profiler import check_profile, profile_of
 
     bundle = Bundle.load(options.bundle)
     budget = Budget(

@@ -9,9 +9,9 @@ from edgebert.cli import arguments
 from edgebert.cli.training import Display, add_data, add_run, add_transfer, print_trained, setup_of
 
 if TYPE_CHECKING:
-    from edgebert.elastic.architecture import Architecture, Space
-    from edgebert.elastic.bort import MaskedTeacher, Measure, Quest
-    from edgebert.elastic.search import Found, Measurements
+    from edgebert.elastic.bort.architecture import Architecture, Space
+    from edgebert.elastic.bort.method import MaskedTeacher, Measure, Quest
+    from edgebert.elastic.bort.search import Found, Measurements
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +123,8 @@ def _below_one(text: str) -> float:
 
 def run(options: argparse.Namespace) -> None:
     """Search and train, or go on with what was interrupted, and print what came out."""
-    from edgebert.elastic import bort
-    from edgebert.elastic.architecture import Architecture
+    from edgebert.elastic.bort import method as bort
+    from edgebert.elastic.bort.architecture import Architecture
     from edgebert.elastic.stage import fine_tuning
     from edgebert.errors import TrainingError
 
@@ -160,7 +160,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _masked_teacher(options: argparse.Namespace) -> "MaskedTeacher | None":
-    from edgebert.elastic.bort import MaskedTeacher, masked_lm_distillation
+    from edgebert.elastic.bort.method import MaskedTeacher, masked_lm_distillation
 
     if options.mlm_teacher is None:
         return None
@@ -168,10 +168,10 @@ def _masked_teacher(options: argparse.Namespace) -> "MaskedTeacher | None":
 
 
 def _quest(options: argparse.Namespace) -> "Quest":
-    from edgebert.elastic.bort import Quest
-    from edgebert.elastic.extraction import Goal
-    from edgebert.elastic.search import Approximation
-    from edgebert.elastic.surrogate import Few
+    from edgebert.elastic.bort.extraction import Goal
+    from edgebert.elastic.bort.method import Quest
+    from edgebert.elastic.bort.search import Approximation
+    from edgebert.elastic.bort.surrogate import Few
 
     return Quest(
         conditions=f"{_conditions(options)} on {options.host or 'this machine'}",
@@ -194,7 +194,7 @@ def _quest(options: argparse.Namespace) -> "Quest":
 
 
 def _space(options: argparse.Namespace) -> "Space":
-    from edgebert.elastic.architecture import Space
+    from edgebert.elastic.bort.architecture import Space
 
     names = ("depths", "heads", "hidden", "ffn")
     given = {name: tuple(getattr(options, name)) for name in names if getattr(options, name)}
@@ -208,8 +208,8 @@ def _conditions(options: argparse.Namespace) -> str:
 
 def _measuring(options: argparse.Namespace, display: Display) -> "Measure":
     """Return what measures architectures through the exporter and the profiler."""
-    from edgebert.elastic.search import Measurements
-    from edgebert.exporters.candidates import Conditions, Host, measure
+    from edgebert.elastic.bort.candidates import Conditions, Host, measure
+    from edgebert.elastic.bort.search import Measurements
 
     conditions = Conditions(
         length=options.length or options.max_length or 128,

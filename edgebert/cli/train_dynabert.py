@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic import dynabert
+    from edgebert.elastic.dynabert import method as dynabert
     from edgebert.elastic.stage import fine_tuning
 
     stages = dynabert.stages_of(

@@ -7,7 +7,7 @@ from edgebert.cli import arguments
 from edgebert.cli.training import FREEZE, Display, add_data, add_run, print_trained, setup_of
 
 if TYPE_CHECKING:
-    from edgebert.elastic.early_bird import Hatched
+    from edgebert.elastic.early_bird.method import Hatched
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic import early_bird
-    from edgebert.elastic.ticket import Pruning
-    from edgebert.elastic.ticket_search import Search
+    from edgebert.elastic.early_bird import method as early_bird
+    from edgebert.elastic.early_bird.search import Search
+    from edgebert.elastic.early_bird.ticket import Pruning
 
     search = Search(
         learning_rate=options.fine_tune_learning_rate,

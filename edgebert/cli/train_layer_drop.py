@@ -8,12 +8,12 @@ from edgebert.cli import arguments
 from edgebert.cli.training import FREEZE, Display, add_data, add_run, print_trained, setup_of
 
 if TYPE_CHECKING:
-    from edgebert.elastic.layer_drop import Explored
+    from edgebert.elastic.layer_drop.method import Explored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
-    from edgebert.elastic.strategies import STRATEGIES
+    from edgebert.elastic.layer_drop.strategies import STRATEGIES
 
     add_data(parser)
     method = parser.add_argument_group("method")
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic import layer_drop
     from edgebert.elastic.checkpoint import read_config
+    from edgebert.elastic.layer_drop import method as layer_drop
     from edgebert.errors import TrainingError
 
     layers = read_config(Path(options.model)).num_hidden_layers

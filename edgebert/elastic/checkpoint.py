@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaTokenizer
 from transformers.utils import logging
 
-from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel
 from edgebert.elastic.whole import Model, WholeModel
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 
 TaskKind = Literal["classification", "regression"]

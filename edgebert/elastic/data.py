@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgebert.dataset import Example, read_examples
 from edgebert.errors import TrainingError
-from edgebert.tokenization import Text
+from edgebert.inputs.dataset import Example, read_examples
+from edgebert.inputs.tokenization import Text
 
 # Batches are sorted by length within blocks of so many, so that little is padded and the order still is random.
 BLOCK_BATCHES = 50
@@ -122,7 +122,7 @@ def read_rows(path: Path) -> list[Example]:
     """Return the rows of a data file, all with a pair or all without.
 
     Raises:
-        EdgeBertError: the file cannot be read (see `edgebert.dataset.read_examples`).
+        EdgeBertError: the file cannot be read (see `edgebert.inputs.dataset.read_examples`).
         TrainingError: some rows have a pair and some have none.
     """
     rows = list(read_examples(path))

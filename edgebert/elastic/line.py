@@ -18,20 +18,20 @@ from accelerate import Accelerator
 
 from edgebert import records
 from edgebert.elastic import importance
-from edgebert.elastic.augmentation import Augmenter, augmented
 from edgebert.elastic.checkpoint import Head, load_model, load_tokenizer, read_config, save_model
 from edgebert.elastic.data import tokenise
+from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
 from edgebert.elastic.journal import AugmentEvent, Journal, Listener, no_listener
-from edgebert.elastic.manifest import ElasticManifest
 from edgebert.elastic.model import ElasticModel
 from edgebert.elastic.stage import Compute, Settings, Stage
 from edgebert.elastic.task import Task, checked_length, read_task
 from edgebert.elastic.training import Work, best_compute, run_stage, subnets_of
 from edgebert.elastic.whole import Model
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
+from edgebert.inputs.tokenization import Text
 from edgebert.records import Record
 from edgebert.subnet import Subnet
-from edgebert.tokenization import Text
 
 REWIRED, PLAN, AUGMENTED = "rewired", "plan.json", "augmented.jsonl"
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from edgebert.elastic.families import Layer, family_of
-from edgebert.elastic.slices import dynabert_subnet
+from edgebert.slices import dynabert_subnet
 from edgebert.subnet import Subnet
 
 

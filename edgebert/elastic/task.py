@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert.dataset import Example
 from edgebert.elastic.checkpoint import Head, head_of, read_config
 from edgebert.elastic.data import Texts, class_numbers, labels_in, read_rows, targets, tokenise
 from edgebert.errors import TrainingError
-from edgebert.tokenization import Text
+from edgebert.inputs.dataset import Example
+from edgebert.inputs.tokenization import Text
 
 LENGTH = 128  # DynaBERT's
 

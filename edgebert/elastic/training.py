@@ -21,7 +21,6 @@ from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from edgebert.device import this_device
 from edgebert.elastic.data import Batch, Texts
 from edgebert.elastic.journal import Event, Journal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss, label_loss, logit_loss
@@ -30,6 +29,7 @@ from edgebert.elastic.scoring import Score, score
 from edgebert.elastic.stage import Compute, Settings, Stage
 from edgebert.elastic.whole import Model
 from edgebert.errors import TrainingError
+from edgebert.machine.device import this_device
 from edgebert.subnet import Subnet
 
 STATE, BEST = "state.pt", "best.safetensors"

@@ -12,7 +12,7 @@ from toys import random_model
 
 from edgebert.elastic import training
 from edgebert.elastic.data import Texts
-from edgebert.elastic.dynabert import stages_of
+from edgebert.elastic.dynabert.method import stages_of
 from edgebert.elastic.journal import Journal
 from edgebert.elastic.losses import hidden_loss, logit_loss
 from edgebert.elastic.model import ElasticModel

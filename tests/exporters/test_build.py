@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SIZES, save
+from random_models import SIZES, save
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
 
 import edgebert
-from edgebert.bundle import Bundle, ExportedSubnet
-from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.engines.session import open_session
 from edgebert.errors import EdgeBertError, ExportError
-from edgebert.evaluation import Answer, answers
 from edgebert.exporters import draft, score
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint
-from edgebert.measuring import numerics
-from edgebert.session import open_session
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.measuring.evaluation import Answer, answers
+from edgebert.measuring.trial import numerics
 from edgebert.subnet import Flavor, Subnet
 
 Make = Callable[..., Path]

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification
 
-from edgebert.elastic.slices import dynabert_subnet
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of, read_checkpoint
+from edgebert.slices import dynabert_subnet
 
 Make = Callable[..., Path]
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import oracle
 import pytest
-from conftest import random_classifier, save, write_texts
+from random_models import random_classifier, save, write_texts
 from transformers import PreTrainedModel
 
-from edgebert.bundle import Bundle
+from edgebert.engines.session import open_session
 from edgebert.exporters.build import export
 from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.plan import PRECISIONS
-from edgebert.measuring import mean_difference
-from edgebert.session import open_session
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Arrays
+from edgebert.measuring.trial import mean_difference
 from edgebert.subnet import Flavor, Precision
-from edgebert.tokenization import Arrays
 
 Exported = tuple[PreTrainedModel, Bundle]
 CASES = {

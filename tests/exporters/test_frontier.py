@@ -9,21 +9,21 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from conftest import random_bert, randomise, save, write_texts
+from random_models import random_bert, randomise, save, write_texts
 from transformers import BertForSequenceClassification
 
 import edgebert
-from edgebert.bulk import predict_all
-from edgebert.bundle import Bundle
+from edgebert.choosing.selection import Budget, named, select
 from edgebert.cli.main import main
 from edgebert.cli.profile import print_profile
-from edgebert.device_profile import DeviceProfile
-from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.engines.session import open_session
 from edgebert.exporters.build import export
 from edgebert.exporters.plan import PRECISIONS
-from edgebert.measuring import numerics
-from edgebert.selection import Budget, named, select
-from edgebert.session import open_session
+from edgebert.inputs.bundle import Bundle
+from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.trial import numerics
+from edgebert.serving.bulk import predict_all
 from edgebert.subnet import CPU
 
 KEPT = (1, 2, 3)

@@ -7,13 +7,13 @@ import oracle
 import pytest
 from transformers import BertForSequenceClassification
 
-from edgebert.bundle import Bundle, ExportedSubnet
+from edgebert.engines.session import open_session
 from edgebert.exporters.checkpoint import read_checkpoint
 from edgebert.exporters.verify import random_inputs
-from edgebert.measuring import mean_difference
-from edgebert.session import open_session
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.tokenization import Arrays
+from edgebert.measuring.trial import mean_difference
 from edgebert.subnet import Flavor, Precision, storage_of
-from edgebert.tokenization import Arrays
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import BertTokenizer
 
-from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError
 from edgebert.exporters.build import export
 from edgebert.exporters.outline import read_outlines

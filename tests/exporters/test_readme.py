@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.bundle import Bundle
+from edgebert.inputs.bundle import Bundle
 
 # Budgets are a thousand times larger here: whether this machine meets them is a question for benchmarks.
 README = re.sub(

@@ -3,10 +3,10 @@ import oracle
 import torch
 from transformers import BertForSequenceClassification
 
-from edgebert.bundle import Bundle
 from edgebert.exporters import reference
 from edgebert.exporters.checkpoint import read_checkpoint
 from edgebert.exporters.verify import random_inputs
+from edgebert.inputs.bundle import Bundle
 
 
 def test_the_reference_is_the_original_model(exported: Bundle, model: BertForSequenceClassification) -> None:

@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgebert.bundle import Bundle, ExportedSubnet
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import read_checkpoint
 from edgebert.exporters.verify import Verifier, check_close, random_inputs
 from edgebert.exporters.weights import as_stored
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.subnet import Flavor
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 import oracle
 import pytest
-from conftest import random_classifier, write_texts
+from random_models import random_classifier, write_texts
 from transformers import PreTrainedModel, TextClassificationPipeline, XLNetTokenizer
 
 import edgebert
-from edgebert.bundle import Bundle
-from edgebert.elastic.manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.engines.session import open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.build import export
@@ -25,9 +25,9 @@ from edgebert.exporters.distances import with_distances
 from edgebert.exporters.families import xlnet
 from edgebert.exporters.plan import PRECISIONS
 from edgebert.exporters.verify import random_inputs
-from edgebert.session import open_session
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Subnet
-from edgebert.tokenization import Arrays
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 MAX_LENGTH = 40

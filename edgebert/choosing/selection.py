@@ -1,0 +1,284 @@
+"""The law of selection: numbers in, one choice out. Knows neither files nor ONNX Runtime.
+
+Among the entries with a known accuracy and right numerics that are within the budget the most accurate wins; ties go
+to the faster, then to the smaller. Nothing that breaks the budget is ever chosen.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from edgebert.errors import BudgetError, BundleError, EdgeBertError
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Way, check_percentile
+from edgebert.records import Record
+from edgebert.subnet import Flavor, flavor_of
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class Budget(Record, frozen=True):
+    """What an app can afford: latency at a percentile for a shape of input, and memory; None is no limit.
+
+    Without a `length` it holds for the bundle's longest input. With a `tolerance`, networks whose accuracy is within
+    it of the best count as equally accurate.
+    """
+
+    latency_ms: float | None = None
+    memory_mb: float | None = None
+    percentile: float = 95
+    length: int | None = None
+    batch_size: int = 1
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_percentile(self.percentile)
+        for name in ("latency_ms", "memory_mb", "length", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise EdgeBertError(f"expected a {name} above 0, found {value}")
+        if not 0 <= self.tolerance <= 1:
+            raise EdgeBertError(f"expected a tolerance of 0 to 1, found {self.tolerance}")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is anything to keep."""
+        return self.latency_ms is not None or self.memory_mb is not None
+
+    def of(self, bundle: Bundle) -> "Budget":
+        """Return this budget with the length that it holds for in a bundle."""
+        longest = bundle.manifest.max_length
+        return msgspec.structs.replace(self, length=min(self.length or longest, longest))
+
+    def __str__(self) -> str:
+        shape = f"{self.length} tokens" if self.batch_size == 1 else f"{self.batch_size} x {self.length} tokens"
+        latency = f"{self.latency_ms:g} ms at p{self.percentile:g} for {shape}" if self.latency_ms else ""
+        memory = f"{self.memory_mb:g} MB" if self.memory_mb else ""
+        return " and ".join(filter(None, (latency, memory))) or "no limit"
+
+
+class Rejection(Record, frozen=True):
+    """Why a sub-network was not chosen."""
+
+    subnetwork: str
+    provider: str
+    flavor: Flavor
+    threads: int
+    reason: str
+
+    @property
+    def way(self) -> Way:
+        """How it would have been run."""
+        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
+
+
+class Selection(Record, frozen=True):
+    """The sub-network that a budget buys, and why the others lost; what no profile told is None.
+
+    `method` is the one that made the sub-network.
+    """
+
+    subnetwork: str
+    method: str
+    provider: str
+    flavor: Flavor
+    threads: int
+    predicted_ms: float | None
+    peak_memory_mb: float | None
+    accuracy: float | None
+    budget: Budget
+    rejected: tuple[Rejection, ...]
+
+    @property
+    def way(self) -> Way:
+        """How it is run."""
+        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
+
+
+class Miss(Record, frozen=True):
+    """The sub-network that comes closest to a budget which none meets, and what it needs."""
+
+    subnetwork: str
+    provider: str
+    predicted_ms: float
+    peak_memory_mb: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    subnet: ExportedSubnet
+    entry: ProfiledSubnet
+    predicted_ms: float
+    accuracy: float
+
+    def strain(self, budget: Budget) -> float:
+        """Return how many times over the budget this is: at most 1 if it is met."""
+        latency = self.predicted_ms / budget.latency_ms if budget.latency_ms else 0.0
+        memory = self.entry.peak_memory_mb / budget.memory_mb if budget.memory_mb else 0.0
+        return max(latency, memory)
+
+    def over(self, budget: Budget) -> str:
+        """Return in words what of the budget this breaks."""
+        over = []
+        if budget.latency_ms and self.predicted_ms > budget.latency_ms:
+            over.append(f"{self.predicted_ms:.2f} ms is over {budget.latency_ms:g} ms")
+        if budget.memory_mb and self.entry.peak_memory_mb > budget.memory_mb:
+            over.append(f"{self.entry.peak_memory_mb:.1f} MB is over {budget.memory_mb:g} MB")
+        return " and ".join(over)
+
+
+def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
+    """Return the most accurate sub-network of a bundle that meets a budget on the profiled device.
+
+    Raises:
+        BudgetError: none does; its `nearest` is the `Miss` that comes closest.
+        BundleError: no sub-network has a known accuracy.
+    """
+    budget = budget.of(bundle)
+    candidates, rejected = _candidates(bundle, profile, budget)
+    within = [candidate for candidate in candidates if candidate.strain(budget) <= 1]
+    if not within:
+        raise _infeasible(bundle, candidates, rejected, budget)
+    best = max(candidate.accuracy for candidate in within)
+    # A difference in accuracy is a ratio of whole numbers: 1e-9 forgives its rounding and nothing else.
+    tied = [candidate for candidate in within if best - candidate.accuracy <= budget.tolerance + 1e-9]
+    chosen = min(tied, key=_cost)
+    for candidate in candidates:
+        if candidate is not chosen:
+            rejected.append(_rejection(candidate.entry, candidate.over(budget) or _why_worse(candidate, chosen, tied)))
+    return Selection(
+        subnetwork=chosen.subnet.id,
+        method=chosen.subnet.method,
+        provider=chosen.entry.provider,
+        flavor=chosen.entry.flavor,
+        threads=chosen.entry.threads,
+        predicted_ms=chosen.predicted_ms,
+        peak_memory_mb=chosen.entry.peak_memory_mb,
+        accuracy=chosen.accuracy,
+        budget=budget,
+        rejected=tuple(rejected),
+    )
+
+
+def select_unprofiled(bundle: Bundle, budget: Budget, *, provider: str, threads: int) -> Selection:
+    """Return the most accurate sub-network, the smallest of equals: what to take where nothing limits the choice.
+
+    Raises:
+        BundleError: no sub-network has a known accuracy.
+    """
+    known = [(subnet, subnet.accuracy.value) for subnet in bundle.manifest.subnetworks if subnet.accuracy]
+    if not known:
+        raise _nothing_known(bundle)
+    subnet, accuracy = max(known, key=lambda pair: (pair[1], -pair[0].parameters))
+    others = (other for other in bundle.manifest.subnetworks if other is not subnet)
+    way = Way(provider=provider, flavor=flavor_of(provider), threads=threads)
+    rejected = tuple(_rejected(other.id, way, _less_accurate(other, accuracy)) for other in others)
+    return named(subnet, budget, provider=provider, threads=threads, rejected=rejected)
+
+
+def named(
+    subnet: ExportedSubnet, budget: Budget, *, provider: str, threads: int, rejected: tuple[Rejection, ...] = ()
+) -> Selection:
+    """Return the selection of one sub-network whatever it costs."""
+    return Selection(
+        subnetwork=subnet.id,
+        method=subnet.method,
+        provider=provider,
+        flavor=flavor_of(provider),
+        threads=threads,
+        predicted_ms=None,
+        peak_memory_mb=None,
+        accuracy=subnet.accuracy.value if subnet.accuracy else None,
+        budget=budget,
+        rejected=rejected,
+    )
+
+
+def pareto_front(points: Iterable[tuple[Name, float, float]]) -> set[Name]:
+    """Return the names of the (name, accuracy, cost) points that no other beats in one and equals in the other."""
+    front, best = set(), float("-inf")
+    for name, accuracy, _ in sorted(points, key=lambda point: (point[2], -point[1])):
+        if accuracy > best:
+            front.add(name)
+            best = accuracy
+    return front
+
+
+def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple[list[_Candidate], list[Rejection]]:
+    """Return the entries that the law admits before it looks at the budget, and why the others are out."""
+    subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
+    if not any(subnet.accuracy for subnet in subnets.values()):
+        raise _nothing_known(bundle)
+    candidates, rejected = [], []
+    length = budget.length or bundle.manifest.max_length
+    for entry in profile.subnetworks:
+        subnet = subnets.get(entry.id)
+        predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
+        if subnet is None or subnet.accuracy is None:
+            rejected.append(_rejection(entry, "its accuracy is not known; export with --eval"))
+        elif not entry.numerics_ok:
+            reason = f"it does not give the golden outputs on this device: {entry.numerics}"
+            rejected.append(_rejection(entry, reason))
+        elif predicted is None:
+            rejected.append(_rejection(entry, profile.beyond(length, budget.batch_size)))
+        else:
+            candidates.append(_Candidate(subnet, entry, predicted, subnet.accuracy.value))
+    rejected += [_rejection(one, one.reason) for one in profile.left_out]
+    found = {subnet_id for subnet_id, _ in profile.tried()}
+    way = profile.subnetworks[0].way
+    for subnet_id in (subnet_id for subnet_id in subnets if subnet_id not in found):
+        rejected.append(_rejected(subnet_id, way, "it is not in the profile"))
+    return candidates, rejected
+
+
+def _cost(candidate: _Candidate) -> tuple[float, float, int]:
+    return candidate.predicted_ms, candidate.entry.peak_memory_mb, candidate.subnet.parameters
+
+
+def _why_worse(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate]) -> str:
+    if candidate in tied:
+        return f"no more accurate, and slower: {candidate.predicted_ms:.2f} ms"
+    return _less_accurate(candidate.subnet, chosen.accuracy)
+
+
+def _less_accurate(subnet: ExportedSubnet, best: float) -> str:
+    if subnet.accuracy is None:
+        return "its accuracy is not known; export with --eval"
+    return f"accuracy {subnet.accuracy.value:.3f}, not above {best:.3f}"
+
+
+def _rejection(entry: ProfiledSubnet | LeftOut, reason: str) -> Rejection:
+    return _rejected(*entry.key, reason)
+
+
+def _rejected(subnet_id: str, way: Way, reason: str) -> Rejection:
+    return Rejection(subnetwork=subnet_id, provider=way.provider, flavor=way.flavor, threads=way.threads, reason=reason)
+
+
+def _infeasible(
+    bundle: Bundle, candidates: Sequence[_Candidate], rejected: Sequence[Rejection], budget: Budget
+) -> BudgetError:
+    if not candidates:
+        reason = f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty"
+        return BudgetError(f"no sub-network of bundle '{bundle.manifest.name}' can be chosen for {budget}; {reason}")
+    nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
+    needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
+    needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []
+    advice = "Raise the budget, shorten the input or export a smaller sub-network."
+    miss = Miss(
+        subnetwork=nearest.subnet.id,
+        provider=nearest.entry.provider,
+        predicted_ms=nearest.predicted_ms,
+        peak_memory_mb=nearest.entry.peak_memory_mb,
+        accuracy=nearest.accuracy,
+    )
+    what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
+    return BudgetError(f"{what}. {advice}", miss)
+
+
+def _nothing_known(bundle: Bundle) -> BundleError:
+    advice = "export it with --eval, or name a sub-network"
+    return BundleError(f"bundle '{bundle.manifest.name}' has no sub-network with a known accuracy; {advice}")

@@ -1,0 +1,290 @@
+"""Measures what architectures would cost, before any is trained: their latency hangs on shapes, not on weights.
+
+A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
+slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
+here or on another machine. Knows nothing about what a latency is good for.
+"""
+
+import contextlib
+import itertools
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import numpy as np
+from safetensors.numpy import save_file
+
+from edgebert import records
+from edgebert.elastic.bort.architecture import Architecture
+from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.errors import ExportError, ProfileError
+from edgebert.exporters.build import export
+from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.families import bert
+from edgebert.exporters.family import EMBEDDINGS
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import Device
+from edgebert.measuring import profiler
+from edgebert.measuring.device_profile import DeviceProfile, Way
+from edgebert.measuring.profiler import profile
+from edgebert.measuring.remote import profile_on
+from edgebert.progress import Progress, no_progress
+from edgebert.records import Record
+from edgebert.subnet import Precision
+
+# A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_VOCABULARY = 1000
+
+
+class Conditions(Record, frozen=True):
+    """What latencies are measured under: tokens in a request, precision, and the way, None for the quick profile's.
+
+    Of so many rounds the fastest median counts: what else runs on a machine only ever adds.
+    """
+
+    length: int
+    precision: Precision = "int8"
+    threads: int | None = None
+    provider: str | None = None
+    rounds: int = 3
+
+
+class Measured(Record, frozen=True):
+    """The median latency of an architecture in each round so far."""
+
+    architecture: Architecture
+    rounds_ms: tuple[float, ...]
+
+
+class Latencies(Record, frozen=True):
+    """The file of what was measured so far: under which conditions, on which device and in which way."""
+
+    schema_version: int
+    conditions: Conditions
+    device: Device
+    way: Way
+    measured: tuple[Measured, ...]
+
+    @property
+    def rounds_ms(self) -> dict[Architecture, tuple[float, ...]]:
+        """The medians of each architecture, one a round."""
+        return {one.architecture: one.rounds_ms for one in self.measured}
+
+    @property
+    def by_architecture(self) -> dict[Architecture, float]:
+        """The latency in ms of each architecture that was measured in all rounds: the fastest of its medians."""
+        return {one: min(ms) for one, ms in self.rounds_ms.items() if len(ms) >= self.conditions.rounds}
+
+    def __str__(self) -> str:
+        conditions, drifts = self.conditions, [max(one.rounds_ms) / min(one.rounds_ms) for one in self.measured]
+        what = f"{self.device}; {self.way}; {conditions.precision}, {conditions.length} tokens, median"
+        drift = f"{median(drifts):.2f}x in the median, {max(drifts):.2f}x at worst"
+        return f"{what}; the fastest of {conditions.rounds} rounds, which differ by {drift}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """Another machine that ssh knows by this name, and the command that starts edgebert there."""
+
+    name: str
+    command: str = "edgebert"
+
+
+def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
+    """Return what a file holds; None if there is none.
+
+    Raises:
+        ProfileError: it is damaged, or was measured under other conditions.
+    """
+    if not path.exists():
+        return None
+    found = records.read(path, Latencies, ProfileError)
+    if found.conditions != conditions:
+        was, wanted = (msgspec.json.encode(one).decode() for one in (found.conditions, conditions))
+        raise ProfileError(f"{path} was measured under other conditions: expected {wanted}, found {was}; give another")
+    return found
+
+
+def measure(
+    architectures: Iterable[Architecture],
+    conditions: Conditions,
+    path: Path,
+    *,
+    host: Host | None = None,
+    on_progress: Progress = no_progress,
+) -> Latencies:
+    """Return the latencies of architectures, and of those that were measured before, and keep them in the file `path`.
+
+    What is in the file is not measured again, so that an interrupted measuring goes on where it was.
+
+    Raises:
+        ProfileError: the file is of other conditions or another device, or an architecture could not be measured.
+        ExportError: a graph does not compute what it should, or there is no room for the candidates' bundles.
+    """
+    records.check_writable(path, ProfileError)
+    wanted = list(dict.fromkeys(architectures))
+    found = read_latencies(path, conditions)
+    if found is None and not wanted:
+        raise ProfileError("expected architectures to measure, found none; give a larger space")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder:
+        for this_round in range(conditions.rounds):
+            known = found.rounds_ms if found else {}
+            missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
+            done = len(wanted) * (this_round + 1) - len(missing)
+            for pair, group in itertools.groupby(missing, key=_pair):
+                together = list(group)
+                on_progress(done, len(wanted) * conditions.rounds, str(together[0]))
+                bundle = _bundle(together, conditions, Path(folder) / "-".join(map(str, pair)))
+                found = _with(found, _profiled(bundle, conditions, host), together, conditions, path)
+                records.write_bytes(path, records.encode(found), ProfileError)
+                done += len(together)
+                on_progress(done, len(wanted) * conditions.rounds, str(together[-1]))
+    assert found is not None, "all that is wanted has been measured"
+    return found
+
+
+def _pair(one: Architecture) -> tuple[int, int]:
+    return one.hidden, one.heads
+
+
+def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Path) -> Bundle:
+    """Return a bundle that holds architectures of one hidden size and number of heads, from an earlier round if any."""
+    if folder.exists():
+        return Bundle.load(folder / "bundle")
+    write_checkpoint(together, conditions.length, folder / "checkpoint")
+    bundle: Bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
+    shutil.rmtree(folder / "checkpoint")
+    return bundle
+
+
+def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> DeviceProfile:
+    """Return a quick profile."""
+    if host is None:
+        lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
+        with _without_warnings():
+            return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
+    words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
+    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep the profiler from saying of each of many quick profiles that it is not to be trusted by itself."""
+    logger = logging.getLogger(profiler.__name__)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _with(
+    found: Latencies | None,
+    profiled: DeviceProfile,
+    together: Sequence[Architecture],
+    conditions: Conditions,
+    path: Path,
+) -> Latencies:
+    """Return what was found before with the medians of a profile added, if all are of one device and way."""
+    rounds_ms = dict(found.rounds_ms) if found else {}
+    entries = {entry.id: entry for entry in profiled.subnetworks}
+    for one in together:
+        name = f"{one}-{conditions.precision}"
+        if name not in entries:
+            reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
+            raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
+        rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
+    device, ways = profiled.device, {entry.way for entry in entries.values()}
+    if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
+        seen = f"{device}; {', '.join(map(str, ways))}"
+        raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
+    return Latencies(
+        schema_version=Latencies.VERSION,
+        conditions=conditions,
+        device=device,
+        way=ways.pop(),
+        measured=tuple(Measured(one, ms) for one, ms in rounds_ms.items()),
+    )
+
+
+def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:
+    """Write a random checkpoint that holds some architectures of one hidden size and number of heads as slices.
+
+    Raises:
+        ExportError: there is no room.
+    """
+    depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
+    heads, hidden = together[0].heads, together[0].hidden
+    config = {
+        "model_type": "bert",
+        "architectures": list(bert.FAMILY.architectures),
+        "num_hidden_layers": depth,
+        "num_attention_heads": heads,
+        "hidden_size": hidden,
+        "intermediate_size": ffn,
+        "vocab_size": _VOCABULARY,
+        # One more than is measured, so that the profile is no whole one and is not cached.
+        "max_position_embeddings": length + 1,
+        "type_vocab_size": 1,
+    }
+    sizes = {
+        "hidden": hidden,
+        "embedding": hidden,
+        "ffn": ffn,
+        "vocabulary": _VOCABULARY,
+        "positions": length + 1,
+        "types": 1,
+        "labels": 2,
+    }
+    slices = tuple(
+        Slice(str(one), tuple(range(one.depth)), (heads,) * one.depth, (one.ffn,) * one.depth) for one in together
+    )
+    manifest = ElasticManifest(
+        schema_version=ElasticManifest.VERSION,
+        method="bort",
+        widths=(),
+        depths=(),
+        rewired=False,
+        origin="random",
+        subnetworks=slices,
+    )
+    try:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
+        (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        save_file(_tensors(depth, sizes), folder / "model.safetensors")
+    except OSError as problem:
+        raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
+    manifest.save(folder)
+
+
+def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:
+    """Return random tensors by BERT's names; all layers have the same ones, each its own copy of them."""
+    generator = np.random.default_rng(0)
+    drawn: dict[tuple[str, tuple[int, ...]], Array] = {}
+    tensors = {}
+    for ours, theirs, words in bert.FAMILY.tensors(depth, projected=False):
+        shape = tuple(sizes[word] for word in words)
+        unit = ours.lstrip("0123456789.")
+        if (unit, shape) not in drawn:
+            drawn[unit, shape] = _random(generator, unit, shape)
+        tensors[theirs] = drawn[unit, shape].copy()
+    return tensors
+
+
+def _random(generator: np.random.Generator, unit: str, shape: tuple[int, ...]) -> Array:
+    """Return a tensor with which what goes into a product with a variance of 1 comes out with about that."""
+    if len(shape) == 1:
+        return np.full(shape, 1.0 if unit.endswith("norm.weight") else 0.0, np.float32)
+    spread = np.float32(1 if unit in EMBEDDINGS else shape[1] ** -0.5)
+    return generator.standard_normal(shape, np.float32) * spread

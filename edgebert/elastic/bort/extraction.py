@@ -1,0 +1,88 @@
+"""Which architecture to take: Bort's W coefficient (arXiv 2010.10499), the Pareto front, or a latency budget.
+
+Numbers in, one choice out; knows neither how they were measured nor how they were estimated. Needs no torch.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from edgebert.elastic.bort.architecture import Architecture
+from edgebert.errors import BudgetError, TrainingError
+from edgebert.records import Record
+
+
+class Candidate(Record, frozen=True):
+    """An architecture with its parameters p, its latency i in ms and its error e, which is above 0.
+
+    `measured` and `trained` say whether the latency and the error were found out, or are estimates.
+    """
+
+    architecture: Architecture
+    parameters: int
+    ms: float
+    error: float
+    measured: bool
+    trained: bool
+
+
+def w_coefficient(one: Candidate, maximum: Candidate) -> float:
+    """Return W = |p(T) - p(f)| / p(T) * |i(T) - i(f)| / i(T) * 1 / e(f) against the maximum point T; W(T) is 0."""
+    smaller = abs(maximum.parameters - one.parameters) / maximum.parameters
+    faster = abs(maximum.ms - one.ms) / maximum.ms
+    return smaller * faster / one.error
+
+
+def maximum_point(architectures: Iterable[Architecture]) -> Architecture:
+    """Return the maximum point T: the most layers, hidden size, FFN neurons and heads, in this order."""
+    return max(architectures, key=lambda one: (one.depth, one.hidden, one.ffn, one.heads))
+
+
+def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return those that no other beats, the fastest first; it would be no worse in latency, parameters and error, and
+    better in one of them."""
+    front = [one for one in candidates if not any(_beats(other, one) for other in candidates)]
+    return sorted(front, key=_numbers)
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    pairs = list(zip(_numbers(one), _numbers(other), strict=True))
+    return all(mine <= theirs for mine, theirs in pairs) and any(mine < theirs for mine, theirs in pairs)
+
+
+def _numbers(one: Candidate) -> tuple[float, ...]:
+    return one.ms, one.parameters, one.error
+
+
+class Goal(Record, frozen=True):
+    """What is wanted: the highest W, or with a budget in ms the lowest error within it."""
+
+    latency_ms: float | None = None
+
+    def value(self, one: Candidate, maximum: Candidate) -> float:
+        """Return how good a candidate is: W, or 1 / e within the budget and 0 beyond it."""
+        if self.latency_ms is None:
+            return w_coefficient(one, maximum)
+        return 1 / one.error if one.ms <= self.latency_ms else 0.0
+
+    def choose(self, candidates: Sequence[Candidate], maximum: Candidate) -> Candidate:
+        """Return the best of the candidates whose error was found out; of equals the faster, then the smaller.
+
+        Raises:
+            TrainingError: there is none.
+            BudgetError: none is within the budget; `nearest` is the fastest of all.
+        """
+        self.check(candidates)
+        trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]
+        if not trained:
+            raise TrainingError(
+                "expected a candidate that was trained and is better than the maximum point, found none"
+            )
+        return min(trained, key=lambda one: (-self.value(one, maximum), one.ms, one.parameters))
+
+    def check(self, candidates: Sequence[Candidate]) -> None:
+        """Raise a BudgetError with the nearest miss if the budget is less than any candidate takes."""
+        nearest = min(candidates, key=lambda one: one.ms)
+        if self.latency_ms is not None and nearest.ms > self.latency_ms:
+            asked = f"no architecture of the space meets {self.latency_ms:g} ms"
+            advice = "Raise the budget, shorten --length or give a space of smaller ones."
+            message = f"{asked}; the nearest is {nearest.architecture} with {nearest.ms:.2f} ms. {advice}"
+            raise BudgetError(message, nearest)

@@ -1,0 +1,174 @@
+"""The search for a ticket (EarlyBERT, arXiv 2101.00063): trains coefficients of all units until the choice settles."""
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from edgebert.elastic.data import Texts
+from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, draw, left_to_ties
+from edgebert.elastic.journal import MaskEvent, StepEvent
+from edgebert.elastic.model import ElasticModel, Output, Scales
+from edgebert.elastic.stage import Settings, Stage
+from edgebert.elastic.training import (
+    Work,
+    check_finite,
+    epoch_batches,
+    gradients,
+    memory_explained,
+    optimizer_of,
+    seed_of,
+    tell,
+    update,
+)
+from edgebert.records import Record
+from edgebert.subnet import Subnet
+
+SEARCH = "search"
+WINDOW = 5  # masks that are compared, as in the paper
+
+
+class Search(Record, frozen=True):
+    """How a ticket is looked for: the rate, penalties, when it is drawn, and how much it prunes.
+
+    The loss is the task's and, for heads and for neurons, a penalty times the sum of the coefficients' magnitudes. The
+    ticket that would be drawn is looked at every `check_every` of an epoch. It is drawn when the last five, the newest
+    among them, differ from the newest by less than `settled`, in heads and in neurons; with `draw_at`, after that part
+    of an epoch whatever they say; in any case after `at_most` epochs.
+    """
+
+    learning_rate: float = 5e-5
+    head_penalty: float = 1e-4
+    neuron_penalty: float = 1e-4
+    check_every: float = 0.02
+    settled: float = 0.1
+    draw_at: float | None = None
+    at_most: float = 1.0
+    pruning: Pruning = Pruning()
+
+
+class Scaled(nn.Module):
+    """An elastic model with a coefficient for each head and each neuron, all 1 at first, that learn with it."""
+
+    def __init__(self, model: ElasticModel):
+        """Wrap a model, whose weights are shared."""
+        super().__init__()
+        full = model.subnet()
+        self.model, self.config = model, model.config
+        self.heads = nn.Parameter(torch.ones(len(full.layers), full.heads[0]))
+        self.neurons = nn.Parameter(torch.ones(len(full.layers), full.ffn[0]))
+
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+        """Run a sub-network as the elastic model does, with the coefficients."""
+        output: Output = self.model(ids, mask, subnet, types, Scales(self.heads, self.neurons))
+        return output
+
+    def coefficients(self) -> Scales:
+        """Return the coefficients as they are now, in the CPU's memory."""
+        return Scales(self.heads.detach().cpu(), self.neurons.detach().cpu())
+
+    def penalty(self, search: Search) -> Tensor:
+        """Return what large coefficients cost."""
+        return search.head_penalty * self.heads.abs().sum() + search.neuron_penalty * self.neurons.abs().sum()
+
+
+class Watch:
+    """Compares the masks that would be drawn as a search goes on, and says when they have settled.
+
+    A mask says something as far as coefficients differ: equal ones are told apart by their numbers, so that while all
+    are 1 the mask stays the same for no reason. None is drawn before the first step, therefore, and where ties could
+    change one by as much as `settled`, neither it nor those before it are kept. Nor are five in a row nearly the same
+    moment: the first of them is drawn after one interval and the last after five at the earliest.
+    """
+
+    def __init__(self, search: Search):
+        """Begin with no masks."""
+        self._search = search
+        self._masks: deque[Mask] = deque(maxlen=WINDOW - 1)
+
+    def look(self, coefficients: Scales, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
+        """Compare a mask with those before it, and say whether it is to be the ticket."""
+        ties, limit = left_to_ties(coefficients, mask), self._search.settled
+        found = [distance(mask, earlier) for earlier in reversed(self._masks)]
+        settled = len(found) == WINDOW - 1 and all(one.below(limit) for one in (*found, ties))
+        if not ties.below(limit):
+            self._masks.clear()
+        else:
+            self._masks.append(mask)
+        return MaskEvent(
+            stage=SEARCH,
+            step=step,
+            steps=steps,
+            heads=tuple(one.heads for one in found),
+            neurons=tuple(one.neurons for one in found),
+            ties=(ties.heads, ties.neurons),
+            drawn=self._reason(settled, step, steps),
+            seconds=seconds,
+        )
+
+    def _reason(self, settled: bool, step: int, steps: int) -> Literal["settled", "at", "latest"] | None:
+        if self._search.draw_at is not None:
+            return "at" if step == steps else None
+        return "settled" if settled else "latest" if step == steps else None
+
+
+def stage_of(search: Search, *, embeddings: bool = True) -> Stage:
+    """Return the search as the stage of training that it is: the full network learns the labels."""
+    return Stage(name=SEARCH, epochs=1, learning_rate=search.learning_rate, label_weight=1.0, embeddings=embeddings)
+
+
+def batches_of(texts: Texts, settings: Settings, search: Search) -> Iterator[list[int]]:
+    """Return the numbers of the texts of each step of the longest search."""
+    epochs = (epoch_batches(texts, settings, stage_of(search), epoch) for epoch in itertools.count())
+    return itertools.islice(itertools.chain.from_iterable(epochs), steps_of(texts, settings, search))
+
+
+def steps_of(texts: Texts, settings: Settings, search: Search, share: float | None = None) -> int:
+    """Return the steps of a share of an epoch, by default that of the longest search; at least one."""
+    epochs = share or search.draw_at or search.at_most
+    return max(1, round(epochs * len(texts.batches(settings.batch_size))))
+
+
+def find_ticket(search: Search, settings: Settings, work: Work) -> Ticket:
+    """Return the ticket that a search draws. The student's weights learn too, and are of no use afterwards.
+
+    A search that was interrupted begins anew.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the memory is not enough.
+    """
+    stage, scaled, watch = stage_of(search), work.student, Watch(search)
+    assert isinstance(scaled, Scaled), "the student has coefficients"
+    optimizer = optimizer_of(scaled.model, settings)
+    optimizer.add_param_group({"params": [scaled.heads, scaled.neurons], "weight_decay": 0.0})
+    steps = steps_of(work.texts, settings, search)
+    every = steps_of(work.texts, settings, search, search.check_every)
+    if work.accelerator.is_main_process:
+        work.journal.cut(0)
+    started = time.monotonic()
+    scaled.train()
+    for step, numbers in enumerate(batches_of(work.texts, settings, search), 1):
+        # It rises as in other stages, then stays: what settles is not for want of movement.
+        rate = search.learning_rate * min(1.0, step / max(1.0, settings.warmup * steps))
+        torch.manual_seed(seed_of(settings.seed, SEARCH, step, work.accelerator.process_index))
+        with memory_explained(settings):
+            losses = gradients(stage, settings, work, work.subnets, numbers)
+            penalty = scaled.penalty(search)
+            torch.autograd.backward(penalty)
+            losses = {"labels": losses["labels"], "penalty": penalty.item()}
+            check_finite(losses, stage, step - 1)
+            update(scaled.model, optimizer, rate, settings)
+        seconds = round(time.monotonic() - started, 2)
+        tell(work, StepEvent(SEARCH, step, steps, losses, rate, seconds))
+        if step % every == 0 or step == steps:
+            coefficients = scaled.coefficients()
+            mask = draw(coefficients, search.pruning)
+            event = watch.look(coefficients, mask, step, steps, round(time.monotonic() - started, 2))
+            tell(work, event)
+            if event.drawn:
+                return mask.ticket(event.drawn, step)
+    raise AssertionError("the last step draws")

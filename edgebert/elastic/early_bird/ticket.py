@@ -1,0 +1,198 @@
+"""Tickets (EarlyBERT, arXiv 2101.00063): which heads and FFN neurons of a network are kept, drawn from coefficients.
+
+Mostly pure functions of tensors. Knows nothing about training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from msgspec import Meta
+from torch import Tensor
+
+from edgebert.elastic.importance import Importance, rewire
+from edgebert.elastic.model import ElasticModel, Scales
+from edgebert.elastic_manifest import Slice
+from edgebert.errors import TrainingError
+from edgebert.records import Record
+
+Drawn = Literal["settled", "at", "latest", "random"]
+Number = Annotated[int, Meta(ge=0)]
+
+
+class Pruning(Record, frozen=True):
+    """How much is cut: shares of each layer's heads and of the FFN neurons of all layers together.
+
+    A layer keeps a multiple of `multiple` neurons. 64 int8 values are a cache line, and a row of the tiles and vectors
+    that int8 kernels take at once; those for bfloat16 and float32 take 32 and 16 values.
+    """
+
+    heads: float = 1 / 3
+    ffn: float = 0.4
+    multiple: int = 64
+
+
+class Ticket(Record, frozen=True):
+    """The numbers of the heads and of the neurons that each layer keeps, and how and after which step it was drawn."""
+
+    schema_version: int
+    heads: tuple[tuple[Number, ...], ...]
+    neurons: tuple[tuple[Number, ...], ...]
+    drawn: Drawn
+    step: int
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Whether each unit is kept: heads (layers, heads) and neurons (layers, FFN size) of bool."""
+
+    heads: Tensor
+    neurons: Tensor
+
+    def ticket(self, drawn: Drawn, step: int) -> Ticket:
+        """Return the ticket that keeps these units."""
+        heads, neurons = (
+            tuple(tuple(row.nonzero().flatten().tolist()) for row in units) for units in (self.heads, self.neurons)
+        )
+        return Ticket(schema_version=Ticket.VERSION, heads=heads, neurons=neurons, drawn=drawn, step=step)
+
+
+class Distance(Record, frozen=True):
+    """The share of heads and that of neurons that two masks treat differently (normalised Hamming distances)."""
+
+    heads: float
+    neurons: float
+
+    def below(self, limit: float) -> bool:
+        """Whether both are."""
+        return max(self.heads, self.neurons) < limit
+
+
+def check(pruning: Pruning, config: Any) -> None:
+    """Check that a network can be pruned like this.
+
+    Raises:
+        TrainingError: its layers are no multiples of the blocks that neurons are kept in.
+    """
+    if config.intermediate_size % pruning.multiple:
+        sizes = f"a divisor of {config.intermediate_size}, the checkpoint's FFN size"
+        raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
+
+
+def draw(coefficients: Scales, pruning: Pruning) -> Mask:
+    """Return the units with the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
+
+    Heads are compared within their layer, neurons with those of all layers. Every layer keeps at least one head and
+    one block of neurons; the blocks together are as near to the share of all neurons as they can be.
+    """
+    layers, heads = coefficients.heads.shape
+    kept = max(1, round(heads * (1 - pruning.heads)))
+    widths = _widths(coefficients.neurons.abs(), pruning)
+    return Mask(_largest(coefficients.heads.abs(), [kept] * layers), _largest(coefficients.neurons.abs(), widths))
+
+
+def like(mask: Mask, coefficients: Scales) -> Mask:
+    """Return the units with the largest coefficients, in each layer as many as a mask keeps.
+
+    With random coefficients that is a fair control of a ticket: of its size in every layer, and of its speed.
+    """
+    heads, neurons = mask.heads.sum(dim=1).tolist(), mask.neurons.sum(dim=1).tolist()
+    return Mask(_largest(coefficients.heads, heads), _largest(coefficients.neurons, neurons))
+
+
+def random_coefficients(config: Any, seed: int) -> Scales:
+    """Return coefficients of a network's units that say nothing of them."""
+    generator, layers = torch.Generator().manual_seed(seed), config.num_hidden_layers
+    heads, neurons = (
+        torch.rand(layers, size, generator=generator) for size in (config.num_attention_heads, config.intermediate_size)
+    )
+    return Scales(heads, neurons)
+
+
+def distance(one: Mask, other: Mask) -> Distance:
+    """Return how different two masks are."""
+    heads, neurons = (
+        int((mine != theirs).sum()) / mine.numel()
+        for mine, theirs in ((one.heads, other.heads), (one.neurons, other.neurons))
+    )
+    return Distance(heads, neurons)
+
+
+def left_to_ties(coefficients: Scales, mask: Mask) -> Distance:
+    """Return how different a mask could be if equal coefficients in a layer were told apart in another way.
+
+    While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
+    """
+    pairs = ((coefficients.heads, mask.heads), (coefficients.neurons, mask.neurons))
+    heads, neurons = (sum(map(_ties, units.abs(), kept)) / units.numel() for units, kept in pairs)
+    return Distance(heads, neurons)
+
+
+def _ties(coefficients: Tensor, kept: Tensor) -> int:
+    smallest = coefficients[kept].min()
+    return 2 * min(int((coefficients[part] == smallest).sum()) for part in (kept, ~kept))
+
+
+def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
+    """Return how many neurons each layer keeps: blocks go one by one to the layer that lacks most of its share."""
+    layers, ffn = coefficients.shape
+    total = round(layers * ffn * (1 - pruning.ffn))
+    best = coefficients.flatten().argsort(descending=True, stable=True)[:total]
+    wanted = (best // ffn).bincount(minlength=layers).tolist()
+    blocks = [1] * layers
+    for _ in range(round(total / pruning.multiple) - layers):
+        lacking = [count / pruning.multiple - held for count, held in zip(wanted, blocks, strict=True)]
+        open_layers = [layer for layer in range(layers) if blocks[layer] * pruning.multiple < ffn]
+        blocks[max(open_layers, key=lambda layer: lacking[layer])] += 1
+    return [held * pruning.multiple for held in blocks]
+
+
+def _largest(values: Tensor, counts: Sequence[int]) -> Tensor:
+    """Return a mask of the largest values of each row, so many."""
+    kept = torch.zeros_like(values, dtype=torch.bool)
+    for row, order, count in zip(kept, values.argsort(dim=1, descending=True, stable=True), counts, strict=True):
+        row[order[:count]] = True
+    return kept
+
+
+def mask_of(ticket: Ticket, config: Any) -> Mask:
+    """Return a ticket as a mask over the units of a network of this configuration.
+
+    Raises:
+        TrainingError: it was drawn from a network of other sizes.
+    """
+    layers, heads, ffn = config.num_hidden_layers, config.num_attention_heads, config.intermediate_size
+    try:
+        return Mask(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
+    except (IndexError, ValueError):
+        sizes = f"{layers} layers of {heads} heads and {ffn} neurons"
+        raise TrainingError(f"the ticket does not fit the checkpoint, which has {sizes}; draw another") from None
+
+
+def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
+    mask = torch.zeros(layers, units, dtype=torch.bool)
+    for row, numbers in zip(mask, kept, strict=True):
+        row[list(numbers)] = True
+        if not numbers or int(row.sum()) != len(numbers):
+            raise ValueError("nothing is kept, or a unit twice")
+    return mask
+
+
+def prune(model: ElasticModel, ticket: Ticket) -> None:
+    """Cut a network in place to the units of a ticket, which then compute exactly what they did among the others.
+
+    Raises:
+        TrainingError: the ticket was drawn from a network of other sizes.
+    """
+    mask = mask_of(ticket, model.config)
+    rewire(model, Importance(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
+    model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])
+
+
+def slice_of(ticket: Ticket, config: Any) -> Slice:
+    """Return what a ticket leaves of a network, with a name that says how much."""
+    heads, ffn = (tuple(map(len, kept)) for kept in (ticket.heads, ticket.neurons))
+    shares = (sum(heads) / config.num_attention_heads / len(heads), sum(ffn) / config.intermediate_size / len(ffn))
+    name = "random-ticket" if ticket.drawn == "random" else "early-bird"
+    return Slice(f"{name}-h{shares[0]:.2f}-f{shares[1]:.2f}", tuple(range(len(heads))), heads, ffn)

@@ -1,0 +1,1 @@
+"""Poor Man's BERT (arXiv 2004.03844): layers dropped, the rest fine-tuned."""

@@ -1,0 +1,1 @@
+"""What is read: bundles, graph files, texts as tokens, and data files. Knows nothing about how graphs are run."""

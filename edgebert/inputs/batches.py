@@ -1,0 +1,43 @@
+"""Texts that are answered together: of like length, so that little is padded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgebert.inputs.tokenization import Tokens
+
+_LEAST_FULL = 7 / 8  # a shorter text than this share of the longest costs more by its padding than a batch saves
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokenised texts, the longest last, and the place of each in the request."""
+
+    places: tuple[int, ...]
+    tokens: tuple[Tokens, ...]
+
+    @property
+    def length(self) -> int:
+        """The length of the longest text, in tokens."""
+        return len(self.tokens[-1].ids)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The batch size and the length."""
+        return len(self.tokens), self.length
+
+    def part(self, rows: Sequence[int]) -> "Batch":
+        """Return some of the texts, in ascending order, as a batch."""
+        return Batch(tuple(self.places[row] for row in rows), tuple(self.tokens[row] for row in rows))
+
+
+def batches_of(tokens: Sequence[Tokens], most: int) -> list[Batch]:
+    """Return batches of at most so many texts, the shortest first."""
+    order = sorted(range(len(tokens)), key=lambda place: len(tokens[place].ids))
+    groups: list[list[int]] = []
+    for place in order:
+        shortest = len(tokens[groups[-1][0]].ids) if groups else 0
+        if groups and len(groups[-1]) < most and shortest >= _LEAST_FULL * len(tokens[place].ids):
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return [Batch(tuple(group), tuple(tokens[place] for place in group)) for group in groups]

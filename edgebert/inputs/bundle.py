@@ -1,0 +1,341 @@
+"""The bundle: the folder that goes to the device, described by bundle.json.
+
+Every file that bundle.json names is checked against its hash before it is used, and none may lie outside the
+folder. Knows nothing about how graphs are run.
+"""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from edgebert import records
+from edgebert.errors import BundleError
+from edgebert.inputs.graph_file import Reference, references
+from edgebert.records import Record
+from edgebert.subnet import Flavor, Storage, Subnet
+
+BUILTIN = Path(__file__).parent.parent / "builtin"
+MANIFEST = "bundle.json"
+
+PIECE_BYTES = 1 << 18  # of a weight file, checked at once
+_DIGEST_BYTES = 32
+_HASHING_THREADS = 3  # beside the one that loads: hashing is half of the time that loading takes
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
+Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
+
+
+class FileRef(Record, frozen=True):
+    """A file of the bundle and its SHA-256, in hexadecimal."""
+
+    file: str
+    sha256: str
+
+
+class WeightFile(Record, frozen=True):
+    """The weights that all graphs of one storage type refer into.
+
+    `pieces` holds the SHA-256 of every `PIECE_BYTES` of the file, one after the other, so that a small sub-network is
+    checked without reading what it does not use.
+    """
+
+    file: str
+    dtype: Storage
+    size_bytes: int
+    sha256: str
+    pieces: FileRef
+
+
+class Accuracy(Record, frozen=True):
+    """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
+
+    metric: Literal["accuracy"]
+    value: Share
+    samples: int
+    dataset: str
+
+
+class ExportDifference(Record, frozen=True):
+    """How far a sub-network's graphs are from the checkpoint cut in float32.
+
+    The largest difference of logits, how often both give the same label (None where there are no labels), and how
+    much less often the graph is right: the last two on the data that accuracy was measured on, where there was some.
+    """
+
+    max_abs_logit_difference: float
+    label_agreement: Share | None
+    accuracy_drop: float | None
+
+
+class ExportedSubnet(Subnet, frozen=True):
+    """A sub-network of a bundle: its slice, its size, its graphs and what is known of its quality."""
+
+    hidden_size: int
+    parameters: int
+    graphs: dict[Flavor, FileRef]
+    accuracy: Accuracy | None
+    export_error: ExportDifference
+
+
+class Manifest(Record, frozen=True):
+    """What bundle.json holds.
+
+    `pairs` says whether texts come with a second one; `answers` is None where there was no evaluation data.
+    """
+
+    VERSION: ClassVar[int] = 3
+
+    schema_version: int
+    name: str
+    edgebert_version: str
+    task: Task
+    labels: Annotated[tuple[str, ...], Meta(min_length=1)]
+    max_length: Annotated[int, Meta(ge=2, le=2**20)]
+    tokenizer: FileRef
+    inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
+    pairs: bool
+    golden: FileRef
+    answers: FileRef | None
+    weight_files: tuple[WeightFile, ...]
+    subnetworks: tuple[ExportedSubnet, ...]
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The method that made each sub-network, by its id."""
+        return {subnet.id: subnet.method for subnet in self.subnetworks}
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether an answer is one of several labels, so that it can be right or wrong."""
+        return self.task == "text-classification" and len(self.labels) > 1
+
+
+class GoldenOutput(Record, frozen=True):
+    """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance` on average."""
+
+    id: str
+    logits: tuple[tuple[float, ...], ...]
+    tolerance: float
+
+
+class Golden(Record, frozen=True):
+    """Texts, the graph inputs (batch, length) that they become, and every sub-network's logits for them."""
+
+    schema_version: int
+    texts: tuple[str, ...]
+    inputs: dict[str, tuple[tuple[int, ...], ...]]
+    outputs: tuple[GoldenOutput, ...]
+
+
+class SubnetAnswers(Record, frozen=True):
+    """What a sub-network's answers to the evaluation data are worth, one after the other.
+
+    `confidences` are the scores of the labels that it found, rounded down to four digits, so that they lie on the same
+    side of a threshold of two digits as the scores themselves; `right` has a 1 for each label that is right, else a 0.
+    """
+
+    id: str
+    confidences: tuple[Share, ...]
+    right: Annotated[str, Meta(pattern=r"\A[01]*\Z")]
+
+
+class Answers(Record, frozen=True):
+    """The answers of every sub-network to the samples of a named dataset, in their order."""
+
+    schema_version: int
+    dataset: str
+    samples: Annotated[int, Meta(ge=1)]
+    subnetworks: tuple[SubnetAnswers, ...]
+
+    def __post_init__(self) -> None:
+        for one in self.subnetworks:
+            if not len(one.confidences) == len(one.right) == self.samples:
+                found = f"{len(one.confidences)} confidences and {len(one.right)} marks"
+                raise ValueError(f"expected {self.samples} of each for {one.id}, found {found}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle folder whose manifest has been read and whose files are there; `sha256` is the manifest's own."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> "Bundle":
+        """Read a bundle's manifest and check that its files are in place; without a path, the built-in bundle.
+
+        Raises:
+            BundleError: no bundle there, a manifest of another version or form, a missing or truncated file.
+        """
+        folder = Path(path).absolute() if path is not None else BUILTIN
+        if not (folder / MANIFEST).is_file():
+            raise BundleError(
+                f"no bundle at {folder}: expected a folder with {MANIFEST}; make one with edgebert export"
+            )
+        content = records.read_bytes(folder / MANIFEST, BundleError)
+        manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
+        bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
+        bundle._check()
+        return bundle
+
+    def _check(self) -> None:
+        manifest = self.manifest
+        for file in self.files():
+            self._locate(file.file)
+        for weights in manifest.weight_files:
+            found = (self.path / weights.file).stat().st_size
+            if found != weights.size_bytes:
+                advice = "it was truncated or altered: copy the bundle again"
+                raise BundleError(f"{weights.file}: expected {weights.size_bytes} bytes, found {found}; {advice}")
+        for subnet in manifest.subnetworks:
+            if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
+                raise BundleError(f"{self.path / MANIFEST}: {subnet.id} must give heads and ffn for each of its layers")
+        ids = [subnet.id for subnet in manifest.subnetworks]
+        if len(set(manifest.labels)) != len(manifest.labels):
+            raise BundleError(f"{self.path / MANIFEST}: expected different labels, found {list(manifest.labels)}")
+        if not ids or len(set(ids)) != len(ids):
+            raise BundleError(f"{self.path / MANIFEST}: expected sub-networks with ids of their own, found {ids}")
+
+    def files(self) -> Iterable[FileRef | WeightFile]:
+        """Return every file that the manifest names."""
+        graphs = [graph for subnet in self.manifest.subnetworks for graph in subnet.graphs.values()]
+        pieces = [weights.pieces for weights in self.manifest.weight_files]
+        answers = [self.manifest.answers] if self.manifest.answers else []
+        return [self.manifest.tokenizer, self.manifest.golden, *answers, *self.manifest.weight_files, *pieces, *graphs]
+
+    def subnet(self, subnet_id: str) -> ExportedSubnet:
+        """Return the sub-network of that name.
+
+        Raises:
+            BundleError: there is none; the message lists those there are.
+        """
+        for subnet in self.manifest.subnetworks:
+            if subnet.id == subnet_id:
+                return subnet
+        known = ", ".join(subnet.id for subnet in self.manifest.subnetworks)
+        raise BundleError(f"no sub-network '{subnet_id}' in bundle '{self.manifest.name}'; choose one of {known}")
+
+    def verified(self, file: FileRef | WeightFile) -> bytes:
+        """Return a file's content after checking its hash.
+
+        Raises:
+            BundleError: the file is missing, outside the bundle, or not what was exported.
+        """
+        content = records.read_bytes(self._locate(file.file), BundleError)
+        self._check_hash(file, hashlib.sha256(content).hexdigest())
+        return content
+
+    def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
+        """Return a sub-network's ONNX graph after checking its hash; `check_weights` does so for what it refers to.
+
+        Raises:
+            BundleError: no such flavor, or an altered file.
+        """
+        if flavor not in subnet.graphs:
+            raise BundleError(f"{subnet.id} has no {flavor} graph; choose one of {', '.join(subnet.graphs)}")
+        return self.verified(subnet.graphs[flavor])
+
+    def parts(self, graph: bytes, name: str) -> dict[WeightFile, list[Reference]]:
+        """Return what a graph refers to in which weight files.
+
+        Raises:
+            BundleError: it refers to a file which is not the bundle's; nothing may open it.
+        """
+        weights = {file.file: file for file in self.manifest.weight_files}
+        used: dict[WeightFile, list[Reference]] = {}
+        for reference in references(graph, name):
+            if reference.file not in weights:
+                advice = "do not use this bundle unless you trust where it comes from; export it again"
+                raise BundleError(
+                    f"the graph of {name} reads '{reference.file}', no weight file of its bundle; {advice}"
+                )
+            used.setdefault(weights[reference.file], []).append(reference)
+        return used
+
+    def check_weights(self, used: Mapping[WeightFile, Iterable[Reference]]) -> None:
+        """Check the pieces of the weight files that hold some parts of them.
+
+        Raises:
+            BundleError: one was altered.
+        """
+        for weights, parts in used.items():
+            digests = self.verified(weights.pieces)
+            needed = sorted({piece for part in parts for piece in _pieces(part, weights.size_bytes)})
+            if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
+                raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
+            digests_of = partial(_digests, self._locate(weights.file))
+            with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+                found = pool.map(digests_of, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS)))
+                for piece, digest in itertools.chain.from_iterable(found):
+                    expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
+                    if digest != expected:
+                        raise self._altered(weights.file, expected.hex(), digest.hex())
+
+    def golden(self) -> Golden:
+        """Return the golden inputs and outputs.
+
+        Raises:
+            BundleError: they are not what was exported.
+        """
+        return records.decode(self.verified(self.manifest.golden), Golden, self.manifest.golden.file, BundleError)
+
+    def answers(self) -> Answers | None:
+        """Return the answers to the evaluation data, None if the bundle was exported without.
+
+        Raises:
+            BundleError: they are not what was exported.
+        """
+        file = self.manifest.answers
+        if file is None:
+            return None
+        answers = records.decode(self.verified(file), Answers, file.file, BundleError)
+        ids, found = [subnet.id for subnet in self.manifest.subnetworks], [one.id for one in answers.subnetworks]
+        if found != ids:
+            raise BundleError(
+                f"{file.file}: expected answers of {ids}, found those of {found}; export the bundle again"
+            )
+        return answers
+
+    def _locate(self, file: str) -> Path:
+        """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""
+        path = self.path / file
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", file) or path.is_symlink():
+            raise BundleError(f"{self.path / MANIFEST}: expected a plain file of the bundle's folder, found '{file}'")
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; copy the bundle again")
+        return path
+
+    def _check_hash(self, file: FileRef | WeightFile, found: str) -> None:
+        if found != file.sha256:
+            raise self._altered(file.file, file.sha256, found)
+
+    def _altered(self, file: str, expected: str, found: str) -> BundleError:
+        hashes = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
+        return BundleError(f"{self.path / file} was altered: {hashes}; copy the bundle again")
+
+
+def _digests(path: Path, pieces: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Return the SHA-256 of some pieces of a file, each with its number."""
+    buffer, found = memoryview(bytearray(PIECE_BYTES)), []
+    with open(path, "rb", buffering=0) as file:
+        for piece in pieces:
+            file.seek(piece * PIECE_BYTES)
+            found.append((piece, hashlib.sha256(buffer[: file.readinto(buffer)]).digest()))
+    return found
+
+
+def _pieces(part: Reference, file_bytes: int) -> range:
+    """Return the numbers of the pieces of a file of so many bytes that hold a part of it."""
+    size = file_bytes - part.start if part.size is None else part.size
+    return range(part.start // PIECE_BYTES, -(-(part.start + size) // PIECE_BYTES))

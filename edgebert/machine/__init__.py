@@ -1,0 +1,1 @@
+"""This machine: what it is, what a process may use of it, how fast it is now. Knows nothing about networks."""

@@ -1,0 +1,109 @@
+"""What machine this is: the part of a profile that says where its numbers come from."""
+
+import hashlib
+import math
+import platform
+import re
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from edgebert.machine.limits import Limits, granted, usable_cores
+from edgebert.records import Record
+
+
+class Device(Record, frozen=True):
+    """A machine as a profile describes it; `usable_cores` are those that this process may run on."""
+
+    cpu: str
+    architecture: str
+    instruction_sets: tuple[str, ...]
+    physical_cores: int
+    usable_cores: int
+    memory_mb: int
+    limits: Limits
+    os: str
+    power_governor: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name that differs between machines on which timings are not comparable."""
+        lasting = (self.cpu, self.architecture, self.instruction_sets, self.physical_cores, self.usable_cores)
+        return hashlib.sha256(msgspec.json.encode((*lasting, self.limits.cpus))).hexdigest()[:16]
+
+    def changes_since(self, earlier: "Device") -> list[str]:
+        """Return in words what may have changed the speed of the same machine: all that its fingerprint forgives."""
+        changes = []
+        # The total differs a little from boot to boot.
+        if abs(self.memory_mb - earlier.memory_mb) > 0.05 * earlier.memory_mb:
+            changes.append(f"memory from {earlier.memory_mb} to {self.memory_mb} MB")
+        if self.limits.memory_mb != earlier.limits.memory_mb:
+            changes.append(f"memory limit from {earlier.limits.memory_mb} to {self.limits.memory_mb} MB")
+        if self.os != earlier.os:
+            changes.append(f"system from {earlier.os} to {self.os}")
+        if self.power_governor != earlier.power_governor:
+            changes.append(f"power governor from {earlier.power_governor} to {self.power_governor}")
+        return changes
+
+    def __str__(self) -> str:
+        return f"{self.cpu}, {self.usable_cores} cores, {self.memory_mb / 1000:.0f} GB, {self.os}"
+
+
+def this_device() -> Device:
+    """Return the machine that this process runs on."""
+    facts = _cpu_facts()
+    return Device(
+        cpu=facts.get("model name") or platform.processor() or platform.machine(),
+        architecture=platform.machine(),
+        instruction_sets=_instruction_sets(facts.get("flags") or facts.get("Features") or ""),
+        physical_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+        usable_cores=usable_cores(),
+        memory_mb=round(psutil.virtual_memory().total / 1e6),
+        limits=granted(),
+        os=f"{platform.system()} {platform.release()}",
+        power_governor=_power_governor(),
+    )
+
+
+def default_threads() -> int:
+    """Return the number of physical cores that this process may use: more threads than that slow products down.
+
+    Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
+    """
+    cores = min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
+    return max(1, min(cores, math.floor(granted().cpus or cores)))
+
+
+def thread_counts() -> tuple[int, ...]:
+    """Return the thread counts worth measuring: one, half of the usable physical cores, and all of them."""
+    most = default_threads()
+    return tuple(sorted({1, max(1, most // 2), most}))
+
+
+def _power_governor() -> str | None:
+    """Return what decides the processor's clock frequency, where the system shows it."""
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _cpu_facts() -> dict[str, str]:
+    """Return the first processor's lines of /proc/cpuinfo; nothing where there is no such file."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+# The instruction sets that decide how fast, and for int8 how right, matrix products are.
+_TELLING = re.compile(
+    r"avx2|avx_vnni|avx512f|avx512_vnni|avx512_bf16|amx_(int8|bf16)|fma|asimd(dp|hp)?|i8mm|bf16|sve2?"
+)
+
+
+def _instruction_sets(flags: str) -> tuple[str, ...]:
+    return tuple(sorted(flag for flag in flags.split() if _TELLING.fullmatch(flag)))

@@ -1,0 +1,279 @@
+"""The profile: what was measured for one bundle on one device, and the file that holds it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from edgebert import records
+from edgebert.errors import ProfileError
+from edgebert.machine.canary import Reading
+from edgebert.machine.device import Device
+from edgebert.machine.limits import Limits
+from edgebert.measuring.cost_model import CostModel, Latency
+from edgebert.records import Record
+from edgebert.subnet import CPU, Flavor
+
+MAX_PERCENTILE = 99
+
+
+class Way(Record, frozen=True):
+    """How a sub-network is run: by which ONNX Runtime provider, as which flavor of graph, on how many threads."""
+
+    provider: str
+    flavor: Flavor
+    threads: Annotated[int, Meta(ge=1, le=1024)]
+
+    def is_of(self, provider: str | None, threads: int | None) -> bool:
+        """Return whether this is by a provider and on so many threads; None admits all."""
+        return provider in (None, self.provider) and threads in (None, self.threads)
+
+    def __str__(self) -> str:
+        provider = "CPU" if self.provider == CPU else self.provider.removesuffix("ExecutionProvider")
+        return f"{provider}, {self.flavor}, {self.threads} {'thread' if self.threads == 1 else 'threads'}"
+
+
+class ProfiledSubnet(Record, frozen=True, dict=True):
+    """What one sub-network costs with one provider, flavor and thread count.
+
+    `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
+    the first time adds. `peak_memory_mb` is the most that loading it and serving the largest profiled shape added to a
+    fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file.
+    `numerics_ok` is whether this device computes the golden outputs, `numerics` how far it misses them. A provider
+    that pays for every new shape is given inputs padded to the lengths in `pad_to`.
+    """
+
+    id: str
+    provider: str
+    flavor: Flavor
+    threads: Annotated[int, Meta(ge=1, le=1024)]
+    load_ms: Annotated[float, Meta(ge=0)]
+    first_ms: Annotated[float, Meta(ge=0)]
+    new_shape_ms: Annotated[float, Meta(ge=0)]
+    peak_memory_mb: Annotated[float, Meta(ge=0)]
+    steady_memory_mb: Annotated[float, Meta(ge=0)]
+    private_memory_mb: Annotated[float, Meta(ge=0)]
+    numerics_ok: bool
+    numerics: str
+    pad_to: tuple[int, ...]
+    latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
+
+    @property
+    def way(self) -> Way:
+        """How it was run."""
+        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
+
+    @property
+    def key(self) -> tuple[str, Way]:
+        """What tells entries of one profile apart."""
+        return self.id, self.way
+
+    @cached_property
+    def cost(self) -> CostModel:
+        """What a request of any shape costs, by what was measured."""
+        return CostModel(self.latency, self.pad_to)
+
+
+class Settings(Record, frozen=True):
+    """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
+
+    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
+    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
+    `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
+    """
+
+    lengths: Annotated[tuple[int, ...], Meta(min_length=1)]
+    batch_sizes: Annotated[tuple[int, ...], Meta(min_length=1)]
+    min_rounds: int
+    min_runs: int
+    min_seconds: float
+    max_seconds: float
+    interval_share: float
+    requests_per_s: float | None
+    emulated: Limits | None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """All (batch size, length)."""
+        return tuple((batch, length) for batch in self.batch_sizes for length in self.lengths)
+
+
+class LeftOut(Record, frozen=True):
+    """What was not measured, or not to the end, and why."""
+
+    id: str
+    provider: str
+    flavor: Flavor
+    threads: int
+    reason: str
+
+    @property
+    def key(self) -> tuple[str, Way]:
+        """What tells entries of one profile apart."""
+        return self.id, Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
+
+
+class Stability(Record, frozen=True):
+    """How far to trust a profile.
+
+    `median_drift` and `worst_drift` are the slowest round's median over the fastest's, for the median and the worst
+    shape; `canary_drift` is the canary's 90th percentile over its 10th, `others_share` the share of the machine that
+    other processes took, and `readings` the median state of the machine in each round. `unsettled` are the entries
+    whose medians are known less well than was asked for. `warning` says why the profile is not to be trusted and what
+    to do, None if it is.
+    """
+
+    rounds: int
+    median_drift: float
+    worst_drift: float
+    canary_drift: float
+    others_share: float
+    readings: tuple[Reading, ...]
+    unsettled: tuple[str, ...]
+    warning: str | None
+
+    def merged(self, newer: "Stability") -> "Stability":
+        """Return how far to trust entries of both."""
+        return Stability(
+            rounds=min(self.rounds, newer.rounds),
+            median_drift=max(self.median_drift, newer.median_drift),
+            worst_drift=max(self.worst_drift, newer.worst_drift),
+            canary_drift=max(self.canary_drift, newer.canary_drift),
+            others_share=max(self.others_share, newer.others_share),
+            readings=self.readings + newer.readings,
+            unsettled=tuple(dict.fromkeys(self.unsettled + newer.unsettled)),
+            warning=newer.warning or self.warning,
+        )
+
+
+class DeviceProfile(Record, frozen=True):
+    """What profile.json holds."""
+
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int
+    bundle_sha256: str
+    created_at: str
+    edgebert_version: str
+    onnxruntime_version: str
+    provider_versions: dict[str, str]
+    device: Device
+    settings: Settings
+    subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
+    left_out: tuple[LeftOut, ...]
+    stability: Stability
+
+    @classmethod
+    def load(cls, path: str | Path) -> "DeviceProfile":
+        """Read a profile.
+
+        Raises:
+            ProfileError: it cannot be read, or is of another version or form.
+        """
+        return records.read(Path(path), cls, ProfileError)
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile in one step.
+
+        Raises:
+            ProfileError: it cannot be written; a profile that stood there is untouched.
+        """
+        records.write_bytes(Path(path), records.encode(self), ProfileError)
+
+    def predict_ms(self, subnet_id: str, *, length: int, batch_size: int = 1, percentile: float = 50) -> float:
+        """Return the latency expected of a sub-network for inputs of any shape, run in the fastest way.
+
+        Beyond the measured shapes this is an extrapolation; no selection is ever made by one.
+
+        Raises:
+            ProfileError: the sub-network was not measured, or profiles hold no such percentile.
+        """
+        entries = [entry for entry in self.subnetworks if entry.id == subnet_id]
+        if not entries:
+            known = ", ".join(sorted({entry.id for entry in self.subnetworks}))
+            raise ProfileError(f"no sub-network '{subnet_id}' in this profile; choose one of {known}")
+        check_percentile(percentile)
+        return min(entry.cost.expected_ms(length, batch_size, percentile) for entry in entries)
+
+    def holds(self, provider: str | None, threads: int | None) -> bool:
+        """Return whether each sub-network was measured, or could not be, by a provider on so many threads.
+
+        None admits all.
+        """
+        tried = {subnet_id for subnet_id, way in self.tried() if way.is_of(provider, threads)}
+        return tried == {subnet_id for subnet_id, _ in self.tried()} and any(
+            entry.way.is_of(provider, threads) for entry in self.subnetworks
+        )
+
+    def tried(self) -> set[tuple[str, Way]]:
+        """Return which sub-networks were measured, or could not be, and how they were run."""
+        return {entry.key for entry in self.subnetworks} | {one.key for one in self.left_out}
+
+    def narrowed(self, provider: str | None, threads: int | None) -> "DeviceProfile":
+        """Return the entries of one provider and thread count; None admits all.
+
+        Raises:
+            ProfileError: there are none.
+        """
+        entries = tuple(entry for entry in self.subnetworks if entry.way.is_of(provider, threads))
+        if not entries:
+            what = asked(provider, threads)
+            raise ProfileError(f"the profile holds nothing measured on {what}; profile again with --threads")
+        return msgspec.structs.replace(self, subnetworks=entries)
+
+    def differs_from(self, other: "DeviceProfile") -> str | None:
+        """Return what forbids to put the entries of two profiles side by side, None if nothing does."""
+        shapes = (self.settings.shapes, self.settings.requests_per_s, self.settings.emulated)
+        if self.bundle_sha256 != other.bundle_sha256:
+            return "it is of another bundle"
+        if self.device.fingerprint != other.device.fingerprint:
+            return f"it was measured on another device ({self.device})"
+        if self.onnxruntime_version != other.onnxruntime_version:
+            return f"it was measured with ONNX Runtime {self.onnxruntime_version}"
+        if shapes != (other.settings.shapes, other.settings.requests_per_s, other.settings.emulated):
+            lengths, batches = (
+                ",".join(map(str, values)) for values in (self.settings.lengths, self.settings.batch_sizes)
+            )
+            return f"it holds other shapes (--lengths {lengths} --batch-sizes {batches}) or another pace or machine"
+        return None
+
+    def merged(self, newer: "DeviceProfile") -> "DeviceProfile":
+        """Return the newer profile with those entries of this one that it does not measure again.
+
+        Raises:
+            ProfileError: the two cannot stand side by side.
+        """
+        reason = self.differs_from(newer)
+        if reason:
+            raise ProfileError(f"nothing can be added to the profile: {reason}; give the same options or another --out")
+        again = {entry.key for entry in newer.subnetworks}
+        entries = tuple(entry for entry in self.subnetworks if entry.key not in again) + newer.subnetworks
+        measured = {entry.key for entry in entries}
+        left_out = {one.key: one for one in self.left_out + newer.left_out if one.key not in measured}
+        return msgspec.structs.replace(
+            newer,
+            provider_versions=self.provider_versions | newer.provider_versions,
+            subnetworks=entries,
+            left_out=tuple(left_out.values()),
+            stability=self.stability.merged(newer.stability),
+        )
+
+    def beyond(self, length: int, batch_size: int) -> str:
+        """Return the message that a shape is larger than any measured one."""
+        lengths, batches = max(self.settings.lengths), max(self.settings.batch_sizes)
+        asked = f"{batch_size} x {length} tokens is beyond the measured {batches} x {lengths}"
+        return f"{asked}; profile again with --lengths and --batch-sizes"
+
+
+def asked(provider: str | None, threads: int | None) -> str:
+    """Return in words which entries are asked for."""
+    return f"{provider or 'any provider'} with {threads or 'any number of'} threads"
+
+
+def check_percentile(percentile: float) -> float:
+    """Return a percentile that profiles hold, or raise a ProfileError."""
+    if not 0 < percentile <= MAX_PERCENTILE:
+        raise ProfileError(f"expected a percentile above 0 and at most {MAX_PERCENTILE}, found {percentile}")
+    return percentile

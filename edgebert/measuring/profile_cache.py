@@ -1,0 +1,136 @@
+"""Where profiles of this device are kept, and when a kept one may still be used."""
+
+import contextlib
+import hashlib
+import logging
+import statistics
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from filelock import FileLock
+
+from edgebert.engines.session import provider_versions, version
+from edgebert.errors import ProfileError
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine import canary
+from edgebert.machine.device import default_threads, this_device
+from edgebert.measuring.device_profile import DeviceProfile, Settings, Way
+
+logger = logging.getLogger(__name__)
+
+_SAME_SPEED = 1.1  # times the canary's latency then: more, or less than one by it, and the profile is measured again
+_CANARY_RUNS = 7
+
+
+def find(bundle: Bundle, batch_size: int) -> DeviceProfile | None:
+    """Return the kept profile of a bundle on this device, if there is one that may be used.
+
+    What has changed about the device but may not matter, such as its system's version, is answered by the canary: if
+    it runs as fast as it did then, the profile stands.
+    """
+    path = _path(bundle, batch_size)
+    if path is None or not path.is_file():
+        return None
+    try:
+        found = DeviceProfile.load(path)
+    except ProfileError as problem:
+        logger.warning("measuring again, since the cached profile is of no use: %s", problem)
+        return None
+    if found.bundle_sha256 != bundle.sha256 or found.device.fingerprint != this_device().fingerprint:
+        logger.warning("measuring again, since the cached profile is of another bundle or device: %s", path)
+        return None
+    changes = this_device().changes_since(found.device)
+    return _checked_again(found, changes, path) if changes else found
+
+
+def _checked_again(found: DeviceProfile, changes: Sequence[str], path: Path) -> DeviceProfile | None:
+    """Return a profile after checking that its canary is still as fast."""
+    what = f"{'; '.join(changes)} since the profile was measured"
+    was_ms = statistics.median(reading.canary_ms for reading in found.stability.readings)
+    now_ms = statistics.median(canary.run(default_threads()) for _ in range(_CANARY_RUNS))
+    if not 1 / _SAME_SPEED <= now_ms / was_ms <= _SAME_SPEED:
+        logger.warning("measuring again: %s, and a fixed workload takes %.2fx as long", what, now_ms / was_ms)
+        return None
+    logger.info("%s, but a fixed workload takes as long as then: the profile stands", what)
+    now = msgspec.structs.replace(found, device=this_device())
+    _write(now, path)
+    return now
+
+
+def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
+    """Keep a profile for later, if it tells of this device as it is: added to what is kept, or in place of it.
+
+    A profile of some shapes alone, at a pace or of an emulated machine is not kept; nor does a quick one take the place
+    of a full one.
+    """
+    settings = found.settings
+    if settings.requests_per_s or settings.emulated or bundle.manifest.max_length not in settings.lengths:
+        return
+    path = _path(bundle, max(settings.batch_sizes))
+    earlier = find(bundle, max(settings.batch_sizes))
+    complete = {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}
+    if earlier is not None and earlier.differs_from(found) is None:
+        if quick:
+            measured = {entry.key for entry in earlier.subnetworks}
+            fresh = tuple(entry for entry in found.subnetworks if entry.key not in measured)
+            found = msgspec.structs.replace(found, subnetworks=fresh) if fresh else earlier
+        found = earlier.merged(found)
+    elif not complete:
+        return
+    if path is not None:
+        _write(found, path)
+
+
+def journal_path(bundle: Bundle, settings: Settings, candidates: Sequence[tuple[str, Way]]) -> Path | None:
+    """Return where a profiling with these settings writes down how far it is."""
+    folder = _folder()
+    plan = msgspec.json.encode((bundle.sha256, this_device().fingerprint, version(), settings, candidates))
+    return None if folder is None else folder / f"{hashlib.sha256(plan).hexdigest()[:32]}.journal.jsonl"
+
+
+@contextlib.contextmanager
+def measuring_alone() -> Iterator[None]:
+    """Wait until no other process of this user measures: two at once spoil each other's figures."""
+    lock = _lock()
+    if lock is None:
+        yield
+        return
+    with lock:
+        yield
+
+
+@cache
+def _lock() -> FileLock | None:
+    folder = _folder()
+    return None if folder is None else FileLock(folder / "measuring.lock")
+
+
+def _path(bundle: Bundle, batch_size: int) -> Path | None:
+    """Return where the profile of a bundle on this device is kept; what runs it is part of the device."""
+    folder = _folder()
+    if folder is None:
+        return None
+    versions = hashlib.sha256(msgspec.json.encode(sorted(provider_versions().items()))).hexdigest()[:8]
+    name = f"{bundle.sha256[:16]}-{this_device().fingerprint}-ort{version()}-{versions}-b{batch_size}.json"
+    return folder / name
+
+
+def _folder() -> Path | None:
+    """Return the folder of profiles, or None with a warning where there can be none."""
+    folder = Path(platformdirs.user_cache_dir("edgebert", appauthor=False)) / "profiles"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        logger.warning("profiles are not kept: %s", problem)
+        return None
+    return folder
+
+
+def _write(found: DeviceProfile, path: Path) -> None:
+    try:
+        found.save(path)
+    except ProfileError as problem:
+        logger.warning("the profile is not cached: %s", problem)

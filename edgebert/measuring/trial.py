@@ -1,0 +1,259 @@
+"""Measures one sub-network in this process, which must be a fresh one: memory is never given back to it.
+
+Run by the profiler as `python -m edgebert.measuring.trial`: a task comes as JSON on standard input, a measurement is
+printed.
+"""
+
+import gc
+import itertools
+import random
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from edgebert.engines.session import Session, open_session
+from edgebert.errors import BundleError, EdgeBertError, ProfileError
+from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.tokenization import Arrays
+from edgebert.machine.limits import Limits, impose
+from edgebert.measuring.device_profile import Way
+from edgebert.records import Record
+
+
+class Shape(Record, frozen=True):
+    """The shape (batch_size, length) of a request."""
+
+    batch_size: int
+    length: int
+
+
+class Task(Record, frozen=True):
+    """What to measure: each shape at least `min_runs` times, and all of them for at least `min_seconds`.
+
+    With `requests_per_s` the requests are paced as an app may send them, else they come back to back.
+    """
+
+    bundle: str
+    subnet: str
+    way: Way
+    shapes: tuple[Shape, ...]
+    min_runs: int
+    min_seconds: float
+    requests_per_s: float | None = None
+    limits: Limits | None = None
+
+
+class Numerics(Record, frozen=True):
+    """How far the golden outputs are missed: by how much on average, and for how many texts the label differs.
+
+    A label counts only where the right one leads by more than twice the tolerance.
+    """
+
+    difference: float
+    tolerance: float
+    wrong_labels: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether this device computes what was exported."""
+        return self.difference <= self.tolerance and self.wrong_labels == 0
+
+    def __str__(self) -> str:
+        difference = f"logits are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
+        return f"{difference}; {self.wrong_labels} labels are wrong" if self.wrong_labels else difference
+
+
+class Measurement(Record, frozen=True, tag=True):
+    """What was measured; `samples_ms` holds the latencies of each shape of the task, in its order.
+
+    `new_shape_ms` is what meeting a length for the first time costs beyond meeting it again. Of the steady memory
+    `private_memory_mb` is this process's alone; the rest is file-backed and can be shared or dropped.
+    """
+
+    load_ms: float
+    first_ms: float
+    new_shape_ms: float
+    peak_memory_mb: float
+    steady_memory_mb: float
+    private_memory_mb: float
+    numerics: Numerics
+    samples_ms: tuple[tuple[float, ...], ...]
+
+
+class Failure(Record, frozen=True, tag=True):
+    """Why nothing could be measured, and whether the bundle is to blame."""
+
+    error: str
+    of_bundle: bool
+
+
+def measure(task: Task) -> Measurement:
+    """Load a sub-network, serve the largest shape first, time all shapes in turn, then check the golden outputs."""
+    before, before_private_mb = _resident_mb(), _private_mb()
+    bundle = Bundle.load(task.bundle)
+    subnet = bundle.subnet(task.subnet)
+    start = time.perf_counter()
+    session = open_session(bundle, subnet, flavor=task.way.flavor, provider=task.way.provider, threads=task.way.threads)
+    load_ms = _milliseconds_since(start)
+    requests = [_request(bundle, session, shape) for shape in task.shapes]
+    largest = max(requests, key=lambda request: request["input_ids"].size)
+    start = time.perf_counter()
+    session.run(largest)
+    first_ms = _milliseconds_since(start)
+    samples_ms = _latencies(session, requests, task)
+    steady_memory_mb = max(0.0, _resident_mb() - before)
+    return Measurement(
+        load_ms=load_ms,
+        first_ms=first_ms,
+        # The system counts the two at different moments: the peak may lag by a few pages.
+        peak_memory_mb=max(steady_memory_mb, _peak_resident_mb() - before),
+        steady_memory_mb=steady_memory_mb,
+        private_memory_mb=min(steady_memory_mb, max(0.0, _private_mb() - before_private_mb)),
+        # Last: both meet shapes that were not asked for.
+        new_shape_ms=_new_shape_ms(bundle, session, task.shapes),
+        numerics=numerics(bundle, subnet, session),
+        samples_ms=samples_ms,
+    )
+
+
+def _latencies(session: Session, requests: list[Arrays], task: Task) -> tuple[tuple[float, ...], ...]:
+    """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app.
+
+    Their order changes, since what ran before decides what the caches hold.
+    """
+    samples: list[list[float]] = [[] for _ in requests]
+    turns, order = list(zip(requests, samples, strict=True)), random.Random(0)
+    pause_s = 1 / task.requests_per_s if task.requests_per_s else 0.0
+    for request in requests * 2:  # warm-up
+        session.run(request)
+    gc.collect()
+    gc.disable()
+    end = time.perf_counter() + task.min_seconds
+    while time.perf_counter() < end or len(samples[0]) < task.min_runs:
+        order.shuffle(turns)
+        for request, of_shape in turns:
+            start = time.perf_counter()
+            session.run(request)
+            of_shape.append(_milliseconds_since(start))
+            if pause_s:
+                time.sleep(max(0.0, pause_s - of_shape[-1] / 1000))
+    gc.enable()
+    return tuple(tuple(of_shape) for of_shape in samples)
+
+
+def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> float:
+    """Return the median over lengths between the measured ones of the first latency less the better of two more."""
+    batch_size = min(shape.batch_size for shape in shapes)
+    lengths = sorted({2, *(shape.length for shape in shapes)})
+    extra_ms = []
+    for length in {(low + high) // 2 for low, high in itertools.pairwise(lengths)} - set(lengths):
+        request = _request(bundle, session, Shape(batch_size=batch_size, length=length))
+        first_ms, *later_ms = (_latency_ms(session, request) for _ in range(3))
+        extra_ms.append(max(0.0, first_ms - min(later_ms)))
+    return statistics.median(extra_ms) if extra_ms else 0.0
+
+
+def _latency_ms(session: Session, request: Arrays) -> float:
+    start = time.perf_counter()
+    session.run(request)
+    return _milliseconds_since(start)
+
+
+def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numerics:
+    """Return how far a session misses a sub-network's golden outputs."""
+    golden = bundle.golden()
+    expected = [output for output in golden.outputs if output.id == subnet.id]
+    if len(expected) != 1:
+        raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
+    inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
+    found, right = session.run(inputs), np.array(expected[0].logits, dtype=np.float32)
+    tolerance = expected[0].tolerance
+    if found.shape != right.shape or not np.isfinite(found).all():
+        return Numerics(difference=sys.float_info.max, tolerance=tolerance, wrong_labels=len(right))
+    return Numerics(
+        difference=mean_difference(found, right),
+        tolerance=tolerance,
+        wrong_labels=_wrong_labels(found, right, tolerance) if bundle.manifest.has_classes else 0,
+    )
+
+
+def _wrong_labels(found: NDArray[np.float32], right: NDArray[np.float32], tolerance: float) -> int:
+    ordered = np.sort(right, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 2 * tolerance
+    return int((clear & (found.argmax(axis=1) != right.argmax(axis=1))).sum())
+
+
+def mean_difference(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Return how far logits (batch, labels) lie apart: each text's largest difference, on average over the batch.
+
+    A rounding that falls the other way may move a single text far; wrong arithmetic moves them all.
+    """
+    return float(np.abs(found - right).max(axis=1).mean())
+
+
+def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
+    """Return graph inputs of a shape, without padding, made of the tokens of the golden texts."""
+    golden = bundle.golden().inputs
+    tokens = np.array(golden["input_ids"])[np.array(golden["attention_mask"]) == 1]
+    ids = np.resize(tokens, (shape.batch_size, shape.length)).astype(np.int64)
+    columns = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return {name: columns[name] for name in session.input_names}
+
+
+def _milliseconds_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
+
+
+def _resident_mb() -> float:
+    return float(psutil.Process().memory_info().rss / 1e6)
+
+
+def _private_mb() -> float:
+    """Return what is resident for this process alone: on Linux what no file backs, elsewhere the unique set size."""
+    anonymous_mb = _status_mb("RssAnon:")
+    return float(psutil.Process().memory_full_info().uss / 1e6) if anonymous_mb is None else anonymous_mb
+
+
+def _status_mb(key: str) -> float | None:
+    """Return what Linux says of this process, None elsewhere."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(key)), None)
+
+
+def _peak_resident_mb() -> float:
+    """Return the most that was ever resident of this process."""
+    peak_mb = _status_mb("VmHWM:")  # not getrusage: on Linux it starts from what the parent process held
+    if peak_mb is not None:
+        return peak_mb
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def main() -> None:
+    """Measure the task on standard input and print the measurement, or the reason why there is none."""
+    result: Measurement | Failure
+    try:
+        task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+        if task.limits is not None:
+            impose(task.limits)
+        result = measure(task)
+    except EdgeBertError as problem:
+        result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))
+    sys.stdout.buffer.write(msgspec.json.encode(result))
+
+
+if __name__ == "__main__":
+    main()

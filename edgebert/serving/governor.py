@@ -1,0 +1,100 @@
+"""How much slower than profiled the device is at the moment, by what was observed of each way to run networks.
+
+Knows neither networks nor budgets: expected and observed milliseconds in, the share of requests that would be late out.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgebert.measuring.device_profile import Way
+
+_MEMORY_S = 1.0  # an observation counts for 37 % after this time
+_DOUBT = 2.0  # observations on time that are assumed before any: one late request alone is not forgotten at once
+_KEPT = 32
+_CALM = 1.1  # times the expected latency: below this an observation is on time for every budget that a profile admits
+_THROTTLED = 2.0  # a clock that goes down slows all networks alike, and hardly by more than this
+
+
+@dataclass(frozen=True)
+class _Late:
+    """An observation that took longer than expected."""
+
+    time_s: float
+    expected_ms: float
+    observed_ms: float
+
+    def projected_ms(self, expected_ms: float) -> float:
+        """Return what a network that is expected to take so long would have taken in its place.
+
+        A slower clock slows all in proportion. A wait for a core adds the same to all, and a shorter request is less
+        likely to meet one.
+        """
+        times = self.observed_ms / self.expected_ms
+        if expected_ms <= self.expected_ms or times <= _THROTTLED:
+            return expected_ms * times
+        return max(expected_ms * _THROTTLED, expected_ms + self.observed_ms - self.expected_ms)
+
+
+class _Observed:
+    """What was observed of one way, the recent counting most."""
+
+    def __init__(self) -> None:
+        self.late: deque[_Late] = deque(maxlen=_KEPT)
+        self._weight, self._weighed_s = 0.0, 0.0
+
+    def add(self, time_s: float) -> None:
+        self._weight, self._weighed_s = self.weight(time_s) + 1, time_s
+
+    def weight(self, time_s: float) -> float:
+        return self._weight * math.exp((self._weighed_s - time_s) / _MEMORY_S)
+
+
+class Governor:
+    """Learns how late requests are and tells which networks would be on time now; one thread at a time may ask."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+        self._clock = clock
+        self._observed: dict[Way, _Observed] = {}
+        self._overheads_ms: deque[float] = deque([0.0], maxlen=_KEPT)
+
+    @property
+    def overhead_ms(self) -> float:
+        """What requests lately took in the median beside tokens and network: so much must be left of a budget."""
+        return sorted(self._overheads_ms)[(len(self._overheads_ms) - 1) // 2]
+
+    def observe_overhead(self, ms: float) -> None:
+        """Hear what a request took from the choice of its network to the end, beside what the network took."""
+        self._overheads_ms.append(ms)
+
+    def observe(self, way: Way, expected_ms: float, observed_ms: float) -> None:
+        """Hear how long a request took that was expected to take so long in the median."""
+        observed, now_s = self._observed.setdefault(way, _Observed()), self._clock()
+        observed.add(now_s)
+        if observed_ms > _CALM * expected_ms:
+            observed.late.append(_Late(now_s, expected_ms, observed_ms))
+
+    def share_late(self, way: Way, expected_ms: float, allowed_ms: float) -> float:
+        """Return the share of recent requests that would have taken longer than allowed with such a network."""
+        observed = self._observed.get(way)
+        if observed is None or not observed.late:
+            return 0.0
+        now_s, late = self._clock(), 0.0
+        for one in observed.late:
+            if one.projected_ms(expected_ms) > allowed_ms:
+                late += math.exp((one.time_s - now_s) / _MEMORY_S)
+        return late / (observed.weight(now_s) + _DOUBT)
+
+    def slow_down(self, way: Way) -> float:
+        """Return how many times the expected latency the recent requests took: 1 as long as they are on time."""
+        observed = self._observed.get(way)
+        if observed is None or not observed.late:
+            return 1.0
+        now_s = self._clock()
+        excess = sum(
+            (one.observed_ms / one.expected_ms - 1) * math.exp((one.time_s - now_s) / _MEMORY_S)
+            for one in observed.late
+        )
+        return 1 + excess / (observed.weight(now_s) + _DOUBT)

@@ -1,0 +1,299 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgebert.elastic.checkpoint import Head, head_of, load_model, load_tokenizer
+from edgebert.elastic.dynabert.method import stages_of, train
+from edgebert.elastic.line import Setup, Trained
+from edgebert.elastic.stage import Stage, fine_tuning
+from edgebert.elastic_manifest import ElasticManifest
+from edgebert.errors import EdgeBertError, TrainingError
+
+Make = Callable[..., Path]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclasses.dataclass
+class Toy:
+    """A training of toy size: its files, and how to run it."""
+
+    model: Path
+    train: Path
+    dev: Path
+    out: Path
+
+    def run(self, **options: Any) -> Trained:
+        """Train in fp32 with a learning rate that suits random models."""
+        names = {field.name for field in dataclasses.fields(Setup)}
+        setup = Setup(**{"compute": "fp32", **{name: options.pop(name) for name in names & options.keys()}})
+        options = {"stages": self.stages(), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
+        return train(self.model, self.train, self.dev, self.out, **options)
+
+    @staticmethod
+    def stages(recipe: Any = "direct", names: Sequence[str] | None = None, **options: Any) -> tuple[Stage, ...]:
+        return stages_of(recipe, names, **{"epochs": 2, "learning_rate": 2e-3, "widths": (0.5, 1), **options})
+
+
+@pytest.fixture
+def make_toy(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[..., Toy]:
+    def make(kind: str = "headless", **options: Any) -> Toy:
+        return Toy(
+            make_checkpoint(kind),
+            make_data("train.tsv", 160, **options),
+            make_data("dev.tsv", 40, **options),
+            tmp_path / "out",
+        )
+
+    return make
+
+
+@pytest.fixture
+def toy(make_toy: Callable[..., Toy]) -> Toy:
+    return make_toy()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("recipe", ["direct", "paper"])
+def test_a_headless_checkpoint_becomes_elastic(toy: Toy, recipe: str) -> None:
+    trained = toy.run(stages=toy.stages(recipe))
+    assert ElasticManifest.load(toy.out) == trained.manifest
+    assert trained.manifest.widths == (0.5, 1.0)
+    assert head_of(toy.out) == Head("classification", ("negative", "positive"))
+    assert len(trained.scores) == 6
+    assert min(trained.scores.values()) > 0.8  # chance is 0.5; the task is learnt
+
+
+def test_a_fine_tuned_checkpoint_is_only_distilled(toy: Toy, tmp_path: Path) -> None:
+    toy.run(work=tmp_path / "first")
+    again = dataclasses.replace(toy, model=toy.out, out=tmp_path / "again")
+    again.run(work=tmp_path / "second")
+    assert not (tmp_path / "second" / "fine-tuned").exists()
+
+
+def test_a_finished_training_is_not_repeated(toy: Toy) -> None:
+    toy.run()
+    times = [path.stat().st_mtime_ns for path in sorted(toy.out.with_name("out.training").rglob("*.safetensors"))]
+    toy.run()
+    assert times == [
+        path.stat().st_mtime_ns for path in sorted(toy.out.with_name("out.training").rglob("*.safetensors"))
+    ]
+
+
+def test_roberta_becomes_elastic(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy("roberta")
+    relabel(toy, {"negative": "LABEL_0", "positive": "1"})
+    assert len(toy.run().scores) == 6
+    assert head_of(toy.out) == Head("classification", ("LABEL_0", "LABEL_1"))
+
+
+def relabel(toy: Toy, names: dict[str, str]) -> None:
+    for path in (toy.train, toy.dev):
+        content = path.read_text()
+        for old, new in names.items():
+            content = content.replace(old, new)
+        path.write_text(content)
+
+
+def test_pairs_are_learnt(make_toy: Callable[..., Toy]) -> None:
+    assert min(make_toy(pairs=True).run().scores.values()) > 0.7
+
+
+def test_a_regression_is_learnt_from_hidden_states(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy(regression=True)
+    trained = toy.run(regression=True, stages=toy.stages(regression=True, epochs=4))
+    assert (trained.metric, head_of(toy.out)) == ("pearson", Head("regression", ("score",)))
+    assert min(trained.scores.values()) > 0.7
+
+
+def test_the_full_network_is_the_teacher_when_nothing_is_distilled(toy: Toy) -> None:
+    """Rewired and trained with a rate of almost 0, the full network still is the fine-tuned model."""
+    toy.run(stages=toy.stages(learning_rate=1e-12, epochs=1))
+    work = toy.out.with_name("out.training")
+    head = Head("classification", ("negative", "positive"))
+    fine_tuned, elastic = load_model(work / "fine-tuned", head), load_model(toy.out, head)
+    ids = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected, found = (model.eval()(ids, torch.ones_like(ids), model.subnet()) for model in (fine_tuned, elastic))
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
+
+
+def test_more_texts_to_distil_on_are_read(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("the warm film\n" * 32)
+    toy.run(transfer=[tmp_path / "more.txt"])
+    events = [json.loads(line) for line in (tmp_path / "out.training" / "depth.jsonl").read_text().splitlines()]
+    assert max(event["step"] for event in events) == 2 * (160 + 32) / 32
+
+
+def test_variants_of_the_training_texts_are_distilled_on(toy: Toy, make_checkpoint: Make, tmp_path: Path) -> None:
+    toy.run(augment=2, augment_model=make_checkpoint("bert-lm", "lm"), stages=toy.stages(epochs=1))
+    work = tmp_path / "out.training"
+    assert len((work / "augmented.jsonl").read_text().splitlines()) == 160
+    assert (work / "depth.jsonl").read_text().count('"event":"step"') == 3 * 160 / 32
+
+
+def test_another_training_does_not_go_on_in_the_same_folder(toy: Toy) -> None:
+    toy.run()
+    with pytest.raises(TrainingError, match=r"out.training holds a training with other settings; give another --work"):
+        toy.run(seed=2)
+
+
+# What a user can get wrong: the alteration of the toy, options, and the message.
+WRONG: list[tuple[Callable[[Toy], object], dict[str, Any], str]] = [
+    (lambda toy: relabel(toy, {"positive": "negative"}), {}, "expected at least two labels to tell apart"),
+    (lambda toy: None, {"labels": ("negative", "neutral", "positive")}, "found none with 'neutral'; add some"),
+    (
+        lambda toy: toy.dev.write_text("text\tlabel\nfilm\tneutral\n"),
+        {},
+        r"dev.tsv:2: expected a label of negative, positive \(or its number\), found label 'neutral'",
+    ),
+    (lambda toy: None, {"regression": True}, r"train.tsv:2: expected a number as the label .* found 'negative'"),
+    (lambda toy: toy.dev.write_text("text\tpair\tlabel\na\tb\t0\n"), {}, "dev.tsv: expected pairs in all data files"),
+    (lambda toy: toy.model.joinpath("config.json").unlink(), {}, "give the folder of a Hugging Face model"),
+    (lambda toy: toy.model.joinpath("model.safetensors").write_bytes(b"x"), {}, "cannot read the checkpoint"),
+    (lambda toy: toy.out.write_text("mine"), {}, "out exists and is no checkpoint"),
+    (lambda toy: None, {"max_length": 4000}, "expected a maximum length of at most 40 tokens, found 4000"),
+    (lambda toy: None, {"transfer": ["none.txt"]}, "cannot read none.txt"),
+    (lambda toy: None, {"augment": 2, "augment_model": "none"}, "cannot read none/config.json: give the folder"),
+    (lambda toy: None, {"augment": 2}, r"has no masked-LM head \(cls.*\); name a pre-trained checkpoint"),
+    (lambda toy: None, {"stages": stages_of("direct", learning_rate=1e30)}, "no longer finite at step"),
+]
+
+
+@pytest.mark.parametrize(("alter", "options", "message"), WRONG, ids=range(len(WRONG)))
+def test_what_a_user_gets_wrong_is_said_in_one_line(
+    toy: Toy, alter: Callable[[Toy], object], options: dict[str, Any], message: str
+) -> None:
+    alter(toy)
+    with pytest.raises(EdgeBertError, match=message) as found:
+        toy.run(**options)
+    assert "\n" not in str(found.value)
+    assert not (toy.out / "config.json").exists()
+
+
+def test_a_fine_tuned_checkpoint_keeps_its_task(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy("bert", regression=True)
+    with pytest.raises(TrainingError, match="is fine-tuned for classification; leave --regression out"):
+        toy.run(regression=True)
+    with pytest.raises(TrainingError, match="has 2 labels, --labels names 3; name them all"):
+        toy.run(labels=("a", "b", "c"))
+
+
+def test_several_labels_for_one_text_are_refused(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy("bert")
+    config = json.loads((toy.model / "config.json").read_text())
+    (toy.model / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
+    with pytest.raises(TrainingError, match="several labels for one text are not supported"):
+        toy.run()
+
+
+def test_an_unknown_stage_is_named() -> None:
+    with pytest.raises(TrainingError, match="no stage 'deep'; choose among width, depth, final"):
+        stages_of("paper", ["deep"])
+
+
+def test_too_little_memory_is_explained_and_the_advice_helps(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edgebert.elastic.training.logit_loss", full)
+        with pytest.raises(
+            TrainingError, match=r"out of memory with 32 texts .* run the same command again with a higher --accumulate"
+        ):
+            toy.run()
+    assert len(toy.run(accumulate=2).scores) == 6
+
+
+def command_line(toy: Toy, *more: str) -> list[str]:
+    files = ["--model", str(toy.model), "--train", str(toy.train), "--dev", str(toy.dev)]
+    settings = ["--widths", "0.5,1", "--epochs", "6", "--compute", "fp32", "--learning-rate", "2e-3"]
+    return ["train", "dynabert", *files, *settings, "--fine-tune-learning-rate", "5e-3", *more]
+
+
+def test_after_a_kill_the_same_command_comes_to_the_same_result(
+    toy: Toy, tmp_path: Path, edgebert_command: Command
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = edgebert_command(*command_line(toy, "--out", str(whole), "--json"))
+    assert done.returncode == 0, done.stderr
+    command = [*command_line(toy, "--out", str(killed)), "--save-minutes", "0.0001"]
+    process = subprocess.Popen([sys.executable, "-m", "edgebert", *command], stderr=subprocess.DEVNULL)
+    journal = tmp_path / "killed.training" / "depth.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 9):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    before = journal.read_bytes()
+    resumed = edgebert_command(*command, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    # The times of the first steps are still those from before: they were not made again.
+    assert journal.read_bytes().startswith(b"".join(before.splitlines(keepends=True)[:9]))
+    assert_same(whole, killed)
+    assert json.loads(resumed.stdout)["subnetworks"] == json.loads(done.stdout)["subnetworks"]
+
+    def what_happened(folder: Path) -> list[dict[str, Any]]:
+        lines = (folder.with_name(f"{folder.name}.training") / "depth.jsonl").read_text().splitlines()
+        return [{**json.loads(line), "seconds": 0} for line in lines]
+
+    assert what_happened(killed) == what_happened(whole)
+
+
+def test_parts_and_devices_come_to_the_same_result(toy: Toy, tmp_path: Path) -> None:
+    """Without dropout a batch has the same gradients in one piece, in parts and on two devices."""
+    config = json.loads((toy.model / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (toy.model / "config.json").write_text(json.dumps(config))
+    outs = {"whole": [], "parts": ["--accumulate", "3"], "devices": []}
+    for name, more in outs.items():
+        # `accelerate launch --cpu` starts one process only, whatever it is told; what it starts on GPUs is this.
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        start = [*(launch if name == "devices" else []), "-m", "edgebert"]
+        command = [*command_line(toy, "--out", str(tmp_path / name), "--epochs", "1", "--json"), *more]
+        environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+        done = subprocess.run(
+            [sys.executable, *start, *command], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["subnetworks"]) == 6
+    whole = weights(tmp_path / "whole.training" / "fine-tuned")
+    for name in ("parts", "devices"):
+        for key, tensor in weights(tmp_path / f"{name}.training" / "fine-tuned").items():
+            if not key.endswith("key.bias"):  # softmax ignores it: its gradient is noise, which AdamW makes large
+                torch.testing.assert_close(tensor, whole[key], atol=5e-4, rtol=0, msg=f"{name}: {key}")
+        # Rewiring may put neurons of equal importance in another order, so here the losses are compared.
+        assert losses_of(tmp_path / name) == pytest.approx(losses_of(tmp_path / "whole"), rel=0.02)
+
+
+def losses_of(out: Path) -> list[float]:
+    lines = (out.with_name(f"{out.name}.training") / "depth.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    return [sum(event["losses"].values()) for event in events if event["event"] == "step"]
+
+
+def test_the_command_line_says_how_the_sub_networks_do(toy: Toy, edgebert_command: Command) -> None:
+    done = edgebert_command(*command_line(toy, "--out", str(toy.out)))
+    assert done.returncode == 0, done.stderr
+    assert "next: edgebert export" in done.stdout
+    assert "w0.50" in done.stdout
+    assert "depth: step 30 of 30, 0 min left, mean dev score" in done.stderr
+    assert load_tokenizer(toy.out).pad_token_id == 0

@@ -1,0 +1,223 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from edgebert.cli.main import main
+from edgebert.elastic.checkpoint import Head, load_tokenizer, load_whole
+from edgebert.elastic.data import tokenise
+from edgebert.elastic.layer_drop.method import explore, fine_tuning, train
+from edgebert.elastic.layer_drop.strategies import STRATEGIES, kept_layers, most_dropped
+from edgebert.elastic.line import Setup, Trained
+from edgebert.elastic_manifest import ElasticManifest
+from edgebert.engines.session import open_session
+from edgebert.errors import TrainingError
+from edgebert.exporters.build import export
+from edgebert.inputs.tokenization import Tokenizer, pad
+
+Make = Callable[..., Path]
+Command = Callable[..., int]
+QUICK = fine_tuning(2, 5e-3)
+FAMILIES = ("headless", "roberta-lm", "distilbert", "electra", "xlnet")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "dropped"),  # of 12, as in the paper's figure, counted from 1
+    [
+        ("top", {2: [11, 12], 4: [9, 10, 11, 12], 6: [7, 8, 9, 10, 11, 12]}),
+        ("bottom", {2: [1, 2], 4: [1, 2, 3, 4], 6: [1, 2, 3, 4, 5, 6]}),
+        ("even-alternate", {2: [10, 12], 4: [6, 8, 10, 12], 6: [2, 4, 6, 8, 10, 12]}),
+        ("odd-alternate", {2: [9, 11], 4: [5, 7, 9, 11], 6: [1, 3, 5, 7, 9, 11]}),
+        ("symmetric", {2: [6, 7], 4: [5, 6, 7, 8], 6: [4, 5, 6, 7, 8, 9]}),
+    ],
+)
+def test_strategies_drop_the_layers_of_the_paper(strategy: Any, dropped: dict[int, list[int]]) -> None:
+    for count, layers in dropped.items():
+        kept = kept_layers(strategy, count, 12)
+        assert [layer for layer in range(1, 13) if layer - 1 not in kept] == layers
+
+
+def test_contribution_drops_what_changes_least() -> None:
+    assert kept_layers("contribution", 2, 4, [0.9, 0.2, 0.95, 0.5]) == (1, 3)
+    assert kept_layers("contribution", 1, 3, [0.5, 0.5, 0.5]) == (0, 1)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("layers", [1, 2, 3, 6, 7, 12])
+def test_any_number_of_layers_is_dropped_and_one_is_left(strategy: Any, layers: int) -> None:
+    similarities = [0.1 * (layer % 3) for layer in range(layers)]
+    for count in range(most_dropped(strategy, layers) + 1):
+        kept = kept_layers(strategy, count, layers, similarities)
+        assert len(kept) == layers - count > 0
+        assert list(kept) == sorted(set(kept))
+    for count in (-1, most_dropped(strategy, layers) + 1):
+        with pytest.raises(TrainingError, match=f"drops 0 to {most_dropped(strategy, layers)} of {layers} layers"):
+            kept_layers(strategy, count, layers, similarities)
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[..., Trained]:
+    def run(kind: str = "headless", name: str = "out", **options: Any) -> Trained:
+        model = tmp_path / "checkpoint" if (tmp_path / "checkpoint").exists() else make_checkpoint(kind)
+        data = make_data("train.tsv", 96), make_data("dev.tsv", 40)
+        setup = Setup(compute="fp32", **options.pop("setup", {}))
+        return train(model, *data, tmp_path / name, **{"fine_tune": QUICK, "setup": setup, "drop": 2, **options})
+
+    return run
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Callable[..., Trained]) -> None:
+    trained = run(kind, strategy="bottom")
+    manifest = ElasticManifest.load(trained.checkpoint)
+    assert manifest == trained.manifest
+    assert manifest.method == "layer-drop"
+    assert manifest.layers == manifest.subnetworks[0].layers == (2, 3)
+    assert manifest.subnetworks[0].id == "drop-bottom-2"
+    assert list(trained.scores) == ["drop-bottom-2-fp32"]
+    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint)
+    assert plain.config.num_hidden_layers == 2
+    # What transformers loads computes what was trained and scored.
+    texts = ["a good warm film", "the plot"]
+    tokenizer = load_tokenizer(trained.checkpoint)
+    batch = tokenise(tokenizer, texts, 32).batch([0, 1], torch.device("cpu"))
+    model = load_whole(trained.checkpoint, Head("classification", ("negative", "positive"))).eval()
+    with torch.inference_mode():
+        expected = plain(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+        found = model(batch.ids, batch.mask, model.subnet(), batch.types).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_what_is_left_is_exported_and_answers_as_transformers(
+    kind: str, run: Callable[..., Trained], tmp_path: Path
+) -> None:
+    trained = run(kind, strategy="bottom")
+    bundle = export(trained.checkpoint, tmp_path / "bundle", precisions=("fp32", "int8"), max_length=32)
+    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["drop-bottom-2-fp32", "drop-bottom-2-int8"]
+    assert {subnet.method for subnet in bundle.manifest.subnetworks} == {"layer-drop"}
+    assert {subnet.layers for subnet in bundle.manifest.subnetworks} == {(2, 3)}
+    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).eval()
+    encode = Tokenizer.of(bundle).encode
+    for text in ("a good warm film", "dull"):
+        inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
+        with torch.inference_mode():
+            expected = plain(**inputs).logits.numpy()
+        session = open_session(bundle, bundle.manifest.subnetworks[0])
+        np.testing.assert_allclose(session.run(pad([encode(text)], session.input_names)), expected, atol=1e-4)
+
+
+def test_the_kept_layers_are_those_of_the_origin(run: Callable[..., Trained], tmp_path: Path) -> None:
+    trained = run(strategy="even-alternate", drop=1, fine_tune=fine_tuning(1, 1e-9))
+    origin = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
+    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint)
+    assert trained.manifest.layers == (0, 1, 2)
+    for ours, theirs in zip(plain.bert.encoder.layer, origin.bert.encoder.layer, strict=False):
+        torch.testing.assert_close(ours.intermediate.dense.weight, theirs.intermediate.dense.weight)
+
+
+def test_contribution_is_measured_on_the_training_texts(run: Callable[..., Trained]) -> None:
+    trained = run(strategy="contribution", drop=1)
+    assert len(trained.manifest.layers) == 3
+    assert trained.manifest.subnetworks[0].id == "drop-contribution-1"
+
+
+def test_frozen_embeddings_stay_as_they_are(run: Callable[..., Trained], tmp_path: Path) -> None:
+    trained = run(fine_tune=fine_tuning(1, 5e-3, embeddings=False))
+    before = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint").bert
+    after = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).bert
+    for ours, theirs in zip(after.embeddings.parameters(), before.embeddings.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    ours, theirs = (model.encoder.layer[0].output.dense.weight for model in (after, before))
+    assert not torch.equal(ours, theirs)
+
+
+def test_no_layers_dropped_is_plain_fine_tuning(run: Callable[..., Trained]) -> None:
+    trained = run(drop=0)
+    assert trained.manifest.method == "fine-tuning"
+    assert trained.manifest.subnetworks[0].id == "full"
+    assert min(trained.scores.values()) > 0.8  # chance is 0.5; the task is learnt
+
+
+def test_an_interrupted_training_comes_to_the_same_result(run: Callable[..., Trained]) -> None:
+    def interrupt(event: Any, /) -> None:
+        if event.step == 4:
+            raise KeyboardInterrupt
+
+    whole = run(name="whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(name="parts", setup={"listener": interrupt, "save_minutes": 1e-9})
+    parts = run(name="parts", setup={"save_minutes": 1e-9})
+    assert parts.scores == whole.scores
+    one, other = (
+        AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).state_dict()
+        for trained in (whole, parts)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_work_folder_of_another_strategy_is_refused(run: Callable[..., Trained], tmp_path: Path) -> None:
+    run(name="one", setup={"work": tmp_path / "work"})
+    with pytest.raises(TrainingError, match="holds a training with other choice"):
+        run(name="two", strategy="bottom", setup={"work": tmp_path / "work"})
+
+
+def test_an_exploration_trains_each_set_of_layers_once(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> None:
+    places = (make_checkpoint("headless"), make_data("train.tsv", 64), make_data("dev.tsv", 20), tmp_path / "out")
+    options: dict[str, Any] = {"fine_tune": fine_tuning(1, 5e-3), "setup": Setup(compute="fp32")}
+    some = explore(*places, strategies=["top", "even-alternate"], drops=[1], **options)
+    assert [(one.strategy, one.dropped, one.layers) for one in some.trainings] == [
+        ("top", 0, (0, 1, 2, 3)),
+        ("top", 1, (0, 1, 2)),
+        ("even-alternate", 1, (0, 1, 2)),
+    ]
+    assert some.trainings[1].checkpoint == some.trainings[2].checkpoint
+    written = (tmp_path / "out" / "full-seed-1" / "model.safetensors").stat().st_mtime_ns
+    more = explore(*places, strategies=["top", "even-alternate"], drops=[1, 3], **options)
+    assert more.trainings[:3] == some.trainings
+    assert [(one.strategy, one.dropped) for one in more.trainings[3:]] == [("top", 3)]  # two even layers only
+    assert (tmp_path / "out" / "full-seed-1" / "model.safetensors").stat().st_mtime_ns == written
+    with pytest.raises(TrainingError, match="a training with other stages"):
+        explore(*places, **{**options, "fine_tune": fine_tuning(2, 5e-3)})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategy", "even-alternate", "--drop", "3"], "even-alternate drops 0 to 2 of 4 layers, not 3"),
+        (["--drop", "1,2"], "choose one or add --explore"),
+    ],
+)
+def test_what_cannot_be_dropped_is_one_line(
+    arguments: list[str], message: str, command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(*arguments) == 1
+    out, error = capsys.readouterr()
+    assert out == ""
+    (line,) = error.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_explores(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--explore", "--drop", "1", "--epochs", "1", "--compute", "fp32"]
+    assert command(*arguments, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["strategy"] for one in found["trainings"]} == set(STRATEGIES)
+    assert command(*arguments) == 0
+    table = capsys.readouterr().out
+    assert all(strategy in table for strategy in (*STRATEGIES, "none"))
+
+
+@pytest.fixture
+def command(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Command:
+    """Run `edgebert train layer-drop` on a toy with some arguments and return its exit status."""
+    model, data = make_checkpoint("headless"), make_data("train.tsv", 32)
+    places = ["--model", model, "--train", data, "--dev", data, "--out", tmp_path / "out"]
+    return lambda *arguments: main(["train", "layer-drop", *map(str, places), *arguments])

@@ -1,0 +1,233 @@
+import hashlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgebert import records
+from edgebert.engines.session import open_session
+from edgebert.errors import BundleError
+from edgebert.inputs.bundle import BUILTIN, MANIFEST, PIECE_BYTES, Bundle, ExportedSubnet, FileRef, Manifest
+from edgebert.inputs.graph_file import references
+
+Alter = Callable[..., Path]
+
+
+def test_the_builtin_bundle_is_whole_and_small(builtin: Bundle) -> None:
+    for file in builtin.files():
+        assert hashlib.sha256((BUILTIN / file.file).read_bytes()).hexdigest() == file.sha256
+    named = {file.file for file in builtin.files()} | {MANIFEST}
+    assert {path.name for path in BUILTIN.iterdir()} == named
+    assert sum(path.stat().st_size for path in BUILTIN.iterdir()) <= 30e6
+
+
+def test_the_builtin_bundle_holds_dynaberts_grid(builtin: Bundle) -> None:
+    grid = {(subnet.width, subnet.depth) for subnet in builtin.manifest.subnetworks}
+    assert grid == {(width, depth) for width in (0.25, 0.5, 0.75, 1.0) for depth in (0.5, 0.75, 1.0)}
+    assert all(subnet.accuracy is not None for subnet in builtin.manifest.subnetworks)
+
+
+def test_graphs_cost_little_beside_the_weights(builtin: Bundle) -> None:
+    total = sum(path.stat().st_size for path in BUILTIN.iterdir())
+    manifest = builtin.manifest
+    assert manifest.answers is not None
+    tokenizer, answers = ((BUILTIN / ref.file).stat().st_size for ref in (manifest.tokenizer, manifest.answers))
+    assert total - answers <= 1.02 * (manifest.weight_files[0].size_bytes + tokenizer)
+    assert answers <= 0.005 * total
+
+
+def test_the_answers_of_each_sub_network_give_its_accuracy(builtin: Bundle) -> None:
+    answers = builtin.answers()
+    assert answers is not None
+    for subnet, one in zip(builtin.manifest.subnetworks, answers.subnetworks, strict=True):
+        assert subnet.accuracy is not None
+        assert (answers.dataset, answers.samples) == (subnet.accuracy.dataset, subnet.accuracy.samples)
+        assert one.id == subnet.id
+        assert one.right.count("1") / answers.samples == subnet.accuracy.value
+        assert all(0.5 <= confidence <= 1 for confidence in one.confidences)
+
+
+def test_a_bundle_without_evaluation_data_has_no_answers(alter_manifest: Alter) -> None:
+    bundle = Bundle.load(alter_manifest(answers=None))
+    assert bundle.answers() is None
+    assert "answers.json" not in {file.file for file in bundle.files()}
+    assert len(list(Bundle.load().files())) == len(list(bundle.files())) + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"right":"', b'"right":"1', r"expected 993 of each for .*, found 993 confidences and 994 marks; make"),
+        (b'"confidences":[', b'"confidences":[0.5,', r"expected 993 of each for .*, found 994 confidences and 993"),
+        (
+            b'"samples":993',
+            b'"samples":992',
+            r"expected 992 of each for w1.00-d1.00-int8, found 993 confidences and 993",
+        ),
+        (b'"right":"1', b'"right":"2', r"answers.json: Expected str matching regex .* at \$.subnetworks\[0\].right"),
+        (b'"right":"1', b'"right":"\\n', r"answers.json: Expected str matching regex .* at \$.subnetworks\[0\].right"),
+        (b'"confidences":[', b'"confidences":[1', r"Expected float <= 1.* at \$.subnetworks\[0\].confidences\[0\]"),
+        (b'"dataset"', b'"data"', r"answers.json: Object contains unknown field data; make it again"),
+        (b"w1.00-d1.00-int8", b"another", r"answers.json: expected answers of \['w1.00-d1.00-int8', .*\['another', "),
+    ],
+)
+def test_answers_that_are_not_one_for_each_sample_are_refused(
+    bundle_path: Path, alter_manifest: Alter, old: bytes, new: bytes, message: str
+) -> None:
+    content = (bundle_path / "answers.json").read_bytes().replace(old, new, 1)
+    (bundle_path / "answers.json").write_bytes(content)
+    forged = FileRef(file="answers.json", sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(alter_manifest(answers=forged)).answers()
+
+
+def test_a_manifest_is_read_as_it_was_written(builtin: Bundle) -> None:
+    assert records.decode(records.encode(builtin.manifest), Manifest, "bundle.json", BundleError) == builtin.manifest
+
+
+def test_an_unknown_sub_network_lists_the_known(builtin: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"no sub-network 'w9' in bundle .*; choose one of w1.00-d1.00-int8, "):
+        builtin.subnet("w9")
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no bundle at .*: expected a folder with bundle.json; make one with"):
+        Bundle.load(tmp_path)
+
+
+def test_an_unknown_key_in_the_manifest_is_named(bundle_path: Path) -> None:
+    content = (bundle_path / MANIFEST).read_bytes()
+    (bundle_path / MANIFEST).write_bytes(content.replace(b'"hidden_size"', b'"hidden"', 1))
+    with pytest.raises(BundleError, match=r"bundle.json: Object contains unknown field hidden at \$.subnetworks\[0\]"):
+        Bundle.load(bundle_path)
+
+
+def test_another_schema_version_is_refused(alter_manifest: Alter) -> None:
+    with pytest.raises(BundleError, match=r"expected schema_version 3, found 2"):
+        Bundle.load(alter_manifest(schema_version=2))
+
+
+def test_a_missing_file_is_named(bundle_path: Path) -> None:
+    (bundle_path / "weights-int8.bin").unlink()
+    with pytest.raises(BundleError, match=r"weights-int8.bin is missing; copy the bundle again"):
+        Bundle.load(bundle_path)
+
+
+def test_a_truncated_weight_file_is_found_at_once(bundle_path: Path) -> None:
+    with (bundle_path / "weights-int8.bin").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(BundleError, match=r"weights-int8.bin: expected \d+ bytes, found 1000; it was truncated"):
+        Bundle.load(bundle_path)
+
+
+def test_an_altered_weight_file_is_found_before_use(bundle_path: Path) -> None:
+    with (bundle_path / "weights-int8.bin").open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"\x55")
+    bundle = Bundle.load(bundle_path)
+    with pytest.raises(BundleError, match=r"weights-int8.bin was altered: expected sha256 \w+..., found \w+...; copy"):
+        check(bundle, bundle.manifest.subnetworks[0])
+
+
+def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle_path: Path) -> None:
+    small, large = builtin.subnet("w0.25-d0.50-int8"), builtin.subnet("w1.00-d1.00-int8")
+    used = references(builtin.graph(small, "fused"), small.id)
+    ends = sorted(reference.start + (reference.size or 0) for reference in used)
+    unused = max(after - before for before, after in itertools.pairwise(ends))
+    assert unused > 2 * PIECE_BYTES
+    place = next(end + unused // 2 for end, after in itertools.pairwise(ends) if after - end == unused)
+    flip(bundle_path / "weights-int8.bin", place)
+    damaged = Bundle.load(bundle_path)
+    check(damaged, small)
+    with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
+        check(damaged, large)
+    for reference in used:
+        flip(bundle_path / "weights-int8.bin", reference.start)
+        with pytest.raises(BundleError, match=r"weights-int8.bin was altered"):
+            check(damaged, small)
+        flip(bundle_path / "weights-int8.bin", reference.start)
+
+
+def check(bundle: Bundle, subnet: ExportedSubnet) -> None:
+    bundle.check_weights(bundle.parts(bundle.graph(subnet, "fused"), subnet.id))
+
+
+def flip(path: Path, place: int) -> None:
+    """Change the lowest bit of one byte of a file."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "golden.json", "answers.json", "weights-int8.sha256", "w1.00-d1.00-int8.fused.onnx"]
+)
+def test_any_altered_file_is_found_before_use(bundle_path: Path, name: str) -> None:
+    content = (bundle_path / name).read_bytes()
+    (bundle_path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    bundle = Bundle.load(bundle_path)
+    (file,) = [file for file in bundle.files() if file.file == name]
+    assert isinstance(file, FileRef)
+    with pytest.raises(BundleError, match=f"{name} was altered"):
+        bundle.verified(file)
+
+
+@pytest.mark.parametrize("name", ["../tokenizer.json", "/etc/hostname", "a/b.json", "..", "", ".hidden", "a\nb"])
+def test_a_manifest_that_names_a_path_is_refused(alter_manifest: Alter, name: str) -> None:
+    path = alter_manifest(tokenizer=FileRef(file=name, sha256="0" * 64))
+    with pytest.raises(BundleError, match="expected a plain file of the bundle's folder, found"):
+        Bundle.load(path)
+
+
+def test_a_link_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+    (bundle_path / "weights-int8.bin").rename(tmp_path / "elsewhere.bin")
+    (bundle_path / "weights-int8.bin").symlink_to(tmp_path / "elsewhere.bin")
+    with pytest.raises(BundleError, match=r"expected a plain file of the bundle's folder, found 'weights-int8.bin'"):
+        Bundle.load(bundle_path)
+
+
+@pytest.mark.parametrize("location", [b"../../etc/passwd", b"/etc/hostname///", b"golden.json\0\0\0\0\0"])
+def test_a_graph_that_reads_another_file_is_refused(alter_graph: Alter, location: bytes) -> None:
+    assert len(location) == len(b"weights-int8.bin")
+    bundle = Bundle.load(alter_graph(b"weights-int8.bin", location))
+    with pytest.raises(BundleError, match=r"the graph of w1.00-d1.00-int8 reads '.*', no weight file of its bundle"):
+        open_session(bundle, bundle.manifest.subnetworks[0])
+
+
+def test_a_missing_flavor_lists_those_there_are(builtin: Bundle) -> None:
+    subnet = builtin.manifest.subnetworks[0]
+    fused_alone = msgspec.structs.replace(subnet, graphs={"fused": subnet.graphs["fused"]})
+    with pytest.raises(BundleError, match=r"w1.00-d1.00-int8 has no portable graph; choose one of fused"):
+        builtin.graph(fused_alone, "portable")
+
+
+def test_sub_networks_with_the_same_name_are_refused(builtin: Bundle, alter_manifest: Alter) -> None:
+    first = builtin.manifest.subnetworks[0]
+    with pytest.raises(BundleError, match="expected sub-networks with ids of their own"):
+        Bundle.load(alter_manifest(subnetworks=(first, first)))
+
+
+def test_a_sub_network_needs_numbers_for_each_layer(builtin: Bundle, alter_manifest: Alter) -> None:
+    first = msgspec.structs.replace(builtin.manifest.subnetworks[0], heads=(12,))
+    with pytest.raises(BundleError, match=r"w1.00-d1.00-int8 must give heads and ffn for each of its layers"):
+        Bundle.load(alter_manifest(subnetworks=(first,)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"labels": ()}, r"length >= 1 at \$.labels"),
+        ({"labels": ("a", "a")}, r"expected different labels, found \['a', 'a'\]"),
+        ({"max_length": 0}, r"Expected int >= 2 at \$.max_length"),
+        ({"max_length": 2**40}, r"Expected int <= 1048576 at \$.max_length"),
+        ({"inputs": ("foo",)}, r"Invalid enum value 'foo' at \$.inputs\[0\]"),
+        ({"subnetworks": ()}, "expected sub-networks with ids of their own"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(alter_manifest: Alter, wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(alter_manifest(**wrong))

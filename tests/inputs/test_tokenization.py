@@ -1,0 +1,128 @@
+import random
+import string
+
+import numpy as np
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgebert.errors import BundleError, EdgeBertError
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
+
+NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(builtin: Bundle) -> Tokenizer:
+    """The built-in bundle's, but for pairs too."""
+    return Tokenizer(builtin.verified(builtin.manifest.tokenizer), builtin.manifest.max_length)
+
+
+def library_tokenizer() -> tokenizers.Tokenizer:
+    """Return the library's own tokenizer, which cuts by its own rules."""
+    bundle = Bundle.load()
+    library = tokenizers.Tokenizer.from_buffer(bundle.verified(bundle.manifest.tokenizer))
+    library.enable_truncation(bundle.manifest.max_length, strategy="longest_first")
+    return library
+
+
+def test_the_golden_texts_become_the_golden_inputs(builtin: Bundle, tokenizer: Tokenizer) -> None:
+    golden = builtin.golden()
+    arrays = pad([tokenizer.encode(text) for text in golden.texts], builtin.manifest.inputs)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        name: [list(row) for row in rows] for name, rows in golden.inputs.items()
+    }
+
+
+def test_a_pair_has_two_segments(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.encode(("a great film", "dull"))
+    assert tokens.types == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> None:
+    with pytest.raises(EdgeBertError, match="expected single texts, found a pair; export the bundle again without"):
+        Tokenizer.of(builtin).encode(("a great film", "dull"))
+
+
+def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("word " * 1000).ids) == builtin.manifest.max_length
+    assert len(tokenizer.encode(("word " * 1000, "word " * 1000)).ids) == builtin.manifest.max_length
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([" ", "\n", "\t", "  ", "\u3000", "\u00a0", ""]))
+def test_a_long_text_has_the_tokens_that_it_would_have_uncut(seed: int, space: str) -> None:
+    tokenizer = Tokenizer.of(Bundle.load())
+    generator = random.Random(seed)
+    words = ("".join(generator.choices(string.printable, k=generator.randrange(60))) for _ in range(1500))
+    text = space.join(words) + "end"
+    assert tokenizer.encode(text).ids == library_tokenizer().encode(text).ids
+
+
+PARTS = st.one_of(
+    st.text(max_size=300),
+    st.builds("{} {}".format, st.text(max_size=40), st.sampled_from(["word " * 200, "x" * 5000, "great film " * 500])),
+).filter(lambda text: text.strip())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(PARTS | st.tuples(PARTS, PARTS), max_size=8))
+def test_texts_encoded_together_have_the_tokens_that_each_has_alone(tokenizer: Tokenizer, texts: list[Text]) -> None:
+    assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize("bad", ["", 5, ("a", "")])
+def test_one_bad_text_among_others_is_refused(tokenizer: Tokenizer, bad: Text) -> None:
+    with pytest.raises(EdgeBertError, match="expected a text"):
+        tokenizer.encode_all(["fine", bad])
+
+
+def test_a_megabyte_is_no_problem(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("great film " * 100_000).ids) == tokenizer.max_length
+    assert len(tokenizer.encode("x" * 1_000_000).ids) == 3  # one unknown word
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", ("a", ""), ("", "b")])
+def test_an_empty_text_is_refused(tokenizer: Tokenizer, text: str) -> None:
+    with pytest.raises(EdgeBertError, match="expected a text, found an empty one; leave it out"):
+        tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("text", [5, None, b"bytes", ["a"], ("a", 5), ("a", "b", "c")])
+def test_what_is_no_text_is_refused(tokenizer: Tokenizer, text: object) -> None:
+    with pytest.raises(EdgeBertError, match=r"expected a text or a \(text, pair\) tuple, found \w+; pass str"):
+        tokenizer.encode(text)  # type: ignore[arg-type]
+
+
+def test_half_a_character_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(EdgeBertError, match="not valid Unicode"):
+        tokenizer.encode("caf\udce9")
+
+
+def test_a_damaged_tokenizer_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"the tokenizer cannot be read: .*; export the bundle again"):
+        Tokenizer(b"{}", 128)
+
+
+def test_padding_is_zero_and_masked() -> None:
+    arrays = pad([Tokens([5, 6, 7], [0, 0, 1]), Tokens([8], [0])], NAMES)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "input_ids": [[5, 6, 7], [8, 0, 0]],
+        "attention_mask": [[1, 1, 1], [1, 0, 0]],
+        "token_type_ids": [[0, 0, 1], [0, 0, 0]],
+    }
+    assert all(array.dtype == np.int64 for array in arrays.values())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_pairs_are_cut_longest_first_as_the_library_does(tokenizer: Tokenizer, first: int, second: int) -> None:
+    expected = library_tokenizer().encode("a " * first, "b " * second)
+    found = tokenizer.encode(("a " * first, "b " * second))
+    assert (list(found.ids), list(found.types)) == (expected.ids, expected.type_ids)
+
+
+def test_a_pair_of_megabytes_is_no_problem(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode(("great film " * 100_000, "dull " * 200_000)).ids) == tokenizer.max_length

@@ -1,0 +1,131 @@
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgebert.errors import ProfileError
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import default_threads, this_device
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut
+from edgebert.subnet import CPU
+from profiles import entry, profile_of_costs, profile_with
+
+FULL, HALF = "w1.00-d1.00-int8", "w0.50-d0.50-int8"
+
+
+@pytest.fixture
+def profile(builtin: Bundle) -> DeviceProfile:
+    return profile_of_costs(builtin, {FULL: 12.8, HALF: 6.4})
+
+
+def test_what_is_saved_is_loaded(profile: DeviceProfile, tmp_path: Path) -> None:
+    profile.save(tmp_path / "p.json")
+    assert DeviceProfile.load(tmp_path / "p.json") == profile
+
+
+def test_a_damaged_profile_names_the_place(profile: DeviceProfile, tmp_path: Path) -> None:
+    profile.save(tmp_path / "p.json")
+    content = (tmp_path / "p.json").read_text().replace('"p50_ms": 12.8', '"p50_ms": "fast"')
+    (tmp_path / "p.json").write_text(content)
+    where = r"p.json: Expected float, got str at \$.subnetworks\[0\].latency\[2\].p50_ms"
+    with pytest.raises(ProfileError, match=where):
+        DeviceProfile.load(tmp_path / "p.json")
+
+
+def test_an_unwritable_place_is_named(profile: DeviceProfile, tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"cannot write .*none.p.json: No such file or directory"):
+        profile.save(tmp_path / "none" / "p.json")
+
+
+def test_costs_of_any_shape_are_predicted(profile: DeviceProfile) -> None:
+    assert profile.predict_ms(FULL, length=128) == pytest.approx(12.8)
+    assert profile.predict_ms(HALF, length=32, percentile=95) == pytest.approx(1.6)
+
+
+def test_beyond_the_measured_shapes_costs_are_extrapolated(profile: DeviceProfile) -> None:
+    assert profile.predict_ms(FULL, length=256) == pytest.approx(25.6)
+    assert profile.predict_ms(FULL, length=64, batch_size=4) == pytest.approx(25.6)
+
+
+def test_of_several_ways_the_fastest_is_expected(builtin: Bundle) -> None:
+    slow = msgspec.structs.replace(entry(FULL, 12.8), threads=default_threads() + 1)
+    assert profile_with(builtin, slow, entry(FULL, 6.4)).predict_ms(FULL, length=128) == pytest.approx(6.4)
+
+
+def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin: Bundle) -> None:
+    earlier = profile_with(builtin, entry(FULL, 12.8), entry(HALF, 6.4))
+    merged = earlier.merged(profile_with(builtin, entry(HALF, 7.0), entry("w0.25-d0.50-int8", 1.0)))
+    assert {one.id: one.latency[-1].p50_ms for one in merged.subnetworks} == {
+        FULL: 12.8,
+        HALF: 7.0,
+        "w0.25-d0.50-int8": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bundle_sha256": "0"}, "it is of another bundle"),
+        ({"onnxruntime_version": "2.0"}, "it was measured with ONNX Runtime 2.0"),
+        ({"device": msgspec.structs.replace(this_device(), cpu="other")}, "it was measured on another device"),
+        ({"settings": {"lengths": (8,)}}, r"it holds other shapes \(--lengths 8 --batch-sizes 1\)"),
+        ({"settings": {"requests_per_s": 20.0}}, "another pace"),
+    ],
+)
+def test_what_cannot_stand_in_one_profile_is_not_merged(
+    profile: DeviceProfile, change: dict[str, Any], message: str
+) -> None:
+    if "settings" in change:
+        change = {"settings": msgspec.structs.replace(profile.settings, **change["settings"])}
+    other = msgspec.structs.replace(profile, **change)
+    with pytest.raises(ProfileError, match=f"nothing can be added to the profile: .*{message}"):
+        other.merged(profile)
+
+
+def test_a_profile_knows_which_ways_it_holds(builtin: Bundle) -> None:
+    threads = default_threads()
+    profile = profile_with(builtin, entry(FULL, 1.0), entry(HALF, 1.0))
+    assert profile.holds(None, None)
+    assert profile.holds(CPU, threads)
+    assert not profile.holds(CPU, threads + 1)
+    died = LeftOut(id=HALF, provider=CPU, flavor="fused", threads=threads, reason="its process ended")
+    one_died = msgspec.structs.replace(profile_with(builtin, entry(FULL, 1.0)), left_out=(died,))
+    assert one_died.holds(CPU, threads)
+
+
+def test_an_unknown_sub_network_lists_the_known(profile: DeviceProfile) -> None:
+    with pytest.raises(ProfileError, match=rf"no sub-network 'w9' in this profile; choose one of {HALF}, {FULL}"):
+        profile.predict_ms("w9", length=16)
+
+
+@pytest.mark.parametrize("percentile", [0, -1, 99.5, 100])
+def test_a_percentile_that_is_not_held_is_refused(profile: DeviceProfile, percentile: float) -> None:
+    with pytest.raises(ProfileError, match="expected a percentile above 0 and at most 99"):
+        profile.predict_ms(FULL, length=16, percentile=percentile)
+
+
+def test_entries_can_be_narrowed_to_a_provider_and_threads(builtin: Bundle) -> None:
+    profile = profile_with(builtin, entry(FULL, 1.0))
+    assert profile.narrowed(None, None) == profile.narrowed("CPUExecutionProvider", default_threads()) == profile
+    with pytest.raises(ProfileError, match="nothing measured on any provider with 99 threads; profile again"):
+        profile.narrowed(None, 99)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"p95_ms": 12.8', '"p95_ms": -5.0', r"Expected float > 0.0 at \$.subnetworks\[0\].latency\[2\].p95_ms"),
+        ('"peak_memory_mb": 30.0', '"peak_memory_mb": -1.0', r"Expected float >= 0.0 at .*peak_memory_mb"),
+        (f'"threads": {default_threads()}', '"threads": 1000000', r"Expected int <= 1024 at .*threads"),
+    ],
+)
+def test_numbers_that_cannot_have_been_measured_are_refused(
+    profile: DeviceProfile, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    profile.save(tmp_path / "p.json")
+    content = (tmp_path / "p.json").read_text()
+    assert old in content
+    (tmp_path / "p.json").write_text(content.replace(old, new))
+    with pytest.raises(ProfileError, match=message):
+        DeviceProfile.load(tmp_path / "p.json")

@@ -1,0 +1,101 @@
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgebert.engines.session import CPU, open_session
+from edgebert.errors import BundleError
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.limits import Limits
+from edgebert.measuring.device_profile import Way
+from edgebert.measuring.trial import Failure, Measurement, Numerics, Shape, Task, measure, numerics
+
+Alter = Callable[..., Path]
+
+SUBNET = "w0.25-d0.50-int8"
+
+
+def task(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Task:
+    shapes = (Shape(batch_size=1, length=8), Shape(batch_size=2, length=16))
+    found = Task(
+        bundle=str(bundle.path),
+        subnet=subnet,
+        way=Way(provider=CPU, flavor="fused", threads=1),
+        shapes=shapes,
+        min_runs=3,
+        min_seconds=0.0,
+    )
+    return msgspec.structs.replace(found, **changes)
+
+
+def in_a_process(content: bytes) -> bytes:
+    command = [sys.executable, "-m", "edgebert.measuring.trial"]
+    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+
+
+def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
+    found = measure(task(builtin))
+    assert [len(samples) for samples in found.samples_ms] == [3, 3]
+    assert all(sample > 0 for samples in found.samples_ms for sample in samples)
+    assert found.load_ms > 0
+    assert found.first_ms > 0
+
+
+def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundle) -> None:
+    small, large = (
+        msgspec.json.decode(in_a_process(msgspec.json.encode(task(builtin, subnet))), type=Measurement | Failure)
+        for subnet in (SUBNET, "w1.00-d1.00-int8")
+    )
+    assert isinstance(small, Measurement)
+    assert isinstance(large, Measurement)
+    assert 0 < small.steady_memory_mb <= small.peak_memory_mb < large.peak_memory_mb < 200
+    assert 0 < large.private_memory_mb <= large.steady_memory_mb
+
+
+def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
+    answer = msgspec.json.decode(in_a_process(msgspec.json.encode(task(builtin, "w9"))), type=Measurement | Failure)
+    assert isinstance(answer, Failure)
+    assert answer.error.startswith("no sub-network 'w9' in bundle")
+
+
+def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) -> None:
+    full, small = builtin.subnet("w1.00-d1.00-int8"), builtin.subnet(SUBNET)
+    assert numerics(builtin, full, open_session(builtin, full)).ok
+    wrong = numerics(builtin, full, open_session(builtin, small))
+    assert not wrong.ok
+    assert re.match(r"logits are .* off, .* is allowed", str(wrong))
+
+
+def test_a_wrong_label_is_wrong_however_near_the_logits() -> None:
+    assert Numerics(difference=0.1, tolerance=0.1, wrong_labels=0).ok
+    assert not Numerics(difference=0.2, tolerance=0.1, wrong_labels=0).ok
+    assert not Numerics(difference=0.0, tolerance=0.1, wrong_labels=1).ok
+
+
+def test_a_pace_is_kept(builtin: Bundle) -> None:
+    start = time.perf_counter()
+    found = measure(task(builtin, requests_per_s=50.0))
+    requests = sum(map(len, found.samples_ms))
+    assert time.perf_counter() - start >= requests / 50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are imposed on Linux")
+def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
+    content = msgspec.json.encode(task(builtin, limits=Limits(cpus=1.0, memory_mb=400.0)))
+    assert isinstance(msgspec.json.decode(in_a_process(content), type=Measurement | Failure), Measurement)
+    content = msgspec.json.encode(task(builtin, "w1.00-d1.00-int8", limits=Limits(memory_mb=20.0)))
+    command = [sys.executable, "-m", "edgebert.measuring.trial"]
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    assert done.returncode != 0 or b"Failure" in done.stdout
+
+
+def test_an_altered_graph_is_not_measured(alter_graph: Alter) -> None:
+    bundle = Bundle.load(alter_graph(b"weights-int8.bin", b"../weights-int8b"))
+    with pytest.raises(BundleError, match=r"reads '../weights-int8b', no weight file of its bundle"):
+        measure(task(bundle, "w1.00-d1.00-int8"))

@@ -1,0 +1,107 @@
+import itertools
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import edgebert
+from edgebert.choosing.selection import Budget, Selection, named
+from edgebert.errors import EdgeBertError
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Text
+from edgebert.serving import bulk
+from edgebert.serving.bulk import predict_all
+from edgebert.subnet import CPU
+from profiles import BEST
+
+SENTENCE = "a great film dull it is long but every minute of pleasure mess warm bad plot and the of"
+SMALL_CHUNK = 16
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CHUNK_TEXTS", SMALL_CHUNK)
+
+
+def choice(bundle: Bundle, threads: int = 2) -> Selection:
+    return named(bundle.subnet(BEST), Budget().of(bundle), provider=CPU, threads=threads)
+
+
+def some_texts(count: int) -> list[Text]:
+    """Return texts of different lengths, some of which are longer than the longest input."""
+    words = SENTENCE.split()
+    return [" ".join(itertools.islice(itertools.cycle(words), n % 7, n % 7 + 1 + n * 31 % 150)) for n in range(count)]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_texts_are_answered_in_order_and_as_one_by_one(builtin: Bundle) -> None:
+    texts = some_texts(100)
+    found = list(predict_all(builtin, choice(builtin), texts))
+    with edgebert.load(subnet=BEST) as model:
+        expected = [model(text)[0] for text in texts]
+    assert [text for text, _ in found] == texts
+    assert sum(one["label"] == other["label"] for (_, one), other in zip(found, expected, strict=True)) >= 95
+    for (_, one), other in zip(found, expected, strict=True):
+        if one["label"] == other["label"]:
+            assert one["score"] == pytest.approx(other["score"], abs=0.2)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("start", [0, 1, SMALL_CHUNK - 1, SMALL_CHUNK, SMALL_CHUNK + 5, 39, 40, 1000])
+def test_a_later_start_and_other_threads_give_the_same_answers(builtin: Bundle, start: int) -> None:
+    texts = some_texts(40)
+    whole = list(predict_all(builtin, choice(builtin), texts))
+    assert list(predict_all(builtin, choice(builtin, threads=1), texts, start=start)) == whole[start:]
+
+
+def test_texts_are_read_a_bounded_number_ahead(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CHUNK_TEXTS", SMALL_CHUNK)
+    monkeypatch.setattr(bulk, "CHUNK_CHARACTERS", 1000)
+    read = 0
+
+    def texts() -> Iterator[Text]:
+        nonlocal read
+        for read in itertools.count(1):
+            yield "a great film" if read < 100 else "great film " * 200
+
+    answers = predict_all(builtin, choice(builtin), texts())
+    for answered in range(1, 150):
+        next(answers)
+        assert read <= answered + 2 * SMALL_CHUNK
+        if answered > 110:
+            assert read <= answered + 2, "a long text is a chunk of its own"
+    answers.close()
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("bad", [0, 1, SMALL_CHUNK, SMALL_CHUNK + 3, 3 * SMALL_CHUNK])
+def test_all_texts_before_a_bad_one_are_answered(builtin: Bundle, bad: int) -> None:
+    answers = predict_all(builtin, choice(builtin), [*some_texts(bad), "", "never read"])
+    assert len(list(itertools.islice(answers, bad))) == bad
+    with pytest.raises(EdgeBertError, match="expected a text, found an empty one"):
+        next(answers)
+
+
+def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> None:
+    with pytest.raises(EdgeBertError, match="expected single texts, found a pair"):
+        list(predict_all(builtin, choice(builtin), ["fine", ("a", "b")]))
+
+
+def test_nothing_is_answered_with_nothing(builtin: Bundle) -> None:
+    assert list(predict_all(builtin, choice(builtin), [])) == []
+
+
+def test_who_has_seen_enough_leaves_no_thread_behind(builtin: Bundle) -> None:
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    list(predict_all(builtin, choice(builtin), ["warm up"]))  # the tokenizer keeps its own threads
+    before = threads()
+    answers = predict_all(builtin, choice(builtin), some_texts(500))
+    next(answers)
+    answers.close()
+    patience = time.monotonic() + 10
+    while threads() > before and time.monotonic() < patience:  # the system forgets an ended thread when it has the time
+        time.sleep(0.01)
+    assert threads() == before
