@@ -158,7 +158,7 @@ def targets(rows: Sequence[Example]) -> list[float]:
 
 def _target(row: Example) -> float:
     try:
-        value = float(row.label or "none")
+        value = float(str(row.label))
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):

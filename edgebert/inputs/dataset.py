@@ -16,11 +16,14 @@ _COLUMNS = ("text", "pair", "label")
 
 @dataclass(frozen=True)
 class Example:
-    """One row of a data file: its text, the pair and the label if it has them, and where it stands."""
+    """One row of a data file: its text, the pair and the label if it has them, and where it stands.
+
+    A label is text as it was read; a list of them, as JSON lines may give for a text, is a tuple.
+    """
 
     text: str
     pair: str | None
-    label: str | None
+    label: str | tuple[str, ...] | None
     place: str
 
     @property
@@ -35,9 +38,10 @@ class Example:
             EdgeBertError: it has none, or one that is not among `labels`.
         """
         if self.label in labels:
-            return labels.index(self.label)
-        if self.label is not None and self.label.isdecimal() and len(self.label) < 10 and int(self.label) < len(labels):
-            return int(self.label)
+            return labels.index(str(self.label))
+        number = self.label if isinstance(self.label, str) and self.label.isdecimal() else ""
+        if 0 < len(number) < 10 and int(number) < len(labels):
+            return int(number)
         found = "no label" if self.label is None else f"label '{self.label}'"
         raise EdgeBertError(f"{self.place}: expected a label of {', '.join(labels)} (or its number), found {found}")
 

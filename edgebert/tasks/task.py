@@ -1,0 +1,129 @@
+"""What every task answers for: which rows it reads, what a graph puts out, what an answer is and how good it is.
+
+A task is a value: its kind, one class in a file of its own, and its labels. Knows neither files nor how graphs are run.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.inputs.dataset import Example
+from edgebert.tasks.metrics import Interval
+
+# What a graph puts out, by name: float32, (batch, ...).
+Outputs = dict[str, NDArray[np.float32]]
+Scores = NDArray[np.float32]
+# One text's answer, in the form of the transformers pipeline of its task.
+Answer = Any
+# How many answers each text gets: the best one by itself, a list of so many, or with None a list of all.
+TopK = int | Literal["best"] | None
+# What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What answers to labelled samples are worth one by one, each (samples,): what a cascade is set by.
+
+    `confidences` say how sure each answer is, from 0 to 1. The metric is the sum of `gained` over that of `possible`.
+    """
+
+    confidences: NDArray[np.float64]
+    gained: NDArray[np.int64]
+    possible: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What a network answers: a task's labels, and how they are read, given, compared and counted."""
+
+    labels: tuple[str, ...]
+
+    NAME: ClassVar[str]
+    # The name of each output of a graph, and its number of dimensions.
+    OUTPUTS: ClassVar[Mapping[str, int]] = {"logits": 2}
+    # What quality is counted in: the first is what a selection goes by. Higher is better in all.
+    METRICS: ClassVar[tuple[str, ...]]
+    LOSS: ClassVar[Loss]
+    # Whether a student gains from its teacher's logits beside the hidden states (DynaBERT, section 2.2).
+    DISTILS_LOGITS: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
+        """Return the labels that the rows of a data file have, for a network that is still to be trained.
+
+        Raises:
+            EdgeBertError: a row has no label of this task's kind; names the line.
+        """
+
+    @abstractmethod
+    def target(self, row: Example) -> Any:
+        """Return what a row's label asks for, as a number or a list of numbers of the same size for every row.
+
+        Raises:
+            EdgeBertError: the row has no label, or one that is not of this task; names the line.
+        """
+
+    @abstractmethod
+    def scores(self, outputs: Outputs) -> Scores:
+        """Return what answers are given by, (batch, labels), as transformers' pipeline of the task scales logits."""
+
+    @abstractmethod
+    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
+        """Return the answer to each text of a batch, in the form of transformers' pipeline of the task."""
+
+    @abstractmethod
+    def metrics(self, scores: Scores, targets: Sequence[Any]) -> dict[str, float]:
+        """Return each of `METRICS` for labelled samples: scores (samples, labels) and what was asked for."""
+
+    @abstractmethod
+    def interval(self, scores: Scores, targets: Sequence[Any]) -> Interval:
+        """Return the 95 % interval of the first metric."""
+
+    @abstractmethod
+    def fidelity(self, scores: Scores, full: Scores) -> float:
+        """Return how often answers are the full network's, of 1, from the scores of both for the same texts."""
+
+    @abstractmethod
+    def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
+        """Return for how many texts the answer is wrong, of those where the right one is clear beyond a tolerance."""
+
+    def confidences(self, outputs: Outputs) -> NDArray[np.float32] | None:
+        """Return how sure each answer of a batch is, (batch,) from 0 to 1; None for a task that has no cascade."""
+        return None
+
+    def evidence(self, scores: Scores, targets: Sequence[Any]) -> Evidence | None:
+        """Return what each answer is worth; None for a task that has no cascade."""
+        return None
+
+
+def mean_difference(found: Outputs, right: Outputs) -> float:
+    """Return how far outputs lie apart: each text's largest difference, on average over the batch.
+
+    A rounding that falls the other way may move a single text far; wrong arithmetic moves them all. Infinite where a
+    shape differs or a number is not finite.
+    """
+    largest = []
+    for name, expected in right.items():
+        values = found.get(name)
+        if values is None or values.shape != expected.shape or not np.isfinite(values).all():
+            return float("inf")
+        largest.append(np.abs(values - expected).reshape(len(expected), -1).max(axis=1))
+    return float(np.max(largest, axis=0).mean())
+
+
+def ranked(labels: Sequence[str], scores: Scores, top_k: TopK) -> list[Answer]:
+    """Return each row's labels with their scores, the highest first: a dict for "best", else a list of dicts."""
+    if top_k == "best":
+        best = scores.argmax(axis=1)
+        return [{"label": labels[place], "score": float(row[place])} for place, row in zip(best, scores, strict=True)]
+    orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    return [
+        [{"label": labels[place], "score": float(row[place])} for place in order]
+        for order, row in zip(orders, scores, strict=True)
+    ]

@@ -1,0 +1,22 @@
+"""All tasks there are, by name. To add one, write its file and put its class into this list."""
+
+from edgebert.errors import EdgeBertError
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.task import Task
+from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.text_regression import TextRegression
+
+TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression)
+
+
+def task_of(name: str, labels: tuple[str, ...], error: type[EdgeBertError]) -> Task:
+    """Return the task of that name with these labels.
+
+    Raises:
+        error: there is no such task in this version.
+    """
+    for kind in TASKS:
+        if name == kind.NAME:
+            return kind(labels)
+    known = ", ".join(kind.NAME for kind in TASKS)
+    raise error(f"expected a task of {known}, found '{name}'; use a newer edgebert, or another bundle")

@@ -1,0 +1,64 @@
+"""text-regression: a number for each text or pair, such as how similar the two of a pair are."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from edgebert.errors import EdgeBertError
+from edgebert.inputs.dataset import Example
+from edgebert.tasks.metrics import Interval, pearson, spearman, spearman_interval
+from edgebert.tasks.task import Answer, Loss, Outputs, Scores, Task, TopK, ranked
+
+
+class TextRegression(Task):
+    """A number: the logit as it is, and its rank and linear correlation with the wanted ones. It has no cascade."""
+
+    NAME: ClassVar[str] = "text-regression"
+    METRICS: ClassVar[tuple[str, ...]] = ("spearman", "pearson")
+    LOSS: ClassVar[Loss] = "squared-error"
+    DISTILS_LOGITS: ClassVar[bool] = False
+
+    @classmethod
+    def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
+        """Return the name of the one number."""
+        return ("score",)
+
+    def target(self, row: Example) -> float:
+        """Return the number that a row's label is."""
+        if len(self.labels) != 1:
+            found = f"found a network of {len(self.labels)}"
+            raise EdgeBertError(f"{row.place}: expected one number a text, {found}; export it with --texts instead")
+        try:
+            value = float(row.label) if isinstance(row.label, str) else float("nan")
+        except ValueError:
+            value = float("nan")
+        if not abs(value) < float("inf"):
+            raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found '{row.label}'")
+        return value
+
+    def scores(self, outputs: Outputs) -> Scores:
+        """Return the logits as they are."""
+        return outputs["logits"]
+
+    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
+        """Return {"label", "score"} for each text, or a list of them; the score is the number."""
+        return ranked(self.labels, self.scores(outputs), top_k)
+
+    def metrics(self, scores: Scores, targets: Sequence[float]) -> dict[str, float]:
+        """Return the rank correlation and the linear correlation with the wanted numbers, from -1 to 1."""
+        found, wanted = scores[:, 0].astype(np.float64), np.asarray(targets, np.float64)
+        return {"spearman": spearman(found, wanted), "pearson": pearson(found, wanted)}
+
+    def interval(self, scores: Scores, targets: Sequence[float]) -> Interval:
+        """Return the 95 % interval of the rank correlation."""
+        return spearman_interval(self.metrics(scores, targets)["spearman"], len(targets))
+
+    def fidelity(self, scores: Scores, full: Scores) -> float:
+        """Return the rank correlation with the full network's numbers: how alike both put texts in order."""
+        columns = range(full.shape[1])
+        return min(spearman(scores[:, n].astype(np.float64), full[:, n].astype(np.float64)) for n in columns)
+
+    def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
+        """Return 0: a number is never another answer, only farther off."""
+        return 0
