@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters.calibration import METHODS, MOST_TEXTS, Ranges, observe
 from edgebert.exporters.checkpoint import Array, read_checkpoint
@@ -198,8 +198,10 @@ def _calibrated(
 
     def quality(ranges: Ranges) -> tuple[float, float]:
         exported = part.add(subnet, ranges, ["fused"])
-        session = open_session(part.bundle, exported)
-        errors = [np.abs(session.run(inputs) - right).mean() for inputs, right in zip(texts, logits, strict=True)]
+        session = open_session(part.bundle, exported, default_way(threads=1))
+        errors = [
+            np.abs(session.run(inputs)["logits"] - right).mean() for inputs, right in zip(texts, logits, strict=True)
+        ]
         return accuracy(part.bundle, exported, data) if data is not None else 0, -float(np.mean(errors))
 
     return max((observed.ranges(method) for method in METHODS), key=quality)

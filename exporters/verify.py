@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session, providers
+from edgebert.engines.cpu import CPU
+from edgebert.engines.session import default_way, engines_here, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.calibration import Ranges
@@ -14,7 +16,7 @@ from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.measuring.trial import mean_difference
-from edgebert.subnet import CPU, Flavor, Precision, Storage, Subnet, flavor_of, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, Way, storage_of
 
 # How far a graph's logits may lie from those of the reference that rounds as it does, on average over texts: a share
 # of the largest logit, and a least value. Where a state lies between two int8 levels its last bit decides which one it
@@ -52,12 +54,12 @@ class Verifier:
             [reference.logits(subnet, self.source, self.source.tensors, inputs) for inputs in self.batches]
         )
         difference, agreement = 0.0, 1.0
-        for flavor, provider in _ways(subnet):
-            session = open_session(bundle, subnet, flavor=flavor, provider=provider)
+        for way in _ways(subnet):
+            session = open_session(bundle, subnet, way)
             found = np.concatenate(
-                [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
+                [session.run({n: inputs[n] for n in session.input_names})["logits"] for inputs in self.batches]
             )
-            check_close(subnet, found, np.concatenate(expected), provider)
+            check_close(subnet, found, np.concatenate(expected), way.engine)
             difference = max(difference, float(np.abs(found - original).max()))
             agreement = min(agreement, float((found.argmax(axis=1) == original.argmax(axis=1)).mean()))
         return difference, agreement
@@ -74,19 +76,22 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return reference.unrounded
 
 
-def _ways(subnet: ExportedSubnet) -> Iterator[tuple[Flavor, str]]:
-    """Yield each flavor with every provider here that it is for; all run on the CPU provider."""
-    for flavor in subnet.graphs:
-        yield from ((flavor, provider) for provider in providers() if provider == CPU or flavor == flavor_of(provider))
+def _ways(subnet: ExportedSubnet) -> Iterator[Way]:
+    """Yield every way, on one thread, in which a sub-network can be run here."""
+    for engine in engines_here():
+        usual = default_way(engine.NAME, threads=1)
+        yield from (
+            msgspec.structs.replace(usual, flavor=flavor) for flavor in engine.FLAVORS if flavor in subnet.graphs
+        )
 
 
-def check_close(subnet: Subnet, found: Array, expected: Array, provider: str = CPU) -> None:
+def check_close(subnet: Subnet, found: Array, expected: Array, engine: str = CPU.NAME) -> None:
     """Raise an ExportError with the figure if logits differ by more than the precision's tolerance."""
-    allowed = (tolerance if provider == CPU else device_tolerance)(subnet.precision, expected)
+    allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, expected)
     difference = mean_difference(found, expected)
     if not difference <= allowed:  # also when it is not a number
         figures = f"logits differ by {difference:.2g}, at most {allowed:.2g} is allowed"
-        wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {provider}"
+        wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {engine}"
         raise ExportError(f"{wrong}: {figures}; report this")
 
 

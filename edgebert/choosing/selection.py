@@ -12,9 +12,9 @@ import msgspec
 
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Way, check_percentile
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, check_percentile
 from edgebert.records import Record
-from edgebert.subnet import Flavor, flavor_of
+from edgebert.subnet import Way
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -63,15 +63,8 @@ class Rejection(Record, frozen=True):
     """Why a sub-network was not chosen."""
 
     subnetwork: str
-    provider: str
-    flavor: Flavor
-    threads: int
+    way: Way
     reason: str
-
-    @property
-    def way(self) -> Way:
-        """How it would have been run."""
-        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
 
 class Selection(Record, frozen=True):
@@ -82,26 +75,19 @@ class Selection(Record, frozen=True):
 
     subnetwork: str
     method: str
-    provider: str
-    flavor: Flavor
-    threads: int
+    way: Way
     predicted_ms: float | None
     peak_memory_mb: float | None
     accuracy: float | None
     budget: Budget
     rejected: tuple[Rejection, ...]
 
-    @property
-    def way(self) -> Way:
-        """How it is run."""
-        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
-
 
 class Miss(Record, frozen=True):
     """The sub-network that comes closest to a budget which none meets, and what it needs."""
 
     subnetwork: str
-    provider: str
+    way: Way
     predicted_ms: float
     peak_memory_mb: float
     accuracy: float
@@ -152,9 +138,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     return Selection(
         subnetwork=chosen.subnet.id,
         method=chosen.subnet.method,
-        provider=chosen.entry.provider,
-        flavor=chosen.entry.flavor,
-        threads=chosen.entry.threads,
+        way=chosen.entry.way,
         predicted_ms=chosen.predicted_ms,
         peak_memory_mb=chosen.entry.peak_memory_mb,
         accuracy=chosen.accuracy,
@@ -163,7 +147,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     )
 
 
-def select_unprofiled(bundle: Bundle, budget: Budget, *, provider: str, threads: int) -> Selection:
+def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
     """Return the most accurate sub-network, the smallest of equals: what to take where nothing limits the choice.
 
     Raises:
@@ -174,21 +158,16 @@ def select_unprofiled(bundle: Bundle, budget: Budget, *, provider: str, threads:
         raise _nothing_known(bundle)
     subnet, accuracy = max(known, key=lambda pair: (pair[1], -pair[0].parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    way = Way(provider=provider, flavor=flavor_of(provider), threads=threads)
     rejected = tuple(_rejected(other.id, way, _less_accurate(other, accuracy)) for other in others)
-    return named(subnet, budget, provider=provider, threads=threads, rejected=rejected)
+    return named(subnet, budget, way, rejected)
 
 
-def named(
-    subnet: ExportedSubnet, budget: Budget, *, provider: str, threads: int, rejected: tuple[Rejection, ...] = ()
-) -> Selection:
+def named(subnet: ExportedSubnet, budget: Budget, way: Way, rejected: tuple[Rejection, ...] = ()) -> Selection:
     """Return the selection of one sub-network whatever it costs."""
     return Selection(
         subnetwork=subnet.id,
         method=subnet.method,
-        provider=provider,
-        flavor=flavor_of(provider),
-        threads=threads,
+        way=way,
         predicted_ms=None,
         peak_memory_mb=None,
         accuracy=subnet.accuracy.value if subnet.accuracy else None,
@@ -255,7 +234,7 @@ def _rejection(entry: ProfiledSubnet | LeftOut, reason: str) -> Rejection:
 
 
 def _rejected(subnet_id: str, way: Way, reason: str) -> Rejection:
-    return Rejection(subnetwork=subnet_id, provider=way.provider, flavor=way.flavor, threads=way.threads, reason=reason)
+    return Rejection(subnetwork=subnet_id, way=way, reason=reason)
 
 
 def _infeasible(
@@ -270,7 +249,7 @@ def _infeasible(
     advice = "Raise the budget, shorten the input or export a smaller sub-network."
     miss = Miss(
         subnetwork=nearest.subnet.id,
-        provider=nearest.entry.provider,
+        way=nearest.entry.way,
         predicted_ms=nearest.predicted_ms,
         peak_memory_mb=nearest.entry.peak_memory_mb,
         accuracy=nearest.accuracy,

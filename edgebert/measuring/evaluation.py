@@ -10,22 +10,21 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
-from edgebert.machine.device import default_threads
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.subnet import CPU
+from edgebert.subnet import Way
 
 
 class SubnetEvaluation(Record, frozen=True):
     """A sub-network's accuracy from 0 to 1 with its 95 % interval, and the seconds that the data took."""
 
     id: str
-    provider: str
+    way: Way
     accuracy: float
     ci95: tuple[float, float]
     correct: int
@@ -60,7 +59,7 @@ def evaluate(
     data: str | Path,
     *,
     subnets: Sequence[str] | None = None,
-    provider: str = CPU,
+    way: Way | None = None,
     on_progress: Progress = no_progress,
 ) -> Evaluation:
     """Return the accuracies of a bundle's sub-networks, or of those named, on a data file.
@@ -72,24 +71,26 @@ def evaluate(
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
     results = []
     for done, subnet in enumerate(chosen, 1):
-        results.append(evaluate_subnet(bundle, subnet, data, provider))
+        results.append(evaluate_subnet(bundle, subnet, data, way))
         on_progress(done, len(chosen), subnet.id)
     return Evaluation(dataset=str(data), samples=results[0].samples, subnetworks=tuple(results))
 
 
-def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> SubnetEvaluation:
+def evaluate_subnet(
+    bundle: Bundle, subnet: ExportedSubnet, data: str | Path, way: Way | None = None
+) -> SubnetEvaluation:
     """Return the accuracy of one sub-network on a data file, which is streamed and never held in memory.
 
     Raises:
         EdgeBertError: the file cannot be read, or its labels are not the bundle's.
     """
     start, correct, samples = time.perf_counter(), 0, 0
-    for answer in answers(bundle, subnet, data, provider):
+    for answer in answers(bundle, subnet, data, way):
         correct += int(answer.is_right)
         samples += 1
     return SubnetEvaluation(
         id=subnet.id,
-        provider=provider,
+        way=way or default_way(),
         accuracy=correct / samples,
         ci95=wilson_interval(correct, samples),
         correct=correct,
@@ -98,7 +99,7 @@ def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, pr
     )
 
 
-def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> Iterator[Answer]:
+def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, way: Way | None = None) -> Iterator[Answer]:
     """Yield what a sub-network answers to each example of a data file.
 
     Raises:
@@ -109,10 +110,10 @@ def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: 
         found = f"{bundle.manifest.task} with {len(labels)} label(s)"
         raise EdgeBertError(f"accuracy needs a text-classification bundle of two labels or more, found {found}")
     tokenizer = Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, provider=provider, threads=default_threads())
+    session = open_session(bundle, subnet, way or default_way())
     for example in read_examples(data):
         # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
-        (logits,) = session.run(pad([tokenizer.encode(example.input)], session.input_names))
+        (logits,) = session.run(pad([tokenizer.encode(example.input)], session.input_names))["logits"]
         yield Answer(int(logits.argmax()), example.label_number(labels), _confidence(logits))
 
 

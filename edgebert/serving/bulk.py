@@ -6,13 +6,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from edgebert.choosing.selection import Selection
-from edgebert.engines.session import Session, open_session
+from edgebert.engines.cpu import CPU
+from edgebert.engines.engine import Session
+from edgebert.engines.session import open_session
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
 from edgebert.serving.predictor import Prediction
-from edgebert.subnet import CPU
 from edgebert.tasks.scores import scores_of
 
 # What is read at once. The more it is, the more texts of one length there are to share batches.
@@ -41,14 +44,9 @@ def predict_all(
         EdgeBertError: a text is empty or no text; all before it are answered first.
     """
     # Threads that share a batch wait for each other after every product: each runs batches of its own instead.
-    workers = selection.threads if selection.provider == CPU else 1
-    session = open_session(
-        bundle,
-        bundle.subnet(selection.subnetwork),
-        flavor=selection.flavor,
-        provider=selection.provider,
-        threads=selection.threads // workers,
-    )
+    workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
+    way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
+    session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
     pool = ThreadPoolExecutor(workers)
     try:
         line = _Line(bundle, session, Tokenizer.of(bundle), pool, batch_tokens)
@@ -98,7 +96,7 @@ class _Line:
 
     def _answer(self, places: Sequence[int], tokens: Sequence[Tokens]) -> dict[int, Prediction]:
         manifest = self.bundle.manifest
-        scores = scores_of(self.session.run(pad(tokens, self.session.input_names)), manifest.task)
+        scores = scores_of(self.session.run(pad(tokens, self.session.input_names))["logits"], manifest.task)
         if scores.shape[1] != len(manifest.labels):
             found = f"{scores.shape[1]} logits for {len(manifest.labels)} labels"
             raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")

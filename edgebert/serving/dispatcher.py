@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgebert.choosing.cascade import Cascade, best_cascade
 from edgebert.choosing.menu import Menu, Option
 from edgebert.choosing.selection import Budget
-from edgebert.engines.session import Session
+from edgebert.engines.engine import Session
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Answers, Bundle
 from edgebert.inputs.tokenization import pad
@@ -31,7 +31,7 @@ Logits = NDArray[np.float32]
 
 def run(session: Session, batch: Batch, pad_to: Sequence[int] = ()) -> Logits:
     """Return the logits (texts, labels) of a batch."""
-    return session.run(pad(batch.tokens, session.input_names, pad_to))
+    return session.run(pad(batch.tokens, session.input_names, pad_to))["logits"]
 
 
 class Dispatcher:
@@ -170,7 +170,7 @@ def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> Device
     The threads of a pool spin for a while after a request: idle networks would slow the active one. On one thread a
     network runs in its caller's.
     """
-    if all(entry.threads > 1 for entry in profile.subnetworks):
+    if all(entry.way.threads > 1 for entry in profile.subnetworks):
         return profile
-    entries = tuple(entry for entry in profile.subnetworks if entry.threads == 1 or entry.key in loaded)
+    entries = tuple(entry for entry in profile.subnetworks if entry.way.threads == 1 or entry.key in loaded)
     return msgspec.structs.replace(profile, subnetworks=entries)

@@ -13,19 +13,20 @@ import msgspec
 
 from edgebert.choosing.cascade import Cascade
 from edgebert.choosing.selection import Budget, Selection, named, select, select_unprofiled
-from edgebert.engines.session import Session, check_provider
+from edgebert.engines.engine import Session
+from edgebert.engines.session import default_way, way_filter
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.inputs.batches import Batch, batches_of
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Text, Tokenizer
-from edgebert.machine.device import default_threads, this_device
+from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import MAX_THREADS, check_profile, profile_of
+from edgebert.measuring.profiler import check_profile, profile_of
 from edgebert.serving.dispatcher import Dispatcher, Logits, run
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import Stats, Tally
-from edgebert.subnet import CPU
+from edgebert.subnet import WayFilter
 from edgebert.tasks.scores import scores_of
 
 logger = logging.getLogger(__name__)
@@ -74,9 +75,7 @@ def load(
         BudgetError: no sub-network meets the budget; its `nearest` comes closest.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    check_provider(provider or CPU)
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
-        raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
+    way = default_way(provider, threads)
     budget = Budget(
         latency_ms=latency_ms,
         memory_mb=memory_mb,
@@ -86,14 +85,13 @@ def load(
         tolerance=tolerance,
     ).of(bundle)
     given = _given(profile, bundle) if profile is not None else None
-    profiled = _Profiled(bundle, budget.batch_size, provider, threads, given)
-    default_provider, thread_count = provider or CPU, threads or default_threads()
+    profiled = _Profiled(bundle, budget.batch_size, way_filter(provider, threads), given)
     if subnet is not None:
-        selection = named(bundle.subnet(subnet), budget, provider=default_provider, threads=thread_count)
+        selection = named(bundle.subnet(subnet), budget, way)
     elif budget.is_limited or cascade:
         selection = select(bundle, profiled.profile(), budget)
     else:
-        selection = select_unprofiled(bundle, budget, provider=default_provider, threads=thread_count)
+        selection = select_unprofiled(bundle, budget, way)
     if cascade and (subnet is not None or not adaptive):
         raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
     governed = cascade or (adaptive and subnet is None and latency_ms is not None)
@@ -113,19 +111,14 @@ def _given(profile: DeviceProfile | str | Path, bundle: Bundle) -> DeviceProfile
 class _Profiled:
     """The profile that choices are made from: given, or cached or measured when the first budget needs one."""
 
-    def __init__(
-        self, bundle: Bundle, batch_size: int, provider: str | None, threads: int | None, given: DeviceProfile | None
-    ):
-        self._bundle, self._batch_size, self._provider, self._threads = bundle, batch_size, provider, threads
-        self._found = given
+    def __init__(self, bundle: Bundle, batch_size: int, asked: WayFilter, given: DeviceProfile | None):
+        self._bundle, self._batch_size, self._asked, self._found = bundle, batch_size, asked, given
 
     def profile(self) -> DeviceProfile:
-        """Return the entries for the provider and threads that were asked for, all where none were."""
+        """Return the entries of the ways that were asked for."""
         if self._found is None:
-            self._found = profile_of(
-                self._bundle, batch_size=self._batch_size, threads=self._threads, provider=self._provider
-            )
-        return self._found.narrowed(self._provider, self._threads)
+            self._found = profile_of(self._bundle, batch_size=self._batch_size, asked=self._asked)
+        return self._found.narrowed(self._asked)
 
 
 class Predictor:
