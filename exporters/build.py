@@ -17,10 +17,10 @@ from edgebert.exporters.draft import Draft, Part
 from edgebert.exporters.outline import Outline, graph_inputs, read_outlines
 from edgebert.exporters.reference import Inputs
 from edgebert.exporters.score import accuracy, answers_to, float_answers, scored
-from edgebert.exporters.staging import staged
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import (
+    MANIFEST,
     Bundle,
     ExportDifference,
     ExportedSubnet,
@@ -34,8 +34,11 @@ from edgebert.inputs.bundle import (
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
+from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.version import __version__
+
+_BUNDLE = FolderKind(name="bundle", marker=MANIFEST, error=ExportError)
 
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.
 GOLDEN_TEXTS = (
@@ -88,7 +91,7 @@ def export(
     calibration = _calibration_texts(subnets, calibration_data)
     data = None if evaluation_data is None else Path(evaluation_data)
     storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
-    with staged(out) as folder:
+    with staged(out, _BUNDLE) as folder:
         draft = Draft(manifest, content, folder, storages)
         finished = []
         for outline in outlines:

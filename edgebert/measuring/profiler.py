@@ -25,7 +25,7 @@ from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Settings, Stability
-from edgebert.measuring.journal import Died, Journal, Step
+from edgebert.measuring.journal import Died, Step, StepJournal
 from edgebert.measuring.trial import Failure, Measurement, Shape, Task
 from edgebert.progress import Progress, no_progress
 from edgebert.subnet import Precision, Way, WayFilter
@@ -107,7 +107,7 @@ def profile(
         if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
     ]
     with profile_cache.measuring_alone():
-        journal = Journal(
+        journal = StepJournal(
             profile_cache.journal_path(bundle, settings, [(one.subnet.id, one.way) for one in candidates])
         )
         found = _Profiling(bundle, settings, journal, on_progress).run(candidates)
@@ -166,7 +166,7 @@ def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
 class _Profiling:
     """One run of the profiler: settings, what has been measured, and who hears of it."""
 
-    def __init__(self, bundle: Bundle, settings: Settings, journal: Journal, on_progress: Progress):
+    def __init__(self, bundle: Bundle, settings: Settings, journal: StepJournal, on_progress: Progress):
         self._bundle, self._settings, self._journal, self._on_progress = bundle, settings, journal, on_progress
         self._left_out: list[LeftOut] = []
         self._done = 0
