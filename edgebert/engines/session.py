@@ -9,15 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.device import this_device
 from edgebert.subnet import CPU, Flavor, Precision, flavor_of
+from edgebert.tasks.task import Outputs
 
 OPENVINO = "OpenVINOExecutionProvider"
 # What edgebert has graphs for, and the package of each plugin; ONNX Runtime lists more (a cloud service among them).
@@ -32,11 +31,12 @@ class Session:
     def __init__(self, session: onnxruntime.InferenceSession):
         self._session = session
         self.input_names = tuple(value.name for value in session.get_inputs())
+        self._output_names = tuple(value.name for value in session.get_outputs())
 
-    def run(self, inputs: Arrays) -> NDArray[np.float32]:
-        """Return the logits (batch, labels) float32 for graph inputs (batch, length) int64."""
+    def run(self, inputs: Arrays) -> Outputs:
+        """Return the outputs by name, each (batch, ...) float32, for graph inputs (batch, length) int64."""
         try:
-            return np.asarray(self._session.run(None, inputs)[0])
+            return dict(zip(self._output_names, self._session.run(None, inputs), strict=True))
         except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
             raise BundleError(f"ONNX Runtime cannot run the graph: {_first_line(problem)}; {_AGAIN}") from None
 
