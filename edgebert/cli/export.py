@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=arguments.shares, help=f"0.5,0.75,1.0 {_GRID}")
     parser.add_argument("--precisions", type=arguments.names, default=["int8"], metavar="NAMES", help=PRECISIONS)
     parser.add_argument("--calibrate", metavar="DATA", dest="calibration_data", help="texts that int8-static needs")
-    parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="data to measure accuracies on")
+    parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="labelled data to measure quality on")
     parser.add_argument("--no-pairs", action="store_true", help="texts alone: leave out what only pairs need")
     parser.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
     parser.add_argument(

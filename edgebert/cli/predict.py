@@ -1,4 +1,4 @@
-"""Label texts with the most accurate sub-network that meets a budget."""
+"""Answer texts with the best sub-network that meets a budget."""
 
 import argparse
 import sys
@@ -86,7 +86,7 @@ def _answer_file(options: argparse.Namespace) -> None:
 
 
 def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
-    """Return the choice that nothing limits: the sub-network of that name, or the most accurate."""
+    """Return the choice that nothing limits: the sub-network of that name, or the best."""
     from edgebert.choosing.selection import Budget, named, select_unprofiled
     from edgebert.engines.session import default_way
 

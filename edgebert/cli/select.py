@@ -1,4 +1,4 @@
-"""Name the most accurate sub-network that meets a budget on this device, and why the others lost."""
+"""Name the best sub-network that meets a budget on this device, and why the others lost."""
 
 import argparse
 
@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--percentile", type=arguments.percentile, default=95, help="of the latency (default: 95)")
     parser.add_argument("--length", type=arguments.count, metavar="L", help="tokens (default: the longest input)")
     parser.add_argument("--batch-size", type=arguments.count, default=1, metavar="B", help="default: 1")
-    parser.add_argument("--tolerance", type=arguments.share, default=0.0, help="accuracy to give up for speed (0.005)")
+    parser.add_argument("--tolerance", type=arguments.share, default=0.0, help="quality to give up for speed (0.005)")
     parser.add_argument("--provider", metavar="NAME", help="only this ONNX Runtime execution provider")
     parser.add_argument("--threads", type=arguments.count, metavar="N", help="only this number of threads")
 
@@ -45,8 +45,9 @@ def run(options: argparse.Namespace) -> None:
         return
     methods = bundle.manifest.methods
     by = f" ({chosen.method})" if len(set(methods.values())) > 1 else ""
-    print(f"{chosen.subnetwork}{by} is the most accurate within {chosen.budget}")
+    print(f"{chosen.subnetwork}{by} is the best within {chosen.budget}")
     cost = f"{chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB"
-    print(f"accuracy {chosen.accuracy:.3f}, {cost}, {chosen.way}\n")
+    quality = "unknown quality" if chosen.quality is None else f"{bundle.manifest.metric} {chosen.quality:.3f}"
+    print(f"{quality}, {cost}, {chosen.way}\n")
     rows = [[lost.subnetwork, str(lost.way), lost.reason] for lost in chosen.rejected]
     print_table(rows, ["rejected", "run by", "reason"], methods)

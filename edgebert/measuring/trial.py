@@ -6,6 +6,7 @@ printed.
 
 import gc
 import itertools
+import math
 import random
 import statistics
 import sys
@@ -14,7 +15,6 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
@@ -24,6 +24,8 @@ from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits, impose
 from edgebert.records import Record
 from edgebert.subnet import Way
+from edgebert.tasks.task import mean_difference
+from edgebert.tasks.tasks import task_in
 
 
 class Shape(Record, frozen=True):
@@ -50,23 +52,23 @@ class Task(Record, frozen=True):
 
 
 class Numerics(Record, frozen=True):
-    """How far the golden outputs are missed: by how much on average, and for how many texts the label differs.
+    """How far the golden outputs are missed: by how much on average, and for how many texts the answer is wrong.
 
-    A label counts only where the right one leads by more than twice the tolerance.
+    An answer counts only where the right one is clear beyond the tolerance.
     """
 
     difference: float
     tolerance: float
-    wrong_labels: int
+    wrong_answers: int
 
     @property
     def ok(self) -> bool:
         """Whether this device computes what was exported."""
-        return self.difference <= self.tolerance and self.wrong_labels == 0
+        return self.difference <= self.tolerance and self.wrong_answers == 0
 
     def __str__(self) -> str:
-        difference = f"logits are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
-        return f"{difference}; {self.wrong_labels} labels are wrong" if self.wrong_labels else difference
+        difference = f"outputs are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
+        return f"{difference}; {self.wrong_answers} answers are wrong" if self.wrong_answers else difference
 
 
 class Measurement(Record, frozen=True, tag=True):
@@ -168,35 +170,20 @@ def _latency_ms(session: Session, request: Arrays) -> float:
 
 
 def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numerics:
-    """Return how far a session misses a sub-network's golden outputs."""
+    """Return how far a session misses a sub-network's golden outputs: of several, the one that is farthest off."""
     golden = bundle.golden()
-    expected = [output for output in golden.outputs if output.id == subnet.id]
-    if len(expected) != 1:
+    expected = golden.values_of(subnet.id)
+    if not expected:
         raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
-    found, right = session.run(inputs)["logits"], np.array(expected[0].logits, dtype=np.float32)
-    tolerance = expected[0].tolerance
-    if found.shape != right.shape or not np.isfinite(found).all():
-        return Numerics(difference=sys.float_info.max, tolerance=tolerance, wrong_labels=len(right))
-    return Numerics(
-        difference=mean_difference(found, right),
-        tolerance=tolerance,
-        wrong_labels=_wrong_labels(found, right, tolerance) if bundle.manifest.has_classes else 0,
-    )
 
-
-def _wrong_labels(found: NDArray[np.float32], right: NDArray[np.float32], tolerance: float) -> int:
-    ordered = np.sort(right, axis=1)
-    clear = ordered[:, -1] - ordered[:, -2] > 2 * tolerance
-    return int((clear & (found.argmax(axis=1) != right.argmax(axis=1))).sum())
-
-
-def mean_difference(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    """Return how far logits (batch, labels) lie apart: each text's largest difference, on average over the batch.
-
-    A rounding that falls the other way may move a single text far; wrong arithmetic moves them all.
-    """
-    return float(np.abs(found - right).max(axis=1).mean())
+    found, right = session.run(inputs), {output.name: output.array for output in expected}
+    worst = max(expected, key=lambda output: mean_difference(found, {output.name: output.array}) / output.tolerance)
+    difference = mean_difference(found, {worst.name: right[worst.name]})
+    if not math.isfinite(difference):
+        return Numerics(difference=sys.float_info.max, tolerance=worst.tolerance, wrong_answers=len(golden.texts))
+    wrong = task_in(bundle.manifest).wrong_answers(found, right, worst.tolerance)
+    return Numerics(difference=difference, tolerance=worst.tolerance, wrong_answers=wrong)
 
 
 def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:

@@ -192,7 +192,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, latency_ms: Callable[[profiler.
             peak_memory_mb=1.0,
             steady_memory_mb=1.0,
             private_memory_mb=1.0,
-            numerics=Numerics(difference=0.0, tolerance=1.0, wrong_labels=0),
+            numerics=Numerics(difference=0.0, tolerance=1.0, wrong_answers=0),
             samples_ms=tuple((latency_ms(task, before),) * 30 for _ in task.shapes),
         )
 

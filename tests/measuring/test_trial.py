@@ -69,13 +69,13 @@ def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) 
     assert numerics(builtin, full, open_session(builtin, full)).ok
     wrong = numerics(builtin, full, open_session(builtin, small))
     assert not wrong.ok
-    assert re.match(r"logits are .* off, .* is allowed", str(wrong))
+    assert re.match(r"outputs are .* off, .* is allowed", str(wrong))
 
 
-def test_a_wrong_label_is_wrong_however_near_the_logits() -> None:
-    assert Numerics(difference=0.1, tolerance=0.1, wrong_labels=0).ok
-    assert not Numerics(difference=0.2, tolerance=0.1, wrong_labels=0).ok
-    assert not Numerics(difference=0.0, tolerance=0.1, wrong_labels=1).ok
+def test_a_wrong_answer_is_wrong_however_near_the_outputs() -> None:
+    assert Numerics(difference=0.1, tolerance=0.1, wrong_answers=0).ok
+    assert not Numerics(difference=0.2, tolerance=0.1, wrong_answers=0).ok
+    assert not Numerics(difference=0.0, tolerance=0.1, wrong_answers=1).ok
 
 
 def test_a_pace_is_kept(builtin: Bundle) -> None:
