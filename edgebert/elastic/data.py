@@ -14,6 +14,7 @@ from torch import Tensor
 from edgebert.errors import TrainingError
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
+from edgebert.tasks.text_classification import TextClassification
 
 # Batches are sorted by length within blocks of so many, so that little is padded and the order still is random.
 BLOCK_BATCHES = 50
@@ -139,7 +140,8 @@ def class_numbers(rows: Sequence[Example], labels: Sequence[str], path: Path, *,
         EdgeBertError: a row has no label, or an unknown one.
         TrainingError: no row has a label that should occur.
     """
-    numbers = [row.label_number(labels) for row in rows]
+    task = TextClassification(tuple(labels))
+    numbers = [task.target(row) for row in rows]
     counts = Counter(numbers)
     for number, label in enumerate(labels):
         if complete and not counts[number]:

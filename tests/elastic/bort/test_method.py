@@ -29,7 +29,8 @@ from edgebert.engines.session import open_session
 from edgebert.errors import BudgetError, TrainingError
 from edgebert.exporters import reference
 from edgebert.exporters.build import export
-from edgebert.exporters.checkpoint import parameters_of, read_checkpoint
+from edgebert.exporters.checkpoint import parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.inputs.tokenization import Tokenizer as DeviceTokenizer
 from edgebert.slices import dynabert_subnet
 
