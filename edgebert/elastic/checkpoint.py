@@ -72,7 +72,7 @@ def load_whole(path: Path, task: Task) -> WholeModel:
 def _load(path: Path, task: Task) -> PreTrainedModel:
     config, head = read_config(path), head_of(task)
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
-    has_types = not config.family.token_types or config.types > 0
+    has_types = not config.family.described.token_types or config.types > 0
     with explained(path):
         model, report = head.auto_class.from_pretrained(
             path,

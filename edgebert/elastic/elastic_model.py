@@ -73,12 +73,10 @@ class ElasticModel(nn.Module):
         return Output(self._family.classify(self.classifier, state), tuple(hidden))
 
     def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
-        base, projection = self.classifier.base_model, self._family.projection
-        inputs = {} if types is None or not self._family.token_types else {"token_type_ids": types}
-        state: Tensor = base.get_submodule(self._family.embeddings)(input_ids=ids, **inputs)
-        if projection and hasattr(base, projection):
-            state = base.get_submodule(projection)(state)
-        return state
+        inputs = {"token_type_ids": types} if types is not None and self._family.described.token_types else {}
+        state: Tensor = self._family.embeddings(self.classifier)(input_ids=ids, **inputs)
+        projection = self._family.projection(self.classifier)
+        return state if projection is None else projection(state)
 
     def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
         batch, length, _ = state.shape
@@ -114,7 +112,7 @@ class ElasticModel(nn.Module):
 
     def freeze_embeddings(self) -> None:
         """Make training leave the embedding tables, and their LayerNorm, as they are."""
-        self.classifier.base_model.get_submodule(self._family.embeddings).requires_grad_(False)
+        self._family.embeddings(self.classifier).requires_grad_(False)
 
     def extract(self, subnet: Subnet) -> PreTrainedModel:
         """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
@@ -123,7 +121,7 @@ class ElasticModel(nn.Module):
         as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
         """
         plain, ffn_size = self._family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
-        setattr(plain.config, self._family.keys.ffn, ffn_size)
+        setattr(plain.config, self._family.ffn_key, ffn_size)
         for layer, heads, ffn in zip(self._family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
             size = heads * self.config.head_size
             _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)

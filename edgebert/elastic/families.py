@@ -1,11 +1,12 @@
-"""What the families of transformers models call their modules and the keys of their configurations.
+"""How the models of each family are taken apart and run in torch.
 
-One description a family. To train another family, describe it here.
+What their modules and sizes are called is described once, for the exporters; here stands what torch needs beside that.
+To train another family, write its entry.
 """
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import reduce
 
 from torch import Tensor, nn
@@ -13,6 +14,11 @@ from torch.nn.functional import relu
 from transformers import PreTrainedModel
 
 from edgebert.errors import TrainingError
+from edgebert.exporters.families import bert, distilbert, electra, roberta, xlnet
+from edgebert.exporters.family import Family
+
+# Turns the last hidden states (batch, length, hidden) of a classifier into its logits (batch, labels).
+Classify = Callable[[PreTrainedModel, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,87 +36,75 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class LayerNames:
-    """The names that the parts of a `Layer` have as modules of a transformers layer."""
-
-    query: str
-    key: str
-    value: str
-    attention_out: str
-    attention_norm: str
-    ffn_in: str
-    ffn_out: str
-    ffn_norm: str
-
-    def parts_of(self, module: nn.Module) -> Layer:
-        """Return the parts of a transformers layer."""
-        return Layer(
-            query=_linear(module, self.query),
-            key=_linear(module, self.key),
-            value=_linear(module, self.value),
-            attention_out=_linear(module, self.attention_out),
-            attention_norm=module.get_submodule(self.attention_norm),
-            ffn_in=_linear(module, self.ffn_in),
-            ffn_out=_linear(module, self.ffn_out),
-            ffn_norm=module.get_submodule(self.ffn_norm),
-        )
-
-
-def _linear(module: nn.Module, name: str) -> nn.Linear:
-    found = module.get_submodule(name)
-    assert isinstance(found, nn.Linear), f"{name} is a linear map"
-    return found
-
-
-@dataclass(frozen=True)
-class ConfigKeys:
-    """The keys in a transformers configuration of what the library itself does not name alike in all families."""
-
-    ffn: str = "intermediate_size"
-    activation: str = "hidden_act"
-    hidden_dropout: str = "hidden_dropout_prob"
-    attention_dropout: str = "attention_probs_dropout_prob"
-
-
-# Turns the last hidden states (batch, length, hidden) of a classifier into its logits (batch, labels).
-Classify = Callable[[PreTrainedModel, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
 class ModelFamily:
-    """Where the models of a family keep their modules, and in what they differ.
+    """A family: its description for the exporters, and how its models compute.
 
-    `layers`, `embeddings` and `projection` are modules of the base model; a projection widens embeddings that are
-    narrower than the layers, in models that have it. `layer` and `classify` are None where sub-networks cannot be cut.
-    `masked_lm_head` names the modules of the family's masked language model that follow the base model, in their order.
-    `token_types`: whether the model tells the two texts of a pair apart by token types. `pads_positions`: whether the
-    rows of the position table up to the padding token's number are unused. `attention_dropout_after`: whether dropout
-    follows a layer's attention.
+    `classify` is None where sub-networks cannot be cut. `masked_lm_head` names the modules of the family's masked
+    language model that follow the base model, in their order. `attention_dropout_after`: whether dropout follows a
+    layer's attention. The last three are keys of transformers' configuration.
     """
 
-    layers: str
-    embeddings: str
-    layer: LayerNames | None
+    described: Family
     classify: Classify | None
     masked_lm_head: tuple[str, ...]
-    projection: str = ""
-    token_types: bool = True
-    pads_positions: bool = False
     attention_dropout_after: bool = True
-    keys: ConfigKeys = field(default_factory=ConfigKeys)
+    activation_key: str = "hidden_act"
+    hidden_dropout_key: str = "hidden_dropout_prob"
+    attention_dropout_key: str = "attention_probs_dropout_prob"
+
+    @property
+    def ffn_key(self) -> str:
+        """The key of transformers' configuration for the FFN neurons of a layer."""
+        key = self.described.sizes["ffn"]
+        assert isinstance(key, str), "every family has FFN neurons"
+        return key
+
+    @property
+    def stack(self) -> str:
+        """The name of the module that holds the layers."""
+        stack: str = self.described.units["ffn_norm"].partition(".{layer}")[0]
+        return stack
+
+    def embeddings(self, model: PreTrainedModel) -> nn.Module:
+        """Return the embedding tables, with their LayerNorm where they have one."""
+        units = self.described.units
+        has_norm = "embedding_norm" in units
+        return model.get_submodule(units["embedding_norm"].rpartition(".")[0] if has_norm else units["word"])
+
+    def projection(self, model: PreTrainedModel) -> nn.Module | None:
+        """Return what widens embeddings that are narrower than the layers, in a model that has it."""
+        modules = dict(model.named_modules())
+        return modules.get(self.described.units.get("projection", "none"))
 
     def layers_of(self, model: PreTrainedModel) -> list[Layer]:
         """Return the parts of each layer of a model of this family, which must be one that can be cut."""
-        assert self.layer is not None, "layers are described where they can be cut"
-        return [self.layer.parts_of(layer) for layer in model.base_model.get_submodule(self.layers).children()]
+        return [self._layer(model, number) for number in range(len(list(model.get_submodule(self.stack).children())))]
+
+    def _layer(self, model: PreTrainedModel, number: int) -> Layer:
+        def module(unit: str) -> nn.Module:
+            return model.get_submodule(self.described.units[unit].format(layer=number))
+
+        def linear(unit: str) -> nn.Linear:
+            found = module(unit)
+            assert isinstance(found, nn.Linear), f"{unit} is a linear map"
+            return found
+
+        return Layer(
+            query=linear("q"),
+            key=linear("k"),
+            value=linear("v"),
+            attention_out=linear("o"),
+            attention_norm=module("attention_norm"),
+            ffn_in=linear("ffn_in"),
+            ffn_out=linear("ffn_out"),
+            ffn_norm=module("ffn_norm"),
+        )
 
     def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
         kept = copy.deepcopy(model)
-        parent, _, name = self.layers.rpartition(".")
-        stack = kept.base_model.get_submodule(parent)
-        modules = list(stack.get_submodule(name).children())
-        setattr(stack, name, nn.ModuleList(modules[layer] for layer in layers))
+        modules = list(kept.get_submodule(self.stack).children())
+        kept.set_submodule(self.stack, nn.ModuleList(modules[layer] for layer in layers))
         kept.config.num_hidden_layers = len(layers)
         return kept
 
@@ -139,70 +133,32 @@ def _classify_first(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     return logits
 
 
-_BERT = ModelFamily(
-    layers="encoder.layer",
-    embeddings="embeddings",
-    layer=LayerNames(
-        query="attention.self.query",
-        key="attention.self.key",
-        value="attention.self.value",
-        attention_out="attention.output.dense",
-        attention_norm="attention.output.LayerNorm",
-        ffn_in="intermediate.dense",
-        ffn_out="output.dense",
-        ffn_norm="output.LayerNorm",
-    ),
-    classify=_classify_pooled,
-    masked_lm_head=("cls",),
-)
-_ROBERTA = replace(
-    _BERT, classify=_classify_hidden, masked_lm_head=("lm_head",), token_types=False, pads_positions=True
-)
-_ELECTRA = replace(
-    _BERT,
-    classify=_classify_hidden,
-    masked_lm_head=("generator_predictions", "generator_lm_head"),
-    projection="embeddings_project",
-)
-_DISTILBERT = ModelFamily(
-    layers="transformer.layer",
-    embeddings="embeddings",
-    layer=LayerNames(
-        query="attention.q_lin",
-        key="attention.k_lin",
-        value="attention.v_lin",
-        attention_out="attention.out_lin",
-        attention_norm="sa_layer_norm",
-        ffn_in="ffn.lin1",
-        ffn_out="ffn.lin2",
-        ffn_norm="output_layer_norm",
-    ),
-    classify=_classify_first,
-    masked_lm_head=("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
-    token_types=False,
-    attention_dropout_after=False,
-    keys=ConfigKeys(
-        ffn="hidden_dim", activation="activation", hidden_dropout="dropout", attention_dropout="attention_dropout"
-    ),
-)
-_XLNET = ModelFamily(
-    layers="layer",
-    embeddings="word_embedding",
-    layer=None,
-    classify=None,
-    masked_lm_head=(),
-    keys=ConfigKeys(ffn="d_inner", activation="ff_activation", hidden_dropout="dropout", attention_dropout="dropout"),
-)
+_ROBERTA = ModelFamily(roberta.FAMILY, _classify_hidden, ("lm_head",))
 
 # By transformers' model_type.
 FAMILIES = {
-    "bert": _BERT,
+    "bert": ModelFamily(bert.FAMILY, _classify_pooled, ("cls",)),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
-    "distilbert": _DISTILBERT,
-    "electra": _ELECTRA,
-    "xlnet": _XLNET,
+    "distilbert": ModelFamily(
+        distilbert.FAMILY,
+        _classify_first,
+        ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+        attention_dropout_after=False,
+        activation_key="activation",
+        hidden_dropout_key="dropout",
+        attention_dropout_key="attention_dropout",
+    ),
+    "electra": ModelFamily(electra.FAMILY, _classify_hidden, ("generator_predictions", "generator_lm_head")),
+    "xlnet": ModelFamily(
+        xlnet.FAMILY,
+        None,
+        (),
+        activation_key="ff_activation",
+        hidden_dropout_key="dropout",
+        attention_dropout_key="dropout",
+    ),
 }
 
 
@@ -212,9 +168,7 @@ def family_of(model_type: str) -> ModelFamily:
     Raises:
         TrainingError: there is none.
     """
-    if model_type not in FAMILIES:
-        raise _unsupported(model_type, list(FAMILIES))
-    return FAMILIES[model_type]
+    return _among(FAMILIES, model_type)
 
 
 def check_elastic(model_type: str) -> None:
@@ -223,9 +177,11 @@ def check_elastic(model_type: str) -> None:
     Raises:
         TrainingError: they cannot.
     """
-    if family_of(model_type).layer is None:
-        raise _unsupported(model_type, [name for name, family in FAMILIES.items() if family.layer])
+    _among({name: family for name, family in FAMILIES.items() if family.classify}, model_type)
 
 
-def _unsupported(model_type: str, known: list[str]) -> TrainingError:
-    return TrainingError(f"model_type '{model_type}' is not supported; expected one of {', '.join(known)}")
+def _among(families: dict[str, ModelFamily], model_type: str) -> ModelFamily:
+    if model_type not in families:
+        expected = f"expected one of {', '.join(families)}"
+        raise TrainingError(f"model_type '{model_type}' is not supported; {expected}")
+    return families[model_type]

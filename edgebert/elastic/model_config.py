@@ -79,24 +79,23 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
         TrainingError: the model is of no known family.
     """
     family = family_of(config.model_type)
-    pad_id = config.pad_token_id or 0
-    first_position = pad_id + 1 if family.pads_positions else 0
+    first_position = family.described.first_position(config.to_dict())
     names = {int(number): name for number, name in (config.id2label or {}).items()}
     return ModelConfig(
         model_type=config.model_type,
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
         hidden=config.hidden_size,
-        ffn=getattr(config, family.keys.ffn),
-        embedding=config.embedding_size if family.projection else config.hidden_size,
+        ffn=getattr(config, family.ffn_key),
+        embedding=config.embedding_size if "projection" in family.described.units else config.hidden_size,
         vocabulary=config.vocab_size,
         positions=max(0, getattr(config, "max_position_embeddings", 0) - first_position),
         first_position=first_position,
-        types=getattr(config, "type_vocab_size", 2) if family.token_types else 0,
-        pad_id=pad_id,
-        activation=getattr(config, family.keys.activation),
-        hidden_dropout=getattr(config, family.keys.hidden_dropout),
-        attention_dropout=getattr(config, family.keys.attention_dropout),
+        types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
+        pad_id=config.pad_token_id or 0,
+        activation=getattr(config, family.activation_key),
+        hidden_dropout=getattr(config, family.hidden_dropout_key),
+        attention_dropout=getattr(config, family.attention_dropout_key),
         layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
         is_decoder=bool(getattr(config, "is_decoder", False)),
         position_type=getattr(config, "position_embedding_type", None) or "absolute",

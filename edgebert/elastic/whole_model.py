@@ -39,11 +39,11 @@ class WholeModel(nn.Module):
 
     def typed(self, types: Tensor | None) -> dict[str, Tensor]:
         """Return token types by transformers' name of that input, for a model that takes them."""
-        return {} if types is None or not self.config.family.token_types else {"token_type_ids": types}
+        return {} if types is None or not self.config.family.described.token_types else {"token_type_ids": types}
 
     def freeze_embeddings(self) -> None:
         """Make training leave the embedding tables, and their LayerNorm, as they are."""
-        self.classifier.base_model.get_submodule(self.config.family.embeddings).requires_grad_(False)
+        self.config.family.embeddings(self.classifier).requires_grad_(False)
 
     def plain(self) -> PreTrainedModel:
         """Return the classifier as transformers loads it."""

@@ -226,7 +226,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     heads, hidden = together[0].heads, together[0].hidden
     config = {
         "model_type": "bert",
-        "architectures": list(bert.FAMILY.architectures),
         "num_hidden_layers": depth,
         "num_attention_heads": heads,
         "hidden_size": hidden,
@@ -274,7 +273,7 @@ def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:
     drawn: dict[tuple[str, tuple[int, ...]], Array] = {}
     tensors = {}
     for ours, theirs, words in bert.FAMILY.tensors(depth, projected=False):
-        shape = tuple(sizes[word] for word in words)
+        shape = tuple(word if isinstance(word, int) else sizes[word] for word in words)
         unit = ours.lstrip("0123456789.")
         if (unit, shape) not in drawn:
             drawn[unit, shape] = _random(generator, unit, shape)
@@ -287,4 +286,4 @@ def _random(generator: np.random.Generator, unit: str, shape: tuple[int, ...]) -
     if len(shape) == 1:
         return np.full(shape, 1.0 if unit.endswith("norm.weight") else 0.0, np.float32)
     spread = np.float32(1 if unit in EMBEDDINGS else shape[1] ** -0.5)
-    return generator.standard_normal(shape, np.float32) * spread
+    return np.asarray(generator.standard_normal(shape, np.float32) * spread)
