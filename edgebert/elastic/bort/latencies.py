@@ -1,4 +1,4 @@
-"""Measures what architectures would cost, before any is trained: their latency hangs on shapes, not on weights.
+"""Measures what architectures would cost, before any is trained: latency depends on shapes, not on weights.
 
 A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
 slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
@@ -56,7 +56,7 @@ class Conditions(Record, frozen=True):
     rounds: int = 3
 
 
-class Measured(Record, frozen=True):
+class MeasuredArchitecture(Record, frozen=True):
     """The median latency of an architecture in each round so far."""
 
     architecture: Architecture
@@ -70,7 +70,7 @@ class Latencies(Record, frozen=True):
     conditions: Conditions
     device: Device
     way: Way
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredArchitecture, ...]
 
     @property
     def rounds_ms(self) -> dict[Architecture, tuple[float, ...]]:
@@ -112,7 +112,7 @@ def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
     return found
 
 
-def measure(
+def measure_latencies(
     architectures: Iterable[Architecture],
     conditions: Conditions,
     path: Path,
@@ -212,7 +212,7 @@ def _with(
         conditions=conditions,
         device=device,
         way=ways.pop(),
-        measured=tuple(Measured(one, ms) for one, ms in rounds_ms.items()),
+        measured=tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items()),
     )
 
 
