@@ -8,7 +8,8 @@ from edgebert.cli import arguments
 
 if TYPE_CHECKING:
     from edgebert.inputs.bundle import Bundle
-    from edgebert.measuring.device_profile import DeviceProfile, Settings
+    from edgebert.measuring.device_profile import DeviceProfile
+    from edgebert.measuring.profile_settings import ProfileSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +128,7 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     _print_doubts(found)
 
 
-def _circumstances(settings: "Settings") -> str:
+def _circumstances(settings: "ProfileSettings") -> str:
     """Return what is unusual about how a profile was measured."""
     pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
     return pace + (f"; EMULATED, limited to {settings.emulated}" if settings.emulated else "")
