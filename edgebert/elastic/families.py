@@ -68,6 +68,7 @@ class ModelFamily:
     def embeddings(self, model: PreTrainedModel) -> nn.Module:
         """Return the embedding tables, with their LayerNorm where they have one."""
         units = self.described.units
+        # XLNet's tables stand by themselves in its base model, which holds everything else too.
         has_norm = "embedding_norm" in units
         return model.get_submodule(units["embedding_norm"].rpartition(".")[0] if has_norm else units["word"])
 
@@ -102,6 +103,7 @@ class ModelFamily:
 
     def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
+        # A copy, so that the weights and the configuration of the caller's model stay as they are.
         kept = copy.deepcopy(model)
         modules = list(kept.get_submodule(self.stack).children())
         kept.set_submodule(self.stack, nn.ModuleList(modules[layer] for layer in layers))
@@ -171,7 +173,7 @@ def family_of(model_type: str) -> ModelFamily:
     return _among(FAMILIES, model_type)
 
 
-def check_elastic(model_type: str) -> None:
+def check_can_be_cut(model_type: str) -> None:
     """Check that sub-networks can be cut from models of a family.
 
     Raises:

@@ -168,11 +168,13 @@ class TrainingRun:
             state.mkdir(exist_ok=True)
             student = self.read_model(start)
             context = self.stage_context(stage.name, student, subnets or [student.subnet()])
+            # Without a teacher the labels are learnt, so the labelled texts; with one, all texts there are.
             if teacher:
                 taught = self.read_model(teacher).eval()
                 context = dataclasses.replace(context, teacher=taught, texts=self.data.distil)
             run_stage(stage, self.settings, context)
 
+            # The state goes last: a kill in between finds the result, or makes it again from the state.
             self._save(student, done)
             if self.folder.accelerator.is_main_process:
                 shutil.rmtree(state)

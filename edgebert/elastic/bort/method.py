@@ -15,8 +15,7 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.events import TrialEvent
-from edgebert.elastic.heads import LOSSES, head_of
+from edgebert.elastic.heads import LOSSES, training_head
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
@@ -189,7 +188,7 @@ class _Distillation:
             measure=lambda some: measure(some, run.folder.path),
             find_error=surrogate.error,
             seed=run.settings.seed,
-            on_trial=lambda *trial: run.options.listener(TrialEvent(*trial)),
+            listener=run.options.listener,
         ).run(str(search.surrogate))
 
     def train(self, one: Architecture) -> Path:
@@ -199,6 +198,7 @@ class _Distillation:
         start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
         if masked:
             start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
+        # Texts to transfer have no labels, and do not count in that loss.
         if stage.label_weight:
             labelled = _with_targets(run.data.distil, run.data.train, run.data.task)
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
@@ -233,7 +233,7 @@ def _masked_lm_run(run: TrainingRun) -> TrainingRun:
 def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
     """Return texts with the targets of the first of them, which are those that are labelled."""
     assert labelled.targets is not None, "training texts have labels"
-    unknown = head_of(task).unknown_target(len(task.labels))
+    unknown = training_head(task).unknown_target(len(task.labels))
     return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
 
 

@@ -63,6 +63,7 @@ class DynaBertSettings(Record, frozen=True):
             "sampled": self.sampled or (None if paper else 4),
             "dropout": paper,
         }
+        # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
         distilling = {"logit_weight": float(distils_logits), "teacher_width": self.teacher_width, **shared}
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
@@ -123,6 +124,7 @@ def _run_all(run: TrainingRun, stages: Sequence[Stage]) -> Path:
     if stages[0].name == FINE_TUNED:
         start, stages = run.run_stage(stages[0], start), stages[1:]
 
+    # All that follows is cut from the rewired model, and it is the teacher too: it computes what was fine-tuned.
     fine_tuned = result = _rewire(run, start)
     for stage in stages:
         teachers = {"none": None, "fine-tuned": fine_tuned, "previous": result}
@@ -148,6 +150,7 @@ def _rewire(run: TrainingRun, start: Path) -> Path:
     def rewired() -> tuple[Model, None]:
         accelerator = run.folder.accelerator
         model = load_elastic(start, run.data.task).to(accelerator.device)
+        # The main process saves, so the others need not rank.
         if accelerator.is_main_process:
             batches = run.data.train.all_batches(run.settings.batch_size, accelerator.device)
             importance.rewire(model, importance.rank(model, batches, run.losses.of_targets))

@@ -112,6 +112,7 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     method = records.encode(choice, indent=0).decode()
     run.claim_folder([settings.search.stage, settings.stage], method)
 
+    # The training starts from the checkpoint's weights: what the search did to them is thrown away.
     ticket = _ticket(run, choice, settings.stage)
     part = ticket.slice(run.config)
     pruned = dataclasses.replace(run, load=lambda path, task: _load_pruned(path, task, ticket))
@@ -199,6 +200,7 @@ def _costs(
         flops = training_flops(subnet, config, len(run.data.task.labels), texts, batches)
         return Cost(len(batches), seconds, flops)
 
+    # Counted are the batches as they were padded: the search's as far as it went, the trainings' in full.
     part, whole = ticket.slice(config).subnet(METHOD, "fp32"), config.subnet()
     looked_at = list(itertools.islice(search.batches(texts, run.settings), ticket.step)) if searched else []
     search_seconds = run.journal(search.stage.name).last().seconds if searched else 0.0

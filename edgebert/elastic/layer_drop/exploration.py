@@ -91,6 +91,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
         same = [one for one in found.trainings if (one.layers, one.seed) == (layers, seed)]
         if any((one.strategy, one.dropped) == (strategy, drop) for one in same):
             continue
+        # Two strategies may keep the same layers.
         if same:
             one = msgspec.structs.replace(same[0], strategy=strategy)
         else:

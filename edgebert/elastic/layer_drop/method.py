@@ -46,6 +46,7 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     check_count(settings.strategy, settings.drop, run.config.layers)
     run.claim_folder([settings.fine_tune], settings.name)
 
+    # What was dropped stands in the checkpoint's elastic.json: measured once, also after an interruption.
     start = run.make_checkpoint(DROPPED, lambda: _without_layers(run, settings))
     manifest = ElasticManifest.load(start)
     assert manifest is not None, "a checkpoint with dropped layers says so"
