@@ -74,8 +74,9 @@ class ModelFamily:
 
     def projection(self, model: PreTrainedModel) -> nn.Module | None:
         """Return what widens embeddings that are narrower than the layers, in a model that has it."""
-        modules = dict(model.named_modules())
-        return modules.get(self.described.units.get("projection", "none"))
+        parent, _, name = self.described.units.get("projection", "").rpartition(".")
+        found: nn.Module | None = getattr(model.get_submodule(parent), name, None) if name else None
+        return found
 
     def layers_of(self, model: PreTrainedModel) -> list[Layer]:
         """Return the parts of each layer of a model of this family, which must be one that can be cut."""

@@ -33,6 +33,11 @@ class TrainingFiles:
     transfer: tuple[Path, ...] = ()
 
     @property
+    def origin(self) -> str:
+        """The name of the checkpoint that the training starts from."""
+        return self.model.resolve().name
+
+    @property
     def data(self) -> tuple[Path, ...]:
         """All data files."""
         return self.train, self.dev, *self.transfer

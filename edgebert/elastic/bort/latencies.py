@@ -250,15 +250,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     slices = tuple(
         Slice(str(one), tuple(range(one.depth)), (heads,) * one.depth, (one.ffn,) * one.depth) for one in together
     )
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method="bort",
-        widths=(),
-        depths=(),
-        rewired=False,
-        origin="random",
-        subnetworks=slices,
-    )
     try:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -267,7 +258,7 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
         save_file(_tensors(depth, sizes), folder / "model.safetensors")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
-    manifest.save(folder)
+    ElasticManifest.of_slices("bort", "random", slices).save(folder)
 
 
 def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:

@@ -133,7 +133,7 @@ def train(
     if settings.search_only:
         return found, None
     result = distillery.train(architecture)
-    manifest = _manifest(architecture, files.model.resolve().name)
+    manifest = _manifest(architecture, files.origin)
     return found, run.finish(result, manifest, settings.distil)
 
 
@@ -147,8 +147,7 @@ def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     choice = _Choice(
         str(settings.architecture) if settings.architecture else None, settings.search, settings.from_scratch
     )
-    method = records.encode(choice, indent=0).decode()
-    run.claim_folder(stages, method, [Path(masked.checkpoint)] if masked else [])
+    run.claim_folder(stages, choice, [Path(masked.checkpoint)] if masked else [])
 
 
 @dataclass(frozen=True)
@@ -239,12 +238,4 @@ def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
 
 def _manifest(one: Architecture, origin: str) -> ElasticManifest:
     every = Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth)
-    return ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method=METHOD,
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=origin,
-        subnetworks=(every,),
-    )
+    return ElasticManifest.of_slices(METHOD, origin, (every,))

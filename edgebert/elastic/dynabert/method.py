@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebert import records
 from edgebert.elastic import importance
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
@@ -95,8 +94,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     if not run.is_fine_tuned:
         stages = (settings.fine_tune, *stages)
     varying = Path(settings.augment_model or files.model)
-    method = records.encode(_Augmentation(settings.augment), indent=0).decode()
-    run.claim_folder(stages, method, [varying] if settings.augment else [])
+    run.claim_folder(stages, _Augmentation(settings.augment), [varying] if settings.augment else [])
 
     if settings.augment:
         run = _with_variants(run, varying, settings.augment)
@@ -107,7 +105,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
         widths=tuple(sorted({width for stage in stages for width in stage.widths})),
         depths=tuple(sorted({depth for stage in stages for depth in stage.depths})),
         rewired=True,
-        origin=files.model.resolve().name,
+        origin=files.origin,
     )
     return run.finish(result, manifest, stages[-1])
 
