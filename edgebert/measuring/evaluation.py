@@ -85,7 +85,7 @@ def targets_in(task: Task, data: str | Path) -> list[Any]:
     return [task.target(row) for row in read_examples(data)]
 
 
-def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Scores:
+def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way | None = None) -> Scores:
     """Return a sub-network's scores (samples, labels) for the texts of a data file, which is never held in memory.
 
     Raises:
@@ -93,7 +93,7 @@ def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way
         EdgeBertError: the file cannot be read.
     """
     task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, way)
+    session = open_session(bundle, subnet, way or default_way())
 
     rows = []
     for example in read_examples(data):

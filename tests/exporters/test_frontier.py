@@ -100,7 +100,7 @@ def test_the_manifest_lists_checkpoint_by_checkpoint(frontier: Bundle) -> None:
     assert [frontier.subnet(name).hidden_size for name in ONE_OF_EACH] == [48, 48, 48, 32]
     assert frontier.subnet("drop-bottom-3-int8").layers == KEPT
     assert (frontier.subnet("ticket-int8").heads, frontier.subnet("ticket-int8").ffn) == (TICKET.heads, TICKET.ffn)
-    assert all(one.accuracy and one.accuracy.samples == 4 for one in frontier.manifest.subnetworks)
+    assert all(one.quality and one.quality.samples == 4 for one in frontier.manifest.subnetworks)
 
 
 def test_each_graph_computes_what_its_own_model_does(
@@ -116,7 +116,7 @@ def test_each_graph_computes_what_its_own_model_does(
             if subnet.precision == "fp32":
                 own = {name: inputs[name] for name in session.input_names}
                 expected = oracle.logits(oracle.cut(models[subnet.method], subnet), own)
-                np.testing.assert_allclose(session.run(own), expected, atol=1e-4, err_msg=subnet.id)
+                np.testing.assert_allclose(session.run(own)["logits"], expected, atol=1e-4, err_msg=subnet.id)
 
 
 def test_a_graph_takes_what_its_model_uses(frontier: Bundle) -> None:
@@ -210,7 +210,7 @@ def test_tables_and_choices_show_methods(
         shown = [[name, method] for name, method in zip(ONE_OF_EACH, METHODS, strict=True) if [name, method] in rows]
         assert len(shown) >= 3, table
     chosen = json.loads(printed("select", frontier.path, *budget, "--json"))
-    assert tables["select"].startswith(f"{chosen['subnetwork']} ({chosen['method']}) is the most accurate within")
+    assert tables["select"].startswith(f"{chosen['subnetwork']} ({chosen['method']}) is the best within")
     assert chosen["method"] in METHODS
 
 

@@ -36,9 +36,11 @@ def maximum_point(architectures: Iterable[Architecture]) -> Architecture:
     return max(architectures, key=lambda one: (one.depth, one.hidden, one.ffn, one.heads))
 
 
-def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return those that no other beats, the fastest first; it would be no worse in latency, parameters and error, and
-    better in one of them."""
+def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return those that no other beats, the fastest first.
+
+    A candidate beats another that is no better in latency, parameters and error, and worse in one of them.
+    """
     front = [one for one in candidates if not any(_beats(other, one) for other in candidates)]
     return sorted(front, key=_numbers)
 

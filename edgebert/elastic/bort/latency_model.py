@@ -19,7 +19,7 @@ _REPEATS = 4
 _USUAL = 0.02  # what a good measurement may be off
 
 
-class Accuracy(Record, frozen=True):
+class PredictionError(Record, frozen=True):
     """How far predictions are off, as shares of what was measured: |predicted / measured - 1| of so many."""
 
     count: int
@@ -27,7 +27,7 @@ class Accuracy(Record, frozen=True):
     p95: float
 
     @classmethod
-    def of(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "Accuracy":
+    def of(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "PredictionError":
         """Return how far predictions are off."""
         errors = np.abs(np.array(predicted_ms) / np.array(measured_ms) - 1)
         return cls(len(errors), round(float(np.median(errors)), 4), round(float(np.percentile(errors, 95)), 4))
@@ -64,7 +64,7 @@ class LatencyModel:
         return float(_parts(one) @ self._weights) * self._scales.get((one.hidden, one.heads), 1.0)
 
 
-def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
+def cross_validated(measured_ms: Mapping[Architecture, float]) -> PredictionError:
     """Return how far models are off that were fitted to seven eighths of the measurements, for the other eighth."""
     order = list(measured_ms)
     random.Random(0).shuffle(order)
@@ -75,7 +75,7 @@ def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
         if left and known:
             model = LatencyModel(known)
             predicted |= {one: model.predict_ms(one) for one in left}
-    return Accuracy.of(list(predicted.values()), [measured_ms[one] for one in predicted])
+    return PredictionError.of(list(predicted.values()), [measured_ms[one] for one in predicted])
 
 
 def _parts(one: Architecture) -> NDArray[np.float64]:

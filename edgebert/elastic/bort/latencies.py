@@ -1,4 +1,4 @@
-"""Measures what architectures would cost, before any is trained: their latency hangs on shapes, not on weights.
+"""Measures what architectures would cost, before any is trained: latency depends on shapes, not on weights.
 
 A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
 slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
@@ -56,7 +56,7 @@ class Conditions(Record, frozen=True):
     rounds: int = 3
 
 
-class Measured(Record, frozen=True):
+class MeasuredArchitecture(Record, frozen=True):
     """The median latency of an architecture in each round so far."""
 
     architecture: Architecture
@@ -70,7 +70,7 @@ class Latencies(Record, frozen=True):
     conditions: Conditions
     device: Device
     way: Way
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredArchitecture, ...]
 
     @property
     def rounds_ms(self) -> dict[Architecture, tuple[float, ...]]:
@@ -112,7 +112,7 @@ def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
     return found
 
 
-def measure(
+def measure_latencies(
     architectures: Iterable[Architecture],
     conditions: Conditions,
     path: Path,
@@ -212,7 +212,7 @@ def _with(
         conditions=conditions,
         device=device,
         way=ways.pop(),
-        measured=tuple(Measured(one, ms) for one, ms in rounds_ms.items()),
+        measured=tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items()),
     )
 
 
@@ -226,7 +226,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     heads, hidden = together[0].heads, together[0].hidden
     config = {
         "model_type": "bert",
-        "architectures": list(bert.FAMILY.architectures),
         "num_hidden_layers": depth,
         "num_attention_heads": heads,
         "hidden_size": hidden,
@@ -274,7 +273,7 @@ def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:
     drawn: dict[tuple[str, tuple[int, ...]], Array] = {}
     tensors = {}
     for ours, theirs, words in bert.FAMILY.tensors(depth, projected=False):
-        shape = tuple(sizes[word] for word in words)
+        shape = tuple(word if isinstance(word, int) else sizes[word] for word in words)
         unit = ours.lstrip("0123456789.")
         if (unit, shape) not in drawn:
             drawn[unit, shape] = _random(generator, unit, shape)
@@ -287,4 +286,4 @@ def _random(generator: np.random.Generator, unit: str, shape: tuple[int, ...]) -
     if len(shape) == 1:
         return np.full(shape, 1.0 if unit.endswith("norm.weight") else 0.0, np.float32)
     spread = np.float32(1 if unit in EMBEDDINGS else shape[1] ** -0.5)
-    return generator.standard_normal(shape, np.float32) * spread
+    return np.asarray(generator.standard_normal(shape, np.float32) * spread)
