@@ -1,20 +1,25 @@
-"""Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict."""
+"""Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict.
 
+Each name is imported when it is first used: `edgebert --help` needs none of them, and a device has nothing of what
+`export` needs.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edgebert.choosing.selection import Budget, Selection, select
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ExportError, ProfileError
-from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.evaluation import evaluate
-from edgebert.measuring.profiler import profile
-from edgebert.serving.bulk import predict_all
-from edgebert.serving.predictor import Predictor, load
-from edgebert.subnet import Subnet
 from edgebert.version import __version__
 
 if TYPE_CHECKING:
+    from edgebert.choosing.selection import Budget, Selection, select
     from edgebert.exporters.build import export
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
+    from edgebert.measuring.evaluation import evaluate
+    from edgebert.measuring.profiler import profile
+    from edgebert.serving.bulk import predict_all
+    from edgebert.serving.predictor import Predictor, load
+    from edgebert.subnet import Subnet
 
 __all__ = [
     "Budget",
@@ -37,18 +42,33 @@ __all__ = [
     "select",
 ]
 
+_MODULES = {
+    "Budget": "edgebert.choosing.selection",
+    "Bundle": "edgebert.inputs.bundle",
+    "DeviceProfile": "edgebert.measuring.device_profile",
+    "Predictor": "edgebert.serving.predictor",
+    "Selection": "edgebert.choosing.selection",
+    "Subnet": "edgebert.subnet",
+    "evaluate": "edgebert.measuring.evaluation",
+    "export": "edgebert.exporters.build",
+    "load": "edgebert.serving.predictor",
+    "predict_all": "edgebert.serving.bulk",
+    "profile": "edgebert.measuring.profiler",
+    "select": "edgebert.choosing.selection",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Return `export`, which is imported when it is asked for: a device has nothing of what it needs."""
-    if name != "export":
+    if name not in _MODULES:
         raise AttributeError(f"module 'edgebert' has no attribute '{name}'")
     try:
-        from edgebert.exporters.build import export
+        module = import_module(_MODULES[name])
     except ImportError as problem:
         # An AttributeError, so that `hasattr` and `help` work on a device too.
-        raise AttributeError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
-    return export
+        raise AttributeError(f"{name} needs {problem.name}; pip install 'edgebert[export]'") from None
+    value = globals()[name] = getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "export"]
+    return sorted(globals().keys() | _MODULES.keys())

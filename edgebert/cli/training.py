@@ -76,7 +76,6 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states (5)"
     )
-    run.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
