@@ -1,1 +1,1 @@
-"""The second room: turns a checkpoint into a bundle (needs edgebert[export])."""
+"""Turns checkpoints into bundles; needs edgebert[export]. Knows nothing about training."""

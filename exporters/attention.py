@@ -1,15 +1,44 @@
 """Attention of networks whose embeddings say where a token stands: every family's but XLNet's (relative.py)."""
 
-from types import ModuleType
+from typing import Protocol
 
 from edgebert.exporters.checkpoint import Sizes
-from edgebert.exporters.nodes import Nodes
+from edgebert.exporters.nodes import Matrix, Nodes
+
+
+class Operators(Protocol):
+    """What a flavor writes in a way of its own; fused.py and portable.py are two of it."""
+
+    def mask(self, nodes: Nodes) -> str:
+        """Return the mask in the form that `attention` takes."""
+
+    def linear(self, nodes: Nodes, states: str, matrix: Matrix) -> str:
+        """Return states (..., inputs) times a matrix (inputs, outputs), and its bias."""
+
+    def self_attention(self, nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
+        """Return what every token attends to, (batch, length, size)."""
+
+    def attention(
+        self,
+        nodes: Nodes,
+        query: str,
+        key: str,
+        value: str,
+        heads: int,
+        size: int,
+        key_mask: str,
+        bias: str | None = None,
+    ) -> str:
+        """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value."""
+
+    def gelu(self, nodes: Nodes, x: str) -> str:
+        """Return x times the normal distribution function of x."""
 
 
 class Attention:
     """Writes the attention of each layer, of all tokens or of [CLS] alone."""
 
-    def __init__(self, nodes: Nodes, operators: ModuleType, sizes: Sizes):
+    def __init__(self, nodes: Nodes, operators: Operators, sizes: Sizes):
         self._nodes, self._operators, self._head_size = nodes, operators, sizes.head_size
         self._key_mask = operators.mask(nodes)
 

@@ -1,6 +1,7 @@
-"""The whole line from checkpoints to a bundle, as one story."""
+"""Turns checkpoints into a bundle: reads, cuts, rounds, writes, verifies and measures them, in this order."""
 
 import heapq
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
@@ -9,34 +10,39 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
-from edgebert.exporters.calibration import METHODS, MOST_TEXTS, Ranges, observe
-from edgebert.exporters.checkpoint import Array, read_checkpoint
-from edgebert.exporters.draft import Draft, Part
-from edgebert.exporters.outline import Outline, graph_inputs, read_outlines
+from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
+from edgebert.exporters.calibration import MOST_TEXTS, RANGE_METHODS, Ranges, observe
+from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.plan import full_subnet
+from edgebert.exporters.quality import Evaluator, answers_to, float_scores, measured
 from edgebert.exporters.reference import Inputs
-from edgebert.exporters.score import accuracy, answers_to, float_answers, scored
+from edgebert.exporters.summary import CheckpointSummary, graph_inputs, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import (
     MANIFEST,
     Bundle,
-    ExportDifference,
     ExportedSubnet,
     FileRef,
     Golden,
     GoldenOutput,
+    GoldenValues,
     GraphInput,
     Manifest,
     SubnetAnswers,
 )
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
+from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.tasks.task import Outputs, Scores, mean_difference
 from edgebert.version import __version__
+
+logger = logging.getLogger(__name__)
 
 _BUNDLE = FolderKind(name="bundle", marker=MANIFEST, error=ExportError)
 
@@ -56,11 +62,13 @@ def export(
     checkpoint: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
+    task: str | None = None,
     widths: Sequence[float] | None = None,
     depths: Sequence[float] | None = None,
     precisions: Sequence[Precision] = ("int8",),
     calibration_data: str | Path | None = None,
     evaluation_data: str | Path | None = None,
+    texts: str | Path | None = None,
     labels: Sequence[str] | None = None,
     max_length: int | None = None,
     pairs: bool = True,
@@ -70,92 +78,119 @@ def export(
     """Write a bundle with graphs for each sub-network of a checkpoint, or of several, each checked against its own.
 
     A checkpoint's sub-networks are the slices that its elastic.json lists, else all `widths` and `depths`; without
-    these, the ones that its elastic.json names, else the full size alone. Several checkpoints share a task, labels and
-    a tokenizer; their models may differ. The precision int8-static needs `calibration_data`. With `evaluation_data`
-    every sub-network's accuracy is measured with its graph, and its answers are kept. Without `max_length`, the longest
-    that all models take. Without `pairs` what only pairs of texts need is left out. `on_progress` hears of each
-    sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished, and untouched
-    otherwise.
+    these, the ones that its elastic.json names, else the whole network. Several checkpoints share a task, labels and a
+    tokenizer; their models may differ. `task` names the task, `labels` its labels, where config.json does not.
+
+    Quality is measured with each sub-network's graph: by the task's metrics on labelled `evaluation_data`, else by
+    fidelity on `texts` without labels, which is how often a sub-network answers as the full network does. The precision
+    int8-static needs `calibration_data`. Without `max_length`, the longest that all models take. Without `pairs` what
+    only pairs of texts need is left out. `on_progress` is told of each sub-network that is done. A bundle that stands
+    at `out` is replaced when the new one is finished, and untouched otherwise.
 
     Raises:
         ExportError: a checkpoint cannot be exported, two do not go together, a graph does not compute what it should,
             or `out` is no place for a bundle.
-        EdgeBertError: the calibration or evaluation data cannot be read.
+        EdgeBertError: the calibration data, evaluation data or texts cannot be read.
     """
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
-    outlines = read_outlines(paths, tuple(labels) if labels else None, widths, depths, precisions)
-    out, content = Path(out).absolute(), outlines[0].tokenizer
-    manifest = _manifest(outlines, name or out.name, _checked_max_length(max_length, outlines), pairs)
-    tokenizer = Tokenizer(content, manifest.max_length, pairs=manifest.pairs)
-    subnets = [subnet for outline in outlines for subnet in outline.subnets]
+    summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
+    out = Path(out).absolute()
+    manifest = _manifest(summaries, name or out.name, _checked_max_length(max_length, summaries), pairs)
+    subnets = [subnet for summary in summaries for subnet in summary.subnets]
     calibration = _calibration_texts(subnets, calibration_data)
-    data = None if evaluation_data is None else Path(evaluation_data)
-    storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
+    data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
+    targets = [] if data is None else targets_in(summaries[0].task, data)
+
     with staged(out, _BUNDLE) as folder:
-        draft = Draft(manifest, content, folder, storages)
-        finished = []
-        for outline in outlines:
-            for one in _finished(outline, draft, tokenizer, calibration, data):
-                finished.append(one)
-                on_progress(len(finished), len(subnets), one.subnet.id)
-        answers = [one.answers for one in finished if one.answers]
-        draft.finish(
-            [one.subnet for one in finished],
-            _golden(_encode(tokenizer, GOLDEN_TEXTS, manifest.inputs), [one.golden for one in finished]),
-            None if data is None else answers_to(data, answers),
-        )
+        storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
+        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        full_scores = None if unlabelled is None else _full_scores(summaries, writer, unlabelled)
+        evaluator = Evaluator(summaries[0].task, data, targets, unlabelled, full_scores)
+        _write_bundle(summaries, writer, calibration, evaluator, on_progress)
+    if evaluator.file is None:
+        advice = "export with --eval DATA, or with --texts DATA that has no labels"
+        logger.warning("no quality was measured, so the largest sub-network that fits will be used; %s", advice)
     return Bundle.load(out)
 
 
+def _write_bundle(
+    summaries: Sequence[CheckpointSummary],
+    writer: BundleWriter,
+    calibration: Sequence[Text],
+    evaluator: Evaluator,
+    on_progress: Progress,
+) -> None:
+    """Write the graphs of all sub-networks, and then what the bundle holds beside them."""
+    total, finished = sum(len(summary.subnets) for summary in summaries), []
+    for summary in summaries:
+        for one in _exported(summary, writer, calibration, evaluator):
+            finished.append(one)
+            on_progress(len(finished), total, one.subnet.id)
+
+    answers = [one.answers for one in finished if one.answers]
+    golden_inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
+    writer.finish(
+        [one.subnet for one in finished],
+        _golden(golden_inputs, [one.golden for one in finished]),
+        answers_to(evaluator.data, answers) if evaluator.data is not None and answers else None,
+    )
+
+
+def _full_scores(summaries: Sequence[CheckpointSummary], writer: BundleWriter, texts: Path) -> Scores:
+    """Return the scores that the full network, the largest of all checkpoints, gives for some texts in float32."""
+    largest = max(summaries, key=lambda summary: summary.parameters)
+    source = largest.checkpoint()
+    full = full_subnet(source, "fp32")
+    return float_scores(writer, source, [full], texts)[full.id]
+
+
 @dataclass(frozen=True)
-class _Finished:
-    """A sub-network whose graphs stand in the draft, what they give for the golden texts, and its answers, if asked."""
+class _Exported:
+    """A sub-network whose graphs are written, what they give for the golden texts, and what its answers are worth."""
 
     subnet: ExportedSubnet
     golden: GoldenOutput
     answers: SubnetAnswers | None
 
 
-def _finished(
-    outline: Outline, draft: Draft, tokenizer: Tokenizer, calibration: Sequence[Text], data: Path | None
-) -> Iterator[_Finished]:
+def _exported(
+    summary: CheckpointSummary, writer: BundleWriter, calibration: Sequence[Text], evaluator: Evaluator
+) -> Iterator[_Exported]:
     """Yield the sub-networks of one checkpoint, whose tensors are in memory only meanwhile."""
-    source = read_checkpoint(outline.path, outline.labels)
-    part = draft.begin(source, outline.subnets)
-    stored = {storage: as_stored(source, storage) for storage in part.weights}
-    types, max_length = "token_type_ids" in part.inputs, draft.manifest.max_length
-    batches = (
-        _encode(tokenizer, GOLDEN_TEXTS, part.inputs),
-        *random_inputs(source, max_length, token_types=types),
-    )
-    verifier = Verifier(source, stored, batches)
-    texts = [_encode(tokenizer, [text], part.inputs) for text in calibration]
-    floats = {}
-    if data is not None:
-        with draft.in_float() as in_float:
-            floats = float_answers(in_float.begin(source, outline.subnets), outline.subnets, data)
-    for subnet in outline.subnets:
-        ranges = _calibrated(part, subnet, stored["int8"], texts, data) if texts else {}
-        exported, answers = part.add(subnet, ranges), None
+    source = summary.checkpoint()
+    graphs = writer.begin(source, summary.subnets)
+    tokenizer = Tokenizer.of(graphs.bundle)
+    texts = [_encode(tokenizer, [text], graphs.inputs) for text in calibration]
+
+    stored = {storage: as_stored(source, storage) for storage in graphs.weights}
+    has_types = "token_type_ids" in graphs.inputs
+    random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
+    verifier = Verifier(source, stored, (_encode(tokenizer, GOLDEN_TEXTS, graphs.inputs), *random))
+    exact = {} if evaluator.file is None else float_scores(writer, source, summary.subnets, evaluator.file)
+
+    for subnet in summary.subnets:
+        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if texts else {}
+        exported, answers = graphs.add(subnet, ranges), None
         expected = verifier.expected(subnet, ranges)
-        exported = _verified(verifier, part.bundle, exported, expected)
-        if data is not None:
-            exported, answers = scored(part.bundle, exported, data, floats)
-        yield _Finished(exported, _golden_output(subnet, expected[0]), answers)
+        difference = verifier.check(graphs.bundle, exported, expected)
+        exported = msgspec.structs.replace(exported, export_error=difference)
+        if evaluator.file is not None:
+            exported, answers = measured(evaluator, graphs.bundle, exported, exact[subnet.id])
+        yield _Exported(exported, _golden_output(subnet, expected[0]), answers)
 
 
-def _manifest(outlines: Sequence[Outline], name: str, max_length: int, pairs: bool) -> Manifest:
+def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
         name=name,
         edgebert_version=__version__,
-        task=outlines[0].task,
-        labels=outlines[0].labels,
+        task=summaries[0].task.NAME,
+        labels=summaries[0].task.labels,
         max_length=max_length,
         tokenizer=unwritten,
-        inputs=graph_inputs(token_types=pairs and any(outline.token_types for outline in outlines)),
+        inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
         pairs=pairs,
         golden=unwritten,
         answers=None,
@@ -164,8 +199,8 @@ def _manifest(outlines: Sequence[Outline], name: str, max_length: int, pairs: bo
     )
 
 
-def _checked_max_length(max_length: int | None, outlines: Sequence[Outline]) -> int:
-    shortest = min(outlines, key=lambda outline: outline.max_length)
+def _checked_max_length(max_length: int | None, summaries: Sequence[CheckpointSummary]) -> int:
+    shortest = min(summaries, key=lambda summary: summary.max_length)
     longest = shortest.max_length
     if max_length is None:
         return longest
@@ -191,37 +226,36 @@ def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> li
 
 
 def _calibrated(
-    part: Part, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], data: Path | None
+    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], evaluator: Evaluator
 ) -> Ranges:
-    """Return the ranges of a sub-network's activations: the most accurate on the evaluation data, if there is any,
-    then those whose logits for the calibration texts are nearest to those without rounding."""
+    """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
+    whose outputs for the calibration texts are nearest to what they are without rounding."""
     if subnet.precision != "int8-static":
         return {}
-    observed, logits = observe(subnet, part.source, tensors, texts)
+    observed, exact = observe(subnet, graphs.source, tensors, texts)
 
-    def quality(ranges: Ranges) -> tuple[float, float]:
-        exported = part.add(subnet, ranges, ["fused"])
-        session = open_session(part.bundle, exported)
-        errors = [np.abs(session.run(inputs) - right).mean() for inputs, right in zip(texts, logits, strict=True)]
-        return accuracy(part.bundle, exported, data) if data is not None else 0, -float(np.mean(errors))
+    def rank(ranges: Ranges) -> tuple[float, float]:
+        exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
+        session = open_session(graphs.bundle, exported, way)
+        errors = [mean_difference(session.run(inputs), right) for inputs, right in zip(texts, exact, strict=True)]
+        file = evaluator.file
+        quality = 0.0 if file is None else evaluator.value(scores_on(file, graphs.bundle, exported, way))
+        return quality, -float(np.mean(errors))
 
-    return max((observed.ranges(method) for method in METHODS), key=quality)
+    return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)
 
 
-def _verified(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Array]) -> ExportedSubnet:
-    """Return a sub-network with what its graphs were found to compute."""
-    difference, agreement = verifier.check(bundle, subnet, expected)
-    found = ExportDifference(
-        max_abs_logit_difference=difference,
-        label_agreement=agreement if bundle.manifest.has_classes else None,
-        accuracy_drop=None,
+def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
+    values = tuple(
+        GoldenValues(
+            name=name,
+            shape=array.shape,
+            values=tuple(round(value, 6) for value in array.ravel().tolist()),
+            tolerance=device_tolerance(subnet.precision, [array]),
+        )
+        for name, array in outputs.items()
     )
-    return msgspec.structs.replace(subnet, export_error=found)
-
-
-def _golden_output(subnet: Subnet, logits: Array) -> GoldenOutput:
-    rows = tuple(tuple(round(float(value), 6) for value in row) for row in logits)
-    return GoldenOutput(id=subnet.id, logits=rows, tolerance=device_tolerance(subnet.precision, logits))
+    return GoldenOutput(id=subnet.id, values=values)
 
 
 def _golden(inputs: Inputs, outputs: Sequence[GoldenOutput]) -> Golden:

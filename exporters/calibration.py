@@ -13,11 +13,12 @@ from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs
 from edgebert.subnet import Subnet
+from edgebert.tasks.task import Outputs
 
-Method = Literal["extremes", "percentile", "mse"]
+RangeMethod = Literal["extremes", "percentile", "mse"]
 Ranges = dict[str, Range]
 
-METHODS: tuple[Method, ...] = ("extremes", "percentile", "mse")
+RANGE_METHODS: tuple[RangeMethod, ...] = ("extremes", "percentile", "mse")
 MOST_TEXTS = 128
 _VALUES_A_TEXT = 512  # drawn at random from what enters a unit; 65,536 in all
 _PERCENTILE = 0.01  # per cent of the values that are cut off at each end
@@ -40,20 +41,20 @@ class Observed:
         self._samples.setdefault(unit, []).append(drawn)
         return x
 
-    def ranges(self, method: Method) -> Ranges:
-        """Return each unit's range, by one of `METHODS`."""
+    def ranges(self, method: RangeMethod) -> Ranges:
+        """Return each unit's range, by one of `RANGE_METHODS`."""
         return {unit: _range(method, whole, np.concatenate(self._samples[unit])) for unit, whole in self._whole.items()}
 
 
 def observe(
     subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], texts: Sequence[Inputs]
-) -> tuple[Observed, list[Array]]:
-    """Run texts, one by one, through a sub-network; return what entered its products, and each one's logits."""
+) -> tuple[Observed, list[Outputs]]:
+    """Run texts, one by one, through a sub-network; return what entered its products, and each one's outputs."""
     observed = Observed()
-    return observed, [reference.logits(subnet, source, tensors, inputs, observed.see) for inputs in texts]
+    return observed, [reference.outputs(subnet, source, tensors, inputs, observed.see) for inputs in texts]
 
 
-def _range(method: Method, whole: Range, sample: Array) -> Range:
+def _range(method: RangeMethod, whole: Range, sample: Array) -> Range:
     match method:
         case "extremes":
             return whole

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.exporters.checkpoint import parameters_of, read_checkpoint, read_config, read_tensors, weight_file
+from edgebert.exporters.checkpoint import parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, read_tensors, weight_file
 from edgebert.exporters.plan import plan
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Activation = Literal["tanh", "relu", "gelu"]
-Shape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
+TensorShape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
 
 # The shape of every tensor by our name of the unit: of a layer, and of the model.
-_LAYER: dict[str, dict[str, Shape]] = {
+_LAYER: dict[str, dict[str, TensorShape]] = {
     "q": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
     "k": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
     "v": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
@@ -21,7 +21,7 @@ _LAYER: dict[str, dict[str, Shape]] = {
     "ffn_out": {"weight": ("hidden", "ffn"), "bias": ("hidden",)},
     "ffn_norm": {"weight": ("hidden",), "bias": ("hidden",)},
 }
-_MODEL: dict[str, dict[str, Shape]] = {
+_MODEL: dict[str, dict[str, TensorShape]] = {
     "word": {"weight": ("vocabulary", "embedding")},
     "position": {"weight": ("positions", "embedding")},
     "type": {"weight": ("types", "embedding")},
@@ -37,6 +37,7 @@ EMBEDDINGS = ("word", "position", "type")
 class Family:
     """Names of tensors and of config values in a family's checkpoints, and how its model differs from others.
 
+    `prefixes` are what the names of its classes in transformers begin with; they end with those of a head (heads.py).
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
     left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `supported` are
     the values that keys of it must have, if they are there. The head is a dense unit, ours is called pooler since
@@ -48,7 +49,7 @@ class Family:
     """
 
     model_types: tuple[str, ...]
-    architectures: tuple[str, ...]
+    prefixes: tuple[str, ...]
     units: Mapping[str, str]
     activation: Activation
     token_types: bool
@@ -68,10 +69,10 @@ class Family:
     )
     first_position: Callable[[Mapping[str, Any]], int] = lambda _: 0
     gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda config, tokenizer_config: True
-    relative: Mapping[str, tuple[str, Shape]] = field(default_factory=dict)
+    relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 
-    def tensors(self, layers: int, projected: bool) -> Iterator[tuple[str, str, Shape]]:
+    def tensors(self, layers: int, projected: bool) -> Iterator[tuple[str, str, TensorShape]]:
         """Yield our name, the checkpoint's name and the shape there of every tensor of a model.
 
         `projected` says that the embeddings are narrower than the layers and a unit between them makes up for it.
@@ -87,8 +88,8 @@ class Family:
             yield from self._tensors(unit, unit, _MODEL)
 
     def _tensors(
-        self, ours: str, unit: str, shapes: dict[str, dict[str, Shape]], layer: int = 0
-    ) -> Iterator[tuple[str, str, Shape]]:
+        self, ours: str, unit: str, shapes: dict[str, dict[str, TensorShape]], layer: int = 0
+    ) -> Iterator[tuple[str, str, TensorShape]]:
         if unit in self.units:
             for part, shape in shapes[unit].items():
                 name = ours if unit in EMBEDDINGS else f"{ours}.{part}"

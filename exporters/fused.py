@@ -64,5 +64,5 @@ def _levels(nodes: Nodes, states: str, matrix: Matrix) -> tuple[str, str, str]:
     if matrix.range is None:
         levels = nodes.node("DynamicQuantizeLinear", [states], outputs=3)
         return levels, f"{levels}.1", f"{levels}.2"
-    scale, zero = nodes.number(matrix.range.scale), nodes.constant(np.array(matrix.range.zero_point, np.uint8))
+    scale, zero = nodes.number(float(matrix.range.scale)), nodes.constant(np.array(matrix.range.zero_point, np.uint8))
     return nodes.node("QuantizeLinear", [states, scale, zero]), scale, zero

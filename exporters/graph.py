@@ -1,17 +1,17 @@
-"""Writes the ONNX graph of one sub-network straight from the places of its weights: the network's story, once.
+"""Writes the ONNX graph of one sub-network straight from the places of its weights.
 
 How a product, attention and a GELU are written is the flavor's business (fused.py, portable.py), what goes into
-attention that of attention.py and relative.py. The graph holds no weights: every tensor is external data in the one
-weight file. Only [CLS] is computed in the last kept layer, since a classifier reads no other token. Knows nothing about
-files.
+attention that of attention.py and relative.py, and what follows the last layer that of the task's head (heads.py). The
+graph holds no weights: every tensor is external data in the one weight file. Where the head reads no other token, only
+[CLS] is computed in the last kept layer. Knows nothing about files.
 """
 
 from collections.abc import Mapping, Sequence
 
 from edgebert.exporters import fused, portable
-from edgebert.exporters.attention import Attention
+from edgebert.exporters.attention import Attention, Operators
 from edgebert.exporters.checkpoint import Checkpoint
-from edgebert.exporters.family import Activation
+from edgebert.exporters.heads import head_of
 from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.relative import RelativeAttention
@@ -19,7 +19,7 @@ from edgebert.exporters.weights import Weights
 from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Flavor, Subnet
 
-_FLAVORS = {"fused": fused, "portable": portable}
+_FLAVORS: dict[Flavor, Operators] = {"fused": fused, "portable": portable}
 
 
 def build_graph(
@@ -32,24 +32,36 @@ def build_graph(
 ) -> bytes:
     """Return the ONNX model of a sub-network.
 
-    Its inputs are int64 (batch, length) with both dimensions free; its output is `logits`, float32 (batch, labels).
+    Its inputs are int64 (batch, length) with both dimensions free; its outputs are those of the task's head, float32.
     `ranges` are those of the inputs of every unit, for int8-static.
     """
     network = _Network(Nodes(weights, subnet.precision, ranges or {}), flavor, source)
+    head = head_of(source.task).layers
     states = network.embeddings(inputs)
     attention = network.attention(inputs)
     for place, layer in enumerate(subnet.layers):
-        attend = attention.of_one if place == len(subnet.layers) - 1 else attention.of_all
+        is_last = place == len(subnet.layers) - 1
+        attend = attention.of_one if is_last and not head.reads_all_tokens else attention.of_all
         tokens, attended = attend(states, layer, subnet.heads[place])
         states = network.rest_of_layer(tokens, attended, layer, subnet.heads[place], subnet.ffn[place])
-    network.head(states, source.family.activation)
-    return network.nodes.serialize(inputs, source.sizes.labels)
+    head.write(network.nodes, states, network.product, network.activation)
+    return network.nodes.serialize(inputs, _dimensions(head.outputs, source))
+
+
+def _dimensions(outputs: Mapping[str, Sequence[str]], source: Checkpoint) -> dict[str, list[str | int]]:
+    """Return the dimensions of outputs: numbers, but for the batch and the length, which are free."""
+    free = ("batch", "length")
+    return {
+        name: [word if word in free else int(getattr(source.sizes, word)) for word in words]
+        for name, words in outputs.items()
+    }
 
 
 class _Network:
     def __init__(self, nodes: Nodes, flavor: Flavor, source: Checkpoint):
         self.nodes, self.operators = nodes, _FLAVORS[flavor]
         self.sizes, self.layer_norm_eps = source.sizes, source.layer_norm_eps
+        self._activation = source.family.activation
         self.projected, self.relative = "projection.weight" in source.tensors, bool(source.family.relative)
 
     def embeddings(self, inputs: Sequence[GraphInput]) -> str:
@@ -85,17 +97,16 @@ class _Network:
         inputs = [self.nodes.node("Sum", parts), self.nodes.weight(f"{name}.weight"), self.nodes.weight(f"{name}.bias")]
         return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.layer_norm_eps)
 
-    def head(self, cls: str, activation: Activation) -> None:
-        """Add the dense unit and the classifier on [CLS] (batch, 1, hidden)."""
-        nodes = self.nodes
-        row = nodes.node("Squeeze", [cls, nodes.integers(1)])
-        dense = self.operators.linear(nodes, row, nodes.matrix(["pooler"]))
-        match activation:
+    def product(self, states: str, unit: str) -> str:
+        """Return states (..., inputs) times a unit's matrix, and its bias."""
+        return self.operators.linear(self.nodes, states, self.nodes.matrix([unit]))
+
+    def activation(self, x: str) -> str:
+        """Return the activation that the family's head has."""
+        match self._activation:
             case "tanh":
-                active = nodes.node("Tanh", [dense])
+                return self.nodes.node("Tanh", [x])
             case "relu":
-                active = nodes.node("Relu", [dense])
+                return self.nodes.node("Relu", [x])
             case "gelu":
-                active = self.operators.gelu(nodes, dense)
-        classifier = [active, nodes.weight("classifier.weight"), nodes.weight("classifier.bias")]
-        nodes.node("Gemm", classifier, name="logits", transB=1)
+                return self.operators.gelu(self.nodes, x)

@@ -98,11 +98,11 @@ class Nodes:
         scales = self.node("Gather", [self.weight(scale_name("word")), ids])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
-    def serialize(self, inputs: Sequence[str], labels: int) -> bytes:
-        """Return the ONNX model, whose inputs are int64 (batch, length) and whose output is `logits`."""
+    def serialize(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[str | int]]) -> bytes:
+        """Return the ONNX model, whose inputs are int64 (batch, length); outputs are float32, with their dimensions."""
         given = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in inputs]
-        output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])
-        graph = helper.make_graph(self._nodes, "edgebert", given, [output], list(self._initializers.values()))
+        found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()]
+        graph = helper.make_graph(self._nodes, "edgebert", given, found, list(self._initializers.values()))
         opsets = [helper.make_opsetid("", 17)]
         if any(node.domain == CONTRIB for node in self._nodes):
             opsets.append(helper.make_opsetid(CONTRIB, 1))

@@ -25,6 +25,8 @@ def plan(
 ) -> list[Subnet]:
     """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths.
 
+    A checkpoint that is not elastic is exported whole where neither widths nor depths are given.
+
     Raises:
         ExportError: a width, depth, precision or slice that the checkpoint does not have.
     """
@@ -34,6 +36,8 @@ def plan(
     precisions = list(dict.fromkeys(precisions))
     if elastic and elastic.subnetworks:
         subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
+    elif not (elastic or widths or depths):
+        subnets = [full_subnet(source, precision) for precision in precisions]
     else:
         default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
         sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
@@ -48,6 +52,21 @@ def plan(
         advice = "give each slice a name of its own in elastic.json"
         raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
     return subnets
+
+
+def full_subnet(source: Checkpoint, precision: Precision) -> Subnet:
+    """Return all of a checkpoint as one sub-network."""
+    sizes, count = source.sizes, len(source.layers)
+    return Subnet(
+        id=f"full-{precision}",
+        method="plain",
+        width=None,
+        depth=None,
+        precision=precision,
+        layers=source.layers,
+        heads=(sizes.heads,) * count,
+        ffn=(sizes.ffn,) * count,
+    )
 
 
 def _numbered(subnet: Subnet, layers: Sequence[int]) -> Subnet:

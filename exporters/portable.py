@@ -26,7 +26,7 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
         product = nodes.node("Mul", [nodes.node("Cast", [sums], to=TensorProto.FLOAT), scale])
         return _plus(nodes, product, matrix.bias)
     if matrix.range is not None:
-        step = [nodes.number(matrix.range.scale), nodes.constant(np.array(matrix.range.zero_point, np.uint8))]
+        step = [nodes.number(float(matrix.range.scale)), nodes.constant(np.array(matrix.range.zero_point, np.uint8))]
         states = nodes.node("DequantizeLinear", [nodes.node("QuantizeLinear", [states, *step]), *step])
     weight = matrix.weight
     if nodes.precision != "fp32":

@@ -41,7 +41,8 @@ class Range:
     @property
     def scale(self) -> np.float32:
         """The step from one level to the next."""
-        return np.float32((self.high - self.low) / 255) or np.float32(1)
+        step: np.float32 = np.float32((self.high - self.low) / 255)
+        return step if step > 0 else np.float32(1)
 
     @property
     def zero_point(self) -> int:
@@ -51,4 +52,4 @@ class Range:
     def rounded(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each value's nearest level; what lies outside becomes the last one."""
         levels = np.clip(np.rint(x / self.scale) + self.zero_point, 0, 255)
-        return (levels - self.zero_point).astype(np.float32) * self.scale
+        return np.asarray((levels - self.zero_point).astype(np.float32) * self.scale)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.heads import head_of
 from edgebert.subnet import Subnet
+from edgebert.tasks.task import Outputs
 
 Places = np.typing.NDArray[np.int64]
 Inputs = dict[str, Places]
@@ -23,21 +25,21 @@ def unrounded(_: str, x: Array) -> Array:
     return x
 
 
-def logits(
+def outputs(
     subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Inputs, rounding: Rounding = unrounded
-) -> Array:
-    """Return the logits (batch, labels) of a sub-network for graph inputs (batch, length).
+) -> Outputs:
+    """Return what a sub-network's graph must put out for graph inputs (batch, length).
 
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
     model = _Reference(source, tensors, rounding, inputs)
-    states = model.embeddings()
+    states, head = model.embeddings(), head_of(source.task).layers
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
         last = place == len(subnet.layers) - 1
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
-        places = model.place_of_cls if last else model.places
+        places = model.place_of_cls if last and not head.reads_all_tokens else model.places
         states = model.layer(str(layer), places, states, heads * source.sizes.head_size, ffn)
-    return model.head(states[:, 0])
+    return head.compute(tensors, states, model.linear, _ACTIVATIONS[source.family.activation])
 
 
 class _Reference:
@@ -95,27 +97,22 @@ class _Reference:
         same, different = (segment @ vector[:heads, :, None] for vector in self.tensors[f"{layer}.r.segments"])
         types = np.take_along_axis(self.types, places, axis=1)[:, None, :, None]
         by_segment = np.where(types == self.types[:, None, None, :], same, different)
-        return content @ key.swapaxes(-1, -2) + by_place + by_segment
-
-    def head(self, cls: Array) -> Array:
-        activations = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "gelu": gelu}
-        active = activations[self.source.family.activation](self.linear(cls, "pooler"))
-        return active @ self.tensors["classifier.weight"].T + self.tensors["classifier.bias"]
+        return np.asarray(content @ key.swapaxes(-1, -2) + by_place + by_segment)
 
     def linear(self, states: Array, unit: str, outputs: int | None = None, inputs: int | None = None) -> Array:
         product = self.rounding(unit, states) @ self.tensors[f"{unit}.weight"][:outputs, :inputs].T
         bias = self.tensors.get(f"{unit}.bias")
-        return product if bias is None else product + bias[:outputs]
+        return np.asarray(product if bias is None else product + bias[:outputs])
 
     def split(self, states: Array) -> Array:
         """Return (batch, heads, length, head size) of (batch, length, heads * head size)."""
-        return states.reshape(*states.shape[:2], -1, self.source.sizes.head_size).swapaxes(1, 2)
+        return np.asarray(states.reshape(*states.shape[:2], -1, self.source.sizes.head_size).swapaxes(1, 2))
 
     def norm(self, states: Array, name: str) -> Array:
         centred = states - states.mean(axis=-1, keepdims=True)
         variance = (centred**2).mean(axis=-1, keepdims=True)
         scaled = centred / np.sqrt(variance + np.float32(self.source.layer_norm_eps))
-        return scaled * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
+        return np.asarray(scaled * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"])
 
 
 def waves(distances: Places, hidden: int) -> Array:
@@ -133,4 +130,7 @@ def _erf(x: Array) -> Array:
     """Return the error function within 1.5e-7 (Abramowitz and Stegun 1964, formula 7.1.26)."""
     t = 1 / (1 + 0.3275911 * np.abs(x))
     polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.sign(x) * (1 - polynomial * np.exp(-(x**2)))
+    return np.asarray(np.sign(x) * (1 - polynomial * np.exp(-(x**2))), np.float32)
+
+
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "gelu": gelu}

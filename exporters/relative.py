@@ -1,15 +1,15 @@
 """XLNet's attention: by the distance of tokens and by whether their types differ (distances.py has the formula).
 
-Its classifier reads the last token of a text, <cls>; padding may stand on either side. Both flavors write the same
+Its head reads the last token of a text, <cls>; padding may stand on either side. Both flavors write the same
 operators here, standard ones, around a product and an attention of their own.
 """
 
 from collections.abc import Callable, Sequence
-from types import ModuleType
 
 import numpy as np
 from onnx import TensorProto
 
+from edgebert.exporters.attention import Operators
 from edgebert.exporters.checkpoint import Sizes
 from edgebert.exporters.nodes import Nodes
 from edgebert.inputs.bundle import GraphInput
@@ -18,7 +18,7 @@ from edgebert.inputs.bundle import GraphInput
 class RelativeAttention:
     """Writes the attention of each layer, of all tokens or of <cls> alone."""
 
-    def __init__(self, nodes: Nodes, operators: ModuleType, sizes: Sizes, inputs: Sequence[GraphInput]):
+    def __init__(self, nodes: Nodes, operators: Operators, sizes: Sizes, inputs: Sequence[GraphInput]):
         self._nodes, self._operators, self._head_size = nodes, operators, sizes.head_size
         self._key_mask = operators.mask(nodes)
         self._length = nodes.node("Shape", ["attention_mask"], start=1, end=2)
@@ -31,7 +31,7 @@ class RelativeAttention:
             self._types = "token_type_ids"
         elif sizes.types > 1:  # in single texts <cls> alone is of another type
             self._types = nodes.node("Cast", [nodes.node("Equal", [self._places, self._last])], to=TensorProto.INT64)
-        self._differing = self._types and self._differ(self._types)
+        self._differing = self._types and self._differ(self._types, self._types)
 
     def of_all(self, states: str, layer: int, heads: int) -> tuple[str, str]:
         """Return the tokens that go on, all of them, and what each attends to."""
@@ -50,13 +50,14 @@ class RelativeAttention:
         pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
         key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
         type_of_cls = self._types and nodes.node("GatherElements", [self._types, self._last], axis=1)
-        bias = self._bias(query, layer, heads, self._by_place_of_cls, type_of_cls and self._differ(type_of_cls))
+        differing = type_of_cls and self._types and self._differ(type_of_cls, self._types)
+        bias = self._bias(query, layer, heads, self._by_place_of_cls, differing)
         return cls, self._attend(query, key, f"{key}.1", layer, heads, bias)
 
-    def _differ(self, types: str) -> str:
+    def _differ(self, types: str, all_types: str) -> str:
         """Return 1 (batch, 1, tokens, length) where the types (batch, tokens) of some tokens are not those of all."""
         nodes = self._nodes
-        columns, rows = (nodes.node("Unsqueeze", [x, nodes.integers(n)]) for x, n in ((types, 2), (self._types, 1)))
+        columns, rows = (nodes.node("Unsqueeze", [x, nodes.integers(n)]) for x, n in ((types, 2), (all_types, 1)))
         differing = nodes.node("Not", [nodes.node("Equal", [columns, rows])])
         return nodes.node("Unsqueeze", [nodes.node("Cast", [differing], to=TensorProto.FLOAT), nodes.integers(1)])
 

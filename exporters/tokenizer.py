@@ -62,9 +62,9 @@ def difference(first: bytes, other: bytes) -> str | None:
         if their_parts[part] != our_parts[part]:
             return _setting(part, our_parts[part], their_parts[part])
     for text in (("a",), ("a", "a")):
-        expected, found = ours.encode(*text), theirs.encode(*text)
-        if (found.ids, found.type_ids) != (expected.ids, expected.type_ids):
-            return f"{' '.join(found.tokens)} for {' and '.join(text)} where that has {' '.join(expected.tokens)}"
+        right, other_way = ours.encode(*text), theirs.encode(*text)
+        if (other_way.ids, other_way.type_ids) != (right.ids, right.type_ids):
+            return f"{' '.join(other_way.tokens)} for {' and '.join(text)} where that has {' '.join(right.tokens)}"
     return None
 
 
@@ -98,15 +98,15 @@ def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
     """Return RoBERTa's byte-level tokenizer for a vocab.json and a merges.txt, as transformers' makes it."""
     model = models.BPE.from_file(str(checkpoint / "vocab.json"), str(checkpoint / "merges.txt"))
     tokenizer = tokenizers.Tokenizer(model)
-    missing = [token for token in ("<s>", "</s>") if tokenizer.token_to_id(token) is None]
-    if missing:
-        raise ExportError(f"{checkpoint / 'vocab.json'}: expected {', '.join(missing)}; it is not RoBERTa's vocabulary")
+    start, end = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
+    if start is None or end is None:
+        missing = ", ".join(token for token, number in (("<s>", start), ("</s>", end)) if number is None)
+        raise ExportError(f"{checkpoint / 'vocab.json'}: expected {missing}; it is not RoBERTa's vocabulary")
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
     tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is not None])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    separator, start = (("</s>", tokenizer.token_to_id("</s>")), ("<s>", tokenizer.token_to_id("<s>")))
-    tokenizer.post_processor = processors.RobertaProcessing(separator, start, add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", end), ("<s>", start), add_prefix_space=False)
     return tokenizer
 
 

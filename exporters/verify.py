@@ -3,22 +3,24 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session, providers
+from edgebert.engines.cpu import CPU
+from edgebert.engines.session import default_way, engines_here, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.calibration import Ranges
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
-from edgebert.measuring.trial import mean_difference
-from edgebert.subnet import CPU, Flavor, Precision, Storage, Subnet, flavor_of, storage_of
+from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
+from edgebert.subnet import Precision, Storage, Subnet, Way, storage_of
+from edgebert.tasks.task import Outputs, mean_difference
 
-# How far a graph's logits may lie from those of the reference that rounds as it does, on average over texts: a share
-# of the largest logit, and a least value. Where a state lies between two int8 levels its last bit decides which one it
-# becomes, and that difference travels on through the layers: a single text may be off by a tenth of the largest logit,
+# How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
+# of the largest number, and a least value. Where a state lies between two int8 levels its last bit decides which one it
+# becomes, and that difference travels on through the layers: a single text may be off by a tenth of the largest number,
 # all of them together were never by more than 0.02. A graph that computes something else is off in all of them.
 TOLERANCE: dict[Precision, tuple[float, float]] = {
     "fp32": (1e-4, 1e-4),
@@ -36,31 +38,30 @@ class Verifier:
     stored: dict[Storage, dict[str, Array]]
     batches: tuple[Inputs, ...]
 
-    def expected(self, subnet: Subnet, ranges: Ranges) -> list[Array]:
-        """Return the logits (batch, labels) that the graphs of a sub-network must give for each batch."""
+    def expected(self, subnet: Subnet, ranges: Ranges) -> list[Outputs]:
+        """Return the outputs that the graphs of a sub-network must give for each batch."""
         tensors, rounding = self.stored[storage_of(subnet.precision)], rounding_of(subnet.precision, ranges)
-        return [reference.logits(subnet, self.source, tensors, inputs, rounding) for inputs in self.batches]
+        return [reference.outputs(subnet, self.source, tensors, inputs, rounding) for inputs in self.batches]
 
-    def check(self, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Array]) -> tuple[float, float]:
-        """Return the largest difference of a sub-network's logits from the checkpoint's own, and how often their
-        largest is the same, of 1.
+    def check(self, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Outputs]) -> ExportDifference:
+        """Return how far a sub-network's graphs are from its slice in float32, the worst of them.
 
         Raises:
             ExportError: one of its graphs does not compute what it should.
         """
-        original = np.concatenate(
-            [reference.logits(subnet, self.source, self.source.tensors, inputs) for inputs in self.batches]
-        )
+        task, tensors = self.source.task, self.source.tensors
+        exact = [reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches]
+        exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
+
         difference, agreement = 0.0, 1.0
-        for flavor, provider in _ways(subnet):
-            session = open_session(bundle, subnet, flavor=flavor, provider=provider)
-            found = np.concatenate(
-                [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
-            )
-            check_close(subnet, found, np.concatenate(expected), provider)
-            difference = max(difference, float(np.abs(found - original).max()))
-            agreement = min(agreement, float((found.argmax(axis=1) == original.argmax(axis=1)).mean()))
-        return difference, agreement
+        for way in _ways(subnet):
+            session = open_session(bundle, subnet, way)
+            found = [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
+            check_close(subnet, found, expected, way.engine)
+            scores = np.concatenate([task.scores(outputs) for outputs in found])
+            difference = max(difference, *map(_largest_difference, found, exact))
+            agreement = min(agreement, task.fidelity(scores, exact_scores))
+        return ExportDifference(max_abs_difference=difference, agreement=agreement, quality_drop=None)
 
 
 def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
@@ -74,31 +75,44 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return reference.unrounded
 
 
-def _ways(subnet: ExportedSubnet) -> Iterator[tuple[Flavor, str]]:
-    """Yield each flavor with every provider here that it is for; all run on the CPU provider."""
-    for flavor in subnet.graphs:
-        yield from ((flavor, provider) for provider in providers() if provider == CPU or flavor == flavor_of(provider))
+def _ways(subnet: ExportedSubnet) -> Iterator[Way]:
+    """Yield every way, on one thread, in which a sub-network can be run here."""
+    for engine in engines_here():
+        usual = default_way(engine.NAME, threads=1)
+        yield from (
+            msgspec.structs.replace(usual, flavor=flavor) for flavor in engine.FLAVORS if flavor in subnet.graphs
+        )
 
 
-def check_close(subnet: Subnet, found: Array, expected: Array, provider: str = CPU) -> None:
-    """Raise an ExportError with the figure if logits differ by more than the precision's tolerance."""
-    allowed = (tolerance if provider == CPU else device_tolerance)(subnet.precision, expected)
-    difference = mean_difference(found, expected)
-    if not difference <= allowed:  # also when it is not a number
-        figures = f"logits differ by {difference:.2g}, at most {allowed:.2g} is allowed"
-        wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {provider}"
-        raise ExportError(f"{wrong}: {figures}; report this")
+def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
+    """Raise an ExportError with the figure if outputs differ by more than the precision's tolerance, over all batches.
+
+    Each batch has as many outputs by name; every text counts as much as any other.
+    """
+    for name in expected[0]:
+        right = [outputs[name] for outputs in expected]
+        allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right)
+        sums = [len(one) * mean_difference(outputs, {name: one}) for outputs, one in zip(found, right, strict=True)]
+        difference = sum(sums) / sum(map(len, right))
+        if not difference <= allowed:  # also when it is not a number
+            figures = f"{name} differ by {difference:.2g}, at most {allowed:.2g} is allowed"
+            wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {engine}"
+            raise ExportError(f"{wrong}: {figures}; report this")
 
 
-def tolerance(precision: Precision, expected: Array) -> float:
-    """Return how far logits of a precision may lie from the expected ones."""
+def tolerance(precision: Precision, expected: Sequence[Array]) -> float:
+    """Return how far an output of a precision may lie from the expected one, given for each batch."""
     share, least = TOLERANCE[precision]
-    return max(least, share * float(np.abs(expected).max()))
+    return max(least, share * max(float(np.abs(one).max()) for one in expected))
 
 
-def device_tolerance(precision: Precision, expected: Array) -> float:
-    """Return how far logits may lie from the expected ones on a device, where int8-weights may compute in bfloat16."""
+def device_tolerance(precision: Precision, expected: Sequence[Array]) -> float:
+    """Return how far an output may lie from the expected one on a device, where int8-weights may be in bfloat16."""
     return tolerance("int8" if precision == "int8-weights" else precision, expected)
+
+
+def _largest_difference(found: Outputs, right: Outputs) -> float:
+    return max(float(np.abs(found[name] - one).max()) for name, one in right.items())
 
 
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Inputs, ...]:

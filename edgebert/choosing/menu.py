@@ -1,24 +1,25 @@
-"""What can be had for a request: every profiled network and way to run it, the most accurate first. Knows no clock."""
+"""What can be had for a request: every profiled network and way to run it, the best first. Knows no clock."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgebert.choosing.selection import Budget
+from edgebert.choosing.selection import Budget, worths
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Way
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.subnet import Way
 
 _REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
 class Option:
-    """A profiled network with its accuracy, and what it costs to answer a shape.
+    """A profiled network with its quality (see `worths`), and what it costs to answer a shape.
 
     `expected_ms` is the median, `bound_ms` what the budget's percentile should not exceed.
     """
 
     entry: ProfiledSubnet
-    accuracy: float
+    quality: float
     expected_ms: float
     bound_ms: float
 
@@ -37,19 +38,19 @@ class Menu:
     """The entries of a profile that the law of selection admits before it looks at latencies."""
 
     def __init__(self, bundle: Bundle, profile: DeviceProfile, budget: Budget):
-        accuracies = {one.id: one.accuracy.value for one in bundle.manifest.subnetworks if one.accuracy}
+        qualities = worths(bundle.manifest)
         self._percentile = budget.percentile
         self._entries = [
-            (entry, accuracies[entry.id])
+            (entry, qualities[entry.id])
             for entry in profile.subnetworks
-            if entry.id in accuracies
+            if entry.id in qualities
             and entry.numerics_ok
             and (budget.memory_mb is None or entry.peak_memory_mb <= budget.memory_mb)
         ]
         self._known: dict[tuple[int, int], list[Option]] = {}
 
     def options(self, batch_size: int, length: int) -> list[Option]:
-        """Return what there is for a shape, the most accurate first, the faster of equals.
+        """Return what there is for a shape, the best first, the faster of equals.
 
         Networks of which nothing can be promised for the shape are left out.
         """
@@ -58,13 +59,13 @@ class Menu:
             if len(self._known) > _REMEMBERED:
                 self._known.clear()
             found = []
-            for entry, accuracy in self._entries:
+            for entry, quality in self._entries:
                 bound_ms = entry.cost.bound_ms(length, batch_size, self._percentile)
                 if bound_ms is not None:
-                    found.append(Option(entry, accuracy, entry.cost.expected_ms(length, batch_size), bound_ms))
+                    found.append(Option(entry, quality, entry.cost.expected_ms(length, batch_size), bound_ms))
             known = self._known[batch_size, length] = sorted(found, key=_rank)
         return known
 
 
 def _rank(option: Option) -> tuple[float, float, float]:
-    return -option.accuracy, option.bound_ms, option.entry.peak_memory_mb
+    return -option.quality, option.bound_ms, option.entry.peak_memory_mb

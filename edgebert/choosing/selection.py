@@ -1,29 +1,46 @@
 """The law of selection: numbers in, one choice out. Knows neither files nor ONNX Runtime.
 
-Among the entries with a known accuracy and right numerics that are within the budget the most accurate wins; ties go
-to the faster, then to the smaller. Nothing that breaks the budget is ever chosen.
+Among the entries with a known quality and right numerics that are within the budget the best quality wins; ties go to
+the faster, then to the smaller. Where no quality is known at all, the largest sub-network counts as the best. Nothing
+that breaks the budget is ever chosen.
 """
 
+import logging
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
-from edgebert.errors import BudgetError, BundleError, EdgeBertError
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Way, check_percentile
+from edgebert.errors import BudgetError, EdgeBertError
+from edgebert.inputs.bundle import Bundle, ExportedSubnet, Manifest
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, check_percentile
 from edgebert.records import Record
-from edgebert.subnet import Flavor, flavor_of
+from edgebert.subnet import Way
+
+logger = logging.getLogger(__name__)
 
 Name = TypeVar("Name", bound=Hashable)
+
+RejectionKind = Literal[
+    "over-budget",
+    "less-quality",
+    "slower",
+    "unknown-quality",
+    "wrong-numerics",
+    "beyond-profile",
+    "left-out",
+    "not-profiled",
+]
+
+_UNKNOWN = "its quality is not known; export with --eval or --texts"
 
 
 class Budget(Record, frozen=True):
     """What an app can afford: latency at a percentile for a shape of input, and memory; None is no limit.
 
-    Without a `length` it holds for the bundle's longest input. With a `tolerance`, networks whose accuracy is within
-    it of the best count as equally accurate.
+    Without a `length` it holds for the bundle's longest input. With a `tolerance`, networks whose quality is within
+    it of the best count as equally good.
     """
 
     latency_ms: float | None = None
@@ -60,18 +77,12 @@ class Budget(Record, frozen=True):
 
 
 class Rejection(Record, frozen=True):
-    """Why a sub-network was not chosen."""
+    """Why a sub-network was not chosen: `kind` for programs, `reason` for people."""
 
     subnetwork: str
-    provider: str
-    flavor: Flavor
-    threads: int
+    way: Way
+    kind: RejectionKind
     reason: str
-
-    @property
-    def way(self) -> Way:
-        """How it would have been run."""
-        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
 
 class Selection(Record, frozen=True):
@@ -82,37 +93,32 @@ class Selection(Record, frozen=True):
 
     subnetwork: str
     method: str
-    provider: str
-    flavor: Flavor
-    threads: int
+    way: Way
     predicted_ms: float | None
     peak_memory_mb: float | None
-    accuracy: float | None
+    quality: float | None
     budget: Budget
     rejected: tuple[Rejection, ...]
-
-    @property
-    def way(self) -> Way:
-        """How it is run."""
-        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
 
 class Miss(Record, frozen=True):
     """The sub-network that comes closest to a budget which none meets, and what it needs."""
 
     subnetwork: str
-    provider: str
+    way: Way
     predicted_ms: float
     peak_memory_mb: float
-    accuracy: float
+    quality: float | None
 
 
 @dataclass(frozen=True)
 class _Candidate:
+    """An entry that may be chosen, and what it is worth (see `worths`)."""
+
     subnet: ExportedSubnet
     entry: ProfiledSubnet
     predicted_ms: float
-    accuracy: float
+    worth: float
 
     def strain(self, budget: Budget) -> float:
         """Return how many times over the budget this is: at most 1 if it is met."""
@@ -131,106 +137,99 @@ class _Candidate:
 
 
 def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
-    """Return the most accurate sub-network of a bundle that meets a budget on the profiled device.
+    """Return the best sub-network of a bundle that meets a budget on the profiled device.
 
     Raises:
         BudgetError: none does; its `nearest` is the `Miss` that comes closest.
-        BundleError: no sub-network has a known accuracy.
     """
+    _warn_of_unknown_quality(bundle)
     budget = budget.of(bundle)
     candidates, rejected = _candidates(bundle, profile, budget)
     within = [candidate for candidate in candidates if candidate.strain(budget) <= 1]
     if not within:
         raise _infeasible(bundle, candidates, rejected, budget)
-    best = max(candidate.accuracy for candidate in within)
-    # A difference in accuracy is a ratio of whole numbers: 1e-9 forgives its rounding and nothing else.
-    tied = [candidate for candidate in within if best - candidate.accuracy <= budget.tolerance + 1e-9]
+    best = max(candidate.worth for candidate in within)
+    # A difference in quality is a ratio of whole numbers: 1e-9 forgives its rounding and nothing else.
+    tied = [candidate for candidate in within if best - candidate.worth <= budget.tolerance + 1e-9]
     chosen = min(tied, key=_cost)
     for candidate in candidates:
         if candidate is not chosen:
-            rejected.append(_rejection(candidate.entry, candidate.over(budget) or _why_worse(candidate, chosen, tied)))
+            rejected.append(_lost_to(candidate, chosen, tied, budget))
     return Selection(
         subnetwork=chosen.subnet.id,
         method=chosen.subnet.method,
-        provider=chosen.entry.provider,
-        flavor=chosen.entry.flavor,
-        threads=chosen.entry.threads,
+        way=chosen.entry.way,
         predicted_ms=chosen.predicted_ms,
         peak_memory_mb=chosen.entry.peak_memory_mb,
-        accuracy=chosen.accuracy,
+        quality=_quality(chosen.subnet),
         budget=budget,
         rejected=tuple(rejected),
     )
 
 
-def select_unprofiled(bundle: Bundle, budget: Budget, *, provider: str, threads: int) -> Selection:
-    """Return the most accurate sub-network, the smallest of equals: what to take where nothing limits the choice.
-
-    Raises:
-        BundleError: no sub-network has a known accuracy.
-    """
-    known = [(subnet, subnet.accuracy.value) for subnet in bundle.manifest.subnetworks if subnet.accuracy]
-    if not known:
-        raise _nothing_known(bundle)
-    subnet, accuracy = max(known, key=lambda pair: (pair[1], -pair[0].parameters))
+def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
+    """Return the best sub-network, the smallest of equals: what to take where nothing limits the choice."""
+    _warn_of_unknown_quality(bundle)
+    worth = worths(bundle.manifest)
+    known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
+    subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    way = Way(provider=provider, flavor=flavor_of(provider), threads=threads)
-    rejected = tuple(_rejected(other.id, way, _less_accurate(other, accuracy)) for other in others)
-    return named(subnet, budget, provider=provider, threads=threads, rejected=rejected)
+    rejected = tuple(_rejected(other.id, way, *_less_good(other, subnet)) for other in others)
+    return named(subnet, budget, way, rejected)
 
 
-def named(
-    subnet: ExportedSubnet, budget: Budget, *, provider: str, threads: int, rejected: tuple[Rejection, ...] = ()
-) -> Selection:
+def named(subnet: ExportedSubnet, budget: Budget, way: Way, rejected: tuple[Rejection, ...] = ()) -> Selection:
     """Return the selection of one sub-network whatever it costs."""
     return Selection(
         subnetwork=subnet.id,
         method=subnet.method,
-        provider=provider,
-        flavor=flavor_of(provider),
-        threads=threads,
+        way=way,
         predicted_ms=None,
         peak_memory_mb=None,
-        accuracy=subnet.accuracy.value if subnet.accuracy else None,
+        quality=_quality(subnet),
         budget=budget,
         rejected=rejected,
     )
 
 
+def worths(manifest: Manifest) -> dict[str, float]:
+    """Return what sub-networks are chosen by, by id: known qualities, or sizes where no quality is known at all."""
+    return manifest.qualities or {subnet.id: float(subnet.parameters) for subnet in manifest.subnetworks}
+
+
 def pareto_front(points: Iterable[tuple[Name, float, float]]) -> set[Name]:
-    """Return the names of the (name, accuracy, cost) points that no other beats in one and equals in the other."""
+    """Return the names of the (name, quality, cost) points that no other beats in one and equals in the other."""
     front, best = set(), float("-inf")
-    for name, accuracy, _ in sorted(points, key=lambda point: (point[2], -point[1])):
-        if accuracy > best:
+    for name, quality, _ in sorted(points, key=lambda point: (point[2], -point[1])):
+        if quality > best:
             front.add(name)
-            best = accuracy
+            best = quality
     return front
 
 
 def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple[list[_Candidate], list[Rejection]]:
     """Return the entries that the law admits before it looks at the budget, and why the others are out."""
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
-    if not any(subnet.accuracy for subnet in subnets.values()):
-        raise _nothing_known(bundle)
+    worth = worths(bundle.manifest)
     candidates, rejected = [], []
     length = budget.length or bundle.manifest.max_length
     for entry in profile.subnetworks:
         subnet = subnets.get(entry.id)
         predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
-        if subnet is None or subnet.accuracy is None:
-            rejected.append(_rejection(entry, "its accuracy is not known; export with --eval"))
+        if subnet is None or subnet.id not in worth:
+            rejected.append(_rejection(entry, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.numerics}"
-            rejected.append(_rejection(entry, reason))
+            rejected.append(_rejection(entry, "wrong-numerics", reason))
         elif predicted is None:
-            rejected.append(_rejection(entry, profile.beyond(length, budget.batch_size)))
+            rejected.append(_rejection(entry, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
-            candidates.append(_Candidate(subnet, entry, predicted, subnet.accuracy.value))
-    rejected += [_rejection(one, one.reason) for one in profile.left_out]
+            candidates.append(_Candidate(subnet, entry, predicted, worth[subnet.id]))
+    rejected += [_rejection(one, "left-out", one.reason) for one in profile.left_out]
     found = {subnet_id for subnet_id, _ in profile.tried()}
     way = profile.subnetworks[0].way
     for subnet_id in (subnet_id for subnet_id in subnets if subnet_id not in found):
-        rejected.append(_rejected(subnet_id, way, "it is not in the profile"))
+        rejected.append(_rejected(subnet_id, way, "not-profiled", "it is not in the profile"))
     return candidates, rejected
 
 
@@ -238,24 +237,34 @@ def _cost(candidate: _Candidate) -> tuple[float, float, int]:
     return candidate.predicted_ms, candidate.entry.peak_memory_mb, candidate.subnet.parameters
 
 
-def _why_worse(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate]) -> str:
+def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate], budget: Budget) -> Rejection:
+    """Return why a candidate is not the chosen one."""
+    over = candidate.over(budget)
+    if over:
+        return _rejection(candidate.entry, "over-budget", over)
     if candidate in tied:
-        return f"no more accurate, and slower: {candidate.predicted_ms:.2f} ms"
-    return _less_accurate(candidate.subnet, chosen.accuracy)
+        return _rejection(candidate.entry, "slower", f"no better, and slower: {candidate.predicted_ms:.2f} ms")
+    return _rejection(candidate.entry, *_less_good(candidate.subnet, chosen.subnet))
 
 
-def _less_accurate(subnet: ExportedSubnet, best: float) -> str:
-    if subnet.accuracy is None:
-        return "its accuracy is not known; export with --eval"
-    return f"accuracy {subnet.accuracy.value:.3f}, not above {best:.3f}"
+def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionKind, str]:
+    if best.quality is None:
+        return "less-quality", f"{subnet.parameters / 1e6:.1f} M parameters, not above {best.parameters / 1e6:.1f} M"
+    if subnet.quality is None:
+        return "unknown-quality", _UNKNOWN
+    return "less-quality", f"{subnet.quality.metric} {subnet.quality.value:.3f}, not above {best.quality.value:.3f}"
 
 
-def _rejection(entry: ProfiledSubnet | LeftOut, reason: str) -> Rejection:
-    return _rejected(*entry.key, reason)
+def _quality(subnet: ExportedSubnet) -> float | None:
+    return subnet.quality.value if subnet.quality else None
 
 
-def _rejected(subnet_id: str, way: Way, reason: str) -> Rejection:
-    return Rejection(subnetwork=subnet_id, provider=way.provider, flavor=way.flavor, threads=way.threads, reason=reason)
+def _rejection(entry: ProfiledSubnet | LeftOut, kind: RejectionKind, reason: str) -> Rejection:
+    return _rejected(*entry.key, kind, reason)
+
+
+def _rejected(subnet_id: str, way: Way, kind: RejectionKind, reason: str) -> Rejection:
+    return Rejection(subnetwork=subnet_id, way=way, kind=kind, reason=reason)
 
 
 def _infeasible(
@@ -270,15 +279,17 @@ def _infeasible(
     advice = "Raise the budget, shorten the input or export a smaller sub-network."
     miss = Miss(
         subnetwork=nearest.subnet.id,
-        provider=nearest.entry.provider,
+        way=nearest.entry.way,
         predicted_ms=nearest.predicted_ms,
         peak_memory_mb=nearest.entry.peak_memory_mb,
-        accuracy=nearest.accuracy,
+        quality=_quality(nearest.subnet),
     )
     what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
     return BudgetError(f"{what}. {advice}", miss)
 
 
-def _nothing_known(bundle: Bundle) -> BundleError:
-    advice = "export it with --eval, or name a sub-network"
-    return BundleError(f"bundle '{bundle.manifest.name}' has no sub-network with a known accuracy; {advice}")
+def _warn_of_unknown_quality(bundle: Bundle) -> None:
+    if not bundle.manifest.qualities:
+        advice = "export it with --eval or --texts"
+        what = "no sub-network of bundle '%s' has a known quality, so the largest that fits is chosen; %s"
+        logger.warning(what, bundle.manifest.name, advice)

@@ -1,4 +1,4 @@
-"""Measure the accuracy of sub-networks on labelled data."""
+"""Measure the quality of sub-networks on labelled data."""
 
 import argparse
 
@@ -26,9 +26,10 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print_json(result)
         return
-    rows = [
-        [one.id, f"{one.accuracy:.4f}", f"{one.ci95[0]:.3f} - {one.ci95[1]:.3f}", one.correct, f"{one.seconds:.1f}"]
-        for one in result.subnetworks
-    ]
+    rows = []
+    for one in result.subnetworks:
+        first, *others = (f"{value:.4f}" for value in one.metrics.values())
+        rows.append([one.id, first, f"{one.ci95[0]:.3f} - {one.ci95[1]:.3f}", *others, f"{one.seconds:.1f}"])
+    first, *others = result.subnetworks[0].metrics
     print(f"{result.dataset}: {result.samples} samples\n")
-    print_table(rows, ["sub-network", "accuracy", "95 % interval", "correct", "seconds"], bundle.manifest.methods)
+    print_table(rows, ["sub-network", first, "95 % interval", *others, "seconds"], bundle.manifest.methods)

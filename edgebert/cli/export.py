@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=arguments.shares, help=f"0.5,0.75,1.0 {_GRID}")
     parser.add_argument("--precisions", type=arguments.names, default=["int8"], metavar="NAMES", help=PRECISIONS)
     parser.add_argument("--calibrate", metavar="DATA", dest="calibration_data", help="texts that int8-static needs")
-    parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="data to measure accuracies on")
+    parser.add_argument("--eval", metavar="DATA", dest="evaluation_data", help="labelled data to measure quality on")
+    parser.add_argument("--texts", metavar="DATA", help="texts without labels, to measure fidelity on instead")
+    parser.add_argument("--task", metavar="NAME", help="what it answers (default: as its config.json says)")
     parser.add_argument("--no-pairs", action="store_true", help="texts alone: leave out what only pairs need")
     parser.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
     parser.add_argument(
@@ -45,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
             calibration_data=options.calibration_data,
             pairs=not options.no_pairs,
             evaluation_data=options.evaluation_data,
+            texts=options.texts,
+            task=options.task,
             labels=options.labels,
             max_length=options.max_length,
             on_progress=show,

@@ -56,18 +56,23 @@ def print_bundle(bundle: "Bundle") -> None:
             " ".join(map(str, subnet.layers)),
             _brief(subnet.heads),
             _brief(subnet.ffn),
-            _known(subnet.accuracy.value if subnet.accuracy else None, ".3f"),
-            f"{subnet.export_error.max_abs_logit_difference:.1g}",
-            _known(subnet.export_error.label_agreement, ".3f"),
-            _known(subnet.export_error.accuracy_drop, "+.3f"),
+            _known(subnet.quality.value if subnet.quality else None, ".3f"),
+            f"{subnet.export_error.max_abs_difference:.1g}",
+            _known(subnet.export_error.agreement, ".3f"),
+            _known(subnet.export_error.quality_drop, "+.3f"),
         ]
         for subnet in manifest.subnetworks
     ]
-    headers = ["sub-network", "parameters", "layers", "heads", "FFN", "accuracy", "logits off", "same label", "drop"]
+    metric = manifest.metric or "quality"
+    headers = ["sub-network", "parameters", "layers", "heads", "FFN", metric, "off", "agreement", "drop"]
     print_table(rows, headers, manifest.methods)
-    datasets = {f"{s.accuracy.dataset} ({s.accuracy.samples} samples)" for s in manifest.subnetworks if s.accuracy}
-    print("\nlogits off, same label, drop of accuracy: against the checkpoint cut in float32")
-    print(f"accuracy on {', '.join(sorted(datasets))}" if datasets else "no accuracy is known: export with --eval")
+    datasets = {f"{s.quality.dataset} ({s.quality.samples} samples)" for s in manifest.subnetworks if s.quality}
+    print("\noff (the largest difference of an output), agreement, drop of quality: against the same slice in float32")
+    print(
+        f"{metric} on {', '.join(sorted(datasets))}"
+        if datasets
+        else "no quality is known: export with --eval or --texts"
+    )
 
 
 def _known(value: float | None, form: str) -> str:
@@ -80,7 +85,7 @@ def _brief(counts: tuple[int, ...]) -> str:
 
 
 def _bundle_of(sha256: str) -> "Bundle | None":
-    """Return the built-in bundle if a profile is of it: only then are accuracies at hand."""
+    """Return the built-in bundle if a profile is of it: only then are qualities at hand."""
     from edgebert.inputs.bundle import Bundle
 
     bundle = Bundle.load()

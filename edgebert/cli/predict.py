@@ -1,4 +1,4 @@
-"""Label texts with the most accurate sub-network that meets a budget."""
+"""Answer texts with the best sub-network that meets a budget."""
 
 import argparse
 import sys
@@ -86,15 +86,12 @@ def _answer_file(options: argparse.Namespace) -> None:
 
 
 def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
-    """Return the choice that nothing limits: the sub-network of that name, or the most accurate."""
+    """Return the choice that nothing limits: the sub-network of that name, or the best."""
     from edgebert.choosing.selection import Budget, named, select_unprofiled
-    from edgebert.machine.device import default_threads
-    from edgebert.subnet import CPU
+    from edgebert.engines.session import default_way
 
-    budget, threads = Budget().of(bundle), default_threads()
-    if subnet is not None:
-        return named(bundle.subnet(subnet), budget, provider=CPU, threads=threads)
-    return select_unprofiled(bundle, budget, provider=CPU, threads=threads)
+    budget, way = Budget().of(bundle), default_way()
+    return select_unprofiled(bundle, budget, way) if subnet is None else named(bundle.subnet(subnet), budget, way)
 
 
 def _texts_of(file: str) -> Iterator["Text"]:

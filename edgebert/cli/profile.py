@@ -93,24 +93,24 @@ def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "Device
 
 
 def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
-    """Print a profile as a table, with accuracies and the Pareto front where its bundle is at hand."""
+    """Print a profile as a table, with qualities and the Pareto front where its bundle is at hand."""
     from edgebert.choosing.selection import pareto_front
     from edgebert.cli.output import print_table
 
     settings, batch_size = found.settings, min(found.settings.batch_sizes)
-    accuracies = {}
+    qualities, metric = {}, "quality"
     if bundle is not None:
-        accuracies = {s.id: s.accuracy.value for s in bundle.manifest.subnetworks if s.accuracy is not None}
+        qualities, metric = bundle.manifest.qualities, bundle.manifest.metric or metric
     rows, points = [], []
     for entry in found.subnetworks:
         latencies = [row for row in entry.latency if row.batch_size == batch_size] or list(entry.latency)
-        if entry.id in accuracies and entry.numerics_ok:
-            points.append((entry.key, accuracies[entry.id], latencies[-1].p95_ms))
+        if entry.id in qualities and entry.numerics_ok:
+            points.append((entry.key, qualities[entry.id], latencies[-1].p95_ms))
         rows.append(
             [
                 entry.id,
                 str(entry.way),
-                f"{accuracies[entry.id]:.3f}" if entry.id in accuracies else "-",
+                f"{qualities[entry.id]:.3f}" if entry.id in qualities else "-",
                 *(f"{row.p50_ms:.2f} / {row.p95_ms:.2f}" for row in latencies),
                 f"{entry.load_ms:.0f}",
                 f"{entry.peak_memory_mb:.0f}",
@@ -120,9 +120,9 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     front = pareto_front(points)
     rows = [[*row, "*" if entry.key in front else ""] for row, entry in zip(rows, found.subnetworks, strict=True)]
     shapes = [f"{length} tokens" for length in settings.lengths]
-    print(f"{found.device}; ONNX Runtime {found.onnxruntime_version}{_circumstances(settings)}")
-    print(f"batch {batch_size}, p50 / p95 in ms; * is on the Pareto front of accuracy against p95 at the last length\n")
-    headers = ["sub-network", "run by", "accuracy", *shapes, "load ms", "peak MB", "numerics", "front"]
+    print(f"{found.device}; {', '.join(found.engine_versions.values())}{_circumstances(settings)}")
+    print(f"batch {batch_size}, p50 / p95 in ms; * is on the Pareto front of {metric} against p95 at the last length\n")
+    headers = ["sub-network", "run by", metric, *shapes, "load ms", "peak MB", "numerics", "front"]
     print_table(rows, headers, bundle.manifest.methods if bundle else None)
     _print_doubts(found)
 

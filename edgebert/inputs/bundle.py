@@ -6,6 +6,7 @@ folder. Knows nothing about how graphs are run.
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from edgebert import records
 from edgebert.errors import BundleError
@@ -29,9 +32,12 @@ PIECE_BYTES = 1 << 18  # of a weight file, checked at once
 _DIGEST_BYTES = 32
 _HASHING_THREADS = 3  # beside the one that loads: hashing is half of the time that loading takes
 
+# The metric of a quality that needs no labels: how often a sub-network answers as the full one does.
+FIDELITY = "fidelity"
+
 Share = Annotated[float, Meta(ge=0, le=1)]
+MetricValue = Annotated[float, Meta(ge=-1, le=1)]  # correlations may be negative
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
-Task = Literal["text-classification", "multi-label-text-classification", "text-regression"]
 
 
 class FileRef(Record, frozen=True):
@@ -55,25 +61,29 @@ class WeightFile(Record, frozen=True):
     pieces: FileRef
 
 
-class Accuracy(Record, frozen=True):
-    """How often a sub-network is right: `value` from 0 to 1 on so many samples of a named dataset."""
+class Quality(Record, frozen=True):
+    """How good a sub-network is at its task on so many samples of a named dataset; higher is better.
 
-    metric: Literal["accuracy"]
-    value: Share
-    samples: int
+    `metric` is the task's first one, or `FIDELITY`; `also` holds other metrics on the same data.
+    """
+
+    metric: str
+    value: MetricValue
+    samples: Annotated[int, Meta(ge=1)]
     dataset: str
+    also: dict[str, MetricValue]
 
 
 class ExportDifference(Record, frozen=True):
-    """How far a sub-network's graphs are from the checkpoint cut in float32.
+    """How far a sub-network's graphs are from the same slice of the checkpoint in float32.
 
-    The largest difference of logits, how often both give the same label (None where there are no labels), and how
-    much less often the graph is right: the last two on the data that accuracy was measured on, where there was some.
+    The largest difference of an output, how often both give the same answer, and how much lower the graph's quality
+    is: the last two on the data that quality was measured on, and None where that is not known.
     """
 
-    max_abs_logit_difference: float
-    label_agreement: Share | None
-    accuracy_drop: float | None
+    max_abs_difference: float
+    agreement: MetricValue | None
+    quality_drop: float | None
 
 
 class ExportedSubnet(Subnet, frozen=True):
@@ -82,22 +92,23 @@ class ExportedSubnet(Subnet, frozen=True):
     hidden_size: int
     parameters: int
     graphs: dict[Flavor, FileRef]
-    accuracy: Accuracy | None
+    quality: Quality | None
     export_error: ExportDifference
 
 
 class Manifest(Record, frozen=True):
     """What bundle.json holds.
 
-    `pairs` says whether texts come with a second one; `answers` is None where there was no evaluation data.
+    `task` is the name of one (see `edgebert.tasks`); `pairs` says whether texts come with a second one; `answers` is
+    None where there was no labelled data, or where the task has no cascade.
     """
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     schema_version: int
     name: str
     edgebert_version: str
-    task: Task
+    task: str
     labels: Annotated[tuple[str, ...], Meta(min_length=1)]
     max_length: Annotated[int, Meta(ge=2, le=2**20)]
     tokenizer: FileRef
@@ -114,42 +125,76 @@ class Manifest(Record, frozen=True):
         return {subnet.id: subnet.method for subnet in self.subnetworks}
 
     @property
-    def has_classes(self) -> bool:
-        """Whether an answer is one of several labels, so that it can be right or wrong."""
-        return self.task == "text-classification" and len(self.labels) > 1
+    def qualities(self) -> dict[str, float]:
+        """The quality of each sub-network that has a known one, by its id; all are of the same metric."""
+        return {subnet.id: subnet.quality.value for subnet in self.subnetworks if subnet.quality}
+
+    @property
+    def metric(self) -> str | None:
+        """The metric of the known qualities; None if no quality is known."""
+        return next((subnet.quality.metric for subnet in self.subnetworks if subnet.quality), None)
+
+
+class GoldenValues(Record, frozen=True):
+    """One output that a graph must give for the golden inputs, within `tolerance` on average over texts.
+
+    `values` are flat, in row-major order of `shape`, whose first dimension is that of the texts.
+    """
+
+    name: str
+    shape: tuple[Annotated[int, Meta(ge=1)], ...]
+    values: tuple[float, ...]
+    tolerance: Annotated[float, Meta(gt=0)]
+
+    def __post_init__(self) -> None:
+        if math.prod(self.shape) != len(self.values):
+            raise ValueError(f"expected values of shape {self.shape} for {self.name}, found {len(self.values)}")
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """The values as an array of their shape."""
+        return np.array(self.values, np.float32).reshape(self.shape)
 
 
 class GoldenOutput(Record, frozen=True):
-    """The logits (batch, labels) that a sub-network must give for the golden inputs, within `tolerance` on average."""
+    """What a sub-network must give for the golden inputs."""
 
     id: str
-    logits: tuple[tuple[float, ...], ...]
-    tolerance: float
+    values: tuple[GoldenValues, ...]
 
 
 class Golden(Record, frozen=True):
-    """Texts, the graph inputs (batch, length) that they become, and every sub-network's logits for them."""
+    """Texts, the graph inputs (batch, length) that they become, and what every sub-network gives for them."""
+
+    VERSION: ClassVar[int] = 2
 
     schema_version: int
     texts: tuple[str, ...]
     inputs: dict[str, tuple[tuple[int, ...], ...]]
     outputs: tuple[GoldenOutput, ...]
 
+    def values_of(self, subnet_id: str) -> tuple[GoldenValues, ...]:
+        """Return what a sub-network must give; nothing if that is not known."""
+        return next((output.values for output in self.outputs if output.id == subnet_id), ())
+
 
 class SubnetAnswers(Record, frozen=True):
     """What a sub-network's answers to the evaluation data are worth, one after the other.
 
-    `confidences` are the scores of the labels that it found, rounded down to four digits, so that they lie on the same
-    side of a threshold of two digits as the scores themselves; `right` has a 1 for each label that is right, else a 0.
+    `confidences` say how sure each answer is, rounded down to four digits, so that they lie on the same side of a
+    threshold of two digits as the scores themselves. The metric is the sum of `gained` over that of `possible`.
     """
 
     id: str
     confidences: tuple[Share, ...]
-    right: Annotated[str, Meta(pattern=r"\A[01]*\Z")]
+    gained: tuple[Annotated[int, Meta(ge=0)], ...]
+    possible: tuple[Annotated[int, Meta(ge=0)], ...]
 
 
 class Answers(Record, frozen=True):
     """The answers of every sub-network to the samples of a named dataset, in their order."""
+
+    VERSION: ClassVar[int] = 2
 
     schema_version: int
     dataset: str
@@ -158,8 +203,9 @@ class Answers(Record, frozen=True):
 
     def __post_init__(self) -> None:
         for one in self.subnetworks:
-            if not len(one.confidences) == len(one.right) == self.samples:
-                found = f"{len(one.confidences)} confidences and {len(one.right)} marks"
+            counts = [len(one.confidences), len(one.gained), len(one.possible)]
+            if counts != [self.samples] * 3:
+                found = "{} confidences, {} gained and {} possible".format(*counts)
                 raise ValueError(f"expected {self.samples} of each for {one.id}, found {found}")
 
 
@@ -206,6 +252,10 @@ class Bundle:
             raise BundleError(f"{self.path / MANIFEST}: expected different labels, found {list(manifest.labels)}")
         if not ids or len(set(ids)) != len(ids):
             raise BundleError(f"{self.path / MANIFEST}: expected sub-networks with ids of their own, found {ids}")
+        metrics = sorted({subnet.quality.metric for subnet in manifest.subnetworks if subnet.quality})
+        if len(metrics) > 1:
+            both = " and ".join(metrics)
+            raise BundleError(f"{self.path / MANIFEST}: expected qualities of one metric, found {both}")
 
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.tokenization import Text
 
-_COLUMNS = ("text", "pair", "label")
+# What columns are called, our own names first. Those of a couple mean a text and its pair only where both are there.
+_TEXTS = ("text", "sentence")
+_PAIRS = ("pair", "text_pair")
+_COUPLES = {"sentence1": "sentence2", "premise": "hypothesis", "question": "context"}
+_LABELS = ("label", "labels")
 
 
 @dataclass(frozen=True)
@@ -31,28 +35,16 @@ class Example:
         """The text, or the (text, pair) tuple, as a Predictor takes it."""
         return self.text if self.pair is None else (self.text, self.pair)
 
-    def label_number(self, labels: Sequence[str]) -> int:
-        """Return the number of this row's label, which may be given by name or by number.
-
-        Raises:
-            EdgeBertError: it has none, or one that is not among `labels`.
-        """
-        if self.label in labels:
-            return labels.index(str(self.label))
-        number = self.label if isinstance(self.label, str) and self.label.isdecimal() else ""
-        if 0 < len(number) < 10 and int(number) < len(labels):
-            return int(number)
-        found = "no label" if self.label is None else f"label '{self.label}'"
-        raise EdgeBertError(f"{self.place}: expected a label of {', '.join(labels)} (or its number), found {found}")
-
 
 def read_examples(path: str | Path) -> Iterator[Example]:
     """Yield the rows of a file: .tsv, .csv or .jsonl by its ending, else a text a line; "-" is standard input.
 
-    A header names the columns `text`, `pair` (optional) and `label` (optional); others are passed over.
+    A header names the columns `text`, `pair` (optional) and `label` (optional), or other common names of them; columns
+    of any other name are passed over. JSON lines may give several labels as a list.
 
     Raises:
-        EdgeBertError: the file cannot be read, is empty or not UTF-8, or a row is incomplete; names the line.
+        EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete, or two columns could
+            be meant; names the line.
     """
     if str(path) == "-":
         if sys.stdin is None:
@@ -89,7 +81,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
 
 def _plain_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
-        yield _example({"text": line.rstrip("\r\n")}, f"{name}:{number}")
+        yield _example(line.rstrip("\r\n"), None, None, f"{name}:{number}")
 
 
 def _tsv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
@@ -108,27 +100,73 @@ def _csv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
 
 def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str) -> Iterator[Example]:
     _, header = next(rows, (0, []))
-    if header and "text" not in header:
-        raise EdgeBertError(f"{name}:1: expected a header with a column 'text', found {', '.join(header)[:80]}")
+    if not header:
+        return
+    missing = f"expected a header with a column 'text', found {', '.join(header)[:80]}"
+    columns = _columns(header, f"{name}:1", missing)
     for number, cells in rows:
         if len(cells) != len(header):
             raise EdgeBertError(f"{name}:{number}: expected {len(header)} columns as in the header, found {len(cells)}")
-        yield _example(dict(zip(header, cells, strict=True)), f"{name}:{number}")
+        row = dict(zip(header, cells, strict=True))
+        pair, label = (row[column] if column else None for column in (columns.pair, columns.label))
+        yield _example(row[columns.text], pair, label, f"{name}:{number}")
 
 
 def _json_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
+        place = f"{name}:{number}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as problem:
-            raise EdgeBertError(f"{name}:{number}: expected a JSON object a line, found {problem}") from None
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise EdgeBertError(f"{name}:{number}: expected a JSON object with a string 'text'")
-        present = {column: row[column] for column in _COLUMNS if row.get(column) is not None}
-        yield _example({column: str(value) for column, value in present.items()}, f"{name}:{number}")
+            raise EdgeBertError(f"{place}: expected a JSON object a line, found {problem}") from None
+        missing = "expected a JSON object with a string 'text'"
+        present = {key: row[key] for key in row if row[key] is not None} if isinstance(row, dict) else {}
+        columns = _columns(list(present), place, missing)
+        if not isinstance(present[columns.text], str):
+            raise EdgeBertError(f"{place}: {missing}")
+        pair = str(present[columns.pair]) if columns.pair else None
+        label = _label(present[columns.label], place) if columns.label else None
+        yield _example(present[columns.text], pair, label, place)
 
 
-def _example(row: dict[str, str], place: str) -> Example:
-    if not row["text"].strip() or not row.get("pair", "-").strip():
+def _label(value: Any, place: str) -> str | tuple[str, ...]:
+    """Return a label of JSON as text, or several of a list."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise EdgeBertError(f"{place}: expected a label as text, a number or a list of them, found {str(value)[:80]}")
+    return tuple(map(str, values)) if isinstance(value, list) else str(value)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns hold the text, the pair and the label; None for what a file has not."""
+
+    text: str
+    pair: str | None
+    label: str | None
+
+
+def _columns(names: Sequence[str], place: str, missing: str) -> _Columns:
+    """Return which of some columns hold what; `missing` is the message where none is a text."""
+    couples = [first for first, second in _COUPLES.items() if first in names and second in names]
+    text = _only([*(name for name in names if name in _TEXTS), *couples], "the text", place)
+    if text is None:
+        raise EdgeBertError(f"{place}: {missing}")
+
+    partners = (*_PAIRS, _COUPLES.get(text))
+    pair = _only([name for name in names if name in partners], "the pair", place)
+    return _Columns(text, pair, _only([name for name in names if name in _LABELS], "the label", place))
+
+
+def _only(found: Sequence[str], meaning: str, place: str) -> str | None:
+    """Return the one column that may be meant, None if there is none."""
+    if len(found) > 1:
+        both = " and ".join(found)
+        raise EdgeBertError(f"{place}: expected one column for {meaning}, found {both}; rename the others")
+    return found[0] if found else None
+
+
+def _example(text: str, pair: str | None, label: str | tuple[str, ...] | None, place: str) -> Example:
+    if not text.strip() or (pair is not None and not pair.strip()):
         raise EdgeBertError(f"{place}: expected a text, found an empty one; leave the line out")
-    return Example(row["text"], row.get("pair"), row.get("label"), place)
+    return Example(text, pair, label, place)

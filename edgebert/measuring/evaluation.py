@@ -1,130 +1,103 @@
-"""Measures how often each sub-network is right on labelled data, with the graphs that the device runs."""
+"""Measures how good each sub-network is on labelled data, with the graphs that the device runs."""
 
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgebert.engines.session import open_session
-from edgebert.errors import EdgeBertError
+from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
-from edgebert.machine.device import default_threads
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.subnet import CPU
+from edgebert.subnet import Way
+from edgebert.tasks.task import Scores, Task
+from edgebert.tasks.tasks import task_in
 
 
 class SubnetEvaluation(Record, frozen=True):
-    """A sub-network's accuracy from 0 to 1 with its 95 % interval, and the seconds that the data took."""
+    """A sub-network's metrics by name, the 95 % interval of the first, and the seconds that the data took."""
 
     id: str
-    provider: str
-    accuracy: float
+    way: Way
+    metrics: dict[str, float]
     ci95: tuple[float, float]
-    correct: int
     samples: int
     seconds: float
 
 
 class Evaluation(Record, frozen=True):
-    """The accuracy of sub-networks on one dataset."""
+    """How good sub-networks are on one dataset."""
 
     dataset: str
     samples: int
     subnetworks: tuple[SubnetEvaluation, ...]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The label that a sub-network finds for an example and the right one, as numbers, and the score of the found."""
-
-    found: int
-    expected: int
-    confidence: float
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the label found is the right one."""
-        return self.found == self.expected
-
-
 def evaluate(
-    bundle: Bundle,
+    bundle: str | Path | Bundle | None,
     data: str | Path,
     *,
     subnets: Sequence[str] | None = None,
-    provider: str = CPU,
+    provider: str | None = None,
+    threads: int | None = None,
     on_progress: Progress = no_progress,
 ) -> Evaluation:
-    """Return the accuracies of a bundle's sub-networks, or of those named, on a data file.
+    """Return the metrics of a bundle's sub-networks, or of those named, on a data file.
+
+    Without a bundle the built-in one is evaluated; without `threads` on as many as the machine is best used with.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
         EdgeBertError: the file cannot be read, or its labels are not the bundle's.
     """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
+    task, way = task_in(bundle.manifest), default_way(provider, threads)
+
+    targets = targets_in(task, data)  # a label that is wrong is found before anything is run
     results = []
     for done, subnet in enumerate(chosen, 1):
-        results.append(evaluate_subnet(bundle, subnet, data, provider))
+        start = time.perf_counter()
+        scores = scores_on(data, bundle, subnet, way)
+        result = SubnetEvaluation(
+            id=subnet.id,
+            way=way,
+            metrics=task.metrics(scores, targets),
+            ci95=task.interval(scores, targets),
+            samples=len(targets),
+            seconds=time.perf_counter() - start,
+        )
+        results.append(result)
         on_progress(done, len(chosen), subnet.id)
-    return Evaluation(dataset=str(data), samples=results[0].samples, subnetworks=tuple(results))
+    return Evaluation(dataset=str(data), samples=len(targets), subnetworks=tuple(results))
 
 
-def evaluate_subnet(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> SubnetEvaluation:
-    """Return the accuracy of one sub-network on a data file, which is streamed and never held in memory.
-
-    Raises:
-        EdgeBertError: the file cannot be read, or its labels are not the bundle's.
-    """
-    start, correct, samples = time.perf_counter(), 0, 0
-    for answer in answers(bundle, subnet, data, provider):
-        correct += int(answer.is_right)
-        samples += 1
-    return SubnetEvaluation(
-        id=subnet.id,
-        provider=provider,
-        accuracy=correct / samples,
-        ci95=wilson_interval(correct, samples),
-        correct=correct,
-        samples=samples,
-        seconds=time.perf_counter() - start,
-    )
-
-
-def answers(bundle: Bundle, subnet: ExportedSubnet, data: str | Path, provider: str = CPU) -> Iterator[Answer]:
-    """Yield what a sub-network answers to each example of a data file.
+def targets_in(task: Task, data: str | Path) -> list[Any]:
+    """Return what the labels of a data file ask for, row by row.
 
     Raises:
-        EdgeBertError: the file cannot be read, or its labels are not the bundle's.
+        EdgeBertError: the file cannot be read, or a label is not of the task.
     """
-    labels = bundle.manifest.labels
-    if not bundle.manifest.has_classes:
-        found = f"{bundle.manifest.task} with {len(labels)} label(s)"
-        raise EdgeBertError(f"accuracy needs a text-classification bundle of two labels or more, found {found}")
-    tokenizer = Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, provider=provider, threads=default_threads())
+    return [task.target(row) for row in read_examples(data)]
+
+
+def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way | None = None) -> Scores:
+    """Return a sub-network's scores (samples, labels) for the texts of a data file, which is never held in memory.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        EdgeBertError: the file cannot be read.
+    """
+    task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
+    session = open_session(bundle, subnet, way or default_way())
+
+    rows = []
     for example in read_examples(data):
         # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
-        (logits,) = session.run(pad([tokenizer.encode(example.input)], session.input_names))
-        yield Answer(int(logits.argmax()), example.label_number(labels), _confidence(logits))
-
-
-def _confidence(logits: NDArray[np.float32]) -> float:
-    """Return the softmax of the largest of some logits (labels)."""
-    return float(1 / np.exp(logits - logits.max()).sum())
-
-
-def wilson_interval(correct: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the confidence interval of a share (Wilson 1927)."""
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, spread = correct / samples, z * z / samples
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / samples + spread / (4 * samples))
-    return max(0.0, centre - half), min(1.0, centre + half)
+        outputs = session.run(pad([tokenizer.encode(example.input)], session.input_names))
+        rows.append(task.scores(outputs))
+    return np.concatenate(rows)

@@ -7,9 +7,9 @@ from pathlib import Path
 from edgebert.errors import ProfileError
 from edgebert.journal import Journal
 from edgebert.machine.canary import Reading
-from edgebert.measuring.device_profile import Way
 from edgebert.measuring.trial import Measurement
 from edgebert.records import Record
+from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 

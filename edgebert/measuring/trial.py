@@ -6,25 +6,26 @@ printed.
 
 import gc
 import itertools
+import math
 import random
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
-import psutil
-from numpy.typing import NDArray
 
-from edgebert.engines.session import Session, open_session
+from edgebert.engines.engine import Session
+from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits, impose
-from edgebert.measuring.device_profile import Way
 from edgebert.records import Record
+from edgebert.subnet import Way
+from edgebert.tasks.task import mean_difference
+from edgebert.tasks.tasks import task_in
 
 
 class Shape(Record, frozen=True):
@@ -51,23 +52,23 @@ class Task(Record, frozen=True):
 
 
 class Numerics(Record, frozen=True):
-    """How far the golden outputs are missed: by how much on average, and for how many texts the label differs.
+    """How far the golden outputs are missed: by how much on average, and for how many texts the answer is wrong.
 
-    A label counts only where the right one leads by more than twice the tolerance.
+    An answer counts only where the right one is clear beyond the tolerance.
     """
 
     difference: float
     tolerance: float
-    wrong_labels: int
+    wrong_answers: int
 
     @property
     def ok(self) -> bool:
         """Whether this device computes what was exported."""
-        return self.difference <= self.tolerance and self.wrong_labels == 0
+        return self.difference <= self.tolerance and self.wrong_answers == 0
 
     def __str__(self) -> str:
-        difference = f"logits are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
-        return f"{difference}; {self.wrong_labels} labels are wrong" if self.wrong_labels else difference
+        difference = f"outputs are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
+        return f"{difference}; {self.wrong_answers} answers are wrong" if self.wrong_answers else difference
 
 
 class Measurement(Record, frozen=True, tag=True):
@@ -96,11 +97,12 @@ class Failure(Record, frozen=True, tag=True):
 
 def measure(task: Task) -> Measurement:
     """Load a sub-network, serve the largest shape first, time all shapes in turn, then check the golden outputs."""
-    before, before_private_mb = _resident_mb(), _private_mb()
+    engine = engine_of(task.way.engine)
+    before = engine.memory()
     bundle = Bundle.load(task.bundle)
     subnet = bundle.subnet(task.subnet)
     start = time.perf_counter()
-    session = open_session(bundle, subnet, flavor=task.way.flavor, provider=task.way.provider, threads=task.way.threads)
+    session = open_session(bundle, subnet, task.way)
     load_ms = _milliseconds_since(start)
     requests = [_request(bundle, session, shape) for shape in task.shapes]
     largest = max(requests, key=lambda request: request["input_ids"].size)
@@ -108,14 +110,15 @@ def measure(task: Task) -> Measurement:
     session.run(largest)
     first_ms = _milliseconds_since(start)
     samples_ms = _latencies(session, requests, task)
-    steady_memory_mb = max(0.0, _resident_mb() - before)
+    after = engine.memory()
+    steady_memory_mb = max(0.0, after.resident_mb - before.resident_mb)
     return Measurement(
         load_ms=load_ms,
         first_ms=first_ms,
         # The system counts the two at different moments: the peak may lag by a few pages.
-        peak_memory_mb=max(steady_memory_mb, _peak_resident_mb() - before),
+        peak_memory_mb=max(steady_memory_mb, after.peak_mb - before.resident_mb),
         steady_memory_mb=steady_memory_mb,
-        private_memory_mb=min(steady_memory_mb, max(0.0, _private_mb() - before_private_mb)),
+        private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
         new_shape_ms=_new_shape_ms(bundle, session, task.shapes),
         numerics=numerics(bundle, subnet, session),
@@ -167,35 +170,20 @@ def _latency_ms(session: Session, request: Arrays) -> float:
 
 
 def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numerics:
-    """Return how far a session misses a sub-network's golden outputs."""
+    """Return how far a session misses a sub-network's golden outputs: of several, the one that is farthest off."""
     golden = bundle.golden()
-    expected = [output for output in golden.outputs if output.id == subnet.id]
-    if len(expected) != 1:
+    expected = golden.values_of(subnet.id)
+    if not expected:
         raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
-    found, right = session.run(inputs), np.array(expected[0].logits, dtype=np.float32)
-    tolerance = expected[0].tolerance
-    if found.shape != right.shape or not np.isfinite(found).all():
-        return Numerics(difference=sys.float_info.max, tolerance=tolerance, wrong_labels=len(right))
-    return Numerics(
-        difference=mean_difference(found, right),
-        tolerance=tolerance,
-        wrong_labels=_wrong_labels(found, right, tolerance) if bundle.manifest.has_classes else 0,
-    )
 
-
-def _wrong_labels(found: NDArray[np.float32], right: NDArray[np.float32], tolerance: float) -> int:
-    ordered = np.sort(right, axis=1)
-    clear = ordered[:, -1] - ordered[:, -2] > 2 * tolerance
-    return int((clear & (found.argmax(axis=1) != right.argmax(axis=1))).sum())
-
-
-def mean_difference(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    """Return how far logits (batch, labels) lie apart: each text's largest difference, on average over the batch.
-
-    A rounding that falls the other way may move a single text far; wrong arithmetic moves them all.
-    """
-    return float(np.abs(found - right).max(axis=1).mean())
+    found, right = session.run(inputs), {output.name: output.array for output in expected}
+    worst = max(expected, key=lambda output: mean_difference(found, {output.name: output.array}) / output.tolerance)
+    difference = mean_difference(found, {worst.name: right[worst.name]})
+    if not math.isfinite(difference):
+        return Numerics(difference=sys.float_info.max, tolerance=worst.tolerance, wrong_answers=len(golden.texts))
+    wrong = task_in(bundle.manifest).wrong_answers(found, right, worst.tolerance)
+    return Numerics(difference=difference, tolerance=worst.tolerance, wrong_answers=wrong)
 
 
 def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
@@ -209,37 +197,6 @@ def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
 
 def _milliseconds_since(start: float) -> float:
     return (time.perf_counter() - start) * 1000
-
-
-def _resident_mb() -> float:
-    return float(psutil.Process().memory_info().rss / 1e6)
-
-
-def _private_mb() -> float:
-    """Return what is resident for this process alone: on Linux what no file backs, elsewhere the unique set size."""
-    anonymous_mb = _status_mb("RssAnon:")
-    return float(psutil.Process().memory_full_info().uss / 1e6) if anonymous_mb is None else anonymous_mb
-
-
-def _status_mb(key: str) -> float | None:
-    """Return what Linux says of this process, None elsewhere."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(key)), None)
-
-
-def _peak_resident_mb() -> float:
-    """Return the most that was ever resident of this process."""
-    peak_mb = _status_mb("VmHWM:")  # not getrusage: on Linux it starts from what the parent process held
-    if peak_mb is not None:
-        return peak_mb
-    if sys.platform == "win32":
-        return float(psutil.Process().memory_info().peak_wset / 1e6)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def main() -> None:

@@ -6,14 +6,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from edgebert.choosing.selection import Selection
-from edgebert.engines.session import Session, open_session
-from edgebert.errors import BundleError
+from edgebert.engines.cpu import CPU
+from edgebert.engines.engine import Session
+from edgebert.engines.session import open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
 from edgebert.serving.predictor import Prediction
-from edgebert.subnet import CPU
-from edgebert.tasks.scores import scores_of
+from edgebert.tasks.task import Task
+from edgebert.tasks.tasks import task_in
 
 # What is read at once. The more it is, the more texts of one length there are to share batches.
 CHUNK_TEXTS, CHUNK_CHARACTERS = 4096, 2_000_000
@@ -41,17 +44,12 @@ def predict_all(
         EdgeBertError: a text is empty or no text; all before it are answered first.
     """
     # Threads that share a batch wait for each other after every product: each runs batches of its own instead.
-    workers = selection.threads if selection.provider == CPU else 1
-    session = open_session(
-        bundle,
-        bundle.subnet(selection.subnetwork),
-        flavor=selection.flavor,
-        provider=selection.provider,
-        threads=selection.threads // workers,
-    )
+    workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
+    way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
+    session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
     pool = ThreadPoolExecutor(workers)
     try:
-        line = _Line(bundle, session, Tokenizer.of(bundle), pool, batch_tokens)
+        line = _Line(task_in(bundle.manifest), session, Tokenizer.of(bundle), pool, batch_tokens)
         for chunk in _one_ahead(line.begun(texts, start)):
             yield from chunk.answers()
     finally:
@@ -78,7 +76,7 @@ class _Chunk:
 class _Line:
     """What texts pass on their way to answers; tokens are made in the caller's thread while the pool runs batches."""
 
-    bundle: Bundle
+    task: Task
     session: Session
     tokenizer: Tokenizer
     pool: ThreadPoolExecutor
@@ -97,13 +95,8 @@ class _Line:
         return [self.pool.submit(self._answer, places, [tokens[place] for place in places]) for places in groups]
 
     def _answer(self, places: Sequence[int], tokens: Sequence[Tokens]) -> dict[int, Prediction]:
-        manifest = self.bundle.manifest
-        scores = scores_of(self.session.run(pad(tokens, self.session.input_names)), manifest.task)
-        if scores.shape[1] != len(manifest.labels):
-            found = f"{scores.shape[1]} logits for {len(manifest.labels)} labels"
-            raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")
-        rows = zip(places, scores, strict=True)
-        return {place: {"label": manifest.labels[row.argmax()], "score": float(row.max())} for place, row in rows}
+        outputs = self.session.run(pad(tokens, self.session.input_names))
+        return dict(zip(places, self.task.answers(outputs), strict=True))
 
 
 def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgebert.measuring.device_profile import Way
+from edgebert.subnet import Way
 
 _MEMORY_S = 1.0  # an observation counts for 37 % after this time
 _DOUBT = 2.0  # observations on time that are assumed before any: one late request alone is not forgotten at once

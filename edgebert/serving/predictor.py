@@ -13,20 +13,22 @@ import msgspec
 
 from edgebert.choosing.cascade import Cascade
 from edgebert.choosing.selection import Budget, Selection, named, select, select_unprofiled
-from edgebert.engines.session import Session, check_provider
+from edgebert.engines.engine import Session
+from edgebert.engines.session import default_way, way_filter
 from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.inputs.batches import Batch, batches_of
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Text, Tokenizer
-from edgebert.machine.device import default_threads, this_device
+from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import MAX_THREADS, check_profile, profile_of
-from edgebert.serving.dispatcher import Dispatcher, Logits, run
+from edgebert.measuring.profiler import check_profile, profile_of
+from edgebert.serving.dispatcher import Dispatcher, run
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import Stats, Tally
-from edgebert.subnet import CPU
-from edgebert.tasks.scores import scores_of
+from edgebert.subnet import WayFilter
+from edgebert.tasks.task import Answer, Outputs
+from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +57,16 @@ def load(
     cascade: bool = False,
     warm_up: bool = True,
 ) -> "Predictor":
-    """Load the most accurate sub-network that meets a budget on this device.
+    """Load the best sub-network that meets a budget on this device.
 
-    Without a bundle the built-in one is loaded; without a budget the most accurate sub-network. A budget needs a
+    Without a bundle the built-in one is loaded; without a budget the best sub-network. A budget needs a
     profile: the one given, else the cached one, else a quick one is measured (about 5 s). `length` is the longest
     input, in tokens, that `latency_ms` must hold for, by default the bundle's longest. `subnet` names one whatever it
     costs.
 
-    With a latency budget each request gets the most accurate sub-network that fits its own length and the device's
+    With a latency budget each request gets the best sub-network that fits its own length and the device's
     present speed; with `adaptive=False` the choice made here stays for every request. With `cascade` a small
-    sub-network answers first, and a larger one only where that is not sure, if the two together are as accurate as what
+    sub-network answers first, and a larger one only where that is not sure, if the two together are as good as what
     the budget buys, less the `tolerance`, for less time on average. `warm_up` answers a text before this returns, so
     that the first request is as fast as the others.
 
@@ -74,9 +76,7 @@ def load(
         BudgetError: no sub-network meets the budget; its `nearest` comes closest.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    check_provider(provider or CPU)
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
-        raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
+    way = default_way(provider, threads)
     budget = Budget(
         latency_ms=latency_ms,
         memory_mb=memory_mb,
@@ -86,14 +86,13 @@ def load(
         tolerance=tolerance,
     ).of(bundle)
     given = _given(profile, bundle) if profile is not None else None
-    profiled = _Profiled(bundle, budget.batch_size, provider, threads, given)
-    default_provider, thread_count = provider or CPU, threads or default_threads()
+    profiled = _Profiled(bundle, budget.batch_size, way_filter(provider, threads), given)
     if subnet is not None:
-        selection = named(bundle.subnet(subnet), budget, provider=default_provider, threads=thread_count)
+        selection = named(bundle.subnet(subnet), budget, way)
     elif budget.is_limited or cascade:
         selection = select(bundle, profiled.profile(), budget)
     else:
-        selection = select_unprofiled(bundle, budget, provider=default_provider, threads=thread_count)
+        selection = select_unprofiled(bundle, budget, way)
     if cascade and (subnet is not None or not adaptive):
         raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
     governed = cascade or (adaptive and subnet is None and latency_ms is not None)
@@ -113,19 +112,14 @@ def _given(profile: DeviceProfile | str | Path, bundle: Bundle) -> DeviceProfile
 class _Profiled:
     """The profile that choices are made from: given, or cached or measured when the first budget needs one."""
 
-    def __init__(
-        self, bundle: Bundle, batch_size: int, provider: str | None, threads: int | None, given: DeviceProfile | None
-    ):
-        self._bundle, self._batch_size, self._provider, self._threads = bundle, batch_size, provider, threads
-        self._found = given
+    def __init__(self, bundle: Bundle, batch_size: int, asked: WayFilter, given: DeviceProfile | None):
+        self._bundle, self._batch_size, self._asked, self._found = bundle, batch_size, asked, given
 
     def profile(self) -> DeviceProfile:
-        """Return the entries for the provider and threads that were asked for, all where none were."""
+        """Return the entries of the ways that were asked for."""
         if self._found is None:
-            self._found = profile_of(
-                self._bundle, batch_size=self._batch_size, threads=self._threads, provider=self._provider
-            )
-        return self._found.narrowed(self._provider, self._threads)
+            self._found = profile_of(self._bundle, batch_size=self._batch_size, asked=self._asked)
+        return self._found.narrowed(self._asked)
 
 
 class Predictor:
@@ -149,7 +143,7 @@ class Predictor:
         self.bundle = bundle
         self.selection = selection
         self._profiled, self._adaptive, self._governed = profiled, adaptive, governed
-        self._tokenizer = Tokenizer.of(bundle)
+        self._tokenizer, self._task = Tokenizer.of(bundle), task_in(bundle.manifest)
         self._residents = Residents(bundle, selection.budget.memory_mb, self._warm if warm_up else _leave_cold)
         self._governor, self._tally = Governor(), Tally()
         self._turn = threading.Lock()
@@ -233,10 +227,10 @@ class Predictor:
         each_ms, kept, batch_start_s = self.selection.budget.latency_ms or math.inf, True, start_s
         for batch in batches:
             if dispatcher is None:
-                subnet_id, logits = self.selection.subnetwork, run(self._session, batch)
+                subnet_id, outputs = self.selection.subnetwork, run(self._session, batch)
             else:
-                subnet_id, logits = dispatcher.run(batch, each_ms - _milliseconds_since(batch_start_s))
-            answers.update(self._predictions(batch, logits))
+                subnet_id, outputs = dispatcher.run(batch, each_ms - _milliseconds_since(batch_start_s))
+            answers.update(self._predictions(batch, outputs))
             if dispatcher is not None:
                 dispatcher.finished()
             kept = kept and _milliseconds_since(batch_start_s) <= each_ms
@@ -259,9 +253,9 @@ class Predictor:
         for batch, own_ms in zip(batches, fastest_ms, strict=True):
             batch_start_s = time.perf_counter()
             share = own_ms / left_ms if left_ms > own_ms else 1.0
-            subnet_id, logits = dispatcher.run(batch, (latency_ms - _milliseconds_since(start_s)) * share)
+            subnet_id, outputs = dispatcher.run(batch, (latency_ms - _milliseconds_since(start_s)) * share)
             left_ms -= own_ms
-            answers.update(self._predictions(batch, logits))
+            answers.update(self._predictions(batch, outputs))
             dispatcher.finished()
             self._count(subnet_id, len(batch.places), batch_start_s)
         self._tally.add_request(_milliseconds_since(start_s) <= latency_ms)
@@ -293,13 +287,13 @@ class Predictor:
         return Dispatcher(self.bundle, profile, self.selection.budget, self._residents, self._governor)
 
     def _use_cascade(self, dispatcher: Dispatcher) -> None:
-        """Have two networks answer that are as accurate as the one that was chosen."""
+        """Have two networks answer that are as good as the one that was chosen."""
         answers, budget = self.bundle.answers(), self.selection.budget
         if answers is None:
             name = self.bundle.manifest.name
             raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
-        accuracy = (self.selection.accuracy or 0.0) - budget.tolerance
-        dispatcher.use_cascade(answers, budget, accuracy, budget.length or self.bundle.manifest.max_length)
+        quality = (self.selection.quality or 0.0) - budget.tolerance
+        dispatcher.use_cascade(answers, budget, quality, budget.length or self.bundle.manifest.max_length)
 
     def _warm(self, session: Session) -> None:
         """Answer a text, since a network's first answer takes longer."""
@@ -308,14 +302,9 @@ class Predictor:
     def _count(self, subnet_id: str, texts: int, start_s: float) -> None:
         self._tally.add_batch(subnet_id, texts, _milliseconds_since(start_s))
 
-    def _predictions(self, batch: Batch, logits: Logits) -> Iterator[tuple[int, Prediction]]:
-        """Yield a prediction for each row of logits (batch, labels), with its place."""
-        manifest = self.bundle.manifest
-        if logits.shape[1] != len(manifest.labels):
-            found = f"{logits.shape[1]} logits for {len(manifest.labels)} labels"
-            raise BundleError(f"bundle '{manifest.name}': found {found}; export the bundle again")
-        for place, row in zip(batch.places, scores_of(logits, manifest.task), strict=True):
-            yield place, {"label": manifest.labels[row.argmax()], "score": float(row.max())}
+    def _predictions(self, batch: Batch, outputs: Outputs) -> Iterator[tuple[int, Answer]]:
+        """Return the answer to each text of a batch, with its place."""
+        return zip(batch.places, self._task.answers(outputs), strict=True)
 
 
 def _leave_cold(_: Session) -> None:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from edgebert.engines.session import Session, open_session
+from edgebert.engines.engine import Session
+from edgebert.engines.session import open_session
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import Way
+from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
@@ -64,13 +65,7 @@ class Residents:
             if session is None:
                 logger.info("loading %s (%s)", *key)
                 subnet_id, way = key
-                session = open_session(
-                    self._bundle,
-                    self._bundle.subnet(subnet_id),
-                    flavor=way.flavor,
-                    provider=way.provider,
-                    threads=way.threads,
-                )
+                session = open_session(self._bundle, self._bundle.subnet(subnet_id), way)
                 self._warm_up(session)
                 self._sessions[key] = session
                 if self._free_mb is not None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebert.errors import BundleError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval
 
@@ -118,7 +119,13 @@ def mean_difference(found: Outputs, right: Outputs) -> float:
 
 
 def ranked(labels: Sequence[str], scores: Scores, top_k: TopK) -> list[Answer]:
-    """Return each row's labels with their scores, the highest first: a dict for "best", else a list of dicts."""
+    """Return each row's labels with their scores, the highest first: a dict for "best", else a list of dicts.
+
+    Raises:
+        BundleError: there are not as many scores as labels.
+    """
+    if scores.shape[1] != len(labels):
+        raise BundleError(f"found {scores.shape[1]} scores for {len(labels)} labels; export the bundle again")
     if top_k == "best":
         best = scores.argmax(axis=1)
         return [{"label": labels[place], "score": float(row[place])} for place, row in zip(best, scores, strict=True)]

@@ -1,6 +1,7 @@
 """All tasks there are, by name. To add one, write its file and put its class into this list."""
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError
+from edgebert.inputs.bundle import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
@@ -20,3 +21,12 @@ def task_of(name: str, labels: tuple[str, ...], error: type[EdgeBertError]) -> T
             return kind(labels)
     known = ", ".join(kind.NAME for kind in TASKS)
     raise error(f"expected a task of {known}, found '{name}'; use a newer edgebert, or another bundle")
+
+
+def task_in(manifest: Manifest) -> Task:
+    """Return the task of a bundle.
+
+    Raises:
+        BundleError: it is of a task that this version does not know.
+    """
+    return task_of(manifest.task, manifest.labels, BundleError)

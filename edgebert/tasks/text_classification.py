@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
-from edgebert.tasks.metrics import Interval, wilson_interval
+from edgebert.tasks.metrics import Interval, spearman, wilson_interval
 from edgebert.tasks.task import Answer, Evidence, Loss, Outputs, Scores, Task, TopK, ranked
 
 
@@ -59,7 +59,9 @@ class TextClassification(Task):
         return wilson_interval(int(self._is_right(scores, targets).sum()), len(targets))
 
     def fidelity(self, scores: Scores, full: Scores) -> float:
-        """Return how often the label is the full network's."""
+        """Return how often the label is the full network's; for a label alone the rank correlation of its scores."""
+        if len(self.labels) == 1:
+            return spearman(scores[:, 0].astype(np.float64), full[:, 0].astype(np.float64))
         return float((scores.argmax(axis=1) == full.argmax(axis=1)).mean())
 
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:

@@ -24,7 +24,7 @@ def encoder(base: str) -> dict[str, str]:
 
 FAMILY = Family(
     model_types=("bert",),
-    architectures=("BertForSequenceClassification",),
+    prefixes=("Bert",),
     units={**encoder("bert"), "pooler": "bert.pooler.dense", "classifier": "classifier"},
     activation="tanh",
     token_types=True,

@@ -6,7 +6,7 @@ _LAYER = "distilbert.transformer.layer.{layer}"
 
 FAMILY = Family(
     model_types=("distilbert",),
-    architectures=("DistilBertForSequenceClassification",),
+    prefixes=("DistilBert",),
     units={
         "word": "distilbert.embeddings.word_embeddings",
         "position": "distilbert.embeddings.position_embeddings",

@@ -5,7 +5,7 @@ from edgebert.exporters.family import Family
 
 FAMILY = Family(
     model_types=("electra",),
-    architectures=("ElectraForSequenceClassification",),
+    prefixes=("Electra",),
     units={
         **encoder("electra"),
         "projection": "electra.embeddings_project",

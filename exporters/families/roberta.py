@@ -15,11 +15,7 @@ def _first_position(config: Mapping[str, Any]) -> int:
 
 FAMILY = Family(
     model_types=("roberta", "xlm-roberta", "camembert"),
-    architectures=(
-        "RobertaForSequenceClassification",
-        "XLMRobertaForSequenceClassification",
-        "CamembertForSequenceClassification",
-    ),
+    prefixes=("Roberta", "XLMRoberta", "Camembert"),
     units={**encoder("roberta"), "pooler": "classifier.dense", "classifier": "classifier.out_proj"},
     activation="tanh",
     token_types=False,

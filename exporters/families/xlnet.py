@@ -36,7 +36,7 @@ def _gives_types(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any])
 
 FAMILY = Family(
     model_types=("xlnet",),
-    architectures=("XLNetForSequenceClassification",),
+    prefixes=("XLNet",),
     units={
         "word": "transformer.word_embedding",
         "attention_norm": f"{_ATTENTION}.layer_norm",
@@ -57,7 +57,7 @@ FAMILY = Family(
         "positions": 512,  # it has no table of them; this is what it was trained with
         "types": 3,  # the first text, the second, and <cls>
     },
-    # What a memory of earlier texts is like (mem_len, reuse_len) does not matter: a classifier is given none.
+    # What a memory of earlier texts is like (mem_len, reuse_len) does not matter: a fine-tuned model is given none.
     supported={
         "ff_activation": "gelu",
         "attn_type": "bi",

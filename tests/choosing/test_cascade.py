@@ -17,21 +17,31 @@ NAMES = ("a", "b", "c")
 
 
 def answers_of(*networks: tuple[Sequence[float], str]) -> Answers:
-    """Return the answers of networks a, b, c to as many samples as they give confidences for."""
-    subnetworks = tuple(
-        SubnetAnswers(id=name, confidences=tuple(confidences), right=right)
-        for name, (confidences, right) in zip(NAMES, networks, strict=False)
-    )
-    return Answers(schema_version=1, dataset="x", samples=len(networks[0][1]), subnetworks=subnetworks)
+    """Return the answers of networks a, b, c to as many samples as they give confidences for, marked 1 where right."""
+    return counted(*((confidences, [(int(mark), 1) for mark in marks]) for confidences, marks in networks))
+
+
+def counted(*networks: tuple[Sequence[float], Sequence[tuple[int, int]]]) -> Answers:
+    """Return the answers of networks a, b, c: of each what was gained and what was possible."""
+    subnetworks = []
+    for name, (confidences, counts) in zip(NAMES, networks, strict=False):
+        gained, possible = zip(*counts, strict=True)
+        subnetworks.append(SubnetAnswers(id=name, confidences=tuple(confidences), gained=gained, possible=possible))
+    samples = len(networks[0][1])
+    return Answers(schema_version=Answers.VERSION, dataset="x", samples=samples, subnetworks=tuple(subnetworks))
+
+
+def quality(one: SubnetAnswers) -> float:
+    return sum(one.gained) / max(sum(one.possible), 1)
 
 
 def option(answers: Answers, subnet_id: str, ms: float, memory_mb: float = 30.0, bound_ms: float = 0.0) -> Option:
     (one,) = (one for one in answers.subnetworks if one.id == subnet_id)
-    return Option(entry(subnet_id, ms, memory_mb), one.right.count("1") / answers.samples, ms, bound_ms or 2 * ms)
+    return Option(entry(subnet_id, ms, memory_mb), quality(one), ms, bound_ms or 2 * ms)
 
 
-def best(answers: Answers, options: Sequence[Option], accuracy: float, **limits: float) -> Cascade | None:
-    return best_cascade(answers, options, **{"accuracy": accuracy, "latency_ms": None, "memory_mb": None, **limits})
+def best(answers: Answers, options: Sequence[Option], least: float, **limits: float) -> Cascade | None:
+    return best_cascade(answers, options, **{"quality": least, "latency_ms": None, "memory_mb": None, **limits})
 
 
 # Network a is wrong where it is unsure, and once where it is not; b is wrong once, and c never.
@@ -45,7 +55,7 @@ def test_the_second_network_is_asked_where_the_first_is_unsure() -> None:
     found = best(ANSWERS, OPTIONS, 1.0)
     assert found is not None
     assert (found.first, found.second) == (OPTIONS[0], OPTIONS[1])
-    assert (found.threshold, found.share_second, found.accuracy) == (0.90, 0.4, 1.0)
+    assert (found.threshold, found.share_second, found.quality) == (0.90, 0.4, 1.0)
     assert (found.expected_ms, found.bound_ms) == (pytest.approx(1.0 + 0.4 * 4.0), 2.0 + 8.0)
     assert found.peak_memory_mb == 60.0
 
@@ -64,7 +74,7 @@ def test_where_one_network_is_cheaper_there_is_no_cascade() -> None:
     assert best(ANSWERS, [], 0.0) is None
 
 
-def test_an_accuracy_that_none_has_gives_none() -> None:
+def test_a_quality_that_none_has_gives_none() -> None:
     assert best(ANSWERS, OPTIONS, 1.1) is None
 
 
@@ -121,8 +131,9 @@ CONFIDENCES = st.integers(0, 10_000).map(lambda number: number / 10_000)
 def some_answers(draw: st.DrawFn) -> Answers:
     samples = draw(st.integers(1, 12))
     confidences = st.lists(CONFIDENCES, min_size=samples, max_size=samples)
-    marks = st.text("01", min_size=samples, max_size=samples)
-    return answers_of(*(draw(st.tuples(confidences, marks)) for _ in NAMES))
+    counts = st.tuples(st.integers(0, 3), st.integers(0, 3)).map(lambda pair: (min(pair), max(pair)))
+    counted_samples = st.lists(counts, min_size=samples, max_size=samples)
+    return counted(*(draw(st.tuples(confidences, counted_samples)) for _ in NAMES))
 
 
 @st.composite
@@ -132,14 +143,15 @@ def some_options(draw: st.DrawFn, answers: Answers) -> list[Option]:
 
 
 def by_hand(answers: Answers, first_id: str, second_id: str, threshold: float) -> tuple[float, float]:
-    """Count, sample after sample, how often two networks are right, and how often the second is asked."""
+    """Count, sample after sample, what two networks gain of what is possible, and how often the second is asked."""
     networks = {one.id: one for one in answers.subnetworks}
-    right = asked = 0
+    gained = possible = asked = 0
     for sample, confidence in enumerate(networks[first_id].confidences):
         asked += confidence < threshold
         answering = networks[second_id if confidence < threshold else first_id]
-        right += answering.right[sample] == "1"
-    return right / answers.samples, asked / answers.samples
+        gained += answering.gained[sample]
+        possible += answering.possible[sample]
+    return gained / max(possible, 1), asked / answers.samples
 
 
 @given(some_answers(), st.one_of(CONFIDENCES, st.integers(0, 101).map(lambda number: number / 100)))
@@ -150,60 +162,60 @@ def test_outcomes_are_a_count(answers: Answers, threshold: float) -> None:
 
 @given(some_answers())
 def test_without_a_threshold_the_first_answers_and_above_one_the_second(answers: Answers) -> None:
-    accuracies = {one.id: one.right.count("1") / answers.samples for one in answers.subnetworks}
+    qualities = {one.id: quality(one) for one in answers.subnetworks}
     for first, second in itertools.permutations(NAMES, 2):
-        assert outcome(answers, first, second, 0.0) == (accuracies[first], 0.0)
-        assert outcome(answers, first, second, 1.01) == (accuracies[second], 1.0)
+        assert outcome(answers, first, second, 0.0) == (qualities[first], 0.0)
+        assert outcome(answers, first, second, 1.01) == (qualities[second], 1.0)
 
 
 @given(st.data())
 def test_no_cascade_of_all_is_better(data: st.DataObject) -> None:
     answers = data.draw(some_answers())
-    options, accuracy = data.draw(some_options(answers)), data.draw(st.integers(0, answers.samples)) / answers.samples
+    options, least = data.draw(some_options(answers)), data.draw(st.integers(0, answers.samples)) / answers.samples
     limits = {"latency_ms": data.draw(st.sampled_from([math.inf, 10.0, 20.0, 40.0])), "memory_mb": math.inf}
-    alone = [one.expected_ms for one in options if one.accuracy >= accuracy and one.bound_ms <= limits["latency_ms"]]
+    alone = [one.expected_ms for one in options if one.quality >= least and one.bound_ms <= limits["latency_ms"]]
     costs = []
     for first, second in itertools.permutations(options, 2):
         for threshold in range(1, 101):
             reached, share = by_hand(answers, first.entry.id, second.entry.id, threshold / 100)
             within = first.bound_ms + second.bound_ms <= limits["latency_ms"]
-            if reached >= accuracy and within and first.expected_ms < second.expected_ms:
+            if reached >= least and within and first.expected_ms < second.expected_ms:
                 costs.append((first.expected_ms + share * second.expected_ms, share))
-    found = best(answers, options, accuracy, **limits)
+    found = best(answers, options, least, **limits)
     if not costs or min(costs)[0] >= min(alone, default=math.inf):
         assert found is None
     else:
         assert found is not None
         assert (found.expected_ms, found.share_second) == min(costs)
         ids = found.first.entry.id, found.second.entry.id
-        assert (found.accuracy, found.share_second) == by_hand(answers, *ids, found.threshold)
+        assert (found.quality, found.share_second) == by_hand(answers, *ids, found.threshold)
         assert found.bound_ms <= limits["latency_ms"]
 
 
 @given(st.data())
-def test_a_lower_accuracy_never_costs_more(data: st.DataObject) -> None:
+def test_a_lower_quality_never_costs_more(data: st.DataObject) -> None:
     answers = data.draw(some_answers())
     options = data.draw(some_options(answers))
 
-    def cost(accuracy: float) -> float:
-        found = best(answers, options, accuracy)
-        alone = min((one.expected_ms for one in options if one.accuracy >= accuracy), default=math.inf)
+    def cost(least: float) -> float:
+        found = best(answers, options, least)
+        alone = min((one.expected_ms for one in options if one.quality >= least), default=math.inf)
         return found.expected_ms if found else alone
 
-    costs = [cost(accuracy) for accuracy in np.linspace(0, 1, 9)]
+    costs = [cost(least) for least in np.linspace(0, 1, 9)]
     assert costs == sorted(costs)
 
 
-def test_the_builtin_bundle_has_a_cascade_as_accurate_as_its_best_network(builtin: Bundle) -> None:
+def test_the_builtin_bundle_has_a_cascade_as_good_as_its_best_network(builtin: Bundle) -> None:
     answers = builtin.answers()
     assert answers is not None
     costs = {subnet.id: subnet.parameters / 1e6 for subnet in builtin.manifest.subnetworks}
     options = [option(answers, subnet_id, ms) for subnet_id, ms in costs.items()]
-    most = max(one.accuracy for one in options)
+    most = max(one.quality for one in options)
     found = best(answers, options, most)
     assert found is not None
-    assert found.accuracy >= most
-    assert (found.accuracy, found.share_second) == by_hand(
+    assert found.quality >= most
+    assert (found.quality, found.share_second) == by_hand(
         answers, found.first.entry.id, found.second.entry.id, found.threshold
     )
     assert isinstance(found.first.entry, ProfiledSubnet)

@@ -9,7 +9,7 @@ def menu(bundle: Bundle, budget: Budget) -> Menu:
     return Menu(bundle, profile_with(bundle, *entries), budget)
 
 
-def test_the_most_accurate_stands_first_and_wrong_numerics_nowhere(builtin: Bundle) -> None:
+def test_the_best_stands_first_and_wrong_numerics_nowhere(builtin: Bundle) -> None:
     assert [option.entry.id for option in menu(builtin, Budget()).options(1, 64)] == [BEST, LEAST]
 
 

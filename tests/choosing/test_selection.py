@@ -3,26 +3,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.choosing.selection import Budget, Miss, Selection, pareto_front, select, select_unprofiled
-from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
-from edgebert.inputs.bundle import Accuracy, Bundle
+from edgebert.choosing.selection import Budget, Miss, Selection, pareto_front, select, select_unprofiled, worths
+from edgebert.engines.session import default_way
+from edgebert.errors import BudgetError, EdgeBertError, ProfileError
+from edgebert.inputs.bundle import Bundle, Quality
 from edgebert.measuring.device_profile import DeviceProfile
-from profiles import entry, profile_with
+from profiles import entry, profile_with, way
 
 BUILTIN = Bundle.load()
 IDS = [subnet.id for subnet in BUILTIN.manifest.subnetworks][:5]
 
 
-def bundle_with(accuracies: list[float | None]) -> Bundle:
-    """Return the built-in bundle with its first sub-networks and these accuracies."""
+def bundle_with(qualities: list[float | None]) -> Bundle:
+    """Return the built-in bundle with its first sub-networks and these qualities."""
     subnetworks = tuple(
-        msgspec.structs.replace(
-            subnet,
-            accuracy=None if value is None else Accuracy(metric="accuracy", value=value, samples=100, dataset="x"),
-        )
-        for subnet, value in zip(BUILTIN.manifest.subnetworks, accuracies, strict=False)
+        msgspec.structs.replace(subnet, quality=None if value is None else quality(value))
+        for subnet, value in zip(BUILTIN.manifest.subnetworks, qualities, strict=False)
     )
     return Bundle(BUILTIN.path, msgspec.structs.replace(BUILTIN.manifest, subnetworks=subnetworks), BUILTIN.sha256)
+
+
+def quality(value: float) -> Quality:
+    return Quality(metric="micro_f1", value=value, samples=100, dataset="x", also={})
 
 
 def profile_of(ms_and_mb: list[tuple[float, float]]) -> DeviceProfile:
@@ -38,13 +40,13 @@ def reasons(selection: Selection) -> dict[str, str]:
     return {lost.subnetwork: lost.reason for lost in selection.rejected}
 
 
-def test_the_most_accurate_within_the_budget_wins_and_ties_go_to_the_faster() -> None:
+def test_the_best_within_the_budget_wins_and_ties_go_to_the_faster() -> None:
     chosen = select(BUNDLE, PROFILE, Budget(latency_ms=15))
-    assert (chosen.subnetwork, chosen.predicted_ms, chosen.accuracy) == (IDS[2], 8.0, 0.85)
+    assert (chosen.subnetwork, chosen.predicted_ms, chosen.quality) == (IDS[2], 8.0, 0.85)
     assert reasons(chosen) == {
         IDS[0]: "20.00 ms is over 15 ms",
-        IDS[1]: "no more accurate, and slower: 10.00 ms",
-        IDS[3]: "accuracy 0.800, not above 0.850",
+        IDS[1]: "no better, and slower: 10.00 ms",
+        IDS[3]: "micro_f1 0.800, not above 0.850",
     }
 
 
@@ -59,7 +61,7 @@ def test_a_budget_that_is_met_exactly_is_met() -> None:
     assert select(BUNDLE, PROFILE, Budget(latency_ms=20, memory_mb=40)).subnetwork == IDS[0]
 
 
-def test_without_a_budget_the_most_accurate_wins() -> None:
+def test_without_a_budget_the_best_wins() -> None:
     assert select(BUNDLE, PROFILE, Budget()).subnetwork == IDS[0]
 
 
@@ -68,25 +70,25 @@ def test_a_shorter_input_buys_a_larger_network() -> None:
     assert select(BUNDLE, PROFILE, Budget(latency_ms=5, length=16)).subnetwork == IDS[0]
 
 
-def test_a_tolerance_counts_the_nearly_as_accurate_as_tied() -> None:
+def test_a_tolerance_counts_the_nearly_as_good_as_tied() -> None:
     assert select(BUNDLE, PROFILE, Budget(tolerance=0.04)).subnetwork == IDS[0]
     assert select(BUNDLE, PROFILE, Budget(tolerance=0.05)).subnetwork == IDS[2]
     assert select(BUNDLE, PROFILE, Budget(tolerance=0.1)).subnetwork == IDS[3]
 
 
-def test_equal_in_accuracy_and_time_the_smaller_wins() -> None:
+def test_equal_in_quality_and_time_the_smaller_wins() -> None:
     bundle, profile = bundle_with([0.9, 0.9]), profile_of([(5.0, 20.0), (5.0, 10.0)])
     assert select(bundle, profile, Budget()).subnetwork == IDS[1]
 
 
-def test_wrong_numerics_and_unknown_accuracies_are_never_chosen() -> None:
+def test_wrong_numerics_and_unknown_qualities_are_never_chosen() -> None:
     bundle = bundle_with([0.9, None, 0.8])
     profile = profile_with(bundle, entry(IDS[0], 1, numerics_ok=False), entry(IDS[1], 1), entry(IDS[2], 5))
     chosen = select(bundle, profile, Budget(latency_ms=10))
     assert chosen.subnetwork == IDS[2]
     assert reasons(chosen) == {
-        IDS[0]: "it does not give the golden outputs on this device: logits are 0.01 off, 0.1 is allowed",
-        IDS[1]: "its accuracy is not known; export with --eval",
+        IDS[0]: "it does not give the golden outputs on this device: outputs are 0.01 off, 0.1 is allowed",
+        IDS[1]: "its quality is not known; export with --eval or --texts",
     }
 
 
@@ -103,7 +105,7 @@ def test_an_infeasible_budget_names_the_nearest_miss() -> None:
     )
     with pytest.raises(BudgetError, match=message) as caught:
         select(BUNDLE, PROFILE, Budget(latency_ms=2))
-    miss = Miss(subnetwork=IDS[3], provider="CPUExecutionProvider", predicted_ms=4.0, peak_memory_mb=10.0, accuracy=0.8)
+    miss = Miss(subnetwork=IDS[3], way=default_way(), predicted_ms=4.0, peak_memory_mb=10.0, quality=0.8)
     assert caught.value.nearest == miss
 
 
@@ -120,15 +122,20 @@ def test_a_shape_beyond_the_profile_is_never_promised() -> None:
         select(BUNDLE, PROFILE, Budget(latency_ms=100, batch_size=8))
 
 
-def test_a_bundle_without_accuracies_says_what_to_do() -> None:
-    with pytest.raises(BundleError, match="no sub-network with a known accuracy; export it with --eval, or name"):
-        select(bundle_with([None, None]), PROFILE, Budget())
-    with pytest.raises(BundleError, match="no sub-network with a known accuracy"):
-        select_unprofiled(bundle_with([None]), Budget(), provider="CPUExecutionProvider", threads=1)
+def test_where_no_quality_is_known_the_largest_that_fits_wins(caplog: pytest.LogCaptureFixture) -> None:
+    bundle = bundle_with([None] * 4)
+    sizes = [subnet.parameters for subnet in bundle.manifest.subnetworks]
+    assert sizes == sorted(sizes, reverse=True)
+    chosen = select(bundle, PROFILE, Budget(latency_ms=15))
+    assert (chosen.subnetwork, chosen.quality) == (IDS[1], None)
+    assert reasons(chosen)[IDS[2]] == f"{sizes[2] / 1e6:.1f} M parameters, not above {sizes[1] / 1e6:.1f} M"
+    assert "has a known quality, so the largest that fits is chosen; export it with --eval or --texts" in caplog.text
+    unprofiled = select_unprofiled(bundle, Budget(), way())
+    assert (unprofiled.subnetwork, unprofiled.quality) == (IDS[0], None)
 
 
-def test_without_a_profile_the_most_accurate_and_then_the_smallest_wins() -> None:
-    chosen = select_unprofiled(bundle_with([0.8, 0.9, 0.9]), Budget(), provider="CPUExecutionProvider", threads=1)
+def test_without_a_profile_the_best_and_then_the_smallest_wins() -> None:
+    chosen = select_unprofiled(bundle_with([0.8, 0.9, 0.9]), Budget(), way())
     assert (chosen.subnetwork, chosen.predicted_ms) == (IDS[2], None)
 
 
@@ -151,20 +158,20 @@ def test_a_budget_that_cannot_be_meant_is_refused(wrong: dict[str, float], messa
 
 
 COSTS = st.lists(st.tuples(st.floats(0.1, 100), st.floats(1, 100)), min_size=1, max_size=5)
-ACCURACIES = st.lists(st.one_of(st.none(), st.integers(0, 100).map(lambda hits: hits / 100)), min_size=5, max_size=5)
+QUALITIES = st.lists(st.one_of(st.none(), st.integers(0, 100).map(lambda hits: hits / 100)), min_size=5, max_size=5)
 LIMITS = st.one_of(st.none(), st.floats(0.01, 200))
 
 
-def accuracy_bought(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> float:
-    """Return the accuracy that a budget buys, -1 for nothing."""
+def quality_bought(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> float:
+    """Return what a budget buys is worth, -1 for nothing."""
     try:
         chosen = select(bundle, profile, budget)
-    except (BudgetError, BundleError):
+    except BudgetError:
         return -1
-    assert chosen.accuracy is not None
+    assert chosen.quality is not None or not bundle.manifest.qualities
     assert budget.latency_ms is None or (chosen.predicted_ms is not None and chosen.predicted_ms <= budget.latency_ms)
     assert budget.memory_mb is None or (chosen.peak_memory_mb is not None and chosen.peak_memory_mb <= budget.memory_mb)
-    return chosen.accuracy
+    return worths(bundle.manifest)[chosen.subnetwork]
 
 
 def at_least(limit: float | None, other: float | None) -> tuple[float | None, float | None]:
@@ -173,28 +180,28 @@ def at_least(limit: float | None, other: float | None) -> tuple[float | None, fl
     return ordered[0], ordered[1]
 
 
-@given(COSTS, ACCURACIES, st.tuples(LIMITS, LIMITS), st.tuples(LIMITS, LIMITS))
-def test_a_bigger_budget_never_buys_a_less_accurate_network(
+@given(COSTS, QUALITIES, st.tuples(LIMITS, LIMITS), st.tuples(LIMITS, LIMITS))
+def test_a_bigger_budget_never_buys_a_worse_network(
     costs: list[tuple[float, float]],
-    accuracies: list[float | None],
+    qualities: list[float | None],
     latencies: tuple[float | None, float | None],
     memories: tuple[float | None, float | None],
 ) -> None:
-    bundle, profile = bundle_with(accuracies), profile_of(costs)
+    bundle, profile = bundle_with(qualities), profile_of(costs)
     low_ms, high_ms = at_least(*latencies)
     low_mb, high_mb = at_least(*memories)
     small, large = Budget(latency_ms=low_ms, memory_mb=low_mb), Budget(latency_ms=high_ms, memory_mb=high_mb)
-    assert accuracy_bought(bundle, profile, small) <= accuracy_bought(bundle, profile, large)
+    assert quality_bought(bundle, profile, small) <= quality_bought(bundle, profile, large)
 
 
-@given(COSTS, ACCURACIES)
+@given(COSTS, QUALITIES)
 def test_every_sub_network_is_chosen_or_rejected_once(
-    costs: list[tuple[float, float]], accuracies: list[float | None]
+    costs: list[tuple[float, float]], qualities: list[float | None]
 ) -> None:
-    bundle, profile = bundle_with(accuracies), profile_of(costs)
+    bundle, profile = bundle_with(qualities), profile_of(costs)
     try:
         chosen = select(bundle, profile, Budget())
-    except (BudgetError, BundleError):
+    except BudgetError:
         return
     named = [chosen.subnetwork, *(lost.subnetwork for lost in chosen.rejected)]
     assert sorted(named) == sorted(IDS)

@@ -227,7 +227,7 @@ def test_a_budget_that_cannot_be_met_is_status_3(edgebert_command: Command, prof
 
 def test_a_selection_and_its_reasons_are_shown(edgebert_command: Command, profile_file: str) -> None:
     done = edgebert_command("select", "--latency-ms", "20", "--profile", profile_file)
-    assert f"{LEAST} is the most accurate within 20 ms at p95 for 128 tokens" in done.stdout
+    assert f"{LEAST} is the best within 20 ms at p95 for 128 tokens" in done.stdout
     assert "40.00 ms is over 20 ms" in done.stdout
     assert "it is not in the profile" in done.stdout
 
@@ -242,7 +242,7 @@ def test_a_selection_as_json_has_the_contracts_keys(edgebert_command: Command, p
         "threads",
         "predicted_ms",
         "peak_memory_mb",
-        "accuracy",
+        "quality",
         "budget",
         "rejected",
     ]
@@ -260,7 +260,7 @@ def test_a_profile_is_printed_written_and_inspected(edgebert_command: Command, b
     assert done.returncode == 0, done.stderr
     table = done.stdout
     assert BEST in table
-    assert f"{builtin.subnet(BEST).accuracy.value:.3f}" in table
+    assert f"{builtin.subnet(BEST).quality.value:.3f}" in table
     assert edgebert_command("inspect", out).stdout == table
     assert json.loads(edgebert_command("inspect", out, "--json").stdout) == json.loads(Path(out).read_text())
 
@@ -305,8 +305,8 @@ def test_an_evaluation_is_printed(edgebert_command: Command, tmp_path: Path) -> 
     assert "0.5000" in edgebert_command(*arguments).stdout
     result = json.loads(edgebert_command(*arguments, "--json").stdout)
     (one,) = result["subnetworks"]
-    assert list(one) == ["id", "provider", "accuracy", "ci95", "correct", "samples", "seconds"]
-    assert (result["samples"], one["correct"], one["accuracy"]) == (2, 1, 0.5)
+    assert list(one) == ["id", "provider", "metrics", "ci95", "samples", "seconds"]
+    assert (result["samples"], one["metrics"]) == (2, {"accuracy": 0.5})
 
 
 def test_the_builtin_bundle_is_inspected(edgebert_command: Command, builtin: Bundle) -> None:

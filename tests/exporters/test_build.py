@@ -6,25 +6,24 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from random_models import SIZES, save
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, TextClassificationPipeline
+from transformers import BertConfig, BertForSequenceClassification
 
-import edgebert
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.engines.session import open_session
 from edgebert.errors import EdgeBertError, ExportError
-from edgebert.exporters import draft, score
+from edgebert.exporters import bundle_writer
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
-from edgebert.measuring.evaluation import Answer, answers
+from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.trial import numerics
 from edgebert.subnet import Flavor, Subnet
+from profiles import way
 
 Make = Callable[..., Path]
 
@@ -38,9 +37,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_checkpoint_alone_is_exported_at_full_size(checkpoint: Path, tmp_path: Path) -> None:
     bundle = export(checkpoint, tmp_path / "bundle")
-    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["w1.00-d1.00-int8"]
+    (subnet,) = bundle.manifest.subnetworks
+    assert (subnet.id, subnet.method, subnet.width, subnet.depth) == ("full-int8", "plain", None, None)
+    assert (subnet.layers, subnet.heads, subnet.ffn) == ((0, 1, 2, 3), (4,) * 4, (96,) * 4)
     assert (bundle.manifest.max_length, bundle.manifest.name) == (64, "bundle")
-    assert bundle.manifest.subnetworks[0].accuracy is None
+    assert subnet.quality is None
     assert bundle.answers() is None
 
 
@@ -84,52 +85,10 @@ def test_a_slice_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_pa
     assert not (tmp_path / "bundle").exists()
 
 
-def test_accuracies_are_measured_with_the_graphs(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tLABEL_0\nbad plot\t1\nwarm\t2\n")
-    bundle = export(checkpoint, tmp_path / "bundle", **GRID, evaluation_data=tmp_path / "dev.tsv")
-    for subnet in bundle.manifest.subnetworks:
-        assert subnet.accuracy is not None
-        assert subnet.accuracy.value * 3 == pytest.approx(round(subnet.accuracy.value * 3))
-        assert (subnet.accuracy.samples, subnet.accuracy.dataset) == (3, f"{tmp_path.name}/dev.tsv")
-
-
-@pytest.mark.parametrize("precision", ["int8", "int8-static", "fp32"])
-def test_the_answers_kept_are_those_that_the_bundle_gives(checkpoint: Path, tmp_path: Path, precision: str) -> None:
-    texts, labels = ["good film", "bad plot", "warm"], ["LABEL_0", "LABEL_1", "LABEL_2"]
-    data = tmp_path / "dev.tsv"
-    data.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in zip(texts, labels, strict=True)))
-    more = {"calibration_data": data} if precision == "int8-static" else {}
-    bundle = export(checkpoint, tmp_path / "bundle", **GRID, precisions=[precision], evaluation_data=data, **more)
-    answers = bundle.answers()
-    assert answers is not None
-    assert (answers.dataset, answers.samples) == (f"{tmp_path.name}/dev.tsv", 3)
-    for kept in answers.subnetworks:
-        with edgebert.load(bundle, subnet=kept.id) as model:
-            given = [model(text)[0] for text in texts]
-        assert kept.right == "".join(str(int(one["label"] == label)) for one, label in zip(given, labels, strict=True))
-        for confidence, one in zip(kept.confidences, given, strict=True):
-            assert 0 <= one["score"] - confidence < 1e-4
-
-
-def test_each_sub_network_answers_the_evaluation_data_once(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def counted(bundle: Bundle, subnet: ExportedSubnet, data: Path) -> Iterator[Answer]:
-        asked.append(subnet.id)
-        return answers(bundle, subnet, data)
-
-    monkeypatch.setattr(score, "answers", counted)
-    (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tLABEL_0\n")
-    export(checkpoint, tmp_path / "bundle", widths=[0.5, 1.0], depths=[1.0], evaluation_data=tmp_path / "dev.tsv")
-    assert asked == ["float", "float", "w1.00-d1.00-int8", "w0.50-d1.00-int8"]
-
-
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
     for subnet in exported.manifest.subnetworks:
         for flavor in subnet.graphs:
-            assert numerics(exported, subnet, open_session(exported, subnet, flavor=flavor)).ok
+            assert numerics(exported, subnet, open_session(exported, subnet, way(flavor=flavor))).ok
 
 
 def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
@@ -138,46 +97,16 @@ def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
     assert graphs / len(exported.manifest.subnetworks) < 20_000
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"num_labels": 1},
-        {"num_labels": 2},
-        {"num_labels": 3, "problem_type": "multi_label_classification"},
-        {"num_labels": 1, "problem_type": "regression"},
-    ],
-)
-def test_predictions_are_those_of_a_transformers_pipeline(
-    make_checkpoint: Make, tmp_path: Path, config: dict[str, object]
-) -> None:
-    path = make_checkpoint(**config)
-    export(path, tmp_path / "bundle", precisions=["fp32"])
-    original = BertForSequenceClassification.from_pretrained(path)
-    pipeline = TextClassificationPipeline(model=original, tokenizer=BertTokenizer.from_pretrained(path))
-    texts = ["the good film", "bad!", "warm plot " * 100]
-    with edgebert.load(tmp_path / "bundle", subnet="w1.00-d1.00-fp32") as model:
-        found = model(texts)
-        expected = pipeline(texts, truncation=True, max_length=64)
-        assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
-        assert [answer["score"] for answer in found] == pytest.approx([a["score"] for a in expected], abs=1e-5)
-        assert model(texts[0]) == [found[0]]
-        assert list(found[0]) == list(pipeline(texts[0])[0])
-        (pair,) = model(("good", "bad"))
-        expected_pair = pipeline({"text": "good", "text_pair": "bad"})
-        expected_pair = expected_pair[0] if isinstance(expected_pair, list) else expected_pair
-        assert pair["score"] == pytest.approx(expected_pair["score"], abs=1e-5)
-
-
 def test_a_wrong_graph_ends_the_export_with_the_figure(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = draft.build_graph
+    right = bundle_writer.build_graph
 
     def wrong(subnet: Subnet, flavor: Flavor, source: Checkpoint, *more: object) -> bytes:
         return right(subnet, flavor, dataclasses.replace(source, layer_norm_eps=0.1), *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(draft, "build_graph", wrong)
-    with pytest.raises(ExportError, match=r"the graph of w1.00-d1.00-fp32 does not compute .* logits differ by 0.\d+"):
+    monkeypatch.setattr(bundle_writer, "build_graph", wrong)
+    with pytest.raises(ExportError, match=r"the graph of full-fp32 does not compute .* logits differ by 0.\d+"):
         export(checkpoint, tmp_path / "out" / "bundle", precisions=["fp32"])
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -291,7 +220,7 @@ def test_the_command_exports_predicts_and_inspects(checkpoint: Path, tmp_path: P
     answer = edgebert_command("predict", "good film", "--bundle", bundle).stdout
     assert answer.split("\t")[0] in ("bad", "so-so", "good")
     as_json = edgebert_command("export", str(checkpoint), "--out", bundle, "--json")
-    assert json.loads(as_json.stdout)["subnetworks"][0]["id"] == "w1.00-d1.00-int8"
+    assert json.loads(as_json.stdout)["subnetworks"][0]["id"] == "full-int8"
 
 
 def test_a_checkpoint_is_inspected(checkpoint: Path, edgebert_command: Command) -> None:
@@ -328,7 +257,7 @@ def test_tensors_of_one_model_that_are_equal_may_lie_in_one_place(tmp_path: Path
     bundle = export(save(model, tmp_path / "checkpoint"), tmp_path / "bundle", precisions=["int8", "fp32"])
     for subnet in bundle.manifest.subnetworks:
         for flavor in subnet.graphs:
-            assert numerics(bundle, subnet, open_session(bundle, subnet, flavor=flavor)).ok
+            assert numerics(bundle, subnet, open_session(bundle, subnet, way(flavor=flavor))).ok
 
 
 def test_no_two_checkpoints_are_in_memory(make_checkpoint: Make, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Checkpoint, parameters_of, read_checkpoint
+from edgebert.exporters.checkpoint import Checkpoint, parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.slices import dynabert_subnet
 
 Make = Callable[..., Path]
@@ -22,7 +23,7 @@ AlterConfig = Callable[..., Path]
 def test_tensors_labels_and_sizes_are_read(make_checkpoint: Make) -> None:
     path = make_checkpoint(id2label={0: "bad", 1: "so-so", 2: "good"})
     found = read_checkpoint(path)
-    assert found.labels == ("bad", "so-so", "good")
+    assert found.task.labels == ("bad", "so-so", "good")
     assert (found.sizes.layers, found.sizes.heads, found.sizes.head_size, found.sizes.labels) == (4, 4, 12, 3)
     stored = load_file(path / "model.safetensors")
     np.testing.assert_array_equal(
@@ -44,7 +45,7 @@ def test_dynaberts_published_form_is_read(checkpoint: Path, alter_config: AlterC
         model_type=None, architectures=None, id2label=None, label2id=None, problem_type=None, output_intermediate=True
     )
     found = read_checkpoint(checkpoint)
-    assert found.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    assert found.task.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     for name, tensor in expected.tensors.items():
         np.testing.assert_array_equal(found.tensors[name], tensor)
 
@@ -102,7 +103,7 @@ def test_what_cannot_be_exported_is_named(alter_config: AlterConfig, values: dic
 
 
 def test_labels_must_fit(checkpoint: Path) -> None:
-    assert read_checkpoint(checkpoint, ("a", "b", "c")).labels == ("a", "b", "c")
+    assert read_checkpoint(checkpoint, ("a", "b", "c")).task.labels == ("a", "b", "c")
     for labels in (("a", "b"), ("a", "b", "b")):
         with pytest.raises(ExportError, match=r"expected 3 different labels, found a, b.*; give them with --labels"):
             read_checkpoint(checkpoint, labels)
@@ -148,9 +149,9 @@ def test_the_twelve_networks_of_bert_base_have_their_published_sizes(monkeypatch
     with torch.device("meta"):
         model = BertForSequenceClassification(BertConfig(num_labels=2))
     empty = {name: np.broadcast_to(np.float32(0), tensor.shape) for name, tensor in model.state_dict().items()}
-    monkeypatch.setattr("edgebert.exporters.checkpoint.read_tensors", lambda _: empty)
+    monkeypatch.setattr("edgebert.exporters.checkpoint_reader.read_tensors", lambda _: empty)
     monkeypatch.setattr(
-        "edgebert.exporters.checkpoint.read_config", lambda _: json.loads(model.config.to_json_string())
+        "edgebert.exporters.checkpoint_reader.read_config", lambda _: json.loads(model.config.to_json_string())
     )
     source: Checkpoint = read_checkpoint(Path("bert-base"))
     published = {"1.0": (109.5, 88.2, 67.0, 45.7), "0.75": (88.2, 72.3, 56.4, 40.4), "0.5": (67.0, 56.3, 45.7, 35.1)}

@@ -24,7 +24,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.trial import numerics
 from edgebert.serving.bulk import predict_all
-from edgebert.subnet import CPU
+from profiles import way
 
 KEPT = (1, 2, 3)
 TICKET = Slice(id="ticket", layers=(0, 1, 2, 3), heads=(3, 1, 4, 2), ffn=(96, 7, 50, 64))
@@ -100,7 +100,7 @@ def test_the_manifest_lists_checkpoint_by_checkpoint(frontier: Bundle) -> None:
     assert [frontier.subnet(name).hidden_size for name in ONE_OF_EACH] == [48, 48, 48, 32]
     assert frontier.subnet("drop-bottom-3-int8").layers == KEPT
     assert (frontier.subnet("ticket-int8").heads, frontier.subnet("ticket-int8").ffn) == (TICKET.heads, TICKET.ffn)
-    assert all(one.accuracy and one.accuracy.samples == 4 for one in frontier.manifest.subnetworks)
+    assert all(one.quality and one.quality.samples == 4 for one in frontier.manifest.subnetworks)
 
 
 def test_each_graph_computes_what_its_own_model_does(
@@ -111,18 +111,18 @@ def test_each_graph_computes_what_its_own_model_does(
     inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": generator.integers(0, 2, (3, 9))}
     for subnet in frontier.manifest.subnetworks:
         for flavor in subnet.graphs:
-            session = open_session(frontier, subnet, flavor=flavor)
+            session = open_session(frontier, subnet, way(flavor=flavor))
             assert numerics(frontier, subnet, session).ok
             if subnet.precision == "fp32":
                 own = {name: inputs[name] for name in session.input_names}
                 expected = oracle.logits(oracle.cut(models[subnet.method], subnet), own)
-                np.testing.assert_allclose(session.run(own), expected, atol=1e-4, err_msg=subnet.id)
+                np.testing.assert_allclose(session.run(own)["logits"], expected, atol=1e-4, err_msg=subnet.id)
 
 
 def test_a_graph_takes_what_its_model_uses(frontier: Bundle) -> None:
     assert frontier.manifest.inputs == ("input_ids", "attention_mask", "token_type_ids")
     for name in ONE_OF_EACH:
-        session = open_session(frontier, frontier.subnet(name))
+        session = open_session(frontier, frontier.subnet(name), way())
         assert ("token_type_ids" in session.input_names) == (not name.startswith("bort"))
 
 
@@ -159,7 +159,7 @@ def test_every_method_is_profiled_and_chosen(frontier: Bundle, profile: DevicePr
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_texts_and_pairs_are_answered_by_each(frontier: Bundle, name: str) -> None:
     subnet = frontier.subnet(name)
-    in_batches = predict_all(frontier, named(subnet, Budget(), provider=CPU, threads=1), TEXTS)
+    in_batches = predict_all(frontier, named(subnet, Budget(), way()), TEXTS)
     with edgebert.load(frontier, subnet=name) as model:
         alone = [model([text])[0] for text in TEXTS]
     for (_, one), other in zip(in_batches, alone, strict=True):
@@ -210,7 +210,7 @@ def test_tables_and_choices_show_methods(
         shown = [[name, method] for name, method in zip(ONE_OF_EACH, METHODS, strict=True) if [name, method] in rows]
         assert len(shown) >= 3, table
     chosen = json.loads(printed("select", frontier.path, *budget, "--json"))
-    assert tables["select"].startswith(f"{chosen['subnetwork']} ({chosen['method']}) is the most accurate within")
+    assert tables["select"].startswith(f"{chosen['subnetwork']} ({chosen['method']}) is the best within")
     assert chosen["method"] in METHODS
 
 

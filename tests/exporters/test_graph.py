@@ -8,12 +8,13 @@ import pytest
 from transformers import BertForSequenceClassification
 
 from edgebert.engines.session import open_session
-from edgebert.exporters.checkpoint import read_checkpoint
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import random_inputs
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
-from edgebert.measuring.trial import mean_difference
 from edgebert.subnet import Flavor, Precision, storage_of
+from edgebert.tasks.task import mean_difference
+from profiles import way
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
@@ -40,9 +41,11 @@ def test_fp32_graphs_are_the_original_model(
 ) -> None:
     assert len(subnets(exported, "fp32")) == 16
     for subnet in subnets(exported, "fp32"):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(model, subnet)
         for inputs in batches:
-            np.testing.assert_allclose(session.run(inputs), oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id)
+            np.testing.assert_allclose(
+                session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id
+            )
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -51,9 +54,11 @@ def test_int8_weights_graphs_are_the_original_model_with_rounded_weights(
 ) -> None:
     rounded = oracle.rounded(model)
     for subnet in subnets(exported, "int8-weights"):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(rounded, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(rounded, subnet)
         for inputs in batches:
-            np.testing.assert_allclose(session.run(inputs), oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id)
+            np.testing.assert_allclose(
+                session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id
+            )
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -68,18 +73,18 @@ def test_int8_graphs_are_close_to_the_original_model(
 ) -> None:
     """How close depends on the weights, which are random here: these are nets for what is plainly wrong."""
     for subnet in subnets(exported, precision):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(model, subnet)
         expected = np.concatenate([oracle.logits(cut, inputs) for inputs in batches])
-        found = np.concatenate([session.run(inputs) for inputs in batches])
-        assert mean_difference(found, expected) < share * np.abs(expected).max(), subnet.id
+        found = np.concatenate([session.run(inputs)["logits"] for inputs in batches])
+        assert mean_difference({"logits": found}, {"logits": expected}) < share * np.abs(expected).max(), subnet.id
 
 
 def test_the_largest_sub_network_is_the_original_model(
     exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...]
 ) -> None:
-    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"))
+    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"), way())
     for inputs in batches:
-        np.testing.assert_allclose(session.run(inputs), oracle.logits(model, inputs), atol=1e-4)
+        np.testing.assert_allclose(session.run(inputs)["logits"], oracle.logits(model, inputs), atol=1e-4)
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -88,11 +93,11 @@ def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, precision: Precision
 ) -> None:
     """But for int8, whose activations are rounded to the range of what shares their batch."""
-    session = open_session(exported, exported.subnet(f"w0.50-d0.75-{precision}"), flavor=flavor)
-    padded = session.run(batches[0])
+    session = open_session(exported, exported.subnet(f"w0.50-d0.75-{precision}"), way(flavor=flavor))
+    padded = session.run(batches[0])["logits"]
     for row, length in enumerate(batches[0]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[0].items()}
-        np.testing.assert_allclose(session.run(alone)[0], padded[row], atol=1e-5)
+        np.testing.assert_allclose(session.run(alone)["logits"][0], padded[row], atol=1e-5)
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)

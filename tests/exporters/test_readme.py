@@ -41,8 +41,8 @@ def test_the_code_runs_and_gives_what_it_says() -> None:
     first, second, chosen = done.stdout.splitlines()
     assert first.startswith("[{'label': 'positive', 'score': 0.99")
     assert second.count("label") == 2
-    accuracies = {one.id: one.accuracy.value for one in Bundle.load().manifest.subnetworks if one.accuracy}
-    assert accuracies[chosen.split()[0]] == max(accuracies.values())
+    qualities = Bundle.load().manifest.qualities
+    assert qualities[chosen.split()[0]] == max(qualities.values())
 
 
 @pytest.mark.parametrize("line", commands(blocks("sh")[0]))
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_ones_own_is_brought(make_checkpoint: Make, tmp_path: Pa
     make_checkpoint("CHECKPOINT", num_labels=2)
     for split in ("dev", "test"):
         (tmp_path / f"{split}.tsv").write_text("text\tlabel\ngood film\tLABEL_1\nbad plot\tLABEL_0\n")
-    assert "most accurate within" in follow(blocks("sh")[2], tmp_path, edgebert_command)
+    assert "is the best within" in follow(blocks("sh")[2], tmp_path, edgebert_command)
 
 
 def test_the_tree_names_every_file() -> None:

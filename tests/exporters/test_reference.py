@@ -4,7 +4,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from edgebert.exporters import reference
-from edgebert.exporters.checkpoint import read_checkpoint
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import random_inputs
 from edgebert.inputs.bundle import Bundle
 
@@ -14,7 +14,7 @@ def test_the_reference_is_the_original_model(exported: Bundle, model: BertForSeq
     for subnet in exported.manifest.subnetworks:
         cut = oracle.cut(model, subnet)
         for inputs in random_inputs(source, 40, token_types=True):
-            found = reference.logits(subnet, source, source.tensors, inputs)
+            found = reference.outputs(subnet, source, source.tensors, inputs)["logits"]
             np.testing.assert_allclose(found, oracle.logits(cut, inputs), atol=2e-5)
 
 

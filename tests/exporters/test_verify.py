@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import read_checkpoint
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import Verifier, check_close, random_inputs
 from edgebert.exporters.weights import as_stored
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
 from edgebert.subnet import Flavor
 
 
@@ -19,15 +19,15 @@ def verifier(exported: Bundle) -> Verifier:
     return Verifier(source, stored, random_inputs(source, 64, token_types=True))  # type: ignore[arg-type]
 
 
-def check(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet) -> tuple[float, float]:
+def check(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet) -> ExportDifference:
     return verifier.check(bundle, subnet, verifier.expected(subnet, {}))
 
 
 def test_right_graphs_pass_with_their_difference(exported: Bundle, verifier: Verifier) -> None:
-    difference, agreement = check(verifier, exported, exported.subnet("w0.50-d0.75-fp32"))
-    assert 0 < difference < 1e-4
-    assert agreement == 1
-    assert check(verifier, exported, exported.subnet("w0.50-d0.75-int8"))[0] > 1e-4
+    found = check(verifier, exported, exported.subnet("w0.50-d0.75-fp32"))
+    assert 0 < found.max_abs_difference < 1e-4
+    assert (found.agreement, found.quality_drop) == (1, None)
+    assert check(verifier, exported, exported.subnet("w0.50-d0.75-int8")).max_abs_difference > 1e-4
 
 
 @pytest.mark.parametrize("flavor", ["fused", "portable"])
@@ -56,8 +56,27 @@ def test_the_graph_of_another_slice_is_found(exported: Bundle, verifier: Verifie
 
 def test_an_undefined_logit_is_a_mismatch(exported: Bundle) -> None:
     logits = np.array([[np.nan, 0.0, 1.0]], dtype=np.float32)
-    with pytest.raises(ExportError, match="logits differ by nan"):
-        check_close(exported.manifest.subnetworks[0], logits, np.zeros_like(logits))
+    with pytest.raises(ExportError, match="logits differ by inf"):
+        check_close(exported.manifest.subnetworks[0], [{"logits": logits}], [{"logits": np.zeros_like(logits)}])
+
+
+def test_every_text_counts_as_much_whatever_batch_it_is_in(exported: Bundle) -> None:
+    """One text of eleven is off by 0.5: as an average that is 0.045, below the 0.06 that int8 allows."""
+    subnet = exported.subnet("w0.50-d0.75-int8")
+    right = [{"logits": np.ones((10, 3), np.float32)}, {"logits": np.ones((1, 3), np.float32)}]
+    check_close(subnet, [right[0], {"logits": right[1]["logits"] + 0.5}], right)
+    with pytest.raises(ExportError, match=r"logits differ by 0.45, at most 0.06 is allowed"):
+        check_close(subnet, [{"logits": right[0]["logits"] + 0.5}, right[1]], right)
+
+
+def test_outputs_of_any_rank_are_compared(exported: Bundle) -> None:
+    """As for labels of tokens: batches of different lengths have outputs of different shapes."""
+    subnet = exported.subnet("w0.50-d0.75-fp32")
+    right = [{"logits": np.ones((2, length, 3), np.float32)} for length in (5, 8)]
+    check_close(subnet, right, right)
+    wrong = [right[0], {"logits": right[1]["logits"] + np.float32(0.5)}]
+    with pytest.raises(ExportError, match=r"logits differ by 0.25, at most 0.0001 is allowed"):
+        check_close(subnet, wrong, right)
 
 
 def test_lengths_reach_from_two_to_the_most(exported: Bundle) -> None:

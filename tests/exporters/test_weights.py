@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Array, Checkpoint, read_checkpoint
+from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.weights import Weights, WeightWriter, as_stored, prepared
 from edgebert.subnet import Storage
 

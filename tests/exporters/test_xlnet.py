@@ -20,7 +20,8 @@ from edgebert.engines.session import open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.build import export
-from edgebert.exporters.checkpoint import Checkpoint, parameters_of, read_checkpoint
+from edgebert.exporters.checkpoint import Checkpoint, parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.distances import with_distances
 from edgebert.exporters.families import xlnet
 from edgebert.exporters.plan import PRECISIONS
@@ -28,6 +29,7 @@ from edgebert.exporters.verify import random_inputs
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Subnet
+from profiles import way
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 MAX_LENGTH = 40
@@ -107,9 +109,11 @@ def test_graphs_are_transformers_xlnet(
     right = oracle.rounded(model) if precision == "int8-weights" else model
     for part in SLICES:
         subnet = exported.subnet(f"{part.id}-{precision}")
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(right, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(right, subnet)
         for inputs in batches:
-            np.testing.assert_allclose(session.run(inputs), oracle.logits(cut, inputs), atol=1e-4, err_msg=part.id)
+            np.testing.assert_allclose(
+                session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=part.id
+            )
 
 
 def test_the_reference_is_transformers_xlnet(
@@ -118,7 +122,7 @@ def test_the_reference_is_transformers_xlnet(
     for part in SLICES:
         subnet = exported.subnet(f"{part.id}-fp32")
         for inputs in batches:
-            found = reference.logits(subnet, source, source.tensors, inputs)
+            found = reference.outputs(subnet, source, source.tensors, inputs)["logits"]
             np.testing.assert_allclose(found, oracle.logits(oracle.cut(model, subnet), inputs), atol=2e-5)
 
 
@@ -127,11 +131,11 @@ def test_the_reference_is_transformers_xlnet(
 def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, precision: str
 ) -> None:
-    session = open_session(exported, exported.subnet(f"ticket-{precision}"), flavor=flavor)
-    padded = session.run(batches[1])
+    session = open_session(exported, exported.subnet(f"ticket-{precision}"), way(flavor=flavor))
+    padded = session.run(batches[1])["logits"]
     for row, length in enumerate(batches[1]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[1].items()}
-        np.testing.assert_allclose(session.run(alone)[0], padded[row], atol=1e-5)
+        np.testing.assert_allclose(session.run(alone)["logits"][0], padded[row], atol=1e-5)
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -139,7 +143,7 @@ def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
 def test_padding_may_stand_on_either_side_and_hold_anything(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, part: Slice
 ) -> None:
-    session, right = open_session(exported, exported.subnet(f"{part.id}-fp32"), flavor=flavor), batches[1]
+    session, right = open_session(exported, exported.subnet(f"{part.id}-fp32"), way(flavor=flavor)), batches[1]
     left = oracle.padded_left(right)
     assert not left["attention_mask"][0, 0]
     other = {
@@ -148,7 +152,7 @@ def test_padding_may_stand_on_either_side_and_hold_anything(
         "token_type_ids": np.where(left["attention_mask"], left["token_type_ids"], 3),  # as XLNet's tokenizer pads
     }
     for inputs in (left, other):
-        np.testing.assert_allclose(session.run(inputs), session.run(right), atol=1e-5)
+        np.testing.assert_allclose(session.run(inputs)["logits"], session.run(right)["logits"], atol=1e-5)
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -162,7 +166,7 @@ def test_without_pairs_cls_is_the_only_token_of_another_type(
     types = np.zeros_like(inputs["input_ids"])
     types[np.arange(len(types)), inputs["attention_mask"].sum(axis=1) - 1] = 2
     for given, expected in ((alone, types), (oracle.padded_left(alone), types)):
-        found = open_session(bundle, bundle.manifest.subnetworks[0], flavor=flavor).run(given)
+        found = open_session(bundle, bundle.manifest.subnetworks[0], way(flavor=flavor)).run(given)["logits"]
         np.testing.assert_allclose(found, oracle.logits(model, {**inputs, "token_type_ids": expected}), atol=1e-4)
 
 
@@ -179,7 +183,7 @@ def test_what_layers_were_dropped_of_keeps_its_numbers_and_shares_its_bytes(
     bundle = export(both, tmp_path / "bundle", precisions=["fp32"], max_length=MAX_LENGTH)
     assert bundle.manifest.weight_files[0].size_bytes < 1.5 * 4 * model.num_parameters()
     for subnet in bundle.manifest.subnetworks:
-        found = open_session(bundle, subnet).run(batches[1])
+        found = open_session(bundle, subnet, way()).run(batches[1])["logits"]
         np.testing.assert_allclose(found, oracle.logits(model, batches[1]), atol=1e-4)
 
 
@@ -222,7 +226,7 @@ def test_a_text_and_a_pair_are_answered_as_by_a_transformers_pipeline(
     assert done.returncode == 0, done.stderr
     pipeline = TextClassificationPipeline(model=model, tokenizer=XLNetTokenizer.from_pretrained(checkpoint))
     texts = ["the good film!", "bad", "a warming   film, " * 30, "xyz \u00e9t\u00e9 9"]
-    with edgebert.load(bundle, subnet="w1.00-d1.00-fp32") as ours:
+    with edgebert.load(bundle, subnet="full-fp32") as ours:
         found, expected = ours(texts), pipeline(texts, truncation=True, max_length=MAX_LENGTH)
         assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
         assert [answer["score"] for answer in found] == pytest.approx(
@@ -263,7 +267,7 @@ def test_a_checkpoint_of_transformers_5_is_answered_without_types_as_its_pipelin
     bundle = export(tmp_path / "checkpoint", tmp_path / "bundle", precisions=["fp32"], max_length=MAX_LENGTH)
     assert bundle.manifest.inputs == ("input_ids", "attention_mask")
     pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer)
-    with edgebert.load(bundle, subnet="w1.00-d1.00-fp32") as ours:
+    with edgebert.load(bundle, subnet="full-fp32") as ours:
         assert ours("the good film!")[0]["score"] == pytest.approx(pipeline("the good film!")[0]["score"], abs=1e-5)
         expected = pipeline({"text": "the good film!", "text_pair": "bad"})["score"]
         assert ours(("the good film!", "bad"))[0]["score"] == pytest.approx(expected, abs=1e-5)

@@ -1,14 +1,15 @@
 import io
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from edgebert.errors import EdgeBertError
-from edgebert.inputs.dataset import Example, read_examples
+from edgebert.inputs.dataset import read_examples
 
 
-def read(path: Path, content: bytes) -> list[tuple[str, str | None, str | None]]:
+def read(path: Path, content: bytes) -> list[tuple[str, str | None, str | tuple[str, ...] | None]]:
     path.write_bytes(content)
     return [(example.text, example.pair, example.label) for example in read_examples(path)]
 
@@ -76,14 +77,56 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
     rows.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("label", "number"), [("positive", 1), ("negative", 0), ("1", 1), ("0", 0)])
-def test_a_label_is_a_name_or_a_number(label: str, number: int) -> None:
-    assert Example("a", None, label, "x.tsv:2").label_number(["negative", "positive"]) == number
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("sentence\tlabel", ("a", None, "b")),
+        ("text\ttext_pair\tlabels", ("a", "b", "c")),
+        ("sentence1\tsentence2\tlabel", ("a", "b", "c")),
+        ("label\tpremise\thypothesis", ("b", "c", "a")),
+        ("question\tcontext", ("a", "b", None)),
+        ("text\tquestion\tlabel", ("a", None, "c")),
+        ("premise\ttext", ("b", None, None)),
+    ],
+)
+def test_common_names_of_columns_are_known(tmp_path: Path, header: str, row: object) -> None:
+    cells = "\t".join("abc"[: header.count("\t") + 1])
+    assert read(tmp_path / "a.tsv", f"{header}\n{cells}\n".encode()) == [row]
 
 
-@pytest.mark.parametrize("label", ["Positive", "2", "-1", "1.0", "", None])
-def test_any_other_label_is_refused(label: str | None) -> None:
-    with pytest.raises(
-        EdgeBertError, match=r"x.tsv:2: expected a label of negative, positive \(or its number\), found"
-    ):
-        Example("a", None, label, "x.tsv:2").label_number(["negative", "positive"])
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("text,sentence", "expected one column for the text, found text and sentence; rename the others"),
+        ("text,premise,hypothesis", "expected one column for the text, found text and premise"),
+        ("sentence1,sentence2,premise,hypothesis", "expected one column for the text, found sentence1 and premise"),
+        ("text,pair,text_pair", "expected one column for the pair, found pair and text_pair"),
+        ("premise,hypothesis,pair", "expected one column for the pair, found hypothesis and pair"),
+        ("text,label,labels", "expected one column for the label, found label and labels"),
+        ("text,text", "expected one column for the text, found text and text"),
+        ("sentence1,label", "expected a header with a column 'text', found sentence1, label"),
+    ],
+)
+def test_columns_that_could_be_meant_both_are_named(tmp_path: Path, header: str, message: str) -> None:
+    cells = ",".join("abcd"[: header.count(",") + 1])
+    with pytest.raises(EdgeBertError, match=rf"a.csv:1: {message}"):
+        read(tmp_path / "a.csv", f"{header}\n{cells}\n".encode())
+    row = json.dumps(dict(zip(header.split(","), "abcd", strict=False)))
+    if len(set(header.split(","))) == len(header.split(",")):
+        with pytest.raises(EdgeBertError, match=r"a.jsonl:1: expected "):
+            read(tmp_path / "a.jsonl", row.encode())
+
+
+@pytest.mark.parametrize(
+    ("label", "read_label"),
+    [('["a", "b"]', ("a", "b")), ("[]", ()), ("[1, 2]", ("1", "2")), ("1", "1"), ("4.5", "4.5"), ("null", None)],
+)
+def test_labels_of_json_are_text_numbers_or_lists(tmp_path: Path, label: str, read_label: object) -> None:
+    content = f'{{"text": "x", "labels": {label}}}\n'.encode()
+    assert read(tmp_path / "a.jsonl", content) == [("x", None, read_label)]
+
+
+@pytest.mark.parametrize("label", ['{"a": 1}', '[["a"]]', "[null]"])
+def test_any_other_label_of_json_is_refused(tmp_path: Path, label: str) -> None:
+    with pytest.raises(EdgeBertError, match=r"a.jsonl:1: expected a label as text, a number or a list of them, found"):
+        read(tmp_path / "a.jsonl", f'{{"text": "x", "label": {label}}}\n'.encode())

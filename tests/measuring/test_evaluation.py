@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.evaluation import evaluate, wilson_interval
+from edgebert.measuring.evaluation import evaluate
 
 Alter = Callable[..., Path]
 
@@ -19,8 +19,14 @@ def test_accuracy_is_the_share_of_right_answers(builtin: Bundle, tmp_path: Path)
     (tmp_path / "d.tsv").write_text(DATA)
     result = evaluate(builtin, tmp_path / "d.tsv", subnets=[FULL])
     (one,) = result.subnetworks
-    assert (one.id, one.correct, one.samples, one.accuracy, result.samples) == (FULL, 3, 4, 0.75, 4)
-    assert one.ci95[0] < one.accuracy < one.ci95[1]
+    assert (one.id, one.samples, one.metrics, result.samples) == (FULL, 4, {"accuracy": 0.75}, 4)
+    assert one.ci95[0] < 0.75 < one.ci95[1]
+
+
+def test_a_bundle_is_a_path_the_value_itself_or_the_builtin_one(builtin: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_text(DATA)
+    found = [evaluate(one, tmp_path / "d.tsv", subnets=[FULL]) for one in (builtin, builtin.path, None)]
+    assert [one.subnetworks[0].metrics for one in found] == [{"accuracy": 0.75}] * 3
 
 
 def test_all_sub_networks_are_evaluated_unless_named(builtin: Bundle, tmp_path: Path) -> None:
@@ -37,18 +43,19 @@ def test_labels_of_another_task_are_refused(builtin: Bundle, tmp_path: Path) -> 
 
 def test_data_without_labels_is_refused(builtin: Bundle, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_text("text\ngood\n")
-    with pytest.raises(EdgeBertError, match=r"d.tsv:2: expected a label of .*, found no label"):
+    with pytest.raises(EdgeBertError, match=r"d.tsv:2: expected one label, found no label; give the column 'label'"):
         evaluate(builtin, tmp_path / "d.tsv")
 
 
-def test_a_regression_has_no_accuracy(alter_manifest: Alter, tmp_path: Path) -> None:
+def test_a_bundle_of_an_unknown_task_is_refused(alter_manifest: Alter, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_text(DATA)
-    with pytest.raises(EdgeBertError, match="accuracy needs a text-classification bundle of two labels or more, found"):
-        evaluate(Bundle.load(alter_manifest(task="text-regression")), tmp_path / "d.tsv")
+    message = "expected a task of text-classification, .*, found 'translation'; use a newer edgebert"
+    with pytest.raises(BundleError, match=message):
+        evaluate(alter_manifest(task="translation"), tmp_path / "d.tsv")
 
 
-def test_the_interval_is_wilsons() -> None:
-    # The figures of Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson_interval(0, 20)[0] == 0.0
-    assert wilson_interval(20, 20)[1] == 1.0
+@pytest.mark.parametrize("task", ["multi-label-text-classification", "text-regression"])
+def test_labels_that_are_not_of_the_task_are_refused(alter_manifest: Alter, tmp_path: Path, task: str) -> None:
+    (tmp_path / "d.tsv").write_text("text\tlabel\ngood\tentailment\n")
+    with pytest.raises(EdgeBertError, match=r"d.tsv:2: expected"):
+        evaluate(alter_manifest(task=task), tmp_path / "d.tsv")

@@ -16,7 +16,6 @@ import edgebert
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.tasks.scores import scores_of
 from profiles import BEST, LEAST, MIDDLE, entry, profile_of_costs, profile_with
 
 Alter = Callable[..., Path]
@@ -45,11 +44,11 @@ def test_a_text_is_answered_like_a_pipeline_does() -> None:
         assert [one["label"] for one in model(["a great film", "dull"])] == ["positive", "negative"]
 
 
-def test_without_a_budget_the_most_accurate_is_loaded(builtin: Bundle) -> None:
+def test_without_a_budget_the_best_is_loaded(builtin: Bundle) -> None:
     with edgebert.load() as model:
-        accuracies = {s.id: s.accuracy.value for s in builtin.manifest.subnetworks if s.accuracy}
-        assert accuracies[model.subnet.id] == max(accuracies.values())
-        assert model.selection.accuracy == max(accuracies.values())
+        qualities = builtin.manifest.qualities
+        assert qualities[model.subnet.id] == max(qualities.values())
+        assert model.selection.quality == max(qualities.values())
 
 
 @pytest.mark.parametrize(("latency_ms", "subnet"), [(40, BEST), (39, MIDDLE), (12, LEAST)])
@@ -191,32 +190,22 @@ def test_threads_that_were_not_profiled_are_refused(profile: DeviceProfile) -> N
         edgebert.load(threads=0)
 
 
-def test_a_bundle_without_accuracies_is_loaded_by_name_only(builtin: Bundle, alter_manifest: Alter) -> None:
-    unknown = tuple(msgspec.structs.replace(s, accuracy=None) for s in builtin.manifest.subnetworks)
+def test_a_bundle_without_qualities_is_loaded_with_its_largest_sub_network(
+    builtin: Bundle, alter_manifest: Alter, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = tuple(msgspec.structs.replace(s, quality=None) for s in builtin.manifest.subnetworks)
     path = alter_manifest(subnetworks=unknown)
-    with pytest.raises(BundleError, match="no sub-network with a known accuracy; export it with --eval, or name"):
-        edgebert.load(path)
-    with edgebert.load(path, subnet=BEST) as model:
-        assert model.selection.accuracy is None
-
-
-def test_scores_follow_the_pipelines_rules() -> None:
-    logits = np.array([[1.0, 3.0]], dtype=np.float32)
-    np.testing.assert_allclose(scores_of(logits, "text-classification"), [[0.1192029, 0.8807971]], rtol=1e-5)
-    np.testing.assert_allclose(
-        scores_of(logits, "multi-label-text-classification"), [[0.7310586, 0.9525741]], rtol=1e-5
-    )
-    np.testing.assert_allclose(scores_of(logits[:, :1], "text-classification"), [[0.7310586]], rtol=1e-5)
-    np.testing.assert_allclose(scores_of(logits, "text-regression"), logits)
-    large = np.array([[1000.0, -1000.0]], dtype=np.float32)
-    np.testing.assert_allclose(scores_of(large, "text-classification"), [[1.0, 0.0]])
+    with edgebert.load(path) as model:
+        assert model.subnet.parameters == max(one.parameters for one in unknown)
+        assert model.selection.quality is None
+    assert "no sub-network of bundle 'movie-reviews-minilm-l6' has a known quality" in caplog.text
 
 
 def test_labels_that_do_not_fit_the_graph_are_refused(alter_manifest: Alter) -> None:
     path = alter_manifest(labels=("a", "b", "c"))
     with (
         edgebert.load(path) as model,
-        pytest.raises(BundleError, match="found 2 logits for 3 labels; export the bundle"),
+        pytest.raises(BundleError, match="found 2 scores for 3 labels; export the bundle"),
     ):
         model("good")
 
@@ -352,7 +341,7 @@ def test_a_cascade_asks_a_second_network_where_the_first_is_not_sure(builtin: Bu
         pair = model.cascade
         assert pair is not None
         assert (pair.first.entry.id, pair.second.entry.id) == (LEAST, BEST)
-        assert pair.accuracy >= (model.selection.accuracy or 1) - 0.005
+        assert pair.quality >= (model.selection.quality or 1) - 0.005
         sure, unsure = "a great film, warm and funny", "ok"
         assert model(sure)[0]["score"] >= pair.threshold
         assert model.stats().subnetworks.keys() == {LEAST}

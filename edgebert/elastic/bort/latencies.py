@@ -31,12 +31,12 @@ from edgebert.exporters.family import EMBEDDINGS
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
 from edgebert.measuring import profiler
-from edgebert.measuring.device_profile import DeviceProfile, Way
+from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import profile
 from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.subnet import Precision
+from edgebert.subnet import Precision, Way
 
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

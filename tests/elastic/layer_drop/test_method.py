@@ -26,6 +26,7 @@ from edgebert.exporters.build import export
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
+from profiles import way
 
 Make = Callable[..., Path]
 Command = Callable[..., int]
@@ -116,7 +117,7 @@ def test_what_is_left_is_exported_and_answers_as_transformers(kind: str, run: Ru
         inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
         with torch.inference_mode():
             expected = plain(**inputs).logits.numpy()
-        session = open_session(bundle, bundle.manifest.subnetworks[0])
+        session = open_session(bundle, bundle.manifest.subnetworks[0], way())
         np.testing.assert_allclose(session.run(pad([encode(text)], session.input_names)), expected, atol=1e-4)
 
 

@@ -11,7 +11,7 @@ from transformers import BertTokenizer
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError
 from edgebert.exporters.build import export
-from edgebert.exporters.outline import read_outlines
+from edgebert.exporters.summary import read_summaries
 
 Make = Callable[..., Path]
 
@@ -31,8 +31,8 @@ def write_elastic(checkpoint: Path, method: str, *slices: Slice, layers: tuple[i
 
 
 def ids_of(paths: list[Path], **options: list[float]) -> list[str]:
-    outlines = read_outlines(paths, None, options.get("widths"), options.get("depths"), ["fp32"])
-    return [subnet.id for outline in outlines for subnet in outline.subnets]
+    summaries = read_summaries(paths, None, None, options.get("widths"), options.get("depths"), ["fp32"])
+    return [subnet.id for summary in summaries for subnet in summary.subnets]
 
 
 def test_a_layer_keeps_the_number_that_it_had_in_the_larger_model(make_checkpoint: Make, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_slice_of_a_layer_that_was_left_out_is_refused(checkpoint: Path) -> No
 def test_widths_and_depths_are_for_checkpoints_without_slices(make_checkpoint: Make) -> None:
     part = Slice(id="ticket", layers=(0, 3), heads=(3, 1), ffn=(50, 7))
     plain, ticket = make_checkpoint("plain"), write_elastic(make_checkpoint("ticket"), "early-bird", part)
-    assert ids_of([plain, ticket]) == ["w1.00-d1.00-fp32", "ticket-fp32"]
+    assert ids_of([plain, ticket]) == ["full-fp32", "ticket-fp32"]
     found = ids_of([ticket, plain], widths=[0.5], depths=[0.5, 1.0])
     assert found == ["ticket-fp32", "w0.50-d1.00-fp32", "w0.50-d0.50-fp32"]
     with pytest.raises(ExportError, match=r"cut a grid, but .*ticket has slices in elastic.json; leave them out"):
@@ -80,7 +80,7 @@ def test_widths_and_depths_are_for_checkpoints_without_slices(make_checkpoint: M
 
 def test_two_sub_networks_of_one_name_are_refused(make_checkpoint: Make, tmp_path: Path) -> None:
     first, second = make_checkpoint("first"), make_checkpoint("second", num_hidden_layers=2)
-    message = r"first and .*second both have a sub-network w1.00-d1.00-int8; export one of them alone, or give its"
+    message = r"first and .*second both have a sub-network full-int8; export one of them alone, or give its"
     with pytest.raises(ExportError, match=message):
         export([first, second], tmp_path / "bundle")
     write_elastic(first, "a", Slice(id="Ticket", layers=(0,), heads=(1,), ffn=(1,)))
@@ -147,7 +147,7 @@ def test_one_tokenizer_may_be_written_in_two_ways(make_checkpoint: Make) -> None
     BertTokenizer.from_pretrained(second).save_pretrained(second)
     assert (second / "tokenizer.json").is_file()
     write_elastic(second, "b", Slice(id="small", layers=(1,), heads=(1,), ffn=(1,)))
-    assert ids_of([first, second]) == ["w1.00-d1.00-fp32", "small-fp32"]
+    assert ids_of([first, second]) == ["full-fp32", "small-fp32"]
     content = json.loads((second / "tokenizer.json").read_text())
     content["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[MASK]", 4]}
     (second / "tokenizer.json").write_text(json.dumps(content))

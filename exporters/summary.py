@@ -1,4 +1,4 @@
-"""Reads what the checkpoints of one bundle are, tensors aside, and checks that they go together."""
+"""Reads what the checkpoints of one bundle are, without their tensors, and checks that they go together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,39 +6,49 @@ from pathlib import Path
 
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Checkpoint, read_checkpoint
-from edgebert.exporters.plan import plan
+from edgebert.exporters.checkpoint import Checkpoint, parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint
+from edgebert.exporters.plan import full_subnet, plan
 from edgebert.exporters.tokenizer import difference, read_tokenizer
-from edgebert.inputs.bundle import GraphInput, Task
+from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Precision, Subnet
+from edgebert.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Outline:
+class CheckpointSummary:
     """What one checkpoint brings into a bundle; its tensors are left out, so that no two need to be in memory.
 
-    `tokenizer` is the content of its tokenizer.json.
+    `named_task` is the task's name where the user gave it; `parameters` are those of the whole network; `tokenizer` is
+    the content of its tokenizer.json.
     """
 
     path: Path
     task: Task
-    labels: tuple[str, ...]
+    named_task: str | None
+    parameters: int
     max_length: int
     token_types: bool
     tokenizer: bytes
     subnets: tuple[Subnet, ...]
 
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint with its tensors."""
+        return read_checkpoint(self.path, self.task.labels, self.named_task)
 
-def read_outlines(
+
+def read_summaries(
     checkpoints: Sequence[Path],
     labels: tuple[str, ...] | None,
+    task: str | None,
     widths: Sequence[float] | None,
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
-) -> list[Outline]:
-    """Return the outlines of checkpoints whose sub-networks can stand in one bundle.
+) -> list[CheckpointSummary]:
+    """Return the summaries of checkpoints whose sub-networks can stand in one bundle.
 
-    Widths and depths are for the checkpoints without slices of their own.
+    `labels` and the name of a `task` replace what the configs say. Widths and depths are for the checkpoints without
+    slices of their own.
 
     Raises:
         ExportError: a checkpoint cannot be exported, or differs from the first one in its task, labels or tokenizer;
@@ -50,13 +60,14 @@ def read_outlines(
     if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic.values()):
         whose = f"{checkpoints[0]} has" if len(checkpoints) == 1 else "all of these checkpoints have"
         raise ExportError(f"widths and depths cut a grid, but {whose} slices in elastic.json; leave them out")
-    outlines = [
-        _outline(read_checkpoint(path, labels), elastic[path], widths, depths, precisions) for path in checkpoints
+    summaries = [
+        _summary(read_checkpoint(path, labels, task), task, elastic[path], widths, depths, precisions)
+        for path in checkpoints
     ]
-    for other in outlines[1:]:
-        _check_alike(outlines[0], other)
-    _check_names(outlines)
-    return outlines
+    for other in summaries[1:]:
+        _check_alike(summaries[0], other)
+    _check_names(summaries)
+    return summaries
 
 
 def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
@@ -64,17 +75,19 @@ def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
     return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
 
 
-def _outline(
+def _summary(
     source: Checkpoint,
+    named_task: str | None,
     elastic: ElasticManifest | None,
     widths: Sequence[float] | None,
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
-) -> Outline:
-    return Outline(
+) -> CheckpointSummary:
+    return CheckpointSummary(
         path=source.path,
         task=source.task,
-        labels=source.labels,
+        named_task=named_task,
+        parameters=parameters_of(full_subnet(source, "fp32"), source),
         max_length=source.max_length,
         token_types=source.token_types,
         tokenizer=read_tokenizer(source.path, source.sizes.vocabulary),
@@ -82,26 +95,26 @@ def _outline(
     )
 
 
-def _check_alike(first: Outline, other: Outline) -> None:
-    if other.task != first.task:
-        expected = f"expected the task of {first.path}, {first.task}, found {other.task}"
+def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:
+    if other.task.NAME != first.task.NAME:
+        expected = f"expected the task of {first.path}, {first.task.NAME}, found {other.task.NAME}"
         raise ExportError(f"{other.path}: {expected}; export it alone")
-    if other.labels != first.labels:
-        expected = f"expected the labels of {first.path} in their order, {', '.join(first.labels)}"
+    if other.task.labels != first.task.labels:
+        expected = f"expected the labels of {first.path} in their order, {', '.join(first.task.labels)}"
         advice = "if only their names differ, name them for all with --labels"
-        raise ExportError(f"{other.path}: {expected}, found {', '.join(other.labels)}; {advice}")
+        raise ExportError(f"{other.path}: {expected}, found {', '.join(other.task.labels)}; {advice}")
     found = difference(first.tokenizer, other.tokenizer)
     if found:
         raise ExportError(f"{other.path}: expected the tokenizer of {first.path}, found {found}; export it alone")
 
 
-def _check_names(outlines: Sequence[Outline]) -> None:
+def _check_names(summaries: Sequence[CheckpointSummary]) -> None:
     """Check that no two checkpoints have a sub-network of the same name, not even on a disk that ignores case."""
     owners: dict[str, Path] = {}
-    for outline in outlines:
-        for subnet in outline.subnets:
+    for summary in summaries:
+        for subnet in summary.subnets:
             if subnet.id.lower() in owners:
-                both = f"{owners[subnet.id.lower()]} and {outline.path} both have a sub-network {subnet.id}"
+                both = f"{owners[subnet.id.lower()]} and {summary.path} both have a sub-network {subnet.id}"
                 advice = "export one of them alone, or give its sub-networks names of their own in its elastic.json"
                 raise ExportError(f"{both}; {advice}")
-        owners |= {subnet.id.lower(): outline.path for subnet in outline.subnets}
+        owners |= {subnet.id.lower(): summary.path for subnet in summary.subnets}

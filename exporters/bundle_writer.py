@@ -1,4 +1,4 @@
-"""A bundle in the making: a part for each checkpoint; its tensors are written first, then graph by graph is added."""
+"""Writes the files of a bundle: for each checkpoint its tensors first, then the graphs of its sub-networks."""
 
 import contextlib
 import hashlib
@@ -13,8 +13,8 @@ from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
-from edgebert.exporters.outline import graph_inputs
 from edgebert.exporters.quantize import Range
+from edgebert.exporters.summary import graph_inputs
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import (
     MANIFEST,
@@ -33,8 +33,8 @@ FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A bundle's part that comes from one checkpoint: the inputs of its graphs, and the weights that they refer into.
+class GraphWriter:
+    """Writes the graphs of one checkpoint's sub-networks, with the inputs that they take and the weights they refer to.
 
     `bundle` is what is there so far, to run sub-networks that were added.
     """
@@ -56,20 +56,25 @@ class Part:
                 flavor: _write(self.bundle.path, f"{subnet.id}.{flavor}.onnx", graph)
                 for flavor, graph in graphs.items()
             },
-            accuracy=None,
-            export_error=ExportDifference(max_abs_logit_difference=0.0, label_agreement=None, accuracy_drop=None),
+            quality=None,
+            export_error=ExportDifference(max_abs_difference=0.0, agreement=None, quality_drop=None),
         )
 
 
-class Draft:
-    """A folder with a tokenizer and weight files that grow, and the manifest of what it will hold, so far."""
+class BundleWriter:
+    """Writes a bundle into a folder: its tokenizer, weight files that grow, and what the manifest says of it so far."""
 
     def __init__(self, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]):
         self._folder, self._tokenizer = folder, tokenizer
         self._writers = {storage: WeightWriter(folder, storage) for storage in storages}
         self.manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
 
-    def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> Part:
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle as far as it is written."""
+        return Bundle(self._folder, self.manifest, sha256="")
+
+    def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> GraphWriter:
         """Write what sub-networks read of a checkpoint's tensors into the weight file of each storage type.
 
         What another checkpoint's has too is stored once.
@@ -83,13 +88,13 @@ class Draft:
         weights = {storage: writer.add(tensors, rows) for storage, writer in self._writers.items()}
         files = tuple(written.file for written in weights.values())
         self.manifest = msgspec.structs.replace(self.manifest, weight_files=files)
-        return Part(source, graph_inputs(token_types=types), weights, Bundle(self._folder, self.manifest, sha256=""))
+        return GraphWriter(source, graph_inputs(token_types=types), weights, self.bundle)
 
     @contextlib.contextmanager
-    def in_float(self) -> Iterator["Draft"]:
-        """Give an empty draft of the same bundle in float32, which is thrown away at the end."""
+    def in_float(self) -> Iterator["BundleWriter"]:
+        """Give a writer of an empty bundle in float32, alike in all else, which is thrown away at the end."""
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
-            yield Draft(self.manifest, self._tokenizer, Path(scratch), ["fp32"])
+            yield BundleWriter(self.manifest, self._tokenizer, Path(scratch), ["fp32"])
 
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""

@@ -1,0 +1,132 @@
+"""Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here.
+
+An entry says which classes of transformers and which config.json mean the task, and what is computed behind the last
+layer: once as a graph and once more in numpy, which shares no code with the graph.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.family import Family
+from edgebert.exporters.nodes import Nodes
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.task import Outputs, Task
+from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.text_regression import TextRegression
+
+# In a graph, where values are names: a unit's product, of (states, unit), and the activation of the family's head.
+WriteProduct = Callable[[str, str], str]
+WriteActivation = Callable[[str], str]
+# The same in numpy.
+Product = Callable[[Array, str], Array]
+Activation = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class HeadLayers:
+    """What is computed from the states of a network's last layer.
+
+    `outputs` are the graph's, by name, with their dimensions: a batch, a length, or a word of `Sizes`. `write` puts
+    nodes behind the states (batch, 1, hidden) of the first token, or, with `reads_all_tokens`, behind those of all
+    tokens (batch, length, hidden); `compute` does the same in numpy, with the checkpoint's tensors by name.
+    """
+
+    outputs: Mapping[str, tuple[str, ...]]
+    reads_all_tokens: bool
+    write: Callable[[Nodes, str, WriteProduct, WriteActivation], None]
+    compute: Callable[[Mapping[str, Array], Array, Product, Activation], Outputs]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a task: `suffix` ends the names of its classes in transformers, which begin with the family's prefix.
+
+    `problem_types` are the values of that key of config.json which mean this task, None for a config without it.
+    `most_labels` is how many labels a model may have to be exported as this task by name, whatever its config says.
+    """
+
+    task: type[Task]
+    suffix: str
+    problem_types: tuple[str | None, ...]
+    layers: HeadLayers
+    most_labels: int | None = None
+
+
+def _write_text_logits(nodes: Nodes, states: str, product: WriteProduct, activation: WriteActivation) -> None:
+    row = nodes.node("Squeeze", [states, nodes.integers(1)])
+    active = activation(product(row, "pooler"))
+    last = [active, nodes.weight("classifier.weight"), nodes.weight("classifier.bias")]
+    nodes.node("Gemm", last, name="logits", transB=1)
+
+
+def _text_logits(tensors: Mapping[str, Array], states: Array, product: Product, activation: Activation) -> Outputs:
+    active = activation(product(states[:, 0], "pooler"))
+    return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
+
+
+# A dense unit, the family's activation and a linear layer, on the first token alone.
+_SEQUENCE = HeadLayers(
+    outputs={"logits": ("batch", "labels")},
+    reads_all_tokens=False,
+    write=_write_text_logits,
+    compute=_text_logits,
+)
+
+# As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
+HEADS = (
+    Head(TextClassification, "ForSequenceClassification", (None, "single_label_classification"), _SEQUENCE),
+    Head(MultiLabelTextClassification, "ForSequenceClassification", ("multi_label_classification",), _SEQUENCE),
+    Head(TextRegression, "ForSequenceClassification", ("regression",), _SEQUENCE, most_labels=1),
+)
+
+
+def head_of(task: Task) -> Head:
+    """Return the head of a task."""
+    return next(head for head in HEADS if isinstance(task, head.task))
+
+
+def choose_head(path: Path, config: Mapping[str, Any], family: Family, labels: int, name: str | None) -> Head:
+    """Return the head of a checkpoint with so many labels: by its config, or by the `name` of a task that fits it.
+
+    Raises:
+        ExportError: its architecture has no head that is known, or the task does not fit it.
+    """
+    heads = _heads_of_architecture(path, config, family)
+    if name is not None:
+        return _named(path, config, heads, labels, name)
+    found = config.get("problem_type")
+    for head in heads:
+        if found in head.problem_types:
+            return head
+    known = ", ".join(kind for head in heads for kind in head.problem_types if kind)
+    raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
+
+
+def _heads_of_architecture(path: Path, config: Mapping[str, Any], family: Family) -> list[Head]:
+    """Return the heads that a checkpoint may have; all of them for the oldest configs, which name no architecture."""
+    found = config.get("architectures")
+    if not found:
+        return list(HEADS)
+    names = found if isinstance(found, list) else [found]
+    heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
+    if not heads:
+        suffixes = dict.fromkeys(head.suffix for head in HEADS)
+        expected = " or ".join(prefix + suffix for suffix in suffixes for prefix in family.prefixes)
+        raise ExportError(f"{path}: expected a {expected}, found {found}; fine-tune it for its task first")
+    return heads
+
+
+def _named(path: Path, config: Mapping[str, Any], heads: list[Head], labels: int, name: str) -> Head:
+    """Return the head of the task of that name."""
+    head = next((head for head in heads if name == head.task.NAME), None)
+    if head is None:
+        known = ", ".join(head.task.NAME for head in heads)
+        raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
+    is_of_task = config.get("problem_type") in head.problem_types
+    if not is_of_task and head.most_labels is not None and labels > head.most_labels:
+        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}")
+    return head

@@ -1,0 +1,109 @@
+import numpy as np
+import plain_metrics
+import pytest
+
+from edgebert.errors import BundleError, EdgeBertError
+from edgebert.inputs.dataset import Example
+from edgebert.tasks.metrics import wilson_interval
+from edgebert.tasks.text_classification import TextClassification
+
+TASK = TextClassification(("negative", "positive"))
+LOGITS = np.array([[1.0, 3.0], [2.0, -1.0], [0.0, 0.5], [4.0, 4.5]], dtype=np.float32)
+SCORES = TASK.scores({"logits": LOGITS})
+
+
+def row(label: str | tuple[str, ...] | None) -> Example:
+    return Example("a", None, label, "x.tsv:2")
+
+
+def test_scores_are_the_softmax() -> None:
+    np.testing.assert_allclose(SCORES[0], [0.1192029, 0.8807971], rtol=1e-5)
+    large = TASK.scores({"logits": np.array([[1000.0, -1000.0]], dtype=np.float32)})
+    np.testing.assert_allclose(large, [[1.0, 0.0]])
+
+
+def test_a_label_alone_has_the_sigmoid() -> None:
+    scores = TextClassification(("relevant",)).scores({"logits": LOGITS[:, :1]})
+    np.testing.assert_allclose(scores[0], [0.7310586], rtol=1e-5)
+
+
+def test_an_answer_is_the_best_label_or_as_many_as_asked_for() -> None:
+    best = TASK.answers({"logits": LOGITS[:1]})
+    assert best == [{"label": "positive", "score": pytest.approx(0.8807971)}]
+    (one,) = TASK.answers({"logits": LOGITS[:1]}, top_k=1)
+    assert one == best
+    (both,) = TASK.answers({"logits": LOGITS[:1]}, top_k=None)
+    assert [answer["label"] for answer in both] == ["positive", "negative"]
+
+
+def test_scores_that_are_not_one_for_each_label_are_refused() -> None:
+    with pytest.raises(BundleError, match="found 2 scores for 3 labels; export the bundle again"):
+        TextClassification(("a", "b", "c")).answers({"logits": LOGITS})
+
+
+@pytest.mark.parametrize(("label", "number"), [("positive", 1), ("negative", 0), ("1", 1), ("0", 0)])
+def test_a_label_is_a_name_or_a_number(label: str, number: int) -> None:
+    assert TASK.target(row(label)) == number
+
+
+@pytest.mark.parametrize("label", ["Positive", "2", "-1", "1.0", ""])
+def test_any_other_label_is_refused(label: str) -> None:
+    with pytest.raises(
+        EdgeBertError, match=r"x.tsv:2: expected a label of negative, positive \(or its number\), found"
+    ):
+        TASK.target(row(label))
+
+
+@pytest.mark.parametrize(("label", "found"), [(None, "no label"), (("positive", "negative"), "a list of 2")])
+def test_a_row_has_one_label(label: tuple[str, ...] | None, found: str) -> None:
+    with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected one label, found {found}; give the column 'label'"):
+        TASK.target(row(label))
+
+
+def test_a_label_alone_has_no_accuracy() -> None:
+    with pytest.raises(EdgeBertError, match="accuracy needs two labels or more, found relevant; measure fidelity"):
+        TextClassification(("relevant",)).target(row("relevant"))
+
+
+def test_labels_in_data_are_in_the_order_of_numbers_then_of_the_alphabet() -> None:
+    assert TextClassification.labels_in([row(label) for label in ("10", "b", "2", "a")]) == ("2", "10", "a", "b")
+    with pytest.raises(EdgeBertError, match="expected at least two labels to tell apart, found a; add rows"):
+        TextClassification.labels_in([row("a"), row("a")])
+
+
+def test_the_metric_is_the_share_of_right_answers() -> None:
+    targets = [1, 0, 0, 1]
+    found = [answer["label"] for answer in TASK.answers({"logits": LOGITS})]
+    expected = plain_metrics.accuracy(found, [TASK.labels[target] for target in targets])
+    assert TASK.metrics(SCORES, targets) == {"accuracy": expected} == {"accuracy": 0.75}
+    assert TASK.interval(SCORES, targets) == wilson_interval(3, 4)
+
+
+def test_evidence_adds_up_to_the_metric() -> None:
+    found = TASK.evidence(SCORES, [1, 0, 0, 1])
+    assert found is not None
+    assert found.gained.sum() / found.possible.sum() == 0.75
+    np.testing.assert_allclose(found.confidences, SCORES.max(axis=1))
+    np.testing.assert_allclose(TASK.confidences({"logits": LOGITS}), SCORES.max(axis=1))
+
+
+def test_fidelity_is_how_often_the_label_is_the_same() -> None:
+    assert TASK.fidelity(SCORES, SCORES) == 1.0
+    assert TASK.fidelity(SCORES, SCORES[:, ::-1]) == 0.0
+    assert TASK.fidelity(SCORES, TASK.scores({"logits": LOGITS * [[1], [1], [1], [-1]]})) == 0.75
+
+
+def test_of_a_label_alone_the_order_of_texts_is_compared() -> None:
+    """Its label is always the same: only its scores tell two networks apart."""
+    task, scores = TextClassification(("relevant",)), np.array([[0.1], [0.4], [0.2]], np.float32)
+    assert task.fidelity(scores, scores**2) == pytest.approx(1.0)
+    assert task.fidelity(scores, 1 - scores) == pytest.approx(-1.0)
+
+
+def test_an_answer_is_wrong_only_where_the_right_one_is_clear() -> None:
+    flipped = {"logits": LOGITS[:, ::-1].copy()}
+    assert TASK.wrong_answers(flipped, {"logits": LOGITS}, tolerance=0.1) == 4
+    assert TASK.wrong_answers(flipped, {"logits": LOGITS}, tolerance=0.3) == 2  # the others lead by 0.5
+    assert TASK.wrong_answers({"logits": LOGITS}, {"logits": LOGITS}, tolerance=0.0) == 0
+    alone = TextClassification(("relevant",))
+    assert alone.wrong_answers({"logits": -LOGITS[:, :1]}, {"logits": LOGITS[:, :1]}, tolerance=0.0) == 0
