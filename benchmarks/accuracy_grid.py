@@ -26,12 +26,11 @@ import builtin_bundle
 import msgspec
 from tabulate import tabulate
 
-from edgebert.elastic.checkpoint import load_tokenizer
-from edgebert.elastic.dynabert.method import DEPTHS, WIDTHS
-from edgebert.elastic.line import Line, devices
-from edgebert.elastic.stage import Settings, fine_tuning
-from edgebert.elastic.task import read_task
-from edgebert.elastic.training import best_compute
+from edgebert.elastic.checkpoint import load_elastic
+from edgebert.elastic.dynabert.method import DEPTHS, WIDTHS, stage_subnets
+from edgebert.elastic.stage import fine_tuning
+from edgebert.elastic.training_data import TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingRun
 from edgebert.engines.session import open_session
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
@@ -60,14 +59,12 @@ def name_of(width: float, depth: float) -> str:
 def train_alone(work: Path, width: float, depth: float) -> Path:
     """Fine-tune one slice of the rewired model on its own; return its checkpoint."""
     data, rewired = work / "movie-reviews", work / "elastic.training" / "rewired"
-    tokenizer, compute = load_tokenizer(rewired), best_compute()
-    task = read_task(rewired, tokenizer, data / "train.tsv", data / "dev.tsv", max_length=128)
-    settings = Settings(seed=1, batch_size=32, accumulate=1, max_length=128, compute=compute)
-    folder = work / "alone"
+    folder, name = work / "alone", name_of(width, depth)
     folder.mkdir(exist_ok=True)
-    line = Line(task, tokenizer, settings, devices(), folder)
-    stage = msgspec.structs.replace(fine_tuning(), name=name_of(width, depth), widths=(width,), depths=(depth,))
-    return line.run(stage, rewired)
+    files = TrainingFiles(rewired, data / "train.tsv", data / "dev.tsv", folder / f"{name}.out")
+    run = TrainingRun.prepare(files, RunOptions(work=folder), load_elastic)
+    stage = msgspec.structs.replace(fine_tuning(), name=name, widths=(width,), depths=(depth,))
+    return run.run_stage(stage, rewired, stage_subnets(run.config, stage))
 
 
 def train_paper(work: Path) -> Path:

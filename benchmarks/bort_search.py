@@ -18,7 +18,7 @@ from pathlib import Path
 from edgebert import records
 from edgebert.cli.output import print_json
 from edgebert.cli.train_bort import print_found
-from edgebert.elastic.bort.search import Found
+from edgebert.elastic.bort.architecture_search import SearchResult
 from edgebert.errors import TrainingError
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     if options.json:
         print_json({"seconds": round(seconds, 1), "search": json.loads(done.stdout)})
         return
-    found = records.decode(done.stdout, Found, "its output", TrainingError)
+    found = records.decode(done.stdout, SearchResult, "its output", TrainingError)
     print_found(found)
     parts = ", ".join(f"{name} {of_part:.0f}" for name, of_part in found.seconds.items())
     print(f"\n{seconds:.0f} s in all ({parts}) for {len(found.rows)} architectures")

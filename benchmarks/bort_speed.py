@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 
 from edgebert.cli.output import print_json
-from edgebert.elastic.bort.architecture import Architecture, Frame
-from edgebert.elastic.bort.candidates import write_checkpoint
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes
+from edgebert.elastic.bort.latencies import write_checkpoint
 from edgebert.engines.session import version
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import this_device, thread_counts
 from edgebert.measuring.profiler import median_interval, profile
 
-BERT = Frame(vocabulary=30522, positions=512, types=2, labels=2)
+BERT = SharedSizes(vocabulary=30522, positions=512, types=2, labels=2)
 MODELS = {
-    "Bort": (Architecture(4, 8, 1024, 768), Frame(vocabulary=50265, positions=512, types=0, labels=2)),
+    "Bort": (Architecture(4, 8, 1024, 768), SharedSizes(vocabulary=50265, positions=512, types=0, labels=2)),
     "BERT-base": (Architecture(12, 12, 768, 3072), BERT),
     "BERT-large": (Architecture(24, 16, 1024, 4096), BERT),
 }

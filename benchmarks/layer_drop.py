@@ -11,7 +11,7 @@ import statistics
 from pathlib import Path
 
 from edgebert import records
-from edgebert.elastic.layer_drop.method import EXPLORED, Exploration, Explored
+from edgebert.elastic.layer_drop.exploration import EXPLORED, Exploration, Explored
 from edgebert.elastic.layer_drop.strategies import STRATEGIES
 from edgebert.errors import TrainingError
 

@@ -119,7 +119,7 @@ def make_dynamic(options: argparse.Namespace, folder: Path, out: Path) -> None:
 
 def make_family_dynamic(options: argparse.Namespace, folder: Path, out: Path) -> None:
     """Take all twelve sub-networks out as plain models; export and quantise each on its own."""
-    from edgebert.elastic.model import ElasticModel
+    from edgebert.elastic.elastic_model import ElasticModel
 
     model = ElasticModel(read_model(folder))
     for subnet in (model.subnet(width, depth) for depth in DEPTHS for width in WIDTHS):

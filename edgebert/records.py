@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -104,19 +105,30 @@ def write_bytes(path: Path, content: bytes, error: type[EdgeBertError]) -> None:
     Raises:
         error: the file cannot be written; the old one is untouched and no temporary file is left.
     """
+    replace_file(path, lambda temporary: temporary.write_bytes(content), error)
+
+
+def replace_file(path: Path, write: Callable[[Path], object], error: type[EdgeBertError]) -> None:
+    """Put a file in place as `write_bytes` does; `write` fills the file whose path it is given.
+
+    Raises:
+        error: the file cannot be written; the old one is untouched and no temporary file is left.
+    """
     try:
         _check_replaceable(path)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
+            write(temporary)
+            with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp makes it private to this user
+            temporary.chmod(0o644)  # mkstemp makes it private to this user
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
             raise
-    except OSError as problem:
-        raise error(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
+    except (OSError, RuntimeError) as problem:  # torch raises a RuntimeError where the disk is full
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"cannot write {path}: {reason}; choose another place or make room") from None

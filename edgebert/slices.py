@@ -2,7 +2,6 @@
 
 import math
 from fractions import Fraction
-from typing import Any
 
 from edgebert.subnet import Precision, Subnet
 
@@ -33,12 +32,6 @@ def dynabert_subnet(
         heads=(head_count,) * len(kept),
         ffn=(head_count * ffn // heads,) * len(kept),
     )
-
-
-def full_subnet(config: Any) -> Subnet:
-    """Return all of a network of this configuration."""
-    sizes = {"heads": config.num_attention_heads, "ffn": config.intermediate_size}
-    return dynabert_subnet(Fraction(1), Fraction(1), "fp32", layers=config.num_hidden_layers, **sizes)
 
 
 def _two_digits(share: Fraction) -> str:

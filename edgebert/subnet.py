@@ -1,4 +1,4 @@
-"""Sub-networks: which layers, heads and neurons of an elastic BERT are kept, as values with a name."""
+"""Sub-networks and the ways to run them, as values: together the key of everything that is measured."""
 
 from typing import Annotated, Literal
 
@@ -10,13 +10,14 @@ Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
 Storage = Literal["fp32", "int8"]
 
-CPU = "CPUExecutionProvider"
+MAX_THREADS = 1024
 
 
 class Subnet(Record, frozen=True):
     """One slice of an elastic model: the kept layers (0-based), and the heads and FFN neurons of each kept layer.
 
-    Kept heads and neurons are the left-most ones. `width` and `depth` are DynaBERT's multipliers, None elsewhere.
+    Kept heads and neurons are the left-most ones. `width` and `depth` are DynaBERT's multipliers, None elsewhere. The
+    id is a name to show; nothing is read out of it.
     """
 
     id: str
@@ -29,11 +30,38 @@ class Subnet(Record, frozen=True):
     ffn: tuple[Annotated[int, Meta(ge=1)], ...]
 
 
+class Way(Record, frozen=True):
+    """How a sub-network is run: by which engine, on which device of it, as which flavor of graph, on how many threads.
+
+    `options` are settings of the engine's own, (name, value) each, beside those that it always has.
+    """
+
+    engine: str
+    device: str
+    flavor: Flavor
+    threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
+    options: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        where = self.engine if self.device == self.engine else f"{self.engine} on {self.device}"
+        threads = f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
+        return ", ".join([where, self.flavor, threads, *(f"{name}={value}" for name, value in self.options)])
+
+
+class WayFilter(Record, frozen=True):
+    """Which ways somebody asked for: those of an engine, those on so many threads; None admits all."""
+
+    engine: str | None = None
+    threads: int | None = None
+
+    def admits(self, way: Way) -> bool:
+        """Return whether a way is one of them."""
+        return self.engine in (None, way.engine) and self.threads in (None, way.threads)
+
+    def __str__(self) -> str:
+        return f"{self.engine or 'any engine'} with {self.threads or 'any number of'} threads"
+
+
 def storage_of(precision: Precision) -> Storage:
     """Return the storage type whose weight file a precision reads."""
     return "fp32" if precision == "fp32" else "int8"
-
-
-def flavor_of(provider: str) -> Flavor:
-    """Return the flavor of graph that suits an ONNX Runtime execution provider."""
-    return "fused" if provider == CPU else "portable"

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
 from edgebert.exporters.calibration import MOST_TEXTS, RANGE_METHODS, Ranges, observe
@@ -19,11 +19,11 @@ from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.plan import full_subnet
 from edgebert.exporters.quality import Evaluator, answers_to, float_scores
 from edgebert.exporters.reference import Inputs
-from edgebert.exporters.staging import staged
 from edgebert.exporters.summary import CheckpointSummary, graph_inputs, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import (
+    MANIFEST,
     Bundle,
     ExportedSubnet,
     FileRef,
@@ -38,11 +38,14 @@ from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
+from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.tasks.task import Outputs
 from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
+
+_BUNDLE = FolderKind(name="bundle", marker=MANIFEST, error=ExportError)
 
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.
 GOLDEN_TEXTS = (
@@ -100,7 +103,7 @@ def export(
     # A label that is wrong is found before anything is written.
     targets = None if data is None else targets_in(summaries[0].task, data)
 
-    with staged(out) as folder:
+    with staged(out, _BUNDLE) as folder:
         storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
         writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
         evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
@@ -246,13 +249,13 @@ def _calibrated(
     observed, exact = observe(subnet, graphs.source, tensors, texts)
 
     def rank(ranges: Ranges) -> tuple[float, float]:
-        exported = graphs.add(subnet, ranges, ["fused"])
-        session = open_session(graphs.bundle, exported)
+        exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
+        session = open_session(graphs.bundle, exported, way)
         pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
         errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
         if evaluator is None:
             return 0.0, -float(np.mean(errors))
-        first, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported)).values()
+        first, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
         return first, -float(np.mean(errors))
 
     return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from edgebert.engines.session import open_session, providers
+from edgebert.engines.cpu import CPU
+from edgebert.engines.session import default_way, engines_here, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.calibration import Ranges
@@ -13,7 +15,7 @@ from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
-from edgebert.subnet import CPU, Flavor, Precision, Storage, Subnet, flavor_of, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, Way, storage_of
 from edgebert.tasks.task import Outputs, mean_difference
 
 # How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
@@ -53,10 +55,10 @@ class Verifier:
         exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
 
         difference, agreement = 0.0, 1.0
-        for flavor, provider in _ways(subnet):
-            session = open_session(bundle, subnet, flavor=flavor, provider=provider)
+        for way in _ways(subnet):
+            session = open_session(bundle, subnet, way)
             found = [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
-            check_close(subnet, found, expected, provider)
+            check_close(subnet, found, expected, way.engine)
             scores = np.concatenate([task.scores(outputs) for outputs in found])
             difference = max(difference, *map(_largest_difference, found, exact))
             agreement = min(agreement, task.fidelity(scores, exact_scores))
@@ -74,25 +76,28 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return reference.unrounded
 
 
-def _ways(subnet: ExportedSubnet) -> Iterator[tuple[Flavor, str]]:
-    """Yield each flavor with every provider here that it is for; all run on the CPU provider."""
-    for flavor in subnet.graphs:
-        yield from ((flavor, provider) for provider in providers() if provider == CPU or flavor == flavor_of(provider))
+def _ways(subnet: ExportedSubnet) -> Iterator[Way]:
+    """Yield every way, on one thread, in which a sub-network can be run here."""
+    for engine in engines_here():
+        usual = default_way(engine.NAME, threads=1)
+        yield from (
+            msgspec.structs.replace(usual, flavor=flavor) for flavor in engine.FLAVORS if flavor in subnet.graphs
+        )
 
 
-def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], provider: str = CPU) -> None:
+def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
     """Raise an ExportError with the figure if outputs differ by more than the precision's tolerance, over all batches.
 
     Each batch has as many outputs by name; every text counts as much as any other.
     """
     for name in expected[0]:
         right = [outputs[name] for outputs in expected]
-        allowed = (tolerance if provider == CPU else device_tolerance)(subnet.precision, right)
+        allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right)
         sums = [len(one) * mean_difference(outputs, {name: one}) for outputs, one in zip(found, right, strict=True)]
         difference = sum(sums) / sum(map(len, right))
         if not difference <= allowed:  # also when it is not a number
             figures = f"{name} differ by {difference:.2g}, at most {allowed:.2g} is allowed"
-            wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {provider}"
+            wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {engine}"
             raise ExportError(f"{wrong}: {figures}; report this")
 
 

@@ -92,3 +92,14 @@ def test_devices_pipes_and_links_are_neither_read_nor_replaced(tmp_path: Path) -
     with pytest.raises(ProfileError, match=r"cannot read .*pipe: Not a regular file"):
         records.read_bytes(tmp_path / "pipe", ProfileError)
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_file_that_a_library_writes_is_put_in_place_in_one_step(tmp_path: Path) -> None:
+    def disk_full(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("write failed")
+
+    records.replace_file(tmp_path / "state", lambda path: path.write_bytes(b"old"), ProfileError)
+    with pytest.raises(ProfileError, match=r"cannot write .*state: write failed; choose another place or make room"):
+        records.replace_file(tmp_path / "state", disk_full, ProfileError)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"state": b"old"}

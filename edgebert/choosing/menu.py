@@ -5,7 +5,8 @@ from functools import cached_property
 
 from edgebert.choosing.selection import Budget, worths
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Way
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.subnet import Way
 
 _REMEMBERED = 4096
 

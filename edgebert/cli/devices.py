@@ -12,13 +12,14 @@ def run(options: argparse.Namespace) -> None:
     import msgspec
 
     from edgebert.cli.output import print_json
-    from edgebert.engines.session import providers, version
+    from edgebert.engines.session import engine_versions, engines_here
     from edgebert.machine.device import default_threads, this_device
 
     device = this_device()
     if options.json:
         facts = {**msgspec.to_builtins(device), "fingerprint": device.fingerprint}
-        print_json({**facts, "onnxruntime_version": version(), "providers": providers()})
+        engines = [{"name": one.NAME, "devices": one.devices(), "version": one.version()} for one in engines_here()]
+        print_json({**facts, "engines": engines})
         return
     print(f"CPU               {device.cpu} ({device.architecture})")
     print(f"instruction sets  {', '.join(device.instruction_sets) or 'unknown'}")
@@ -26,4 +27,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"threads           {default_threads()} by default")
     print(f"memory            {device.memory_mb} MB")
     print(f"system            {device.os}")
-    print(f"providers         {', '.join(providers())} (ONNX Runtime {version()})")
+    print(f"engines           {', '.join(f'{name} ({version})' for name, version in engine_versions().items())}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgebert.choosing.selection import Selection
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.tokenization import Text
-    from edgebert.serving.predictor import Prediction
+    from edgebert.tasks.task import Answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,14 +63,14 @@ def _answer_file(options: argparse.Namespace) -> None:
     from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.measuring.profiler import check_profile
     from edgebert.serving.answer_file import append, kept
-    from edgebert.serving.bulk import predict_all
+    from edgebert.serving.bulk import answer_texts
 
     bundle = Bundle.load(options.bundle)
     if options.profile:  # nothing is chosen from it, but a wrong one is said to be so
         check_profile(DeviceProfile.load(options.profile), bundle)
     selection = _unlimited(bundle, options.subnet)
     if not options.out:
-        predictions = predict_all(bundle, selection, _texts_of(options.file))
+        predictions = answer_texts(bundle, selection, _texts_of(options.file))
         if not sys.stdout.isatty():
             predictions = _shown(predictions, 0, options.file, selection.subnetwork)
         if options.json:
@@ -80,7 +80,7 @@ def _answer_file(options: argparse.Namespace) -> None:
         _print_subnets([selection.subnetwork])
         return
     before = kept(Path(options.out), _texts_of(options.file), bundle.manifest.labels)
-    predictions = predict_all(bundle, selection, _texts_of(options.file), start=before.lines)
+    predictions = answer_texts(bundle, selection, _texts_of(options.file), start=before.lines)
     append(Path(options.out), before, _shown(predictions, before.lines, options.file, selection.subnetwork))
     _print_subnets([selection.subnetwork])
 
@@ -88,13 +88,10 @@ def _answer_file(options: argparse.Namespace) -> None:
 def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
     """Return the choice that nothing limits: the sub-network of that name, or the best."""
     from edgebert.choosing.selection import Budget, named, select_unprofiled
-    from edgebert.machine.device import default_threads
-    from edgebert.subnet import CPU
+    from edgebert.engines.session import default_way
 
-    budget, threads = Budget().of(bundle), default_threads()
-    if subnet is not None:
-        return named(bundle.subnet(subnet), budget, provider=CPU, threads=threads)
-    return select_unprofiled(bundle, budget, provider=CPU, threads=threads)
+    budget, way = Budget().of(bundle), default_way()
+    return select_unprofiled(bundle, budget, way) if subnet is None else named(bundle.subnet(subnet), budget, way)
 
 
 def _texts_of(file: str) -> Iterator["Text"]:
@@ -104,8 +101,8 @@ def _texts_of(file: str) -> Iterator["Text"]:
 
 
 def _shown(
-    predictions: Iterator[tuple["Text", "Prediction"]], done: int, file: str, subnet_id: str
-) -> Iterator[tuple["Text", "Prediction"]]:
+    predictions: Iterator[tuple["Text", "Answer"]], done: int, file: str, subnet_id: str
+) -> Iterator[tuple["Text", "Answer"]]:
     """Yield predictions while a bar on a terminal shows how many there are."""
     from edgebert.cli.output import progress_bar
 
@@ -121,7 +118,7 @@ def _count_lines(file: str) -> int:
         return sum(1 for _ in lines)
 
 
-def _print_lines(predictions: Iterable[tuple["Text", "Prediction"]]) -> None:
+def _print_lines(predictions: Iterable[tuple["Text", "Answer"]]) -> None:
     from edgebert.serving.answer_file import line_of
 
     for text, prediction in predictions:
@@ -132,7 +129,7 @@ def _print_subnets(names: Iterable[str]) -> None:
     print(f"answered by {', '.join(names)}", file=sys.stderr)
 
 
-def _print_json(predictions: Iterable[tuple["Text", "Prediction"]], selection: "Selection") -> None:
+def _print_json(predictions: Iterable[tuple["Text", "Answer"]], selection: "Selection") -> None:
     """Print one JSON object piece by piece, since a long file's predictions need not fit into memory."""
     import msgspec
 

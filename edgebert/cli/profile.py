@@ -120,7 +120,7 @@ def print_profile(found: "DeviceProfile", bundle: "Bundle | None") -> None:
     front = pareto_front(points)
     rows = [[*row, "*" if entry.key in front else ""] for row, entry in zip(rows, found.subnetworks, strict=True)]
     shapes = [f"{length} tokens" for length in settings.lengths]
-    print(f"{found.device}; ONNX Runtime {found.onnxruntime_version}{_circumstances(settings)}")
+    print(f"{found.device}; {', '.join(found.engine_versions.values())}{_circumstances(settings)}")
     print(f"batch {batch_size}, p50 / p95 in ms; * is on the Pareto front of {metric} against p95 at the last length\n")
     headers = ["sub-network", "run by", metric, *shapes, "load ms", "peak MB", "numerics", "front"]
     print_table(rows, headers, bundle.manifest.methods if bundle else None)

@@ -21,11 +21,12 @@ def run(options: argparse.Namespace) -> None:
     """Select and print the choice."""
     from edgebert.choosing.selection import Budget, select
     from edgebert.cli.output import print_json, print_table
+    from edgebert.engines.session import way_filter
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.measuring.profiler import check_profile, profile_of
 
-    bundle = Bundle.load(options.bundle)
+    bundle, asked = Bundle.load(options.bundle), way_filter(options.provider, options.threads)
     budget = Budget(
         latency_ms=options.latency_ms,
         memory_mb=options.memory_mb,
@@ -37,8 +38,8 @@ def run(options: argparse.Namespace) -> None:
     if options.profile:
         profile = check_profile(DeviceProfile.load(options.profile), bundle)
     else:
-        profile = profile_of(bundle, batch_size=budget.batch_size, threads=options.threads, provider=options.provider)
-    chosen = select(bundle, profile.narrowed(options.provider, options.threads), budget)
+        profile = profile_of(bundle, batch_size=budget.batch_size, asked=asked)
+    chosen = select(bundle, profile.narrowed(asked), budget)
     if options.json:
         print_json(chosen)
         return
@@ -47,6 +48,6 @@ def run(options: argparse.Namespace) -> None:
     print(f"{chosen.subnetwork}{by} is the best within {chosen.budget}")
     cost = f"{chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB"
     quality = "unknown quality" if chosen.quality is None else f"{bundle.manifest.metric} {chosen.quality:.3f}"
-    print(f"{quality}, {cost}, {chosen.provider}, {chosen.threads} threads\n")
+    print(f"{quality}, {cost}, {chosen.way}\n")
     rows = [[lost.subnetwork, str(lost.way), lost.reason] for lost in chosen.rejected]
     print_table(rows, ["rejected", "run by", "reason"], methods)

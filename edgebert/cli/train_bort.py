@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, print_trained, setup_of
+from edgebert.cli.training import Display, add_data, add_run, add_transfer, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
     from edgebert.elastic.bort.architecture import Architecture, Space
-    from edgebert.elastic.bort.method import MaskedTeacher, Measure, Quest
-    from edgebert.elastic.bort.search import Found, Measurements
+    from edgebert.elastic.bort.architecture_search import Measurements, SearchResult
+    from edgebert.elastic.bort.method import MaskedTeacher, MeasureLatencies, SearchSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,22 +131,18 @@ def run(options: argparse.Namespace) -> None:
     architecture = Architecture.parse(options.architecture) if options.architecture else None
     if architecture and options.search_only:
         raise TrainingError("--architecture names what is trained, so there is no search; leave --search-only out")
+    settings = bort.BortSettings(
+        architecture=architecture,
+        search=None if architecture else _search_settings(options),
+        search_only=options.search_only,
+        distil=bort.distillation(options.epochs, options.learning_rate, label_weight=options.label_weight),
+        fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
+        masked=_masked_teacher(options),
+        from_scratch=options.from_scratch,
+    )
     with Display() as display, display.resumable():
-        found, trained = bort.train(
-            options.model,
-            options.train,
-            options.dev,
-            options.out,
-            architecture=architecture,
-            quest=None if architecture else _quest(options),
-            measure=_measuring(options, display),
-            search_only=options.search_only,
-            distil=bort.distillation(options.epochs, options.learning_rate, label_weight=options.label_weight),
-            fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
-            masked=_masked_teacher(options),
-            from_scratch=options.from_scratch,
-            setup=setup_of(options, display),
-        )
+        measure = _measuring(options, display)
+        found, trained = bort.train(files_of(options), settings, run_options_of(options, display), measure)
     if found is not None and not options.json:
         print_found(found)
     if trained is not None:
@@ -164,16 +160,16 @@ def _masked_teacher(options: argparse.Namespace) -> "MaskedTeacher | None":
 
     if options.mlm_teacher is None:
         return None
-    return MaskedTeacher(Path(options.mlm_teacher), masked_lm_distillation(options.mlm_epochs))
+    return MaskedTeacher(options.mlm_teacher, masked_lm_distillation(options.mlm_epochs))
 
 
-def _quest(options: argparse.Namespace) -> "Quest":
+def _search_settings(options: argparse.Namespace) -> "SearchSettings":
+    from edgebert.elastic.bort.architecture_search import Approximation
     from edgebert.elastic.bort.extraction import Goal
-    from edgebert.elastic.bort.method import Quest
-    from edgebert.elastic.bort.search import Approximation
-    from edgebert.elastic.bort.surrogate import Few
+    from edgebert.elastic.bort.method import SearchSettings
+    from edgebert.elastic.bort.surrogate import SurrogateSettings
 
-    return Quest(
+    return SearchSettings(
         conditions=f"{_conditions(options)} on {options.host or 'this machine'}",
         space=_space(options),
         goal=Goal(options.latency_ms),
@@ -184,7 +180,7 @@ def _quest(options: argparse.Namespace) -> "Quest":
             epsilon=options.epsilon,
             most=options.most_surrogates,
         ),
-        few=Few(
+        surrogate=SurrogateSettings(
             steps=options.surrogate_steps,
             batch_size=options.surrogate_batch_size,
             length=options.surrogate_length,
@@ -206,10 +202,10 @@ def _conditions(options: argparse.Namespace) -> str:
     return f"{options.precision}, {options.length or options.max_length or 128} tokens, {way}"
 
 
-def _measuring(options: argparse.Namespace, display: Display) -> "Measure":
+def _measuring(options: argparse.Namespace, display: Display) -> "MeasureLatencies":
     """Return what measures architectures through the exporter and the profiler."""
-    from edgebert.elastic.bort.candidates import Conditions, Host, measure
-    from edgebert.elastic.bort.search import Measurements
+    from edgebert.elastic.bort.architecture_search import Measurements
+    from edgebert.elastic.bort.latencies import Conditions, Host, measure_latencies
 
     conditions = Conditions(
         length=options.length or options.max_length or 128,
@@ -223,13 +219,13 @@ def _measuring(options: argparse.Namespace, display: Display) -> "Measure":
     def measured(architectures: "Sequence[Architecture]", work: Path) -> "Measurements":
         path = Path(options.latencies) if options.latencies else work / "latencies.json"
         display.say(f"measuring up to {len(architectures)} architectures; {path} keeps what is done")
-        found = measure(architectures, conditions, path, host=host, on_progress=display.progress)
+        found = measure_latencies(architectures, conditions, path, host=host, on_progress=display.progress)
         return Measurements(found.by_architecture, str(found))
 
     return measured
 
 
-def print_found(found: "Found") -> None:
+def print_found(found: "SearchResult") -> None:
     """Print the Pareto front of a search, its choice, and how far to trust it."""
     from edgebert.cli.output import print_table
 

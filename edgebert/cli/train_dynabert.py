@@ -3,7 +3,7 @@
 import argparse
 
 from edgebert.cli import arguments
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, print_trained, setup_of
+from edgebert.cli.training import Display, add_data, add_run, add_transfer, files_of, print_trained, run_options_of
 
 _GRID = "shares of heads and FFN neurons (default: 0.25,0.5,0.75,1.0; depths: 0.5,0.75,1.0)"
 
@@ -32,30 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic.dynabert import method as dynabert
+    from edgebert.elastic.dynabert.method import DynaBertSettings, train
     from edgebert.elastic.stage import fine_tuning
 
-    stages = dynabert.stages_of(
-        options.recipe,
-        options.stages,
-        widths=options.widths,
-        depths=options.depths,
+    settings = DynaBertSettings(
+        recipe=options.recipe,
+        stages=tuple(options.stages) if options.stages else None,
+        widths=tuple(options.widths),
+        depths=tuple(options.depths),
         epochs=options.epochs,
         learning_rate=options.learning_rate,
         sampled=options.subnets_per_step,
         teacher_width=options.teacher_width,
-        regression=options.regression,
+        fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
+        augment=options.augment or 0,
+        augment_model=options.augment_model,
     )
     with Display() as display, display.resumable():
-        trained = dynabert.train(
-            options.model,
-            options.train,
-            options.dev,
-            options.out,
-            stages=stages,
-            fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
-            augment=options.augment or 0,
-            augment_model=options.augment_model,
-            setup=setup_of(options, display),
-        )
+        trained = train(files_of(options), settings, run_options_of(options, display))
     print_trained(trained, options)

@@ -4,10 +4,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.training import FREEZE, Display, add_data, add_run, print_trained, setup_of
+from edgebert.cli.training import FREEZE, Display, add_data, add_run, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
-    from edgebert.elastic.early_bird.method import Hatched
+    from edgebert.elastic.early_bird.method import EarlyBirdResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic.early_bird import method as early_bird
-    from edgebert.elastic.early_bird.search import Search
+    from edgebert.elastic.early_bird.method import EarlyBirdSettings, efficient_training, train
     from edgebert.elastic.early_bird.ticket import Pruning
+    from edgebert.elastic.early_bird.ticket_search import TicketSearch
 
-    search = Search(
+    search = TicketSearch(
         learning_rate=options.fine_tune_learning_rate,
         head_penalty=options.head_penalty,
         neuron_penalty=options.neuron_penalty,
@@ -78,28 +78,23 @@ def run(options: argparse.Namespace) -> None:
         pruning=Pruning(options.prune_heads, options.prune_ffn, options.ffn_multiple),
     )
     rate = options.learning_rate or 2 * options.fine_tune_learning_rate
-    stage = early_bird.efficient_training(options.epochs, rate, embeddings=not options.freeze_embeddings)
+    settings = EarlyBirdSettings(
+        search=search,
+        stage=efficient_training(options.epochs, rate, embeddings=not options.freeze_embeddings),
+        ticket=options.ticket,
+        random=options.random,
+        full_epochs=options.full_epochs,
+        full_journal=options.full_journal,
+    )
     with Display() as display, display.resumable():
-        hatched = early_bird.train(
-            options.model,
-            options.train,
-            options.dev,
-            options.out,
-            search=search,
-            stage=stage,
-            ticket=options.ticket,
-            random=options.random,
-            full_epochs=options.full_epochs,
-            full_journal=options.full_journal,
-            setup=setup_of(options, display),
-        )
-    _print(hatched, options)
+        result = train(files_of(options), settings, run_options_of(options, display))
+    _print(result, options)
 
 
-def _print(hatched: "Hatched", options: argparse.Namespace) -> None:
+def _print(result: "EarlyBirdResult", options: argparse.Namespace) -> None:
     from edgebert.cli.output import print_table
 
-    trained, costs, ticket = hatched.trained, hatched.costs, hatched.ticket
+    trained, costs, ticket = result.trained, result.costs, result.ticket
     if not trained.main_process:
         return
     if not options.json:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.training import FREEZE, Display, add_data, add_run, print_trained, setup_of
+from edgebert.cli.training import FREEZE, Display, add_data, add_run, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
-    from edgebert.elastic.layer_drop.method import Explored
+    from edgebert.elastic.layer_drop.exploration import Explored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,22 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
     from edgebert.elastic.checkpoint import read_config
-    from edgebert.elastic.layer_drop import method as layer_drop
+    from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
+    from edgebert.elastic.layer_drop.method import LayerDropSettings, train
+    from edgebert.elastic.stage import fine_tuning
     from edgebert.errors import TrainingError
 
-    layers = read_config(Path(options.model)).num_hidden_layers
+    files = files_of(options)
+    layers = read_config(files.model).layers
     drops = options.drop or (list(range(1, layers // 2 + 1)) if options.explore else [layers // 3])
-    stage = layer_drop.fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
+    stage = fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
     if len(drops) > 1 and not options.explore:
         raise TrainingError("several numbers of layers to drop; choose one or add --explore")
-    places = (options.model, options.train, options.dev, options.out)
+
     with Display() as display, display.resumable():
-        setup = setup_of(options, display)
+        run_options = run_options_of(options, display)
         if options.explore:
-            seeds = options.seeds or [options.seed]
-            explored = layer_drop.explore(*places, drops=drops, seeds=seeds, fine_tune=stage, setup=setup)
+            seeds = tuple(options.seeds or [options.seed])
+            explored = explore(
+                files, ExplorationSettings(drops=tuple(drops), seeds=seeds, fine_tune=stage), run_options
+            )
         else:
-            trained = layer_drop.train(*places, strategy=options.strategy, drop=drops[0], fine_tune=stage, setup=setup)
+            trained = train(files, LayerDropSettings(options.strategy, drops[0], stage), run_options)
     if options.explore:
         _print_explored(explored, options)
     else:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edgebert.cli import arguments
 
 if TYPE_CHECKING:
-    from edgebert.elastic.line import Setup, Trained
+    from edgebert.elastic.events import AugmentEvent, Event, MaskEvent, ScoreEvent, StepEvent, SubnetScore
+    from edgebert.elastic.training_data import TrainingFiles
+    from edgebert.elastic.training_run import RunOptions, TrainingResult
 
 FREEZE = "leave the embedding tables as they are: checkpoints of one origin then share them in a bundle"
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
@@ -25,9 +27,31 @@ def add_data(parser: argparse.ArgumentParser) -> Any:
     data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
     data.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
-    data.add_argument("--regression", action="store_true", help="labels are numbers to predict")
+    data.add_argument(
+        "--task",
+        type=_task_name,
+        metavar="NAME",
+        help="such as multi-label-text-classification (default: the checkpoint's, or else text-classification)",
+    )
+    data.add_argument(
+        "--regression",
+        dest="task",
+        action="store_const",
+        const="text-regression",
+        help="labels are numbers to predict: the same as --task text-regression",
+    )
     data.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: 128)")
     return data
+
+
+def _task_name(text: str) -> str:
+    """Return the name of a task that there is."""
+    from edgebert.tasks.tasks import TASKS
+
+    known = [task.NAME for task in TASKS]
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"expected a task of {', '.join(known)}, found {text}")
+    return text
 
 
 def add_transfer(data: Any) -> None:
@@ -55,26 +79,33 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
 
 
-def setup_of(options: argparse.Namespace, display: "Display") -> "Setup":
-    """Return how a training is run, as the arguments say."""
-    from edgebert.elastic.line import Setup
+def files_of(options: argparse.Namespace) -> "TrainingFiles":
+    """Return what is trained from what, as the arguments say."""
+    from edgebert.elastic.training_data import TrainingFiles
 
-    return Setup(
-        transfer=getattr(options, "transfer", ()),
-        labels=options.labels,
-        regression=options.regression,
+    transfer = tuple(Path(file) for file in getattr(options, "transfer", ()))
+    return TrainingFiles(Path(options.model), Path(options.train), Path(options.dev), Path(options.out), transfer)
+
+
+def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptions":
+    """Return how a training is run, as the arguments say."""
+    from edgebert.elastic.training_data import TaskChoice
+    from edgebert.elastic.training_run import RunOptions
+
+    return RunOptions(
+        task=TaskChoice(options.task, tuple(options.labels) if options.labels else None),
         batch_size=options.batch_size,
         accumulate=options.accumulate,
         max_length=options.max_length,
         compute=options.compute,
         seed=options.seed,
-        work=options.work,
+        work=Path(options.work) if options.work else None,
         save_minutes=options.save_minutes,
         listener=display,
     )
 
 
-def print_trained(trained: "Trained", options: argparse.Namespace, **facts: Any) -> None:
+def print_trained(trained: "TrainingResult", options: argparse.Namespace, **facts: Any) -> None:
     """Print a finished training, as JSON with some more facts or as a table of scores."""
     from edgebert.cli.output import print_json, print_table
 
@@ -88,7 +119,7 @@ def print_trained(trained: "Trained", options: argparse.Namespace, **facts: Any)
                 "method": trained.manifest.method,
                 "metric": trained.metric,
                 "dataset": Path(options.dev).name,
-                "subnetworks": [{"id": name, "score": score} for name, score in trained.scores.items()],
+                "subnetworks": [{"id": one.id, "score": one.score} for one in trained.scores],
                 **facts,
             }
         )
@@ -98,23 +129,18 @@ def print_trained(trained: "Trained", options: argparse.Namespace, **facts: Any)
     print(f"\nnext: edgebert export {options.out} --out BUNDLE --eval {options.dev}")
 
 
-def score_table(scores: dict[str, float]) -> tuple[list[list[str]], list[str]]:
+def score_table(scores: "Sequence[SubnetScore]") -> tuple[list[list[str]], list[str]]:
     """Return rows and headers of a table of scores: a grid for DynaBERT's, a line for each other sub-network."""
-    if all(name.startswith("w") and name.count("-d") == 1 for name in scores):
-        return _score_grid(scores)
-    return [[name, f"{score:.4f}"] for name, score in scores.items()], ["sub-network", "score"]
-
-
-def _score_grid(scores: dict[str, float]) -> tuple[list[list[str]], list[str]]:
-    """Return a grid with depths down and widths across, from ids like w0.50-d1.00-fp32."""
-    cells = {tuple(name.split("-")[:2]): score for name, score in scores.items()}
-    widths = sorted({width for width, _ in cells}, reverse=True)
-    depths = sorted({depth for _, depth in cells}, reverse=True)
+    cells = {(one.depth, one.width): one.score for one in scores if one.depth is not None and one.width is not None}
+    if len(cells) < len(scores):
+        return [[one.id, f"{one.score:.4f}"] for one in scores], ["sub-network", "score"]
+    widths = sorted({width for _, width in cells}, reverse=True)
+    depths = sorted({depth for depth, _ in cells}, reverse=True)
     rows = [
-        [depth, *(f"{cells[width, depth]:.4f}" if (width, depth) in cells else "" for width in widths)]
+        [f"d{depth:.2f}", *(f"{cells[depth, width]:.4f}" if (depth, width) in cells else "" for width in widths)]
         for depth in depths
     ]
-    return rows, ["", *widths]
+    return rows, ["", *(f"w{width:.2f}" for width in widths)]
 
 
 class Display:
@@ -156,32 +182,36 @@ class Display:
             self.say(f"{what}: {done} of {total}")
             self._told = time.monotonic()
 
-    def __call__(self, event: Any, /) -> None:
+    def __call__(self, event: "Event", /) -> None:
         """Show an event."""
-        if hasattr(event, "scores"):
-            self._show_scores(event)
-        elif hasattr(event, "candidate"):
-            place = f"surrogate {event.step} of at most {event.steps}"
-            self.say(f"{place}: {event.candidate}, error {event.error:.4f}, {event.seconds / 60:.1f} min so far")
-        elif hasattr(event, "drawn"):
-            self._show_mask(event)
-        else:
-            self._show_step(event)
+        from edgebert.elastic.events import AugmentEvent, MaskEvent, ScoreEvent, StepEvent, TrialEvent
 
-    def _show_step(self, event: Any) -> None:
+        match event:
+            case StepEvent():
+                self._show_step(event, f"loss {sum(event.losses.values()):.3f}")
+            case AugmentEvent():
+                self._show_step(event, "")
+            case ScoreEvent():
+                self._show_scores(event)
+            case MaskEvent():
+                self._show_mask(event)
+            case TrialEvent():
+                place = f"surrogate {event.step} of at most {event.steps}"
+                self.say(f"{place}: {event.candidate}, error {event.error:.4f}, {event.seconds / 60:.1f} min so far")
+
+    def _show_step(self, event: "StepEvent | AugmentEvent", loss: str) -> None:
         if self._stage != event.stage:
             self._stage = event.stage
             self._bar.reset(event.steps)
             self._bar.initial = self._bar.n = event.step - 1
             self._bar.set_description(event.stage, refresh=False)
-        loss = f", loss {sum(event.losses.values()):.3f}" if hasattr(event, "losses") else ""
-        self._bar.set_postfix_str(loss[2:], refresh=False)
+        self._bar.set_postfix_str(loss, refresh=False)
         self._bar.update(event.step - self._bar.n)
         if self._bar.disable and time.monotonic() - self._told > _PLAIN_SECONDS:
-            self.say(_place(event) + loss)
+            self.say(", ".join(filter(None, (_place(event), loss))))
             self._told = time.monotonic()
 
-    def _show_mask(self, event: Any) -> None:
+    def _show_mask(self, event: "MaskEvent") -> None:
         differ = "no earlier tickets to compare with"
         if event.heads:
             before = f"the last {len(event.heads)}"
@@ -190,9 +220,9 @@ class Display:
         end = f": {reasons[event.drawn]}" if event.drawn else ""
         self.say(f"{event.stage}: ticket after step {event.step}, {differ}{end}")
 
-    def _show_scores(self, event: Any) -> None:
+    def _show_scores(self, event: "ScoreEvent") -> None:
         best = ", the best so far" if event.best else ""
-        mean = sum(event.scores.values()) / len(event.scores)
+        mean = sum(one.score for one in event.scores) / len(event.scores)
         self.say(f"{_place(event)}, mean dev score {mean:.4f}{best}")
         if len(event.scores) > 1:
             self.say(_table(*score_table(event.scores)))
@@ -204,6 +234,6 @@ def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return str(tabulate(rows, headers, tablefmt="plain", disable_numparse=True)) + "\n"
 
 
-def _place(event: Any) -> str:
+def _place(event: "StepEvent | AugmentEvent | ScoreEvent") -> str:
     left = event.seconds / event.step * (event.steps - event.step)
     return f"{event.stage}: step {event.step} of {event.steps}, {left / 60:.0f} min left"

@@ -1,1 +1,1 @@
-"""The first room: makes elastic checkpoints (needs edgebert[train])."""
+"""Trains checkpoints that are small and fast, or elastic, by methods of the field (needs edgebert[train])."""

@@ -1,105 +1,96 @@
 """Reads Hugging Face model folders for training, and writes them."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaTokenizer
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaTokenizer,
+)
 from transformers.utils import logging
 
-from edgebert.elastic.model import ElasticModel
-from edgebert.elastic.whole import Model, WholeModel
+from edgebert.elastic.elastic_model import ElasticModel
+from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.model import Model
+from edgebert.elastic.model_config import ModelConfig, config_of
+from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
+from edgebert.staging import FolderKind, staged
+from edgebert.tasks.task import Task
 
-TaskKind = Literal["classification", "regression"]
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a classifier's head says: a number, or one of these labels."""
-
-    task: TaskKind
-    labels: tuple[str, ...]
-
-    @property
-    def metric(self) -> str:
-        """What its dev scores are."""
-        return "accuracy" if self.task == "classification" else "pearson"
+CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError)
 
 
-def head_of(path: Path) -> Head | None:
-    """Return the head of a checkpoint; None if it has none yet.
+def read_config(path: Path) -> ModelConfig:
+    """Return what we read of a checkpoint's configuration.
 
     Raises:
-        TrainingError: there is no checkpoint in this folder, or one of a task that is not supported.
-    """
-    config = read_config(path)
-    if config.problem_type == "multi_label_classification":
-        raise TrainingError(f"{path}: several labels for one text are not supported; use a checkpoint of another task")
-    architectures = config.architectures or []
-    if not any(name.endswith("ForSequenceClassification") for name in architectures):
-        return None
-    if config.num_labels == 1:
-        return Head("regression", ("score",))
-    return Head("classification", tuple(config.id2label[number] for number in range(config.num_labels)))
-
-
-def read_config(path: Path) -> Any:
-    """Return the transformers configuration of a checkpoint.
-
-    Raises:
-        TrainingError: there is none that can be read.
+        TrainingError: there is none that can be read, or it is of an unknown family.
     """
     if not (path / "config.json").is_file():
         raise TrainingError(f"cannot read {path / 'config.json'}: give the folder of a Hugging Face model")
     with explained(path):
-        return AutoConfig.from_pretrained(path)
+        found = AutoConfig.from_pretrained(path)
+    return config_of(found)
 
 
-def load_model(path: Path, head: Head) -> ElasticModel:
-    """Return the classifier of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
+def task_in(path: Path) -> Task | None:
+    """Return the task that the checkpoint in a folder was fine-tuned for; None if it has no task's head yet.
+
+    Raises:
+        TrainingError: there is no checkpoint in this folder, or it is of an unknown family.
+    """
+    return fine_tuned_task(read_config(path))
+
+
+def load_elastic(path: Path, task: Task) -> ElasticModel:
+    """Return the model of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
+
+    Raises:
+        TrainingError: the checkpoint cannot be read, or is of a family that cannot be cut.
+    """
+    return ElasticModel(_load(path, task))
+
+
+def load_whole(path: Path, task: Task) -> WholeModel:
+    """Return the model of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
 
     Raises:
         TrainingError: the checkpoint cannot be read, or is of an unknown family.
     """
-    return ElasticModel(_load_classifier(path, head))
+    return WholeModel(_load(path, task))
 
 
-def load_whole(path: Path, head: Head) -> WholeModel:
-    """Return the classifier of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
-
-    Raises:
-        TrainingError: the checkpoint cannot be read, or is of an unknown family.
-    """
-    return WholeModel(_load_classifier(path, head))
-
-
-def _load_classifier(path: Path, head: Head) -> Any:
-    names = {"id2label": dict(enumerate(head.labels)), "label2id": {name: i for i, name in enumerate(head.labels)}}
-    kind = "regression" if head.task == "regression" else "single_label_classification"
-    config = read_config(path)
-    for name, value in {"num_labels": len(head.labels), "problem_type": kind, **names}.items():
-        setattr(config, name, value)
+def _load(path: Path, task: Task) -> PreTrainedModel:
+    config, head = read_config(path), training_head(task)
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
-    if getattr(config, "type_vocab_size", 1) == 0:
-        config.type_vocab_size = 1
+    has_types = not config.family.described.token_types or config.types > 0
     with explained(path):
-        classifier, report = AutoModelForSequenceClassification.from_pretrained(
-            path, config=config, output_loading_info=True
+        model, report = head.auto_class.from_pretrained(
+            path,
+            id2label=dict(enumerate(task.labels)),
+            label2id={name: number for number, name in enumerate(task.labels)},
+            problem_type=head.problem_type,
+            output_loading_info=True,
+            **({} if has_types else {"type_vocab_size": 1}),
         )
+    # Random rows in the place of a table that is not there would change every text.
     for name in report["missing_keys"]:
         if name.endswith("token_type_embeddings.weight"):
-            torch.nn.init.zeros_(classifier.get_parameter(name))
-    return classifier.float()
+            torch.nn.init.zeros_(model.get_parameter(name))
+    loaded: PreTrainedModel = model.float()
+    return loaded
 
 
-def load_tokenizer(path: Path) -> Any:
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """Return the transformers tokenizer of a checkpoint.
 
     Raises:
@@ -108,12 +99,14 @@ def load_tokenizer(path: Path) -> Any:
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
     merged = (path / "merges.txt").is_file() and not any((path / n).is_file() for n in ("tokenizer.json", "vocab.txt"))
     with explained(path):
-        return RobertaTokenizer.from_pretrained(path) if merged else AutoTokenizer.from_pretrained(path)
+        found = RobertaTokenizer.from_pretrained(path) if merged else AutoTokenizer.from_pretrained(path)
+    assert isinstance(found, PreTrainedTokenizerBase), "transformers' tokenizers share a base"
+    return found
 
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what transformers raises into one line."""
+    """Turn what transformers raises about a checkpoint into one line."""
     try:
         with quiet():
             yield
@@ -125,7 +118,7 @@ def explained(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' warnings and progress bars off the terminal, which is ours."""
-    settings: Any = logging
+    settings: Any = logging  # some of its functions are not typed
     verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
     settings.set_verbosity_error()
     settings.disable_progress_bar()
@@ -137,33 +130,20 @@ def quiet() -> Iterator[None]:
             settings.enable_progress_bar()
 
 
-def out_is_free(out: Path) -> None:
-    """Check that a checkpoint may be written to a folder: there is none, it is empty, or holds an older checkpoint.
-
-    Raises:
-        TrainingError: something else is there.
-    """
-    if out.exists() and not (out / "config.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise TrainingError(f"{out} exists and is no checkpoint; choose another --out or remove it")
-
-
-def save_model(model: Model, tokenizer: Any, out: Path, manifest: ElasticManifest | None = None) -> None:
+def save_model(
+    model: Model, tokenizer: PreTrainedTokenizerBase, out: Path, manifest: ElasticManifest | None = None
+) -> None:
     """Write a checkpoint folder, elastic if it has a manifest, in one step: beside its place, then renamed.
 
     Raises:
-        TrainingError: it cannot be written.
+        TrainingError: it cannot be written, or something else is there.
     """
-    staged = out.with_name(f".{out.name}.new")
-    try:
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        with quiet():
-            model.plain().save_pretrained(staged)
-            tokenizer.save_pretrained(staged)
+    with staged(out, CHECKPOINT) as folder:
+        try:
+            with quiet():
+                model.plain().save_pretrained(folder)
+                tokenizer.save_pretrained(folder)
+        except OSError as problem:
+            raise TrainingError(f"cannot write {out}: {problem}; choose another place or make room") from None
         if manifest:
-            manifest.save(staged)
-        if out.exists():
-            shutil.rmtree(out)
-        staged.rename(out)
-    except OSError as problem:
-        raise TrainingError(f"cannot write {out}: {problem.strerror}; choose another place or make room") from None
+            manifest.save(folder)

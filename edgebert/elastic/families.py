@@ -1,49 +1,24 @@
-"""What the families of transformers classifiers call the parts that sub-networks are cut from; a description each."""
+"""How the models of each family are taken apart and run in torch.
 
-from collections.abc import Callable
+What their modules and sizes are called is described once, for the exporters; here stands what torch needs beside that.
+To train another family, write its entry.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
+from transformers import PreTrainedModel
 
 from edgebert.errors import TrainingError
+from edgebert.exporters.families import bert, distilbert, electra, roberta, xlnet
+from edgebert.exporters.family import Family
 
-
-@dataclass(frozen=True)
-class Family:
-    """Names of modules: `layers` under the base model, those from `query` to `ffn_norm` under a layer.
-
-    `masked_lm_head` is the head of the family's masked language model, under the model; `classify` turns the last
-    hidden states of a classifier (batch, length, hidden) into logits.
-    """
-
-    layers: str
-    query: str
-    key: str
-    value: str
-    attention_out: str
-    attention_norm: str
-    ffn_in: str
-    ffn_out: str
-    ffn_norm: str
-    masked_lm_head: str
-    classify: Callable[[Any, Tensor], Tensor]
-
-    def layers_of(self, model: Any) -> list["Layer"]:
-        """Return the parts of each layer of a model of this family."""
-        return [
-            Layer(
-                query=layer.get_submodule(self.query),
-                key=layer.get_submodule(self.key),
-                value=layer.get_submodule(self.value),
-                attention_out=layer.get_submodule(self.attention_out),
-                attention_norm=layer.get_submodule(self.attention_norm),
-                ffn_in=layer.get_submodule(self.ffn_in),
-                ffn_out=layer.get_submodule(self.ffn_out),
-                ffn_norm=layer.get_submodule(self.ffn_norm),
-            )
-            for layer in model.base_model.get_submodule(self.layers)
-        ]
+# Turns the last hidden states (batch, length, hidden) of a classifier into its logits (batch, labels).
+Classify = Callable[[PreTrainedModel, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,51 +35,156 @@ class Layer:
     ffn_norm: nn.Module
 
 
-def _classify_pooled(model: Any, hidden: Tensor) -> Tensor:
-    logits: Tensor = model.classifier(model.dropout(model.base_model.pooler(hidden)))
+@dataclass(frozen=True)
+class ModelFamily:
+    """A family: its description for the exporters, and how its models compute.
+
+    `classify` is None where sub-networks cannot be cut. `masked_lm_head` names the modules of the family's masked
+    language model that follow the base model, in their order. `attention_dropout_after`: whether dropout follows a
+    layer's attention. The last three are keys of transformers' configuration.
+    """
+
+    described: Family
+    classify: Classify | None
+    masked_lm_head: tuple[str, ...]
+    attention_dropout_after: bool = True
+    activation_key: str = "hidden_act"
+    hidden_dropout_key: str = "hidden_dropout_prob"
+    attention_dropout_key: str = "attention_probs_dropout_prob"
+
+    @property
+    def ffn_key(self) -> str:
+        """The key of transformers' configuration for the FFN neurons of a layer."""
+        key = self.described.sizes["ffn"]
+        assert isinstance(key, str), "every family has FFN neurons"
+        return key
+
+    @property
+    def stack(self) -> str:
+        """The name of the module that holds the layers."""
+        stack: str = self.described.units["ffn_norm"].partition(".{layer}")[0]
+        return stack
+
+    def embeddings(self, model: PreTrainedModel) -> nn.Module:
+        """Return the embedding tables, with their LayerNorm where they have one."""
+        units = self.described.units
+        # XLNet's tables stand by themselves in its base model, which holds everything else too.
+        has_norm = "embedding_norm" in units
+        return model.get_submodule(units["embedding_norm"].rpartition(".")[0] if has_norm else units["word"])
+
+    def projection(self, model: PreTrainedModel) -> nn.Module | None:
+        """Return what widens embeddings that are narrower than the layers, in a model that has it."""
+        parent, _, name = self.described.units.get("projection", "").rpartition(".")
+        found: nn.Module | None = getattr(model.get_submodule(parent), name, None) if name else None
+        return found
+
+    def layers_of(self, model: PreTrainedModel) -> list[Layer]:
+        """Return the parts of each layer of a model of this family, which must be one that can be cut."""
+        return [self._layer(model, number) for number in range(len(list(model.get_submodule(self.stack).children())))]
+
+    def _layer(self, model: PreTrainedModel, number: int) -> Layer:
+        def module(unit: str) -> nn.Module:
+            return model.get_submodule(self.described.units[unit].format(layer=number))
+
+        def linear(unit: str) -> nn.Linear:
+            found = module(unit)
+            assert isinstance(found, nn.Linear), f"{unit} is a linear map"
+            return found
+
+        return Layer(
+            query=linear("q"),
+            key=linear("k"),
+            value=linear("v"),
+            attention_out=linear("o"),
+            attention_norm=module("attention_norm"),
+            ffn_in=linear("ffn_in"),
+            ffn_out=linear("ffn_out"),
+            ffn_norm=module("ffn_norm"),
+        )
+
+    def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
+        """Return a copy of a model of this family that has only some of its layers, in the given order."""
+        # A copy, so that the weights and the configuration of the caller's model stay as they are.
+        kept = copy.deepcopy(model)
+        modules = list(kept.get_submodule(self.stack).children())
+        kept.set_submodule(self.stack, nn.ModuleList(modules[layer] for layer in layers))
+        kept.config.num_hidden_layers = len(layers)
+        return kept
+
+    def guess_tokens(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
+        """Return a masked language model's logits (tokens, vocabulary) for its last hidden states (tokens, hidden)."""
+        return reduce(lambda state, name: model.get_submodule(name)(state), self.masked_lm_head, hidden)
+
+
+def _classify_pooled(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """BERT: a pooler of the base model, dropout and a linear map."""
+    pooled = model.base_model.get_submodule("pooler")(hidden)
+    logits: Tensor = model.get_submodule("classifier")(model.get_submodule("dropout")(pooled))
     return logits
 
 
-def _classify_hidden(model: Any, hidden: Tensor) -> Tensor:
-    logits: Tensor = model.classifier(hidden)
+def _classify_hidden(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """RoBERTa and ELECTRA: a head of several layers, which takes the first token by itself."""
+    logits: Tensor = model.get_submodule("classifier")(hidden)
     return logits
 
 
-def _bert(masked_lm_head: str, classify: Callable[[Any, Tensor], Tensor]) -> Family:
-    return Family(
-        layers="encoder.layer",
-        query="attention.self.query",
-        key="attention.self.key",
-        value="attention.self.value",
-        attention_out="attention.output.dense",
-        attention_norm="attention.output.LayerNorm",
-        ffn_in="intermediate.dense",
-        ffn_out="output.dense",
-        ffn_norm="output.LayerNorm",
-        masked_lm_head=masked_lm_head,
-        classify=classify,
-    )
+def _classify_first(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """DistilBERT: a linear map with a ReLU for the first token, dropout and a second linear map."""
+    pooled = relu(model.get_submodule("pre_classifier")(hidden[:, 0]))
+    logits: Tensor = model.get_submodule("classifier")(model.get_submodule("dropout")(pooled))
+    return logits
 
 
-FAMILIES = {"bert": _bert("cls", _classify_pooled), "roberta": _bert("lm_head", _classify_hidden)}
+_ROBERTA = ModelFamily(roberta.FAMILY, _classify_hidden, ("lm_head",))
+
+# By transformers' model_type.
+FAMILIES = {
+    "bert": ModelFamily(bert.FAMILY, _classify_pooled, ("cls",)),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "distilbert": ModelFamily(
+        distilbert.FAMILY,
+        _classify_first,
+        ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+        attention_dropout_after=False,
+        activation_key="activation",
+        hidden_dropout_key="dropout",
+        attention_dropout_key="attention_dropout",
+    ),
+    "electra": ModelFamily(electra.FAMILY, _classify_hidden, ("generator_predictions", "generator_lm_head")),
+    "xlnet": ModelFamily(
+        xlnet.FAMILY,
+        None,
+        (),
+        activation_key="ff_activation",
+        hidden_dropout_key="dropout",
+        attention_dropout_key="dropout",
+    ),
+}
 
 
-def family_of(model: Any) -> Family:
-    """Return the description of a transformers model.
+def family_of(model_type: str) -> ModelFamily:
+    """Return the description of a family.
 
     Raises:
-        TrainingError: its family is not known, or it uses what the elastic model does not compute.
+        TrainingError: there is none.
     """
-    return family_for(model.config)
+    return _among(FAMILIES, model_type)
 
 
-def family_for(config: Any) -> Family:
-    """Return the description of the models of a configuration; raises as `family_of`."""
-    if config.model_type not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise TrainingError(f"model_type '{config.model_type}' is not supported; expected one of {known}")
-    position = getattr(config, "position_embedding_type", None) or "absolute"
-    if position != "absolute" or getattr(config, "is_decoder", False):
-        found = "a decoder" if position == "absolute" else f"position_embedding_type '{position}'"
-        raise TrainingError(f"expected an encoder with absolute positions, found {found}; use another checkpoint")
-    return FAMILIES[config.model_type]
+def check_can_be_cut(model_type: str) -> None:
+    """Check that sub-networks can be cut from models of a family.
+
+    Raises:
+        TrainingError: they cannot.
+    """
+    _among({name: family for name, family in FAMILIES.items() if family.classify}, model_type)
+
+
+def _among(families: dict[str, ModelFamily], model_type: str) -> ModelFamily:
+    if model_type not in families:
+        expected = f"expected one of {', '.join(families)}"
+        raise TrainingError(f"model_type '{model_type}' is not supported; {expected}")
+    return families[model_type]

@@ -4,16 +4,15 @@ After `rewire` every narrower sub-network is a prefix of the weights, and the fu
 unchanged (DynaBERT, arXiv 2004.04037, section 2.1). Knows nothing about training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgebert.elastic.data import Batch
+from edgebert.elastic.elastic_model import ElasticModel, UnitScales
 from edgebert.elastic.families import Layer
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.texts import TensorBatch
 
 
 @dataclass(frozen=True)
@@ -24,49 +23,36 @@ class Importance:
     neurons: Tensor
 
 
-def rank(model: ElasticModel, batches: Iterable[Batch]) -> Importance:
+def rank(
+    model: ElasticModel, batches: Iterable[TensorBatch], label_loss: Callable[[Tensor, Tensor], Tensor]
+) -> Importance:
     """Return the importance of every head and neuron for the loss of labelled batches.
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
-    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|. Gradients are zeroed between batches.
+    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|. `label_loss` takes logits and targets, and is a sum over texts; L
+    is its mean. Gradients are zeroed between batches.
     """
-    training, classifier = model.training, model.classifier
+    was_training = model.training
     model.eval()
-    layers = model.family.layers_of(classifier)
-    contexts: dict[int, Tensor] = {}
-
-    def remember(index: int) -> Any:
-        def hook(_: Any, inputs: tuple[Tensor]) -> None:
-            inputs[0].retain_grad()
-            contexts[index] = inputs[0]
-
-        return hook
-
-    handles = [layer.attention_out.register_forward_pre_hook(remember(index)) for index, layer in enumerate(layers)]
-    device = layers[0].query.weight.device
-    head_count, ffn_size = model.config.num_attention_heads, model.config.intermediate_size
-    heads, neurons = torch.zeros(len(layers), head_count), torch.zeros(len(layers), ffn_size)
-    heads, neurons = heads.to(device), neurons.to(device)
+    full, layers, device = model.subnet(), model.layers(), next(model.parameters()).device
+    heads = torch.zeros(len(layers), full.heads[0], device=device)
+    neurons = torch.zeros(len(layers), full.ffn[0], device=device)
     try:
         for batch in batches:
+            assert batch.targets is not None, "importance is for a loss of labels"
             model.zero_grad()
-            classifier(**batch.named()).loss.backward()
-            for index, layer in enumerate(layers):
-                heads[index] += _head_gradient(contexts[index], head_count).abs()
-                neurons[index] += _neuron_gradient(layer)
+            # A head's mask is a factor of 1 on its output; neurons are ranked by their weights.
+            ones = UnitScales(torch.ones_like(heads).requires_grad_(), torch.ones_like(neurons))
+            logits = model(batch.ids, batch.mask, full, batch.types, ones).logits
+            torch.autograd.backward(label_loss(logits, batch.targets) / len(batch.ids))
+
+            assert ones.heads.grad is not None, "each head has a gradient"
+            heads += ones.heads.grad.abs()
+            neurons += torch.stack([_neuron_gradient(layer) for layer in layers])
     finally:
-        for handle in handles:
-            handle.remove()
         model.zero_grad()
-        model.train(training)
+        model.train(was_training)
     return Importance(heads.cpu(), neurons.cpu())
-
-
-def _head_gradient(context: Tensor, head_count: int) -> Tensor:
-    """Return dL/dm per head from the heads' outputs (batch, length, heads * head size) and their gradient."""
-    assert context.grad is not None
-    product = (context.detach() * context.grad).float()
-    return product.reshape(*product.shape[:2], head_count, -1).sum(dim=(0, 1, 3))
 
 
 def _neuron_gradient(layer: Layer) -> Tensor:
@@ -76,20 +62,21 @@ def _neuron_gradient(layer: Layer) -> Tensor:
     assert w2.grad is not None
     incoming = (w1 * w1.grad).sum(dim=1) + b1 * b1.grad
     outgoing = (w2 * w2.grad).sum(dim=0)
-    importance: Tensor = (incoming.abs() + outgoing.abs()).detach()
-    return importance
+    return (incoming.abs() + outgoing.abs()).detach()
 
 
 @torch.no_grad()
 def rewire(model: ElasticModel, importance: Importance) -> None:
     """Reorder the heads and neurons of a model in place, the most important first."""
-    layers = model.family.layers_of(model.classifier)
-    for layer, heads, neurons in zip(layers, importance.heads, importance.neurons, strict=True):
+    size = model.config.head_size
+    for layer, heads, neurons in zip(model.layers(), importance.heads, importance.neurons, strict=True):
+        # A head's dimensions stand together and move together: outputs of its projections, inputs of what follows.
         head_order = heads.argsort(descending=True, stable=True)
-        columns = (head_order[:, None] * model.head_size + torch.arange(model.head_size)).flatten()
+        columns = (head_order[:, None] * size + torch.arange(size)).flatten()
         for projection in (layer.query, layer.key, layer.value):
             _permute_outputs(projection, columns)
         _permute_inputs(layer.attention_out, columns)
+
         neuron_order = neurons.argsort(descending=True, stable=True)
         _permute_outputs(layer.ffn_in, neuron_order)
         _permute_inputs(layer.ffn_out, neuron_order)

@@ -1,6 +1,7 @@
-"""The losses of DynaBERT (arXiv 2004.04037, section 2.2), as sums over texts and tokens.
+"""The losses of training, as sums over texts and tokens.
 
 Sums, not means: a batch that is split over devices and micro-batches then has the same gradients as one in one piece.
+Logits are (batch, labels) everywhere. Texts without a known target do not count.
 """
 
 from collections.abc import Sequence
@@ -9,37 +10,53 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-UNLABELLED = -100
+UNLABELLED = -100  # what torch's cross-entropy passes over
 
 
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of logits (batch, labels), or the squared error where there is one column of them.
-
-    Texts whose label is UNLABELLED, or not a number, do not count.
-    """
-    if logits.shape[1] == 1:
-        known = ~labels.float().isnan()
-        return functional.mse_loss(logits.float()[known, 0], labels.float()[known], reduction="sum")
-    return functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=UNLABELLED)
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy with the numbers of the right labels, (batch,); UNLABELLED where none is known."""
+    return functional.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=UNLABELLED)
 
 
-def logit_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the cross-entropy of the student's logits with the teacher's probabilities, each (batch, labels).
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the cross-entropy of the student's logits with the teacher's probabilities.
 
     Both are divided by the temperature, and the loss is multiplied by its square so that its gradients keep their size
-    (Hinton et al. 2015). Where there is one column, which has no probabilities, it is the squared difference.
+    (Hinton et al. 2015).
     """
-    if student.shape[1] == 1:
-        return functional.mse_loss(student.float(), teacher.float(), reduction="sum")
     probabilities = (teacher.float() / temperature).softmax(dim=-1)
     return temperature**2 * functional.cross_entropy(student.float() / temperature, probabilities, reduction="sum")
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the binary cross-entropy of each label, summed over labels; targets (batch, labels) are 0, 1 or NaN."""
+    known = ~targets.isnan()
+    return functional.binary_cross_entropy_with_logits(logits.float()[known], targets.float()[known], reduction="sum")
+
+
+def soft_binary_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the binary cross-entropy with the teacher's probability of each label, at a temperature as above."""
+    probabilities = (teacher.float() / temperature).sigmoid()
+    logits = student.float() / temperature
+    return temperature**2 * functional.binary_cross_entropy_with_logits(logits, probabilities, reduction="sum")
+
+
+def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the squared error of one logit a text; targets (batch,) may be NaN."""
+    known = ~targets.isnan()
+    return functional.mse_loss(logits.float()[known, 0], targets.float()[known], reduction="sum")
+
+
+def squared_difference(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the squared difference of the student's and the teacher's logits; a temperature means nothing here."""
+    return functional.mse_loss(student.float(), teacher.float(), reduction="sum")
 
 
 def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], layers: Sequence[int], mask: Tensor) -> Tensor:
     """Return the squared differences of hidden states (batch, length, hidden), averaged over the hidden size.
 
-    `student` holds the input of each kept layer of `layers`, then the final output; `teacher` the same of all layers.
-    Padding, where `mask` (batch, length) is 0, does not count.
+    `student` holds the input of each kept layer of `layers`, then the final output; `teacher` the same of all layers
+    (DynaBERT, arXiv 2004.04037, section 2.2). Padding, where `mask` (batch, length) is 0, does not count.
     """
     matched = [*layers, len(teacher) - 1]
     total = torch.zeros((), device=mask.device)

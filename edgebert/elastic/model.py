@@ -1,27 +1,20 @@
-"""An elastic classifier: one set of weights, run as any sub-network, which is an argument and never a mode.
+"""What training, scoring and saving need of a model, elastic or run as it is."""
 
-Knows nothing about training, data or files.
-"""
-
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers.activations import ACT2FN
+from transformers import PreTrainedModel
+from typing_extensions import Self
 
-from edgebert.elastic.families import Layer, family_of
-from edgebert.slices import dynabert_subnet
+from edgebert.elastic.model_config import ModelConfig
 from edgebert.subnet import Subnet
 
 
 @dataclass(frozen=True)
-class Output:
+class ModelOutput:
     """What a sub-network computes: logits (batch, labels), and hidden states, each (batch, length, hidden).
 
     `hidden` holds the embeddings' output, then the output of each kept layer.
@@ -31,140 +24,35 @@ class Output:
     hidden: tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
-class Scales:
-    """What each unit's output is multiplied by: heads (layers, heads) and FFN neurons (layers, FFN size)."""
+class Model(Protocol):
+    """A torch module with sub-networks; everything but the first five members is `torch.nn.Module`'s own."""
 
-    heads: Tensor
-    neurons: Tensor
+    training: bool
 
+    @property
+    def config(self) -> ModelConfig:
+        """The sizes of the whole model."""
 
-class ElasticModel(nn.Module):
-    """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
+    def subnet(self) -> Subnet:
+        """Return the sub-network that is the whole model."""
 
-    def __init__(self, classifier: Any):
-        """Wrap a transformers model for sequence classification; its weights are shared, not copied.
-
-        Raises:
-            TrainingError: the model is of no known family.
-        """
-        super().__init__()
-        self.classifier = classifier
-        self.family = family_of(classifier)
-        self.config = classifier.config
-        self.head_size = self.config.hidden_size // self.config.num_attention_heads
-        self.activation = ACT2FN[self.config.hidden_act]
-        self.train(classifier.training)
-
-    def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
-        """Return DynaBERT's slice of this model for a width and a depth."""
-        return dynabert_subnet(
-            Fraction(str(width)),
-            Fraction(str(depth)),
-            "fp32",
-            layers=self.config.num_hidden_layers,
-            heads=self.config.num_attention_heads,
-            ffn=self.config.intermediate_size,
-        )
-
-    def forward(
-        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: Scales | None = None
-    ) -> Output:
+    def __call__(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
-        state = self.classifier.base_model.embeddings(input_ids=ids, token_type_ids=types)
-        layers = self.family.layers_of(self.classifier)
-        # Several rows of queries share one row of keys; True is where a key may be looked at.
-        visible = mask[:, None, None, :].bool()
-        hidden = [state]
-        for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
-            layer = layers[index]
-            state = self._attend(layer, state, visible, heads, None if scales is None else scales.heads[index])
-            state = self._feed_forward(layer, state, ffn, None if scales is None else scales.neurons[index])
-            hidden.append(state)
-        return Output(self.family.classify(self.classifier, state), tuple(hidden))
-
-    def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
-        batch, length, _ = state.shape
-        size = heads * self.head_size
-        query, key, value = (
-            functional.linear(state, part.weight[:size], part.bias[:size])
-            .view(batch, length, heads, self.head_size)
-            .transpose(1, 2)
-            for part in (layer.query, layer.key, layer.value)
-        )
-        dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
-        if scales is not None:
-            mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
-        mixed = mixed.transpose(1, 2).reshape(batch, length, size)
-        out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
-        normalised: Tensor = layer.attention_norm(state + self._drop(out))
-        return normalised
-
-    def _feed_forward(self, layer: Layer, state: Tensor, ffn: int, scales: Tensor | None) -> Tensor:
-        inner = self.activation(functional.linear(state, layer.ffn_in.weight[:ffn], layer.ffn_in.bias[:ffn]))
-        if scales is not None:
-            inner = inner * scales[:ffn].to(inner.dtype)
-        out = functional.linear(inner, layer.ffn_out.weight[:, :ffn], layer.ffn_out.bias)
-        normalised: Tensor = layer.ffn_norm(state + self._drop(out))
-        return normalised
-
-    def _drop(self, out: Tensor) -> Tensor:
-        return functional.dropout(out, self.config.hidden_dropout_prob, self.training)
 
     def freeze_embeddings(self) -> None:
-        """Let training leave the embedding tables, and their LayerNorm, as they are."""
-        self.classifier.base_model.embeddings.requires_grad_(False)
+        """Make training leave the embedding tables, and their LayerNorm, as they are."""
 
-    def extract(self, subnet: Subnet) -> Any:
-        """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
+    def plain(self) -> PreTrainedModel:
+        """Return the model as transformers loads it."""
 
-        Layers are left out, and FFN neurons down to the most that a layer keeps. transformers fixes the size of a head
-        as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
-        """
-        plain = copy.deepcopy(self.classifier)
-        plain.config.num_hidden_layers, plain.config.intermediate_size = len(subnet.layers), max(subnet.ffn)
-        parent, _, name = self.family.layers.rpartition(".")
-        layers = plain.base_model.get_submodule(self.family.layers)
-        setattr(plain.base_model.get_submodule(parent), name, nn.ModuleList(layers[index] for index in subnet.layers))
-        for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
-            _keep(layer, heads * self.head_size, ffn, attention_size=self.config.hidden_size, ffn_size=max(subnet.ffn))
-        return plain
+    def train(self, mode: bool = True) -> Self: ...  # noqa: D102
 
-    def cut(self, heads: Sequence[int], ffn: Sequence[int]) -> None:
-        """Keep in place only the first heads and neurons of each layer, so that less is stored and computed.
+    def eval(self) -> Self: ...  # noqa: D102
 
-        Sub-networks within what is kept still run; `plain` gives a classifier that transformers can load again.
-        """
-        for layer, kept_heads, kept in zip(self.family.layers_of(self.classifier), heads, ffn, strict=True):
-            size = kept_heads * self.head_size
-            _keep(layer, size, kept, attention_size=size, ffn_size=kept)
+    def to(self, device: torch.device) -> Self: ...  # noqa: D102
 
-    def plain(self) -> Any:
-        """Return the classifier as transformers loads it: what was cut from layers stands in a copy as zeros."""
-        layers, full = self.family.layers_of(self.classifier), self.subnet()
-        heads = tuple(layer.query.out_features // self.head_size for layer in layers)
-        ffn = tuple(layer.ffn_in.out_features for layer in layers)
-        if (heads, ffn) == (full.heads, full.ffn):
-            return self.classifier
-        return self.extract(msgspec.structs.replace(full, heads=heads, ffn=ffn))
+    def parameters(self) -> Iterator[nn.Parameter]: ...  # noqa: D102
 
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
 
-def _keep(layer: Layer, size: int, ffn: int, *, attention_size: int, ffn_size: int) -> None:
-    """Keep the first dimensions of all heads together and the first neurons of a layer, with zeros behind them."""
-    for part in (layer.query, layer.key, layer.value):
-        _resize(part, size, part.in_features, attention_size, part.in_features)
-    out = layer.attention_out
-    _resize(out, out.out_features, size, out.out_features, attention_size)
-    _resize(layer.ffn_in, ffn, layer.ffn_in.in_features, ffn_size, layer.ffn_in.in_features)
-    _resize(layer.ffn_out, layer.ffn_out.out_features, ffn, layer.ffn_out.out_features, ffn_size)
-
-
-@torch.no_grad()
-def _resize(linear: nn.Linear, kept_outputs: int, kept_inputs: int, outputs: int, inputs: int) -> None:
-    """Make a map of so many outputs and inputs, of which those after the kept ones are zeros."""
-    weight, bias = linear.weight.new_zeros(outputs, inputs), linear.bias.new_zeros(outputs)
-    weight[:kept_outputs, :kept_inputs] = linear.weight[:kept_outputs, :kept_inputs]
-    bias[:kept_outputs] = linear.bias[:kept_outputs]
-    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
-    linear.out_features, linear.in_features = outputs, inputs
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> object: ...  # noqa: D102

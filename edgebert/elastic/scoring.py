@@ -1,51 +1,71 @@
-"""The score of sub-networks on labelled texts: accuracy, or Pearson's correlation for a regression."""
+"""The score of sub-networks on labelled texts, by the first metric of their task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 
-from edgebert.elastic.data import Texts
-from edgebert.elastic.losses import label_loss
-from edgebert.elastic.whole import Model
+from edgebert.elastic.events import SubnetScore
+from edgebert.elastic.heads import LossFunctions
+from edgebert.elastic.model import Model
+from edgebert.elastic.texts import Target, Texts
 from edgebert.subnet import Subnet
+from edgebert.tasks.task import Outputs, Scores
+
+_BATCH_SIZE = 64
+
+
+class DevMetric(Protocol):
+    """The part of a `Task` that scoring needs."""
+
+    METRICS: ClassVar[tuple[str, ...]]
+
+    def scores(self, outputs: Outputs, /) -> Scores:
+        """Return what answers are given by, (batch, labels)."""
+
+    def metrics(self, scores: Scores, targets: Sequence[Target], /) -> dict[str, float]:
+        """Return each of `METRICS`, higher is better."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """How well a sub-network does: the score, higher is better, and the loss per text."""
+class Scorer:
+    """Scores sub-networks on labelled texts by a metric; the loss is given too, per text."""
 
-    score: float
-    loss: float
+    metric: DevMetric
+    losses: LossFunctions
+    texts: Texts
+    accelerator: Accelerator
 
+    def score_all(self, model: Model, subnets: Sequence[Subnet]) -> tuple[SubnetScore, ...]:
+        """Return the score of each sub-network in their order, the work shared by the devices."""
+        mine = subnets[self.accelerator.process_index :: self.accelerator.num_processes]
+        found = [self.score(model, subnet) for subnet in mine]
+        if self.accelerator.num_processes > 1:
+            found = gather_object(found)
+        # Gathered are the shares one after the other, not in the order of the sub-networks.
+        by_id = {one.id: one for one in found}
+        return tuple(by_id[subnet.id] for subnet in subnets)
 
-@torch.inference_mode()
-def score(model: Model, subnet: Subnet, texts: Texts, batch_size: int, device: torch.device) -> Score:
-    """Return the score of one sub-network on labelled texts, in fp32 and without dropout."""
-    training = model.training
-    model.eval()
-    predicted: list[float] = []
-    wanted: list[float] = []
-    loss = 0.0
-    for batch in texts.all_batches(batch_size, device):
-        assert batch.labels is not None, "scores need labels"
-        logits = model(batch.ids, batch.mask, subnet, batch.types).logits
-        loss += float(label_loss(logits, batch.labels))
-        predicted += (logits.argmax(dim=-1) if logits.shape[1] > 1 else logits[:, 0]).tolist()
-        wanted += batch.labels.tolist()
-    model.train(training)
-    measure = accuracy if model.config.num_labels > 1 else pearson
-    return Score(measure(predicted, wanted), loss / len(texts))
+    @torch.inference_mode()
+    def score(self, model: Model, subnet: Subnet, batch_size: int = _BATCH_SIZE) -> SubnetScore:
+        """Return the score of one sub-network, in fp32 and without dropout."""
+        was_training = model.training
+        model.eval()
+        scores: list[Scores] = []
+        targets: list[Target] = []
+        loss = 0.0
+        for batch in self.texts.all_batches(batch_size, self.accelerator.device):
+            assert batch.targets is not None, "scores need labels"
+            logits = model(batch.ids, batch.mask, subnet, batch.types).logits.float()
+            loss += float(self.losses.of_targets(logits, batch.targets))
+            scores.append(self.metric.scores({"logits": logits.cpu().numpy()}))
+            targets += batch.targets.tolist()
+        model.train(was_training)
 
-
-def accuracy(predicted: Sequence[float], wanted: Sequence[float]) -> float:
-    """Return the share of predictions that are as wanted."""
-    return sum(map(float.__eq__, map(float, predicted), map(float, wanted))) / len(wanted)
-
-
-def pearson(predicted: Sequence[float], wanted: Sequence[float]) -> float:
-    """Return the linear correlation of predicted and wanted numbers; 0 where one of them is constant."""
-    if np.ptp(predicted) == 0 or np.ptp(wanted) == 0:
-        return 0.0
-    return float(np.corrcoef(predicted, wanted)[0, 1])
+        # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
+        value = self.metric.metrics(np.concatenate(scores), targets)[self.metric.METRICS[0]]
+        return SubnetScore(subnet.id, subnet.width, subnet.depth, value, loss / len(self.texts))

@@ -34,7 +34,7 @@ class Stage(Record, frozen=True):
     temperature: float = 1.0
 
 
-class Settings(Record, frozen=True):
+class TrainingSettings(Record, frozen=True):
     """What all stages share. A batch of `batch_size` texts is split over devices and `accumulate` parts of a step."""
 
     seed: int
@@ -47,6 +47,6 @@ class Settings(Record, frozen=True):
     clip_norm: float = 1.0
 
 
-def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5) -> Stage:
-    """Return the plain fine-tuning of the full network on the labels."""
-    return Stage(name=FINE_TUNED, epochs=epochs, learning_rate=learning_rate, label_weight=1.0)
+def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5, *, embeddings: bool = True) -> Stage:
+    """Return fine-tuning on the labels; without `embeddings` the embedding tables stay as they are."""
+    return Stage(name=FINE_TUNED, epochs=epochs, learning_rate=learning_rate, label_weight=1.0, embeddings=embeddings)

@@ -14,41 +14,23 @@ from edgebert.machine.device import Device
 from edgebert.machine.limits import Limits
 from edgebert.measuring.cost_model import CostModel, Latency
 from edgebert.records import Record
-from edgebert.subnet import CPU, Flavor
+from edgebert.subnet import Way, WayFilter
 
 MAX_PERCENTILE = 99
 
 
-class Way(Record, frozen=True):
-    """How a sub-network is run: by which ONNX Runtime provider, as which flavor of graph, on how many threads."""
-
-    provider: str
-    flavor: Flavor
-    threads: Annotated[int, Meta(ge=1, le=1024)]
-
-    def is_of(self, provider: str | None, threads: int | None) -> bool:
-        """Return whether this is by a provider and on so many threads; None admits all."""
-        return provider in (None, self.provider) and threads in (None, self.threads)
-
-    def __str__(self) -> str:
-        provider = "CPU" if self.provider == CPU else self.provider.removesuffix("ExecutionProvider")
-        return f"{provider}, {self.flavor}, {self.threads} {'thread' if self.threads == 1 else 'threads'}"
-
-
 class ProfiledSubnet(Record, frozen=True, dict=True):
-    """What one sub-network costs with one provider, flavor and thread count.
+    """What one sub-network costs in one way.
 
     `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
     the first time adds. `peak_memory_mb` is the most that loading it and serving the largest profiled shape added to a
     fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file.
-    `numerics_ok` is whether this device computes the golden outputs, `numerics` how far it misses them. A provider
-    that pays for every new shape is given inputs padded to the lengths in `pad_to`.
+    `numerics_ok` is whether this device computes the golden outputs, `numerics` how far it misses them. An engine
+    for which new shapes cost is given inputs padded to the lengths in `pad_to`.
     """
 
     id: str
-    provider: str
-    flavor: Flavor
-    threads: Annotated[int, Meta(ge=1, le=1024)]
+    way: Way
     load_ms: Annotated[float, Meta(ge=0)]
     first_ms: Annotated[float, Meta(ge=0)]
     new_shape_ms: Annotated[float, Meta(ge=0)]
@@ -59,11 +41,6 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
     numerics: str
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
-
-    @property
-    def way(self) -> Way:
-        """How it was run."""
-        return Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
 
     @property
     def key(self) -> tuple[str, Way]:
@@ -104,15 +81,13 @@ class LeftOut(Record, frozen=True):
     """What was not measured, or not to the end, and why."""
 
     id: str
-    provider: str
-    flavor: Flavor
-    threads: int
+    way: Way
     reason: str
 
     @property
     def key(self) -> tuple[str, Way]:
         """What tells entries of one profile apart."""
-        return self.id, Way(provider=self.provider, flavor=self.flavor, threads=self.threads)
+        return self.id, self.way
 
 
 class Stability(Record, frozen=True):
@@ -151,14 +126,13 @@ class Stability(Record, frozen=True):
 class DeviceProfile(Record, frozen=True):
     """What profile.json holds."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     schema_version: int
     bundle_sha256: str
     created_at: str
     edgebert_version: str
-    onnxruntime_version: str
-    provider_versions: dict[str, str]
+    engine_versions: dict[str, str]
     device: Device
     settings: Settings
     subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
@@ -197,30 +171,25 @@ class DeviceProfile(Record, frozen=True):
         check_percentile(percentile)
         return min(entry.cost.expected_ms(length, batch_size, percentile) for entry in entries)
 
-    def holds(self, provider: str | None, threads: int | None) -> bool:
-        """Return whether each sub-network was measured, or could not be, by a provider on so many threads.
-
-        None admits all.
-        """
-        tried = {subnet_id for subnet_id, way in self.tried() if way.is_of(provider, threads)}
-        return tried == {subnet_id for subnet_id, _ in self.tried()} and any(
-            entry.way.is_of(provider, threads) for entry in self.subnetworks
-        )
+    def holds(self, asked: WayFilter) -> bool:
+        """Return whether each sub-network was measured, or could not be, in one of the ways that are asked for."""
+        tried = {subnet_id for subnet_id, way in self.tried() if asked.admits(way)}
+        everything = {subnet_id for subnet_id, _ in self.tried()}
+        return tried == everything and any(asked.admits(entry.way) for entry in self.subnetworks)
 
     def tried(self) -> set[tuple[str, Way]]:
         """Return which sub-networks were measured, or could not be, and how they were run."""
         return {entry.key for entry in self.subnetworks} | {one.key for one in self.left_out}
 
-    def narrowed(self, provider: str | None, threads: int | None) -> "DeviceProfile":
-        """Return the entries of one provider and thread count; None admits all.
+    def narrowed(self, asked: WayFilter) -> "DeviceProfile":
+        """Return the entries of the ways that are asked for.
 
         Raises:
             ProfileError: there are none.
         """
-        entries = tuple(entry for entry in self.subnetworks if entry.way.is_of(provider, threads))
+        entries = tuple(entry for entry in self.subnetworks if asked.admits(entry.way))
         if not entries:
-            what = asked(provider, threads)
-            raise ProfileError(f"the profile holds nothing measured on {what}; profile again with --threads")
+            raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with --threads")
         return msgspec.structs.replace(self, subnetworks=entries)
 
     def differs_from(self, other: "DeviceProfile") -> str | None:
@@ -230,8 +199,10 @@ class DeviceProfile(Record, frozen=True):
             return "it is of another bundle"
         if self.device.fingerprint != other.device.fingerprint:
             return f"it was measured on another device ({self.device})"
-        if self.onnxruntime_version != other.onnxruntime_version:
-            return f"it was measured with ONNX Runtime {self.onnxruntime_version}"
+        both = self.engine_versions.keys() & other.engine_versions.keys()
+        changed = sorted(name for name in both if self.engine_versions[name] != other.engine_versions[name])
+        if changed:
+            return f"it was measured with {self.engine_versions[changed[0]]}"
         if shapes != (other.settings.shapes, other.settings.requests_per_s, other.settings.emulated):
             lengths, batches = (
                 ",".join(map(str, values)) for values in (self.settings.lengths, self.settings.batch_sizes)
@@ -254,7 +225,7 @@ class DeviceProfile(Record, frozen=True):
         left_out = {one.key: one for one in self.left_out + newer.left_out if one.key not in measured}
         return msgspec.structs.replace(
             newer,
-            provider_versions=self.provider_versions | newer.provider_versions,
+            engine_versions=self.engine_versions | newer.engine_versions,
             subnetworks=entries,
             left_out=tuple(left_out.values()),
             stability=self.stability.merged(newer.stability),
@@ -265,11 +236,6 @@ class DeviceProfile(Record, frozen=True):
         lengths, batches = max(self.settings.lengths), max(self.settings.batch_sizes)
         asked = f"{batch_size} x {length} tokens is beyond the measured {batches} x {lengths}"
         return f"{asked}; profile again with --lengths and --batch-sizes"
-
-
-def asked(provider: str | None, threads: int | None) -> str:
-    """Return in words which entries are asked for."""
-    return f"{provider or 'any provider'} with {threads or 'any number of'} threads"
 
 
 def check_percentile(percentile: float) -> float:

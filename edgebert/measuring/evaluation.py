@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
-from edgebert.machine.device import default_threads
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.subnet import CPU
+from edgebert.subnet import Way
 from edgebert.tasks.task import Scores, Task
 from edgebert.tasks.tasks import task_in
 
@@ -23,7 +22,7 @@ class SubnetEvaluation(Record, frozen=True):
     """A sub-network's metrics by name, the 95 % interval of the first, and the seconds that the data took."""
 
     id: str
-    provider: str
+    way: Way
     metrics: dict[str, float]
     ci95: tuple[float, float]
     samples: int
@@ -43,7 +42,7 @@ def evaluate(
     data: str | Path,
     *,
     subnets: Sequence[str] | None = None,
-    provider: str = CPU,
+    provider: str | None = None,
     threads: int | None = None,
     on_progress: Progress = no_progress,
 ) -> Evaluation:
@@ -57,16 +56,16 @@ def evaluate(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
-    task = task_in(bundle.manifest)
+    task, way = task_in(bundle.manifest), default_way(provider, threads)
 
     targets = targets_in(task, data)  # a label that is wrong is found before anything is run
     results = []
     for done, subnet in enumerate(chosen, 1):
         start = time.perf_counter()
-        scores = scores_on(data, bundle, subnet, provider=provider, threads=threads)
+        scores = scores_on(data, bundle, subnet, way)
         result = SubnetEvaluation(
             id=subnet.id,
-            provider=provider,
+            way=way,
             metrics=task.metrics(scores, targets),
             ci95=task.interval(scores, targets),
             samples=len(targets),
@@ -86,9 +85,7 @@ def targets_in(task: Task, data: str | Path) -> list[Any]:
     return [task.target(row) for row in read_examples(data)]
 
 
-def scores_on(
-    data: str | Path, bundle: Bundle, subnet: ExportedSubnet, *, provider: str = CPU, threads: int | None = None
-) -> Scores:
+def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way | None = None) -> Scores:
     """Return a sub-network's scores (samples, labels) for the texts of a data file, which is never held in memory.
 
     Raises:
@@ -96,7 +93,7 @@ def scores_on(
         EdgeBertError: the file cannot be read.
     """
     task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, provider=provider, threads=threads or default_threads())
+    session = open_session(bundle, subnet, way or default_way())
 
     rows = []
     for example in read_examples(data):

@@ -1,16 +1,15 @@
 """What a profiling has measured so far, a line of JSON each, so that one that was killed goes on where it was."""
 
 import logging
-import os
 import time
 from pathlib import Path
 
-import msgspec
-
+from edgebert.errors import ProfileError
+from edgebert.journal import Journal
 from edgebert.machine.canary import Reading
-from edgebert.measuring.device_profile import Way
 from edgebert.measuring.trial import Measurement
 from edgebert.records import Record
+from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
@@ -33,41 +32,37 @@ class Step(Record, frozen=True):
     result: Measurement | Died
 
 
-class Journal:
-    """An append-only file of steps; a line that was being written when the process was killed is dropped."""
+class StepJournal:
+    """The steps of a profiling so far, kept in a file where there is a place for one."""
 
     def __init__(self, path: Path | None):
-        """Read what is at a path; without one nothing is kept."""
-        self._path = path
+        """Read the file at a path, if it is there and of use; without a path nothing is kept."""
+        self._file = None if path is None else Journal[Step](path, Step, ProfileError)
         self.steps: dict[tuple[int, str, Way], Step] = {}
-        if path is None or not path.is_file():
+        if path is None or self._file is None or not path.is_file():
             return
         if time.time() - path.stat().st_mtime > _LASTS_S:
-            path.unlink()
+            self._file.remove()
             return
-        whole, _, torn = path.read_bytes().rpartition(b"\n")
         try:
-            found = [msgspec.json.decode(line, type=Step) for line in whole.splitlines()]
-        except msgspec.DecodeError:  # not ours, or another version's
-            path.unlink()
+            found = self._file.read()
+        except ProfileError:  # not ours, or another version's
+            self._file.remove()
             return
         self.steps = {(step.round, step.subnet, step.way): step for step in found}
-        if torn:
-            os.truncate(path, len(whole) + 1 if whole else 0)
 
     def add(self, step: Step) -> None:
         """Write down a step."""
         self.steps[step.round, step.subnet, step.way] = step
-        if self._path is None:
+        if self._file is None:
             return
         try:
-            with self._path.open("ab") as file:
-                file.write(msgspec.json.encode(step) + b"\n")
-        except OSError as problem:
-            logger.warning("if it is killed, this profiling will start anew: %s: %s", self._path, problem.strerror)
-            self._path = None
+            self._file.append(step)
+        except ProfileError as problem:
+            logger.warning("if it is killed, this profiling will start anew: %s", problem)
+            self._file = None
 
     def remove(self) -> None:
         """Delete the file: the profile that it led to is complete."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.remove()

@@ -12,12 +12,13 @@ import msgspec
 import platformdirs
 from filelock import FileLock
 
-from edgebert.engines.session import provider_versions, version
+from edgebert.engines.session import engine_versions
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine import canary
 from edgebert.machine.device import default_threads, this_device
-from edgebert.measuring.device_profile import DeviceProfile, Settings, Way
+from edgebert.measuring.device_profile import DeviceProfile, Settings
+from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
 def journal_path(bundle: Bundle, settings: Settings, candidates: Sequence[tuple[str, Way]]) -> Path | None:
     """Return where a profiling with these settings writes down how far it is."""
     folder = _folder()
-    plan = msgspec.json.encode((bundle.sha256, this_device().fingerprint, version(), settings, candidates))
+    plan = msgspec.json.encode((bundle.sha256, this_device().fingerprint, engine_versions(), settings, candidates))
     return None if folder is None else folder / f"{hashlib.sha256(plan).hexdigest()[:32]}.journal.jsonl"
 
 
@@ -113,8 +114,8 @@ def _path(bundle: Bundle, batch_size: int) -> Path | None:
     folder = _folder()
     if folder is None:
         return None
-    versions = hashlib.sha256(msgspec.json.encode(sorted(provider_versions().items()))).hexdigest()[:8]
-    name = f"{bundle.sha256[:16]}-{this_device().fingerprint}-ort{version()}-{versions}-b{batch_size}.json"
+    versions = hashlib.sha256(msgspec.json.encode(sorted(engine_versions().items()))).hexdigest()[:16]
+    name = f"{bundle.sha256[:16]}-{this_device().fingerprint}-{versions}-b{batch_size}.json"
     return folder / name
 
 

@@ -1,5 +1,6 @@
 """Profiles a bundle on this device: every sub-network in fresh processes, in rounds, so that drift hits all alike."""
 
+import itertools
 import logging
 import math
 import subprocess
@@ -14,25 +15,24 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from edgebert.engines.session import check_provider, provider_versions, providers, version
+from edgebert.engines.session import default_way, engine_of, engine_versions, engines_here, way_filter
 from edgebert.errors import BundleError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.machine import canary
 from edgebert.machine.canary import Reading
-from edgebert.machine.device import default_threads, this_device, thread_counts
+from edgebert.machine.device import default_threads, this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
 from edgebert.measuring.cost_model import Latency
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Settings, Stability, Way, asked
-from edgebert.measuring.journal import Died, Journal, Step
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, Settings, Stability
+from edgebert.measuring.journal import Died, Step, StepJournal
 from edgebert.measuring.trial import Failure, Measurement, Shape, Task
 from edgebert.progress import Progress, no_progress
-from edgebert.subnet import CPU, Flavor, Precision, flavor_of
+from edgebert.subnet import Precision, Way, WayFilter
 from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
 
-MAX_THREADS = 1024
 _LENGTHS = (16, 64, 128)
 _HOPELESS = 2.0  # times the latency of the best way, for the largest and the smallest network at every shape
 _GAINS = 1.03  # times faster: a flavor that is not the provider's own must be, since a short look is no more exact
@@ -54,8 +54,7 @@ class _Candidate:
     way: Way
 
     def left_out(self, reason: str) -> LeftOut:
-        way = self.way
-        return LeftOut(id=self.subnet.id, provider=way.provider, flavor=way.flavor, threads=way.threads, reason=reason)
+        return LeftOut(id=self.subnet.id, way=self.way, reason=reason)
 
 
 def profile(
@@ -85,8 +84,7 @@ def profile(
         ProfileError: a length, batch size or thread count that cannot be measured, or nothing could be measured.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    if provider is not None:
-        check_provider(provider)
+    asked = way_filter(provider, threads)
     if requests_per_s is not None and not requests_per_s > 0:
         raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
     settings = Settings(
@@ -100,11 +98,16 @@ def profile(
         requests_per_s=requests_per_s,
         emulated=emulate,
     )
-    ways = list(_ways(provider, _checked_threads(threads, emulate), quick))
+    ways = list(_ways(asked, _cores(emulate), quick))
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else list(bundle.manifest.subnetworks)
-    candidates = [_Candidate(subnet, way) for subnet in chosen for way in ways if way.flavor in subnet.graphs]
+    candidates = [
+        _Candidate(subnet, way)
+        for subnet in chosen
+        for way in ways
+        if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
+    ]
     with profile_cache.measuring_alone():
-        journal = Journal(
+        journal = StepJournal(
             profile_cache.journal_path(bundle, settings, [(one.subnet.id, one.way) for one in candidates])
         )
         found = _Profiling(bundle, settings, journal, on_progress).run(candidates)
@@ -116,7 +119,10 @@ def profile(
 
 
 def profile_of(
-    bundle: Bundle, *, batch_size: int = 1, threads: int | None = None, provider: str | None = None
+    bundle: Bundle,
+    *,
+    batch_size: int = 1,
+    asked: WayFilter = WayFilter(),  # noqa: B008
 ) -> DeviceProfile:
     """Return the cached profile of a bundle on this device, or measure a quick one of what it lacks and cache it.
 
@@ -125,16 +131,16 @@ def profile_of(
     """
     with profile_cache.measuring_alone():  # who waited for another process finds what that one measured
         cached = profile_cache.find(bundle, batch_size)
-        if cached is not None and cached.holds(provider, threads):
+        if cached is not None and cached.holds(asked):
             return cached
-        what = f"bundle '{bundle.manifest.name}'" + (f" on {asked(provider, threads)}" if cached else "")
+        what = f"bundle '{bundle.manifest.name}'" + (f" on {asked}" if cached else "")
         logger.warning("no profile of %s on this device yet: measuring a quick one", what)
         profile(
             bundle,
             lengths=cached.settings.lengths if cached else None,
             batch_sizes=cached.settings.batch_sizes if cached else sorted({1, batch_size}),
-            threads=threads,
-            provider=provider,
+            threads=asked.threads,
+            provider=asked.engine,
             quick=True,
         )
         found = profile_cache.find(bundle, batch_size)
@@ -160,7 +166,7 @@ def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
 class _Profiling:
     """One run of the profiler: settings, what has been measured, and who hears of it."""
 
-    def __init__(self, bundle: Bundle, settings: Settings, journal: Journal, on_progress: Progress):
+    def __init__(self, bundle: Bundle, settings: Settings, journal: StepJournal, on_progress: Progress):
         self._bundle, self._settings, self._journal, self._on_progress = bundle, settings, journal, on_progress
         self._left_out: list[LeftOut] = []
         self._done = 0
@@ -176,8 +182,7 @@ class _Profiling:
             bundle_sha256=self._bundle.sha256,
             created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             edgebert_version=__version__,
-            onnxruntime_version=version(),
-            provider_versions={way.provider: provider_versions()[way.provider] for way in (one.way for one in entries)},
+            engine_versions=engine_versions(sorted({one.way.engine for one in entries})),
             device=this_device(),
             settings=settings,
             subnetworks=tuple(entries.values()),
@@ -222,7 +227,7 @@ class _Profiling:
             if min(times) >= _HOPELESS:
                 yield way, f"{min(times):.1f} to {max(times):.1f} times as slow as the fastest way"
             elif beside[way]:
-                is_own = way.flavor == flavor_of(way.provider)
+                is_own = way.flavor == engine_of(way.engine).FLAVORS[0]
                 times_slower = math.exp(median(map(math.log, beside[way])))  # of two flavors, one is left
                 if times_slower > (_GAINS if is_own else 1 / _GAINS):
                     yield way, f"{times_slower:.2f} times as slow as the other flavor"
@@ -312,9 +317,7 @@ def _entry(one: _Candidate, settings: Settings, rounds: Sequence[Measurement | D
     worst = max(found, key=lambda each: (not each.numerics.ok, each.numerics.difference))
     return ProfiledSubnet(
         id=one.subnet.id,
-        provider=one.way.provider,
-        flavor=one.way.flavor,
-        threads=one.way.threads,
+        way=one.way,
         load_ms=_rounded(np.median([each.load_ms for each in found])),
         first_ms=_rounded(np.median([each.first_ms for each in found])),
         new_shape_ms=new_shape_ms,
@@ -323,8 +326,15 @@ def _entry(one: _Candidate, settings: Settings, rounds: Sequence[Measurement | D
         private_memory_mb=_rounded(np.median([each.private_memory_mb for each in found])),
         numerics_ok=worst.numerics.ok,
         numerics=str(worst.numerics),
-        pad_to=settings.lengths if new_shape_ms > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency) else (),
+        pad_to=settings.lengths if _pads(one.way, new_shape_ms, latency) else (),
         latency=latency,
+    )
+
+
+def _pads(way: Way, new_shape_ms: float, latency: Sequence[Latency]) -> bool:
+    """Return whether inputs are padded to lengths that were met, since a new one costs too much."""
+    return engine_of(way.engine).NEW_SHAPES_COST and new_shape_ms > _NEW_SHAPE_SHARE * max(
+        row.p50_ms for row in latency
     )
 
 
@@ -447,7 +457,7 @@ def _times_best(own_ms: Sequence[float], others_ms: Iterable[Sequence[float]]) -
 
 
 def _beside(way: Way, other: Way) -> bool:
-    return way.is_of(other.provider, other.threads) and way.flavor != other.flavor
+    return msgspec.structs.replace(way, flavor=other.flavor) == other != way
 
 
 def _size(one: _Candidate) -> int:
@@ -460,19 +470,18 @@ def _cores(emulated: Limits | None) -> int:
     return cores if emulated is None or emulated.cpus is None else min(cores, max(1, math.floor(emulated.cpus)))
 
 
-def _ways(provider: str | None, threads: Sequence[int], quick: bool) -> Iterator[Way]:
-    """Yield the ways to run a network: all that are there, or with `quick` the one that suits each provider."""
-    for name in [provider] if provider else [CPU] if quick else providers():
-        flavors: tuple[Flavor, ...] = ("fused", "portable") if name == CPU and not quick else (flavor_of(name),)
-        for count in threads[-1:] if quick else threads:
-            yield from (Way(provider=name, flavor=flavor, threads=count) for flavor in flavors)
-
-
-def _checked_threads(threads: int | None, emulated: Limits | None) -> Sequence[int]:
-    if threads is not None:
-        return _checked("thread count", [threads], 1, MAX_THREADS)
-    cores = _cores(emulated)
-    return [count for count in thread_counts() if count <= cores]
+def _ways(asked: WayFilter, cores: int, quick: bool) -> Iterator[Way]:
+    """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
+    if quick:
+        way = default_way(asked.engine, asked.threads)
+        yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, cores))
+        return
+    for engine in [engine_of(asked.engine)] if asked.engine else engines_here():
+        counts = [asked.threads] if asked.threads else [count for count in engine.thread_counts() if count <= cores]
+        for device, count, flavor, options in itertools.product(
+            engine.devices(), counts, engine.FLAVORS, engine.OPTIONS
+        ):
+            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=count, options=options)
 
 
 def _rounded(value: float | np.floating) -> float:

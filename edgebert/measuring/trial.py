@@ -12,19 +12,18 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
-import psutil
 
-from edgebert.engines.session import Session, open_session
+from edgebert.engines.engine import Session
+from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits, impose
-from edgebert.measuring.device_profile import Way
 from edgebert.records import Record
+from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
 from edgebert.tasks.tasks import task_in
 
@@ -98,11 +97,12 @@ class Failure(Record, frozen=True, tag=True):
 
 def measure(task: Task) -> Measurement:
     """Load a sub-network, serve the largest shape first, time all shapes in turn, then check the golden outputs."""
-    before, before_private_mb = _resident_mb(), _private_mb()
+    engine = engine_of(task.way.engine)
+    before = engine.memory()
     bundle = Bundle.load(task.bundle)
     subnet = bundle.subnet(task.subnet)
     start = time.perf_counter()
-    session = open_session(bundle, subnet, flavor=task.way.flavor, provider=task.way.provider, threads=task.way.threads)
+    session = open_session(bundle, subnet, task.way)
     load_ms = _milliseconds_since(start)
     requests = [_request(bundle, session, shape) for shape in task.shapes]
     largest = max(requests, key=lambda request: request["input_ids"].size)
@@ -110,14 +110,15 @@ def measure(task: Task) -> Measurement:
     session.run(largest)
     first_ms = _milliseconds_since(start)
     samples_ms = _latencies(session, requests, task)
-    steady_memory_mb = max(0.0, _resident_mb() - before)
+    after = engine.memory()
+    steady_memory_mb = max(0.0, after.resident_mb - before.resident_mb)
     return Measurement(
         load_ms=load_ms,
         first_ms=first_ms,
         # The system counts the two at different moments: the peak may lag by a few pages.
-        peak_memory_mb=max(steady_memory_mb, _peak_resident_mb() - before),
+        peak_memory_mb=max(steady_memory_mb, after.peak_mb - before.resident_mb),
         steady_memory_mb=steady_memory_mb,
-        private_memory_mb=min(steady_memory_mb, max(0.0, _private_mb() - before_private_mb)),
+        private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
         new_shape_ms=_new_shape_ms(bundle, session, task.shapes),
         numerics=numerics(bundle, subnet, session),
@@ -196,37 +197,6 @@ def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
 
 def _milliseconds_since(start: float) -> float:
     return (time.perf_counter() - start) * 1000
-
-
-def _resident_mb() -> float:
-    return float(psutil.Process().memory_info().rss / 1e6)
-
-
-def _private_mb() -> float:
-    """Return what is resident for this process alone: on Linux what no file backs, elsewhere the unique set size."""
-    anonymous_mb = _status_mb("RssAnon:")
-    return float(psutil.Process().memory_full_info().uss / 1e6) if anonymous_mb is None else anonymous_mb
-
-
-def _status_mb(key: str) -> float | None:
-    """Return what Linux says of this process, None elsewhere."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(key)), None)
-
-
-def _peak_resident_mb() -> float:
-    """Return the most that was ever resident of this process."""
-    peak_mb = _status_mb("VmHWM:")  # not getrusage: on Linux it starts from what the parent process held
-    if peak_mb is not None:
-        return peak_mb
-    if sys.platform == "win32":
-        return float(psutil.Process().memory_info().peak_wset / 1e6)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def main() -> None:

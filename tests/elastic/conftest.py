@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from toys import WORDS, byte_pairs, random_model, rows, words_then_class
+from toys import BYTE_PAIRS, ELASTIC_FAMILIES, WORDS, byte_pairs, random_model, rows, words_then_class
 from transformers import BertTokenizer
 
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.elastic_model import ElasticModel
 
 Make = Callable[..., Path]
 
@@ -28,9 +28,9 @@ def make_checkpoint(tmp_path: Path) -> Make:
     def make(kind: str = "bert", name: str = "checkpoint", **config: Any) -> Path:
         folder = tmp_path / name
         random_model(kind, **config).save_pretrained(folder)
-        if kind.startswith("roberta"):
+        if kind.startswith(BYTE_PAIRS):
             byte_pairs().save_pretrained(folder)
-        elif kind == "xlnet":
+        elif kind.startswith("xlnet"):
             words_then_class().save_pretrained(folder)
         else:
             BertTokenizer(vocab={word: number for number, word in enumerate(WORDS)}).save_pretrained(folder)
@@ -51,7 +51,7 @@ def make_data(tmp_path: Path) -> Make:
     return make
 
 
-@pytest.fixture(params=["bert", "roberta"])
+@pytest.fixture(params=ELASTIC_FAMILIES)
 def model(request: pytest.FixtureRequest) -> ElasticModel:
     return ElasticModel(random_model(request.param, num_labels=3)).eval()
 

@@ -4,100 +4,102 @@ import pytest
 import torch
 from toys import random_model
 
-from edgebert.elastic.data import Batch
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.importance import Importance, rank, rewire
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.losses import cross_entropy
+from edgebert.elastic.texts import TensorBatch
 
 HEAD = 8  # dimensions
 
 
 @pytest.fixture
-def batches() -> list[Batch]:
+def batches() -> list[TensorBatch]:
     generator = torch.Generator().manual_seed(5)
     mask = torch.tensor([[1] * 7, [1] * 7, [1] * 5 + [0] * 2, [1] * 2 + [0] * 5])
     return [
-        Batch(
+        TensorBatch(
             ids=torch.randint(5, 30, (4, 7), generator=generator),
             mask=mask,
             types=None,
-            labels=torch.randint(0, 3, (4,), generator=generator),
+            targets=torch.randint(0, 3, (4,), generator=generator),
         )
         for _ in range(2)
     ]
 
 
-def logits(model: ElasticModel, batch: Batch) -> torch.Tensor:
+def logits(model: ElasticModel, batch: TensorBatch) -> torch.Tensor:
     with torch.no_grad():
         found: torch.Tensor = model(batch.ids, batch.mask, model.subnet()).logits
     return found
 
 
-def loss(classifier: torch.nn.Module, batch: Batch) -> float:
-    """Return the loss in double precision, which finite differences need."""
-    return float(classifier(**batch.named()).loss)
+def loss(classifier: torch.nn.Module, batch: TensorBatch) -> float:
+    """Return the loss that transformers computes, in double precision, which finite differences need."""
+    return float(classifier(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.targets).loss)
 
 
-def test_rewiring_leaves_full_width_logits_unchanged(model: ElasticModel, batches: list[Batch]) -> None:
+def test_rewiring_leaves_full_width_logits_unchanged(model: ElasticModel, batches: list[TensorBatch]) -> None:
     rewired = copy.deepcopy(model)
-    rewire(rewired, rank(rewired, batches))
+    rewire(rewired, rank(rewired, batches, cross_entropy))
     before, after = model.state_dict(), rewired.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     for batch in batches:
         torch.testing.assert_close(logits(rewired, batch), logits(model, batch), atol=1e-5, rtol=0)
 
 
-def test_after_rewiring_importance_falls_from_left_to_right(model: ElasticModel, batches: list[Batch]) -> None:
-    rewire(model, rank(model, batches))
-    ranked = rank(model, batches)
+def test_after_rewiring_importance_falls_from_left_to_right(model: ElasticModel, batches: list[TensorBatch]) -> None:
+    rewire(model, rank(model, batches, cross_entropy))
+    ranked = rank(model, batches, cross_entropy)
     for importance in (ranked.heads, ranked.neurons):
         assert (importance[:, :-1] >= importance[:, 1:] - 1e-5).all()
 
 
-def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, batches: list[Batch]) -> None:
+def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, batches: list[TensorBatch]) -> None:
     """Scale one head's output by 1 + d and 1 - d, and take the slope of the loss."""
-    ranked, step, layer, head = rank(model, batches), 1e-2, 1, 2
+    ranked, step, layer, head = rank(model, batches, cross_entropy), 1e-2, 1, 2
     slope = 0.0
     for batch in batches:
         losses = []
         for scale in (1 + step, 1 - step):
-            scaled = copy.deepcopy(model.classifier).double()
+            scaled = copy.deepcopy(model).double()
             with torch.no_grad():
-                part = model.family.layers_of(scaled)[layer].attention_out
+                part = scaled.layers()[layer].attention_out
                 part.weight[:, head * HEAD : head * HEAD + HEAD] *= scale
-                losses.append(loss(scaled, batch))
+                losses.append(loss(scaled.classifier, batch))
         slope += abs(losses[0] - losses[1]) / (2 * step)
     assert float(ranked.heads[layer, head]) == pytest.approx(slope, rel=1e-3)
 
 
-def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(model: ElasticModel, batches: list[Batch]) -> None:
-    ranked, step, layer, neuron = rank(model, batches), 1e-2, 0, 11
+def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(
+    model: ElasticModel, batches: list[TensorBatch]
+) -> None:
+    ranked, step, layer, neuron = rank(model, batches, cross_entropy), 1e-2, 0, 11
     total = 0.0
     for batch in batches:
         for incoming in (True, False):
             losses = []
             for scale in (1 + step, 1 - step):
-                scaled = copy.deepcopy(model.classifier).double()
-                block = model.family.layers_of(scaled)[layer]
+                scaled = copy.deepcopy(model).double()
+                block = scaled.layers()[layer]
                 with torch.no_grad():
                     if incoming:
                         block.ffn_in.weight[neuron] *= scale
                         block.ffn_in.bias[neuron] *= scale
                     else:
                         block.ffn_out.weight[:, neuron] *= scale
-                    losses.append(loss(scaled, batch))
+                    losses.append(loss(scaled.classifier, batch))
             total += abs(losses[0] - losses[1]) / (2 * step)
     assert float(ranked.neurons[layer, neuron]) == pytest.approx(total, rel=1e-3)
 
 
-def test_ranking_leaves_no_gradients_and_no_hooks(model: ElasticModel, batches: list[Batch]) -> None:
-    rank(model, batches)
+def test_ranking_leaves_no_gradients(model: ElasticModel, batches: list[TensorBatch]) -> None:
+    rank(model, batches, cross_entropy)
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert not any(part.attention_out._forward_pre_hooks for part in model.family.layers_of(model.classifier))
 
 
 def test_units_move_as_their_importance_says() -> None:
     model = ElasticModel(random_model())
-    before = model.family.layers_of(model.classifier)[0].ffn_in.weight.detach().clone()
+    before = model.layers()[0].ffn_in.weight.detach().clone()
     neurons = torch.arange(64, dtype=torch.float).expand(4, 64)  # the last is the most important
     rewire(model, Importance(heads=torch.zeros(4, 4), neurons=neurons))
-    torch.testing.assert_close(model.family.layers_of(model.classifier)[0].ffn_in.weight, before.flip(0))
+    torch.testing.assert_close(model.layers()[0].ffn_in.weight, before.flip(0))

@@ -1,29 +1,58 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from edgebert.elastic.losses import hidden_loss, label_loss, logit_loss
+from edgebert.elastic.losses import (
+    UNLABELLED,
+    binary_cross_entropy,
+    cross_entropy,
+    hidden_loss,
+    soft_binary_cross_entropy,
+    soft_cross_entropy,
+    squared_difference,
+    squared_error,
+)
+
+SoftLoss = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 
 
-def test_the_logit_loss_is_the_cross_entropy_with_the_teachers_probabilities() -> None:
+def test_the_soft_loss_is_the_cross_entropy_with_the_teachers_probabilities() -> None:
     student, teacher = torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
     first = -(0.75 * math.log(0.5) + 0.25 * math.log(0.5))
     total = math.exp(2) + 1
     second = -(0.5 * math.log(math.exp(2) / total) + 0.5 * math.log(1 / total))
-    assert float(logit_loss(student, teacher)) == pytest.approx(first + second)
+    assert float(soft_cross_entropy(student, teacher)) == pytest.approx(first + second)
 
 
-def test_the_logit_loss_is_least_where_student_and_teacher_agree() -> None:
+@pytest.mark.parametrize("loss", [soft_cross_entropy, soft_binary_cross_entropy, squared_difference])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(loss: SoftLoss, temperature: float) -> None:
     teacher = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     student = teacher.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(logit_loss(student, teacher), student)
+    (gradient,) = torch.autograd.grad(loss(student, teacher, temperature), student)
     assert float(gradient.abs().max()) < 1e-6
 
 
-def test_the_label_loss_is_a_cross_entropy_or_a_squared_error() -> None:
-    assert float(label_loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0]))) == pytest.approx(4 * math.log(2))
-    assert float(label_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 4.0]))) == pytest.approx(1 + 4)
+def test_losses_of_targets_are_sums_over_texts_and_labels() -> None:
+    nothing_known = torch.zeros(4, 2)
+    assert float(cross_entropy(nothing_known, torch.tensor([0, 1, 1, 0]))) == pytest.approx(4 * math.log(2))
+    labels = torch.tensor([[0.0, 1.0]] * 4)
+    assert float(binary_cross_entropy(nothing_known, labels)) == pytest.approx(8 * math.log(2))
+    assert float(squared_error(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 4.0]))) == pytest.approx(1 + 4)
+
+
+def test_a_text_without_a_known_target_does_not_count() -> None:
+    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+    nan = math.nan
+    pairs = [
+        (cross_entropy, logits, torch.tensor([1, UNLABELLED])),
+        (binary_cross_entropy, logits, torch.tensor([[0.0, 1.0, 1.0], [nan, nan, nan]])),
+        (squared_error, logits[:, :1], torch.tensor([0.5, nan])),
+    ]
+    for loss, found, targets in pairs:
+        assert float(loss(found, targets)) == pytest.approx(float(loss(found[:1], targets[:1])))
 
 
 def test_each_layers_input_is_compared_with_the_teachers_input_of_the_same_layer() -> None:

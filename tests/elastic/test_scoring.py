@@ -1,40 +1,55 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from accelerate import Accelerator
 from toys import random_model
 
-from edgebert.elastic.data import Texts
-from edgebert.elastic.model import ElasticModel
-from edgebert.elastic.scoring import accuracy, pearson, score
+from edgebert.elastic.elastic_model import ElasticModel
+from edgebert.elastic.heads import losses_of
+from edgebert.elastic.scoring import Scorer
+from edgebert.elastic.texts import Target, Texts
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.task import Task
+from edgebert.tasks.text_classification import TextClassification
 
-CPU = torch.device("cpu")
-
-
-def test_accuracy_is_the_share_of_agreement() -> None:
-    assert accuracy([0, 1, 2, 1], [0, 1, 1, 1]) == 0.75
-
-
-@given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=20, unique=True), st.floats(0.1, 9), st.floats(-9, 9))
-def test_correlation_does_not_depend_on_scale_and_shift(wanted: list[float], scale: float, shift: float) -> None:
-    if max(wanted) - min(wanted) > 1e-3:
-        assert pearson([value * scale + shift for value in wanted], wanted) == pytest.approx(1)
-        assert pearson([shift - value * scale for value in wanted], wanted) == pytest.approx(-1)
+CLASSES = TextClassification(("a", "b", "c"))
+SEVERAL = MultiLabelTextClassification(("a", "b", "c"))
 
 
-def test_a_constant_prediction_has_no_correlation() -> None:
-    assert pearson([1, 1, 1], [1, 2, 3]) == 0
+def scorer(task: Task, targets: list[Target], pad_id: int = 0) -> Scorer:
+    ids = [[5 + number % 20] * (number % 7 + 2) for number in range(len(targets))]
+    texts = Texts(ids=ids, types=None, targets=targets, pad_id=pad_id)
+    return Scorer(task, losses_of(task), texts, Accelerator(cpu=True))
 
 
-def test_a_score_does_not_depend_on_the_batches(model: ElasticModel) -> None:
-    ids = [[5 + number % 20] * (number % 7 + 2) for number in range(40)]
-    texts = Texts(ids=ids, types=None, labels=[number % 3 for number in range(40)], pad_id=model.config.pad_token_id)
-    one, many = (score(model, model.subnet(0.5, 0.5), texts, size, CPU) for size in (1, 16))
+@pytest.mark.parametrize(
+    ("task", "targets"),
+    [
+        (CLASSES, [number % 3 for number in range(40)]),
+        (SEVERAL, [[float(number % 2), 1.0, float(number % 5 == 0)] for number in range(40)]),
+    ],
+)
+def test_a_score_is_the_tasks_first_metric_however_texts_are_batched(
+    model: ElasticModel, task: Task, targets: list[Target]
+) -> None:
+    scoring, subnet = scorer(task, targets, model.config.pad_id), model.subnet(0.5, 0.5)
+    one, many = (scoring.score(model, subnet, size) for size in (1, 16))
     assert one.score == many.score
     assert one.loss == pytest.approx(many.loss, rel=1e-5)
+    assert (one.id, one.width, one.depth) == (subnet.id, 0.5, 0.5)
+
+    outputs = [model(torch.tensor([ids]), torch.ones(1, len(ids)), subnet).logits for ids in scoring.texts.ids]
+    scores = task.scores({"logits": torch.cat(outputs).detach().numpy()})
+    assert one.score == pytest.approx(task.metrics(scores, targets)[task.METRICS[0]])
 
 
 def test_scoring_leaves_a_model_in_training() -> None:
-    model = ElasticModel(random_model()).train()
-    score(model, model.subnet(), Texts(ids=[[5, 6]], types=None, labels=[0], pad_id=0), 4, CPU)
+    model = ElasticModel(random_model(num_labels=3)).train()
+    scorer(CLASSES, [0]).score(model, model.subnet())
     assert model.training
+
+
+def test_all_sub_networks_are_scored_in_their_order() -> None:
+    model = ElasticModel(random_model(num_labels=3)).eval()
+    subnets = [model.subnet(width) for width in (1, 0.5, 0.25)]
+    found = scorer(CLASSES, [0, 1, 2]).score_all(model, subnets)
+    assert [one.id for one in found] == [subnet.id for subnet in subnets]

@@ -11,14 +11,22 @@ from transformers import (
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
+    CamembertConfig,
+    CamembertForSequenceClassification,
     DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
     DistilBertModel,
     ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForSequenceClassification,
     ElectraModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
     XLNetConfig,
     XLNetModel,
 )
@@ -33,16 +41,28 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 40,
 }
+# A family's name alone is its classifier.
 KINDS: dict[str, tuple[type, type]] = {
     "bert": (BertConfig, BertForSequenceClassification),
     "roberta": (RobertaConfig, RobertaForSequenceClassification),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
+    "camembert": (CamembertConfig, CamembertForSequenceClassification),
+    "distilbert": (DistilBertConfig, DistilBertForSequenceClassification),
+    "electra": (ElectraConfig, ElectraForSequenceClassification),
     "headless": (BertConfig, BertModel),
+    "distilbert-headless": (DistilBertConfig, DistilBertModel),
+    "electra-headless": (ElectraConfig, ElectraModel),
+    "xlnet-headless": (XLNetConfig, XLNetModel),
     "bert-lm": (BertConfig, BertForMaskedLM),
     "roberta-lm": (RobertaConfig, RobertaForMaskedLM),
-    "distilbert": (DistilBertConfig, DistilBertModel),
-    "electra": (ElectraConfig, ElectraModel),
-    "xlnet": (XLNetConfig, XLNetModel),
+    "distilbert-lm": (DistilBertConfig, DistilBertForMaskedLM),
+    "electra-lm": (ElectraConfig, ElectraForMaskedLM),
 }
+# Those that sub-networks can be cut from.
+ELASTIC_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
+BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert")
+# ELECTRA's embeddings are narrower than its layers, as in its smaller checkpoints.
+OWN_SIZES: dict[type, dict[str, int]] = {ElectraConfig: {"embedding_size": 16}}
 # What these families call our sizes.
 NAMES: dict[type, dict[str, str]] = {
     DistilBertConfig: {
@@ -64,10 +84,10 @@ def random_model(kind: str = "bert", **config: Any) -> Any:
     """Return a model whose weights are random and large enough to matter."""
     torch.manual_seed(7)
     config_type, model_type = KINDS[kind]
-    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if config_type is RobertaConfig else {}
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if kind.startswith(BYTE_PAIRS) else {}
     size = len(byte_pairs().get_vocab()) if special else len(WORDS)
     names = NAMES.get(config_type, {})
-    sizes = {names.get(name, name): number for name, number in {**SIZES, **config}.items()}
+    sizes = {names.get(name, name): n for name, n in {**SIZES, **OWN_SIZES.get(config_type, {}), **config}.items()}
     if config_type is XLNetConfig:
         del sizes["max_position_embeddings"]
     model = model_type(config_type(**{**sizes, "vocab_size": size, **special})).eval()
@@ -121,14 +141,22 @@ def words_then_class() -> PreTrainedTokenizerFast:
     )
 
 
-def rows(count: int, seed: int = 1, *, pairs: bool = False, regression: bool = False) -> list[str]:
+# What the task's labels are where bad words, and where good ones, are in a text.
+LABELS = {
+    "text-classification": ("negative", "positive"),
+    "text-regression": ("-1.5", "1.5"),
+    "multi-label-text-classification": ("bad", "good,worth seeing"),
+}
+
+
+def rows(count: int, seed: int = 1, *, pairs: bool = False, task: str = "text-classification") -> list[str]:
     """Return the lines of a data file: the label says whether good or bad words are more."""
     generator, lines = random.Random(seed), ["text\tpair\tlabel" if pairs else "text\tlabel"]
     for number in range(count):
         words = generator.choices(PLAIN, k=generator.randint(1, 9))
         telling = generator.choices((BAD, GOOD)[number % 2], k=3)
         words = generator.sample(words + telling, len(words) + 3)
-        label = (-1.5, 1.5)[number % 2] if regression else ("negative", "positive")[number % 2]
+        label = LABELS[task][number % 2]
         text = f"{' '.join(words)}\t{generator.choice(PLAIN)}" if pairs else " ".join(words)
         lines.append(f"{text}\t{label}")
     return lines

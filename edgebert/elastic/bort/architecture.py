@@ -9,7 +9,7 @@ from edgebert.records import Record
 _NAME = re.compile(r"(?:bort-)?d([1-9]\d*)-a([1-9]\d*)-h([1-9]\d*)-i([1-9]\d*)")
 
 
-class Frame(Record, frozen=True):
+class SharedSizes(Record, frozen=True):
     """What all architectures of a search share: the rows of the embedding tables, and the labels."""
 
     vocabulary: int
@@ -46,13 +46,13 @@ class Architecture(Record, frozen=True):
         """Whether the heads divide the hidden size."""
         return self.hidden % self.heads == 0
 
-    def parameters(self, frame: Frame) -> int:
+    def parameters(self, sizes: SharedSizes) -> int:
         """Return how many parameters a BERT classifier of this architecture has, its pooler and its head included."""
         hidden, norm = self.hidden, 2 * self.hidden
-        embeddings = (frame.vocabulary + frame.positions + frame.types) * hidden + norm
+        embeddings = (sizes.vocabulary + sizes.positions + sizes.types) * hidden + norm
         square = hidden * hidden + hidden  # queries, keys, values, the attention's output, and the pooler
         layer = 4 * square + norm + (hidden * self.ffn + self.ffn) + (self.ffn * hidden + hidden) + norm
-        return embeddings + self.depth * layer + square + frame.labels * (hidden + 1)
+        return embeddings + self.depth * layer + square + sizes.labels * (hidden + 1)
 
     def __str__(self) -> str:
         return f"bort-d{self.depth}-a{self.heads}-h{self.hidden}-i{self.ffn}"

@@ -36,9 +36,11 @@ def maximum_point(architectures: Iterable[Architecture]) -> Architecture:
     return max(architectures, key=lambda one: (one.depth, one.hidden, one.ffn, one.heads))
 
 
-def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return those that no other beats, the fastest first; it would be no worse in latency, parameters and error, and
-    better in one of them."""
+def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return those that no other beats, the fastest first.
+
+    A candidate beats another that is no better in latency, parameters and error, and worse in one of them.
+    """
     front = [one for one in candidates if not any(_beats(other, one) for other in candidates)]
     return sorted(front, key=_numbers)
 
@@ -71,6 +73,7 @@ class Goal(Record, frozen=True):
             BudgetError: none is within the budget; `nearest` is the fastest of all.
         """
         self.check(candidates)
+        # An estimated error is no ground for a choice.
         trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]
         if not trained:
             raise TrainingError(

@@ -19,7 +19,7 @@ _REPEATS = 4
 _USUAL = 0.02  # what a good measurement may be off
 
 
-class Accuracy(Record, frozen=True):
+class PredictionError(Record, frozen=True):
     """How far predictions are off, as shares of what was measured: |predicted / measured - 1| of so many."""
 
     count: int
@@ -27,7 +27,7 @@ class Accuracy(Record, frozen=True):
     p95: float
 
     @classmethod
-    def of(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "Accuracy":
+    def of(cls, predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> "PredictionError":
         """Return how far predictions are off."""
         errors = np.abs(np.array(predicted_ms) / np.array(measured_ms) - 1)
         return cls(len(errors), round(float(np.median(errors)), 4), round(float(np.percentile(errors, 95)), 4))
@@ -52,6 +52,7 @@ class LatencyModel:
             self._weights = _least_squares(parts / times[:, None], trusted)
             off_by = np.abs(parts @ self._weights / times - 1)
             trusted = 1 / np.maximum(1, off_by / max(_USUAL, 1.5 * float(np.median(off_by))))
+        # How well kernels do with a size is in no sum of products.
         off: dict[tuple[int, int], list[float]] = defaultdict(list)
         for one, ms, fitted in zip(measured_ms, times, parts @ self._weights, strict=True):
             off[one.hidden, one.heads].append(float(np.log(ms / fitted)))
@@ -64,7 +65,7 @@ class LatencyModel:
         return float(_parts(one) @ self._weights) * self._scales.get((one.hidden, one.heads), 1.0)
 
 
-def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
+def cross_validated(measured_ms: Mapping[Architecture, float]) -> PredictionError:
     """Return how far models are off that were fitted to seven eighths of the measurements, for the other eighth."""
     order = list(measured_ms)
     random.Random(0).shuffle(order)
@@ -75,7 +76,7 @@ def cross_validated(measured_ms: Mapping[Architecture, float]) -> Accuracy:
         if left and known:
             model = LatencyModel(known)
             predicted |= {one: model.predict_ms(one) for one in left}
-    return Accuracy.of(list(predicted.values()), [measured_ms[one] for one in predicted])
+    return PredictionError.of(list(predicted.values()), [measured_ms[one] for one in predicted])
 
 
 def _parts(one: Architecture) -> NDArray[np.float64]:
@@ -100,6 +101,7 @@ def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> 
         helps = np.where(chosen, 0.0, (target - gram @ weights) / np.sqrt(np.diag(gram)))
         if helps.max() <= _STILL * np.abs(target).max() / np.sqrt(gram.max()):
             break
+        # One more part comes in, then the weights are solved for until none of them is negative.
         chosen[helps.argmax()] = True
         while True:
             solved = np.zeros_like(weights)
@@ -107,6 +109,7 @@ def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> 
             below = chosen & (solved < 0)
             if not below.any():
                 break
+            # Go towards the solution as far as all weights stay at 0 or above, and leave out those that reach 0.
             weights += (weights[below] / (weights[below] - solved[below])).min() * (solved - weights)
             chosen &= weights > _STILL * weights.max()
             weights[~chosen] = 0.0

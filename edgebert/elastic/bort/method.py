@@ -1,4 +1,4 @@
-"""Bort (arXiv 2010.10499): find the architecture that is worth training, then distil into it, as one story."""
+"""Bort (arXiv 2010.10499): finds the architecture that is worth training, then distils into it."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -9,52 +9,37 @@ import msgspec
 
 from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, Space
+from edgebert.elastic.bort.architecture_search import Approximation, ArchitectureSearch, Measurements, SearchResult
 from edgebert.elastic.bort.extraction import Goal
-from edgebert.elastic.bort.masked_lm import MaskedTexts, check_tokenizer, load_masked_lm
-from edgebert.elastic.bort.search import Approximation, Found, Measurements, Search
-from edgebert.elastic.bort.student import Embeddings, Nursery
-from edgebert.elastic.bort.surrogate import Few, Surrogate
-from edgebert.elastic.checkpoint import head_of, load_whole, out_is_free
-from edgebert.elastic.data import Texts
-from edgebert.elastic.journal import TrialEvent
-from edgebert.elastic.line import Line, Setup, Trained
-from edgebert.elastic.losses import UNLABELLED
+from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, check_tokenizer, load_masked_lm
+from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
+from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
+from edgebert.elastic.checkpoint import load_whole
+from edgebert.elastic.heads import LOSSES, training_head
 from edgebert.elastic.stage import Stage, fine_tuning
-from edgebert.elastic.whole import WholeModel
+from edgebert.elastic.texts import Texts
+from edgebert.elastic.training_data import TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
+from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
+from edgebert.tasks.task import Task
 
 METHOD, STUDENT, SEARCH, TRIALS = "bort", "student", "search.json", "surrogates.jsonl"
 
 # Measures architectures, and may keep what it measured in a folder; what it measured before costs nothing.
-Measure = Callable[[Sequence[Architecture], Path], Measurements]
+MeasureLatencies = Callable[[Sequence[Architecture], Path], Measurements]
 
 
-class Quest(Record, frozen=True):
+class SearchSettings(Record, frozen=True):
     """What is searched for, where, how thoroughly, and under which conditions latencies are measured, in words."""
 
     conditions: str
     space: Space = Space()
     goal: Goal = Goal()
     approximation: Approximation = Approximation()
-    few: Few = Few()
-
-
-class Plan(Record, frozen=True):
-    """What a training's result depends on beside its stages."""
-
-    architecture: str | None
-    quest: Quest | None
-    from_scratch: bool
-
-
-@dataclass(frozen=True)
-class MaskedTeacher:
-    """A masked language model to distil from first, and that stage."""
-
-    checkpoint: Path
-    stage: Stage
+    surrogate: SurrogateSettings = SurrogateSettings()
 
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
@@ -83,160 +68,174 @@ def masked_lm_distillation(epochs: int = 3, learning_rate: float = 1e-4) -> Stag
     )
 
 
-@dataclass(frozen=True)
-class _Story:
-    """A training of this method: its steps share a line and the folder of the fine-tuned teacher."""
+class MaskedTeacher(Record, frozen=True):
+    """A masked language model to distil from first, and that stage."""
 
-    line: Line
-    teacher: Path
-    nursery: Nursery
-    plan: Plan
+    checkpoint: str
+    stage: Stage
 
-    def search(self, measure: Measure) -> Found:
-        """Search for the architecture, unless that has been done before."""
-        assert self.plan.quest is not None, "a search has a quest"
-        path, line, quest = self.line.folder / SEARCH, self.line, self.plan.quest
-        # On several devices one searches and the others wait: latency is not measured beside other work.
-        if line.accelerator.is_main_process and not path.exists():
-            teacher = line.read(self.teacher).eval()
-            surrogate = Surrogate.prepare(
-                quest.few,
-                self.nursery,
-                teacher,
-                None if self.plan.from_scratch else Embeddings.of(teacher.classifier),
-                line.task.distil,
-                line.task.dev,
-                compute=line.settings.compute,
-                device=line.accelerator.device,
-                path=line.folder / TRIALS,
-            )
-            search = Search(
-                quest.space,
-                self.nursery.frame,
-                quest.goal,
-                quest.approximation,
-                measure=lambda some: measure(some, line.folder),
-                train=surrogate.error,
-                seed=line.settings.seed,
-                listener=lambda *trial: line.listener(TrialEvent(*trial)),
-            )
-            search.run(str(quest.few)).save(path)
-        line.accelerator.wait_for_everyone()
-        return records.read(path, Found, TrainingError)
 
-    def train(self, one: Architecture, stage: Stage, masked: MaskedTeacher | None) -> Path:
-        """Train a student of an architecture; return the folder of the result."""
-        whole = _manifest(one, "").subnetworks[0].subnet(METHOD, "fp32")
-        start = self.line.step(STUDENT, lambda: (self._student(one, masked), None))
-        if masked:
-            start = _masked_line(self.line).run(masked.stage, start, masked.checkpoint, [whole])
-        line = self.line
-        if stage.label_weight:
-            texts = _labelled(line.task.distil, line.task.train, line.task.head.task == "regression")
-            line = dataclasses.replace(line, task=dataclasses.replace(line.task, distil=texts))
-        return line.run(stage, start, self.teacher, [whole])
+class BortSettings(Record, frozen=True):
+    """Which architecture is trained, and how: one that is named, or the best that a search finds.
 
-    def _student(self, one: Architecture, masked: MaskedTeacher | None) -> WholeModel:
-        model = self.nursery.masked_lm(one) if masked else self.nursery.classifier(one)
-        teacher = load_masked_lm(masked.checkpoint, 0) if masked else load_whole(self.teacher, self.line.task.head)
-        if not self.plan.from_scratch:
-            Embeddings.of(teacher.classifier).give(model)
-        return WholeModel(model)
+    `search_only` ends after the search. The student starts from random weights but for its embeddings, which are the
+    teacher's (see `TeacherEmbeddings`) unless `from_scratch`. It learns from `masked` first, if there is such a
+    teacher. `fine_tune` makes the teacher where the checkpoint has no task's head.
+    """
+
+    architecture: Architecture | None = None
+    search: SearchSettings | None = None
+    search_only: bool = False
+    distil: Stage = distillation()
+    fine_tune: Stage = fine_tuning()
+    masked: MaskedTeacher | None = None
+    from_scratch: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.architecture is None) == (self.search is None):
+            raise TrainingError("expected an architecture or a space to search in; give one of them")
+
+
+class _Choice(Record, frozen=True):
+    """What a training's result depends on beside its stages."""
+
+    architecture: str | None
+    search: SearchSettings | None
+    from_scratch: bool
 
 
 def train(
-    model: str | Path,
-    train_data: str | Path,
-    dev_data: str | Path,
-    out: str | Path,
-    *,
-    architecture: Architecture | None = None,
-    quest: Quest | None = None,
-    measure: Measure | None = None,
-    search_only: bool = False,
-    distil: Stage | None = None,
-    fine_tune: Stage | None = None,
-    masked: MaskedTeacher | None = None,
-    from_scratch: bool = False,
-    setup: Setup | None = None,
-) -> tuple[Found | None, Trained | None]:
-    """Make a checkpoint of the best architecture at `out`; return what the search found and what was trained.
+    files: TrainingFiles, settings: BortSettings, options: RunOptions, measure: MeasureLatencies
+) -> tuple[SearchResult | None, TrainingResult | None]:
+    """Make a checkpoint of the best architecture; return what the search found and what was trained.
 
-    `model` is the teacher, which is fine-tuned first if it has no classifier's head. Without an `architecture` one is
-    searched for, which needs a `quest` and a `measure`; `search_only` ends there. The student starts from random
-    weights but for its embeddings, which are the teacher's (see `Embeddings`) unless `from_scratch`. It learns from
-    `masked` first, if there is such a teacher, and then what the fine-tuned teacher says about the training texts and
-    the setup's `transfer`. What is finished stands in the work folder; the same call goes on there after an
-    interruption and comes to the same result.
+    The checkpoint that the training starts from is the teacher. The student learns what the fine-tuned teacher says
+    about the training texts and those to transfer. What is finished stands in the work folder; the same call goes on
+    there after an interruption and comes to the same result.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
-        BudgetError: no architecture of the space is within the quest's budget.
+        BudgetError: no architecture of the space is within the budget.
         EdgeBertError: a data file cannot be read, or nothing can be measured.
     """
-    origin, out, setup = Path(model), Path(out).absolute(), setup or Setup()
-    distil, fine_tune = distil or distillation(), fine_tune or fine_tuning()
-    if (architecture is None) == (quest is None):
-        raise TrainingError("expected an architecture or a space to search in; give one of them")
-    out_is_free(out)
-    plan = Plan(str(architecture) if architecture else None, quest, from_scratch)
-    headless = head_of(origin) is None
-    line = Line.open(
-        origin,
-        train_data,
-        dev_data,
-        out,
-        setup,
-        stages=[*([fine_tune] if headless else []), *([masked.stage] if masked else []), distil],
-        checkpoints=[masked.checkpoint] if masked else [],
-        choice=msgspec.json.encode(plan).decode(),
-        load=load_whole,
-    )
-    if masked:
-        check_tokenizer(masked.checkpoint, line.tokenizer)
-    teacher = line.run(fine_tune, origin, subnets=[line.read(origin).subnet()]) if headless else origin
-    nursery = Nursery.of(line.read(teacher).config, line.task.train, line.task.head, line.settings.seed)
-    story, found = _Story(line, teacher, nursery, plan), None
+    run = TrainingRun.prepare(files, options, load_whole)
+    _claim_folder(run, settings)
+    if settings.masked:
+        check_tokenizer(Path(settings.masked.checkpoint), run.tokenizer)
+    teacher = files.model if run.is_fine_tuned else run.run_stage(settings.fine_tune, files.model)
+    builder = StudentBuilder.of(run.config, run.data.train, run.data.task, run.settings.seed)
+    distillery = _Distillation(run, teacher, builder, settings)
+
+    found, architecture = None, settings.architecture
     if architecture is None:
-        assert measure is not None, "a search measures"
-        found = story.search(measure)
-        if search_only:
-            return found, None
+        found = distillery.search(measure)
         architecture = found.architecture
-    result = story.train(architecture, distil, masked)
-    manifest = _manifest(architecture, origin.resolve().name)
-    trained = line.finish(result, out, manifest, distil)
-    return found, trained
+    if settings.search_only:
+        return found, None
+    result = distillery.train(architecture)
+    manifest = _manifest(architecture, files.origin)
+    return found, run.finish(result, manifest, settings.distil)
 
 
-def _masked_line(line: Line) -> Line:
-    """Return a line on which masked language models learn: from all texts, with the paper's warm-up."""
-    tokenizer, task = line.tokenizer, line.task
-    masked = MaskedTexts.of(task.distil, tokenizer)
-    dev = MaskedTexts.of(task.dev, tokenizer, fixed=True)
+def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
+    masked = settings.masked
+    stages = [
+        *([] if run.is_fine_tuned else [settings.fine_tune]),
+        *([masked.stage] if masked else []),
+        settings.distil,
+    ]
+    choice = _Choice(
+        str(settings.architecture) if settings.architecture else None, settings.search, settings.from_scratch
+    )
+    run.claim_folder(stages, choice, [Path(masked.checkpoint)] if masked else [])
+
+
+@dataclass(frozen=True)
+class _Distillation:
+    """The steps of this method, which share a run and the folder of the fine-tuned teacher."""
+
+    run: TrainingRun
+    teacher: Path
+    builder: StudentBuilder
+    settings: BortSettings
+
+    def search(self, measure: MeasureLatencies) -> SearchResult:
+        """Search for the architecture, unless that has been done before."""
+        path = self.run.folder.path / SEARCH
+        # On several devices one searches and the others wait: latency is not measured beside other work.
+        self.run.folder.make_once(path, lambda: self._search(measure).save(path))
+        return records.read(path, SearchResult, TrainingError)
+
+    def _search(self, measure: MeasureLatencies) -> SearchResult:
+        run, search = self.run, self.settings.search
+        assert search is not None, "without an architecture there is a search"
+        model = run.read_model(self.teacher).eval()
+        surrogate = Surrogate.prepare(
+            search.surrogate,
+            self.builder,
+            TeacherRun(model, run.settings.compute, run.folder.accelerator.device),
+            None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain()),
+            run.data.distil,
+            run.data.dev,
+            run.folder.path / TRIALS,
+        )
+        return ArchitectureSearch(
+            search.space,
+            self.builder.sizes,
+            search.goal,
+            search.approximation,
+            measure=lambda some: measure(some, run.folder.path),
+            find_error=surrogate.error,
+            seed=run.settings.seed,
+            listener=run.options.listener,
+        ).run(str(search.surrogate))
+
+    def train(self, one: Architecture) -> Path:
+        """Train a student of an architecture; return the folder of the result."""
+        run, masked, stage = self.run, self.settings.masked, self.settings.distil
+        whole = [_manifest(one, "").subnetworks[0].subnet(METHOD, "fp32")]
+        start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
+        if masked:
+            start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
+        # Texts to transfer have no labels, and do not count in that loss.
+        if stage.label_weight:
+            labelled = _with_targets(run.data.distil, run.data.train, run.data.task)
+            run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
+        return run.run_stage(stage, start, whole, self.teacher)
+
+    def _student(self, one: Architecture) -> WholeModel:
+        masked = self.settings.masked
+        model = self.builder.masked_lm(one) if masked else self.builder.classifier(one)
+        if not self.settings.from_scratch:
+            teacher = (
+                load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
+            )
+            TeacherEmbeddings.of(teacher.plain()).copy_into(model)
+        return WholeModel(model)
+
+
+def _masked_lm_run(run: TrainingRun) -> TrainingRun:
+    """Return a run on which masked language models learn: from all texts, with the paper's warm-up."""
+    tokenizer, data = run.tokenizer, run.data
+    masked = MaskedTexts.of(data.distil, tokenizer)
+    dev = MaskedTexts.of(data.dev, tokenizer, fixed=True)
     return dataclasses.replace(
-        line,
-        task=dataclasses.replace(task, distil=masked, dev=dev),
-        settings=msgspec.structs.replace(line.settings, warmup=0.01),
+        run,
+        data=dataclasses.replace(data, distil=masked, dev=dev),
+        settings=msgspec.structs.replace(run.settings, warmup=0.01),
         load=lambda path, _: load_masked_lm(path, tokenizer.mask_token_id),
+        metric=MaskedTokenAccuracy(),
+        losses=LOSSES["cross-entropy"],
     )
 
 
-def _labelled(texts: Texts, labelled: Texts, regression: bool) -> Texts:
-    """Return texts with the labels of the first of them, which are those that are labelled."""
-    assert labelled.labels is not None, "training texts have labels"
-    missing = float("nan") if regression else UNLABELLED
-    return dataclasses.replace(texts, labels=[*labelled.labels, *[missing] * (len(texts) - len(labelled))])
+def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
+    """Return texts with the targets of the first of them, which are those that are labelled."""
+    assert labelled.targets is not None, "training texts have labels"
+    unknown = training_head(task).unknown_target(len(task.labels))
+    return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
 
 
 def _manifest(one: Architecture, origin: str) -> ElasticManifest:
     every = Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth)
-    return ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method=METHOD,
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=origin,
-        subnetworks=(every,),
-    )
+    return ElasticManifest.of_slices(METHOD, origin, (every,))

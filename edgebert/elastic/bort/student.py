@@ -2,34 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from torch import Tensor, nn
+from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
-from edgebert.elastic.bort.architecture import Architecture, Frame
-from edgebert.elastic.checkpoint import Head
-from edgebert.elastic.data import Texts
-from edgebert.elastic.task import unused_positions
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes
+from edgebert.elastic.heads import training_head
+from edgebert.elastic.model_config import ModelConfig, config_of
+from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
+from edgebert.tasks.task import Task
 
 _POSITIONS = 512  # where the teacher's positions are relative
 
 
 @dataclass(frozen=True)
-class Nursery:
-    """What all students of a teacher have in common: their frame, and what their configuration takes from it."""
+class StudentBuilder:
+    """Makes students of any architecture; all of a teacher's have these sizes and settings in common."""
 
-    frame: Frame
+    sizes: SharedSizes
     pad_id: int
     layer_norm_eps: float
-    head: Head
+    task: Task
     seed: int
 
     @classmethod
-    def of(cls, teacher: Any, texts: Texts, head: Head, seed: int) -> "Nursery":
-        """Return the nursery of a teacher's students, from its configuration and tokenised texts.
+    def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
+        """Return what makes a teacher's students, from its configuration and tokenised texts.
 
         Raises:
             TrainingError: the teacher reads texts in a way that no BERT can.
@@ -37,43 +37,44 @@ class Nursery:
         if texts.pad_left:
             advice = "give a teacher of another family"
             raise TrainingError(f"expected a teacher that reads [CLS] first, found {teacher.model_type}; {advice}")
-        positions = getattr(teacher, "max_position_embeddings", 0) - unused_positions(teacher)
-        types = 1 if texts.types is None else max(2, getattr(teacher, "type_vocab_size", 2))
-        frame = Frame(teacher.vocab_size, positions if positions > 0 else _POSITIONS, types, len(head.labels))
-        return cls(frame, texts.pad_id, getattr(teacher, "layer_norm_eps", 1e-12), head, seed)
+        # A student has types where the tokenizer gives them, also if its teacher passes over them.
+        types = 1 if texts.types is None else max(2, teacher.types)
+        sizes = SharedSizes(teacher.vocabulary, teacher.positions or _POSITIONS, types, len(task.labels))
+        return cls(sizes, texts.pad_id, teacher.layer_norm_eps, task, seed)
 
-    def config(self, one: Architecture, vocabulary: int | None = None) -> BertConfig:
-        """Return the configuration of a student, of a smaller vocabulary if asked for."""
-        labels = dict(enumerate(self.head.labels))
+    def classifier(self, one: Architecture, vocabulary: int | None = None) -> PreTrainedModel:
+        """Return a new model with the task's head, of a smaller vocabulary if asked for."""
+        torch.manual_seed(self.seed)
+        config = self._config(one, vocabulary)
+        found: PreTrainedModel = training_head(self.task).auto_class.from_config(config)  # type: ignore[no-untyped-call]
+        return found
+
+    def masked_lm(self, one: Architecture) -> PreTrainedModel:
+        """Return a new masked language model."""
+        torch.manual_seed(self.seed)
+        return BertForMaskedLM(self._config(one, None))
+
+    def _config(self, one: Architecture, vocabulary: int | None) -> BertConfig:
+        labels = dict(enumerate(self.task.labels))
         return BertConfig(
-            vocab_size=vocabulary or self.frame.vocabulary,
+            vocab_size=vocabulary or self.sizes.vocabulary,
             hidden_size=one.hidden,
             num_hidden_layers=one.depth,
             num_attention_heads=one.heads,
             intermediate_size=one.ffn,
-            max_position_embeddings=self.frame.positions,
-            type_vocab_size=self.frame.types,
+            max_position_embeddings=self.sizes.positions,
+            type_vocab_size=self.sizes.types,
             pad_token_id=self.pad_id,
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type="regression" if self.head.task == "regression" else "single_label_classification",
+            problem_type=training_head(self.task).problem_type,
         )
-
-    def classifier(self, one: Architecture, vocabulary: int | None = None) -> Any:
-        """Return a new classifier."""
-        torch.manual_seed(self.seed)
-        return BertForSequenceClassification(self.config(one, vocabulary))
-
-    def masked_lm(self, one: Architecture) -> Any:
-        """Return a new masked language model."""
-        torch.manual_seed(self.seed)
-        return BertForMaskedLM(self.config(one))
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """What a teacher knows of words and positions: tables (rows, the teacher's embedding size).
+class TeacherEmbeddings:
+    """A teacher's tables of words and positions: (rows, the teacher's embedding size).
 
     The paper's students start from random weights. Those that see thousands of texts and not billions gain much from
     knowing the words: where the sizes are equal they get the tables as they are, else a random projection of them,
@@ -84,25 +85,33 @@ class Embeddings:
     positions: Tensor | None
 
     @classmethod
-    def of(cls, teacher: Any) -> "Embeddings":
+    def of(cls, teacher: PreTrainedModel) -> "TeacherEmbeddings":
         """Return the tables of a transformers model."""
-        positions = getattr(getattr(teacher.base_model, "embeddings", None), "position_embeddings", None)
+        modules = dict(teacher.base_model.named_modules())
+        positions = modules.get("embeddings.position_embeddings")
         return cls(
-            words=teacher.base_model.get_input_embeddings().weight.detach(),
-            positions=None if positions is None else positions.weight.detach()[unused_positions(teacher.config) :],
+            words=_table(teacher.get_input_embeddings()),
+            # RoBERTa's first rows are for no token.
+            positions=None if positions is None else _table(positions)[config_of(teacher.config).first_position :],
         )
 
-    def rows(self, ids: Sequence[int]) -> "Embeddings":
+    def rows(self, ids: Sequence[int]) -> "TeacherEmbeddings":
         """Return the tables of a smaller vocabulary."""
-        return Embeddings(self.words[list(ids)], self.positions)
+        return TeacherEmbeddings(self.words[list(ids)], self.positions)
 
     @torch.no_grad()
-    def give(self, student: Any) -> None:
+    def copy_into(self, student: PreTrainedModel) -> None:
         """Put the tables in the place of a student's, as far as they have rows for it."""
-        tables = student.base_model.embeddings
-        for ours, theirs in ((tables.word_embeddings, self.words), (tables.position_embeddings, self.positions)):
-            if theirs is not None and len(theirs) == len(ours.weight):
-                ours.weight.copy_(_projected(theirs, ours.weight.shape[1]))
+        tables = student.base_model.get_submodule("embeddings")
+        for name, theirs in (("word_embeddings", self.words), ("position_embeddings", self.positions)):
+            ours = _table(tables.get_submodule(name))
+            if theirs is not None and len(theirs) == len(ours):
+                ours.copy_(_projected(theirs, ours.shape[1]))
+
+
+def _table(module: nn.Module) -> Tensor:
+    assert isinstance(module, nn.Embedding), "embeddings are tables"
+    return module.weight.detach()
 
 
 def _projected(table: Tensor, size: int) -> Tensor:
@@ -111,6 +120,7 @@ def _projected(table: Tensor, size: int) -> Tensor:
     if own == size:
         return table
     generator = torch.Generator().manual_seed(0)
+    # Orthonormal, so that lengths and angles change as little as they can.
     basis = torch.linalg.qr(torch.randn(max(own, size), min(own, size), generator=generator))[0].to(table)
     projected: Tensor = table @ (basis if own > size else basis.T)
     return projected

@@ -1,130 +1,178 @@
-"""DynaBERT (arXiv 2004.04037): from a checkpoint and labelled texts to an elastic checkpoint, as one story."""
+"""DynaBERT (arXiv 2004.04037): makes an elastic checkpoint of a plain one, from labelled texts."""
 
+import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebert.elastic.checkpoint import head_of, out_is_free
-from edgebert.elastic.line import Line, Setup, Trained, Variety
+from edgebert.elastic import importance
+from edgebert.elastic.checkpoint import load_elastic
+from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
+from edgebert.elastic.events import AugmentEvent
+from edgebert.elastic.model import Model
+from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.stage import FINE_TUNED, Stage, fine_tuning
+from edgebert.elastic.texts import tokenise
+from edgebert.elastic.training_data import TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
+from edgebert.records import Record
+from edgebert.subnet import Subnet
 
-Recipe = Literal["direct", "paper"]
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)
+REWIRED, AUGMENTED = "rewired", "augmented.jsonl"
 
 
-def stages_of(
-    recipe: Recipe,
-    names: Sequence[str] | None = None,
-    *,
-    widths: Sequence[float] = WIDTHS,
-    depths: Sequence[float] = DEPTHS,
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-    sampled: int | None = None,
-    teacher_width: Literal["full", "student"] = "full",
-    regression: bool = False,
-) -> tuple[Stage, ...]:
-    """Return the stages after rewiring: of the paper, or our own (docs/log.md says why).
+class DynaBertSettings(Record, frozen=True):
+    """Which sub-networks are trained, and how.
 
-    `names` are among "width", "depth" and "final", in this order. The paper trains widths, then widths and depths with
-    the first result as the teacher, all sub-networks in each step; `direct` trains both at once with the fine-tuned
-    teacher, some sub-networks in a step.
-
-    Raises:
-        TrainingError: an unknown stage.
+    The `paper` trains widths, then widths and depths with the first result as the teacher, all sub-networks in each
+    step; `direct` trains both at once with the fine-tuned teacher, some sub-networks in a step (docs/log.md says why).
+    `stages` are among "width", "depth" and "final". What is None is the recipe's. `fine_tune` comes first where the
+    checkpoint has no task's head. Stages distil on `augment` variants of each training text too, which the masked
+    language model `augment_model` makes (default: the checkpoint).
     """
-    paper = recipe == "paper"
-    names = names or (["width", "depth"] if paper else ["depth"])
-    shared: dict[str, Any] = {
-        "epochs": epochs or (3 if paper else 10),
-        "learning_rate": learning_rate or (2e-5 if paper else 3e-4),
-        "widths": tuple(widths),
-        "sampled": sampled or (None if paper else 4),
-        "dropout": paper,
-    }
-    logits = 0.0 if regression else 1.0
-    known = {
-        "width": Stage(
-            name="width",
-            depths=(1.0,),
-            logit_weight=logits,
-            hidden_weight=0.1,
-            teacher="fine-tuned",
-            teacher_width=teacher_width,
-            **shared,
-        ),
-        "depth": Stage(
-            name="depth",
-            depths=tuple(depths),
-            logit_weight=logits,
-            hidden_weight=1.0,
-            teacher="previous" if "width" in names else "fine-tuned",
-            teacher_width=teacher_width,
-            **shared,
-        ),
-        "final": Stage(name="final", depths=tuple(depths), label_weight=1.0, **shared),
-    }
-    for name in names:
-        if name not in known:
-            raise TrainingError(f"no stage '{name}'; choose among {', '.join(known)}")
-    return tuple(stage for name, stage in known.items() if name in names)
+
+    recipe: Literal["direct", "paper"] = "direct"
+    stages: tuple[str, ...] | None = None
+    widths: tuple[float, ...] = WIDTHS
+    depths: tuple[float, ...] = DEPTHS
+    epochs: int | None = None
+    learning_rate: float | None = None
+    sampled: int | None = None
+    teacher_width: Literal["full", "student"] = "full"
+    fine_tune: Stage = fine_tuning()
+    augment: int = 0
+    augment_model: str | None = None
+
+    def stages_after_rewiring(self, *, distils_logits: bool = True) -> tuple[Stage, ...]:
+        """Return the stages in their order; without `distils_logits` the teacher's hidden states alone are distilled.
+
+        Raises:
+            TrainingError: an unknown stage.
+        """
+        paper = self.recipe == "paper"
+        names = self.stages or (("width", "depth") if paper else ("depth",))
+        shared: dict[str, Any] = {
+            "epochs": self.epochs or (3 if paper else 10),
+            "learning_rate": self.learning_rate or (2e-5 if paper else 3e-4),
+            "widths": self.widths,
+            "sampled": self.sampled or (None if paper else 4),
+            "dropout": paper,
+        }
+        # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
+        distilling = {"logit_weight": float(distils_logits), "teacher_width": self.teacher_width, **shared}
+        before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
+        known = {
+            "width": Stage("width", depths=(1.0,), hidden_weight=0.1, teacher="fine-tuned", **distilling),
+            "depth": Stage("depth", depths=self.depths, hidden_weight=1.0, teacher=before, **distilling),
+            "final": Stage("final", depths=self.depths, label_weight=1.0, **shared),
+        }
+        for name in names:
+            if name not in known:
+                raise TrainingError(f"no stage '{name}'; choose among {', '.join(known)}")
+        return tuple(stage for name, stage in known.items() if name in names)
 
 
-def train(
-    model: str | Path,
-    train_data: str | Path,
-    dev_data: str | Path,
-    out: str | Path,
-    *,
-    stages: Sequence[Stage] | None = None,
-    fine_tune: Stage | None = None,
-    augment: int = 0,
-    augment_model: str | Path | None = None,
-    setup: Setup | None = None,
-) -> Trained:
-    """Make an elastic checkpoint at `out`, and return what it holds.
+def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions) -> TrainingResult:
+    """Make an elastic checkpoint, and return what it holds.
 
-    A checkpoint without a classifier's head is fine-tuned first. Then the important heads and neurons are put first,
-    and the stages distil into all sub-networks what the fine-tuned model does on the training texts and those to
-    transfer, and on `augment` variants of each training text that the masked language model `augment_model` (default:
-    `model`) makes. What is finished stands in the work folder; the same call goes on there after an interruption and
-    comes to the same result.
+    A checkpoint without a task's head is fine-tuned first. Then the important heads and neurons are put first, and the
+    stages distil into all sub-networks what the fine-tuned model does on the training texts and those to transfer. What
+    is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
+    result.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
         EdgeBertError: a data file cannot be read.
     """
-    origin, out, setup = Path(model), Path(out).absolute(), setup or Setup()
-    out_is_free(out)
-    stages = tuple(stages or stages_of("direct", regression=setup.regression))
-    if head_of(origin) is None:
-        stages = (fine_tune or fine_tuning(), *stages)
-    variety = Variety(augment, Path(augment_model or origin)) if augment else None
-    checkpoints = [variety.checkpoint] if variety else []
-    line = Line.open(origin, train_data, dev_data, out, setup, stages=stages, checkpoints=checkpoints, augment=augment)
-    if variety:
-        line = line.augmented(variety)
-    result = _follow(line, origin, stages)
+    run = TrainingRun.prepare(files, options, load_elastic)
+    run.config.check_elastic()
+    stages = settings.stages_after_rewiring(distils_logits=run.data.task.DISTILS_LOGITS)
+    if not run.is_fine_tuned:
+        stages = (settings.fine_tune, *stages)
+    varying = Path(settings.augment_model or files.model)
+    run.claim_folder(stages, _Augmentation(settings.augment), [varying] if settings.augment else [])
+
+    if settings.augment:
+        run = _with_variants(run, varying, settings.augment)
+    result = _run_all(run, stages)
     manifest = ElasticManifest(
-        schema_version=1,
+        schema_version=ElasticManifest.VERSION,
         method="dynabert",
         widths=tuple(sorted({width for stage in stages for width in stage.widths})),
         depths=tuple(sorted({depth for stage in stages for depth in stage.depths})),
         rewired=True,
-        origin=origin.resolve().name,
+        origin=files.origin,
     )
-    return line.finish(result, out, manifest, stages[-1])
+    return run.finish(result, manifest, stages[-1])
 
 
-def _follow(line: Line, origin: Path, stages: Sequence[Stage]) -> Path:
+class _Augmentation(Record, frozen=True):
+    """What the result depends on beside the stages."""
+
+    augment: int
+
+
+def _run_all(run: TrainingRun, stages: Sequence[Stage]) -> Path:
     """Run fine-tuning if it is asked for, rewiring and the stages; return the folder of the last one's result."""
-    start = origin
+    start = run.files.model
     if stages[0].name == FINE_TUNED:
-        start, stages = line.run(stages[0], origin), stages[1:]
-    fine_tuned = result = line.rewire(start)
+        start, stages = run.run_stage(stages[0], start), stages[1:]
+
+    # All that follows is cut from the rewired model, and it is the teacher too: it computes what was fine-tuned.
+    fine_tuned = result = _rewire(run, start)
     for stage in stages:
         teachers = {"none": None, "fine-tuned": fine_tuned, "previous": result}
-        result = line.run(stage, result, teachers[stage.teacher])
+        subnets = stage_subnets(run.config, stage)
+        result = run.run_stage(stage, result, subnets, teachers[stage.teacher])
     return result
+
+
+def stage_subnets(config: ModelConfig, stage: Stage) -> list[Subnet]:
+    """Return the sub-networks that learn in a stage, the largest first."""
+    grid = (
+        config.subnet(width, depth)
+        for depth in sorted(stage.depths, reverse=True)
+        for width in sorted(stage.widths, reverse=True)
+    )
+    # Two widths may keep the same heads.
+    return list({(subnet.layers, subnet.heads): subnet for subnet in grid}.values())
+
+
+def _rewire(run: TrainingRun, start: Path) -> Path:
+    """Put the heads and neurons that matter most for the training texts first; return the folder of the result."""
+
+    def rewired() -> tuple[Model, None]:
+        accelerator = run.folder.accelerator
+        model = load_elastic(start, run.data.task).to(accelerator.device)
+        # The main process saves, so the others need not rank.
+        if accelerator.is_main_process:
+            batches = run.data.train.all_batches(run.settings.batch_size, accelerator.device)
+            importance.rewire(model, importance.rank(model, batches, run.losses.of_targets))
+        return model, None
+
+    return run.make_checkpoint(REWIRED, rewired)
+
+
+def _with_variants(run: TrainingRun, checkpoint: Path, count: int) -> TrainingRun:
+    """Return a run that distils on so many variants of each training text too."""
+    accelerator, settings, start = run.folder.accelerator, run.settings, time.monotonic()
+
+    def varied() -> list[str | tuple[str, str]]:
+        return augmented(
+            run.data.inputs,
+            count,
+            lambda: Augmenter(checkpoint, accelerator.device, settings),
+            run.folder.path / AUGMENTED,
+            lambda done, of: run.options.listener(AugmentEvent(done, of, time.monotonic() - start)),
+        )
+
+    # One device makes them, then all read them.
+    if accelerator.is_main_process:
+        varied()
+    accelerator.wait_for_everyone()
+    variants = tokenise(run.tokenizer, varied(), settings.max_length)
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, distil=run.data.distil.and_also(variants)))

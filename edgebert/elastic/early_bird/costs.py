@@ -6,9 +6,9 @@ size, so a step is three times its forward pass (a little less where embeddings 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from edgebert.elastic.data import Texts
+from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.texts import Texts
 from edgebert.records import Record
 from edgebert.subnet import Subnet
 
@@ -21,23 +21,25 @@ class Cost(Record, frozen=True):
     flops: int
 
 
-def forward_flops(subnet: Subnet, config: Any, texts: int, length: int) -> int:
-    """Return the operations of a forward pass on texts of the same length, for a classifier's configuration."""
-    hidden: int = config.hidden_size
-    head_size = hidden // config.num_attention_heads
-    tokens = texts * length
-    total: int = texts * hidden * (hidden + config.num_labels)  # the classifier's two layers, on one token
+def forward_flops(subnet: Subnet, config: ModelConfig, labels: int, texts: int, length: int) -> int:
+    """Return the operations of a forward pass of a classifier of so many labels, on texts of the same length."""
+    hidden, tokens = config.hidden, texts * length
+    total = texts * hidden * (hidden + labels)  # the classifier's two layers, on one token
+    if config.embedding != hidden:
+        total += tokens * config.embedding * hidden  # what widens the embeddings
     for heads, ffn in zip(subnet.heads, subnet.ffn, strict=True):
-        size = heads * head_size
+        size = heads * config.head_size
         total += 4 * tokens * hidden * size  # query, key, value, and what follows attention
         total += 2 * tokens * length * size  # every token with every other, and the mixture of values
         total += 2 * tokens * hidden * ffn
     return 2 * total
 
 
-def training_flops(subnet: Subnet, config: Any, texts: Texts, batches: Iterable[Sequence[int]]) -> int:
+def training_flops(
+    subnet: Subnet, config: ModelConfig, labels: int, texts: Texts, batches: Iterable[Sequence[int]]
+) -> int:
     """Return the operations of training steps on batches of texts, given by their numbers."""
     return 3 * sum(
-        forward_flops(subnet, config, len(numbers), max(len(texts.ids[number]) for number in numbers))
+        forward_flops(subnet, config, labels, len(numbers), max(len(texts.ids[number]) for number in numbers))
         for numbers in batches
     )

@@ -1,30 +1,60 @@
-"""EarlyBERT (arXiv 2101.00063): find a winning ticket early, cut the network to it, and train that, as one story."""
+"""EarlyBERT (arXiv 2101.00063): finds a winning ticket early, cuts the network to it, and trains that."""
 
 import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgebert import records
-from edgebert.elastic.checkpoint import Head, load_model, out_is_free, read_config
+from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.early_bird.costs import Cost, training_flops
-from edgebert.elastic.early_bird.search import Scaled, Search, batches_of, find_ticket, stage_of
-from edgebert.elastic.early_bird.ticket import Ticket, check, draw, like, mask_of, prune, random_coefficients, slice_of
-from edgebert.elastic.families import family_for
-from edgebert.elastic.journal import Journal
-from edgebert.elastic.line import Line, Setup, Trained
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.early_bird.ticket import (
+    Ticket,
+    check_fits,
+    draw,
+    draw_like,
+    mask_of,
+    prune,
+    random_coefficients,
+)
+from edgebert.elastic.early_bird.ticket_search import ScaledModel, TicketSearch, find_ticket
+from edgebert.elastic.elastic_model import ElasticModel
+from edgebert.elastic.events import EventJournal
+from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.stage import Stage
-from edgebert.elastic.training import Work, epoch_batches
+from edgebert.elastic.stage_training import epoch_batches
+from edgebert.elastic.training_data import TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
-from edgebert.slices import full_subnet
 from edgebert.subnet import Subnet
+from edgebert.tasks.task import Task
 
 METHOD, TICKET, COSTS, EFFICIENT = "early-bird", "ticket.json", "costs.json", "efficient"
+
+
+def efficient_training(epochs: int = 2, learning_rate: float = 1e-4, *, embeddings: bool = True) -> Stage:
+    """Return the training of a ticket: fewer epochs than the full network's three, at twice its rate."""
+    return Stage(name=EFFICIENT, epochs=epochs, learning_rate=learning_rate, label_weight=1.0, embeddings=embeddings)
+
+
+class EarlyBirdSettings(Record, frozen=True):
+    """How a ticket is found and trained, and what its costs are compared with.
+
+    With `ticket`, the file of an earlier search, there is no search. With `random` the units are drawn at random: as
+    many in each layer as that ticket has, or, without one, the shares that a search would keep. The costs are compared
+    with `full_epochs` of the full network on the same batches, and its time at the pace of `full_journal`, the journal
+    of its training.
+    """
+
+    search: TicketSearch = TicketSearch()
+    stage: Stage = efficient_training()
+    ticket: str | None = None
+    random: bool = False
+    full_epochs: int = 3
+    full_journal: str | None = None
 
 
 class Costs(Record, frozen=True):
@@ -42,179 +72,145 @@ class Costs(Record, frozen=True):
 
 
 @dataclass(frozen=True)
-class Hatched:
+class EarlyBirdResult:
     """A finished training, the ticket that was trained, and what that cost."""
 
-    trained: Trained
+    trained: TrainingResult
     ticket: Ticket
     costs: Costs
 
 
-class _Choice(Record, frozen=True):
-    """What the result depends on beside the stage: how a ticket is searched for, or which one is given."""
+class _TicketChoice(Record, frozen=True):
+    """What the result depends on beside the stages: how a ticket is searched for, or which one is given."""
 
-    search: Search
+    search: TicketSearch
     ticket: Ticket | None
     random: bool
 
+    @property
+    def is_search(self) -> bool:
+        """Whether a ticket is searched for."""
+        return self.ticket is None and not self.random
 
-def efficient_training(epochs: int = 2, learning_rate: float = 1e-4, *, embeddings: bool = True) -> Stage:
-    """Return the training of a ticket: fewer epochs than the full network's three, at twice its rate."""
-    return Stage(name=EFFICIENT, epochs=epochs, learning_rate=learning_rate, label_weight=1.0, embeddings=embeddings)
 
-
-def train(
-    model: str | Path,
-    train_data: str | Path,
-    dev_data: str | Path,
-    out: str | Path,
-    *,
-    search: Search | None = None,
-    stage: Stage | None = None,
-    ticket: str | Path | None = None,
-    random: bool = False,
-    full_epochs: int = 3,
-    full_journal: str | Path | None = None,
-    setup: Setup | None = None,
-) -> Hatched:
+def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions) -> EarlyBirdResult:
     """Find a ticket of a checkpoint, cut the checkpoint to it, train what is left on labelled texts, and write it.
 
-    With `ticket`, the file of an earlier search, there is no search. With `random` the units are drawn at random: as
-    many in each layer as that ticket has, or, without one, the shares that a search would keep. The costs are compared
-    with `full_epochs` of the full network on the same batches, and its time at the pace of `full_journal`, the journal
-    of its training. What is finished stands in the work folder; the same call goes on there after an interruption and
-    comes to the same result, though an interrupted search begins anew.
+    What is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
+    result, though an interrupted search begins anew.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
         EdgeBertError: a data file cannot be read.
     """
-    origin, out, setup = Path(model), Path(out).absolute(), setup or Setup()
-    search, stage = search or Search(), stage or efficient_training()
-    out_is_free(out)
-    config = read_config(origin)
-    family_for(config)
-    given = None if ticket is None else _read_ticket(Path(ticket), config)
-    if given is None:
-        check(search.pruning, config)
-    pace = None if full_journal is None else _pace(Path(full_journal))
-    choice = records.encode(_Choice(search, given, random), indent=0).decode()
-    line = Line.open(origin, train_data, dev_data, out, setup, stages=(stage_of(search), stage), choice=choice)
-    found = _ticket(line, origin, search, stage, given, random)
-    part = slice_of(found, config)
-    pruned = dataclasses.replace(line, load=lambda path, head: _pruned(path, head, found))
-    result = pruned.run(stage, origin, subnets=[part.subnet(METHOD, "fp32")])
-    manifest = ElasticManifest(
-        schema_version=1,
-        method=METHOD,
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=origin.resolve().name,
-        subnetworks=(part,),
-    )
-    trained = line.finish(result, out, manifest, stage)
-    searched = search if given is None and not random else None
-    return Hatched(trained, found, _count(line, config, searched, found, stage, full_epochs, pace))
+    run = TrainingRun.prepare(files, options, load_elastic)
+    run.config.check_elastic()
+    choice = _TicketChoice(settings.search, _given_ticket(settings.ticket, run.config), settings.random)
+    if choice.ticket is None:
+        check_fits(settings.search.pruning, run.config)
+    step_seconds = None if settings.full_journal is None else _step_seconds(Path(settings.full_journal))
+    run.claim_folder([settings.search.stage, settings.stage], choice)
+
+    # The training starts from the checkpoint's weights: what the search did to them is thrown away.
+    ticket = _ticket(run, choice, settings.stage)
+    part = ticket.slice(run.config)
+    pruned = dataclasses.replace(run, load=lambda path, task: _load_pruned(path, task, ticket))
+    result = pruned.run_stage(settings.stage, files.model, [part.subnet(METHOD, "fp32")])
+    manifest = ElasticManifest.of_slices(METHOD, files.origin, (part,))
+    trained = run.finish(result, manifest, settings.stage)
+    costs = _costs(run, choice.is_search, ticket, settings, step_seconds)
+    return EarlyBirdResult(trained, ticket, costs)
 
 
-def _read_ticket(path: Path, config: Any) -> Ticket:
-    ticket = records.read(path, Ticket, TrainingError)
+def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
+    """Return the ticket in a file, which must fit the network."""
+    if path is None:
+        return None
+    ticket = records.read(Path(path), Ticket, TrainingError)
     mask_of(ticket, config)
     return ticket
 
 
-def _pace(path: Path) -> float:
+def _step_seconds(journal: Path) -> float:
     """Return the seconds that a step took in the training that a journal tells of."""
-    last = Journal(path).last()
+    last = EventJournal(journal).last()
     return last.seconds / last.step
 
 
-def _ticket(line: Line, origin: Path, search: Search, stage: Stage, given: Ticket | None, random: bool) -> Ticket:
+def _ticket(run: TrainingRun, choice: _TicketChoice, stage: Stage) -> Ticket:
     """Return the ticket of a training, made once: given, drawn at random, or searched for."""
-    path = line.folder / TICKET
-    if line.is_missing(path):
-        if random:
-            ticket = _random_ticket(read_config(origin), search, given, line.settings.seed)
+    path = run.folder.path / TICKET
+    # A search runs on all devices together, so this is no step that one device makes alone.
+    if run.folder.is_missing(path):
+        if choice.random:
+            ticket = _random_ticket(run.config, choice, run.settings.seed)
         else:
-            ticket = given or _searched(line, origin, search, stage)
-        if line.accelerator.is_main_process:
-            records.write_bytes(path, records.encode(ticket, indent=0), TrainingError)
-        line.accelerator.wait_for_everyone()
+            ticket = choice.ticket or _searched(run, choice.search, stage)
+        run.folder.make_once(path, lambda: records.write_bytes(path, records.encode(ticket, indent=0), TrainingError))
     return records.read(path, Ticket, TrainingError)
 
 
-def _random_ticket(config: Any, search: Search, given: Ticket | None, seed: int) -> Ticket:
+def _random_ticket(config: ModelConfig, choice: _TicketChoice, seed: int) -> Ticket:
     noise = random_coefficients(config, seed)
-    return (like(mask_of(given, config), noise) if given else draw(noise, search.pruning)).ticket("random", 0)
+    given = None if choice.ticket is None else mask_of(choice.ticket, config)
+    mask = draw(noise, choice.search.pruning) if given is None else draw_like(given, noise)
+    return mask.ticket("random", 0)
 
 
-def _searched(line: Line, origin: Path, search: Search, stage: Stage) -> Ticket:
-    model = line.read(origin)
+def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
+    model = run.read_model(run.files.model)
     assert isinstance(model, ElasticModel), "coefficients need a model that can be cut"
     if not stage.embeddings:
         model.freeze_embeddings()
-    student: Any = Scaled(model).to(line.accelerator.device)  # stages know no coefficients
-    work = Work(
-        student=student,
-        teacher=None,
-        subnets=[model.subnet()],
-        texts=line.task.train,
-        dev=line.task.dev,
-        accelerator=line.accelerator,
-        folder=line.folder,
-        journal=line.journal(stage_of(search)),
-        save_seconds=60 * line.save_minutes,
-    )
-    return find_ticket(search, line.settings, work)
+    student = ScaledModel(model).to(run.folder.accelerator.device)
+    context = run.stage_context(search.stage.name, student, [model.subnet()])
+    return find_ticket(search, student, run.settings, context)
 
 
-def _pruned(path: Path, head: Head, ticket: Ticket) -> ElasticModel:
-    """Return the starting weights of a checkpoint, cut to a ticket."""
-    model = load_model(path, head)
+def _load_pruned(path: Path, task: Task, ticket: Ticket) -> ElasticModel:
+    """Return the model of a checkpoint, cut to a ticket."""
+    model = load_elastic(path, task)
     prune(model, ticket)
     return model
 
 
-def _count(
-    line: Line,
-    config: Any,
-    search: Search | None,
-    ticket: Ticket,
-    stage: Stage,
-    full_epochs: int,
-    pace: float | None,
+def _costs(
+    run: TrainingRun, searched: bool, ticket: Ticket, settings: EarlyBirdSettings, step_seconds: float | None
 ) -> Costs:
     """Return what was done and what the full network's training takes, and write it beside the journals.
 
-    `search` is None where there was none; `pace` is the seconds of a step of the full network.
+    `step_seconds` is how long a step of the full network takes, if it is known.
     """
-    texts, settings = line.task.train, line.settings
-    config.num_labels = len(line.task.head.labels)
-    full = full_subnet(config)
-    looked = list(itertools.islice(batches_of(texts, settings, search), ticket.step)) if search else []
-    trained, whole = (
-        [batch for epoch in range(epochs) for batch in epoch_batches(texts, settings, stage, epoch)]
-        for epochs in (stage.epochs, full_epochs)
-    )
+    texts, config = run.data.train, run.config
+    search, stage = settings.search, settings.stage
+
+    def epochs_of(count: int) -> list[list[int]]:
+        return [batch for epoch in range(count) for batch in epoch_batches(texts, run.settings, stage, epoch)]
 
     def cost(subnet: Subnet, batches: Sequence[Sequence[int]], seconds: float | None) -> Cost:
-        return Cost(len(batches), seconds, training_flops(subnet, config, texts, batches))
+        flops = training_flops(subnet, config, len(run.data.task.labels), texts, batches)
+        return Cost(len(batches), seconds, flops)
 
-    seconds = [line.journal(stage_of(search)).last().seconds if search else 0.0, line.journal(stage).last().seconds]
-    searching = cost(full, looked, seconds[0])
-    training = cost(slice_of(ticket, config).subnet(METHOD, "fp32"), trained, seconds[1])
-    alone = cost(full, whole, None if pace is None else round(pace * len(whole), 2))
+    # Counted are the batches as they were padded: the search's as far as it went, the trainings' in full.
+    part, whole = ticket.slice(config).subnet(METHOD, "fp32"), config.subnet()
+    looked_at = list(itertools.islice(search.batches(texts, run.settings), ticket.step)) if searched else []
+    search_seconds = run.journal(search.stage.name).last().seconds if searched else 0.0
+    searching = cost(whole, looked_at, search_seconds)
+    training = cost(part, epochs_of(stage.epochs), run.journal(stage.name).last().seconds)
+    all_batches = epochs_of(settings.full_epochs)
+    alone = cost(whole, all_batches, None if step_seconds is None else round(step_seconds * len(all_batches), 2))
+
+    spent_seconds = search_seconds + (training.seconds or 0.0)
     costs = Costs(
-        schema_version=1,
+        schema_version=Costs.VERSION,
         search=searching,
         training=training,
         full=alone,
         flops_saved=_saved(searching.flops + training.flops, alone.flops),
-        seconds_saved=_saved(sum(seconds), alone.seconds) if alone.seconds else None,
+        seconds_saved=_saved(spent_seconds, alone.seconds) if alone.seconds else None,
     )
-    if line.accelerator.is_main_process:
-        records.write_bytes(line.folder / COSTS, records.encode(costs), TrainingError)
+    if run.folder.accelerator.is_main_process:
+        records.write_bytes(run.folder.path / COSTS, records.encode(costs), TrainingError)
     return costs
 
 

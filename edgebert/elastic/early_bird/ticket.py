@@ -5,14 +5,15 @@ Mostly pure functions of tensors. Knows nothing about training.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from msgspec import Meta
 from torch import Tensor
 
+from edgebert.elastic.elastic_model import ElasticModel, UnitScales
 from edgebert.elastic.importance import Importance, rewire
-from edgebert.elastic.model import ElasticModel, Scales
+from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
@@ -42,6 +43,13 @@ class Ticket(Record, frozen=True):
     drawn: Drawn
     step: int
 
+    def slice(self, config: ModelConfig) -> Slice:
+        """Return what the ticket leaves of a network, with a name that says how much."""
+        heads, ffn = (tuple(map(len, kept)) for kept in (self.heads, self.neurons))
+        shares = (sum(heads) / config.heads / len(heads), sum(ffn) / config.ffn / len(ffn))
+        name = "random-ticket" if self.drawn == "random" else "early-bird"
+        return Slice(f"{name}-h{shares[0]:.2f}-f{shares[1]:.2f}", tuple(range(len(heads))), heads, ffn)
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -69,18 +77,18 @@ class Distance(Record, frozen=True):
         return max(self.heads, self.neurons) < limit
 
 
-def check(pruning: Pruning, config: Any) -> None:
+def check_fits(pruning: Pruning, config: ModelConfig) -> None:
     """Check that a network can be pruned like this.
 
     Raises:
         TrainingError: its layers are no multiples of the blocks that neurons are kept in.
     """
-    if config.intermediate_size % pruning.multiple:
-        sizes = f"a divisor of {config.intermediate_size}, the checkpoint's FFN size"
+    if config.ffn % pruning.multiple:
+        sizes = f"a divisor of {config.ffn}, the checkpoint's FFN size"
         raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
 
 
-def draw(coefficients: Scales, pruning: Pruning) -> Mask:
+def draw(coefficients: UnitScales, pruning: Pruning) -> Mask:
     """Return the units with the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
 
     Heads are compared within their layer, neurons with those of all layers. Every layer keeps at least one head and
@@ -92,7 +100,7 @@ def draw(coefficients: Scales, pruning: Pruning) -> Mask:
     return Mask(_largest(coefficients.heads.abs(), [kept] * layers), _largest(coefficients.neurons.abs(), widths))
 
 
-def like(mask: Mask, coefficients: Scales) -> Mask:
+def draw_like(mask: Mask, coefficients: UnitScales) -> Mask:
     """Return the units with the largest coefficients, in each layer as many as a mask keeps.
 
     With random coefficients that is a fair control of a ticket: of its size in every layer, and of its speed.
@@ -101,13 +109,11 @@ def like(mask: Mask, coefficients: Scales) -> Mask:
     return Mask(_largest(coefficients.heads, heads), _largest(coefficients.neurons, neurons))
 
 
-def random_coefficients(config: Any, seed: int) -> Scales:
+def random_coefficients(config: ModelConfig, seed: int) -> UnitScales:
     """Return coefficients of a network's units that say nothing of them."""
-    generator, layers = torch.Generator().manual_seed(seed), config.num_hidden_layers
-    heads, neurons = (
-        torch.rand(layers, size, generator=generator) for size in (config.num_attention_heads, config.intermediate_size)
-    )
-    return Scales(heads, neurons)
+    generator, layers = torch.Generator().manual_seed(seed), config.layers
+    heads, neurons = (torch.rand(layers, size, generator=generator) for size in (config.heads, config.ffn))
+    return UnitScales(heads, neurons)
 
 
 def distance(one: Mask, other: Mask) -> Distance:
@@ -119,7 +125,7 @@ def distance(one: Mask, other: Mask) -> Distance:
     return Distance(heads, neurons)
 
 
-def left_to_ties(coefficients: Scales, mask: Mask) -> Distance:
+def left_to_ties(coefficients: UnitScales, mask: Mask) -> Distance:
     """Return how different a mask could be if equal coefficients in a layer were told apart in another way.
 
     While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
@@ -138,8 +144,10 @@ def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
     """Return how many neurons each layer keeps: blocks go one by one to the layer that lacks most of its share."""
     layers, ffn = coefficients.shape
     total = round(layers * ffn * (1 - pruning.ffn))
+    # How many neurons each layer would have if all layers were compared without blocks.
     best = coefficients.flatten().argsort(descending=True, stable=True)[:total]
     wanted = (best // ffn).bincount(minlength=layers).tolist()
+    # No layer may lose all of its neurons.
     blocks = [1] * layers
     for _ in range(round(total / pruning.multiple) - layers):
         lacking = [count / pruning.multiple - held for count, held in zip(wanted, blocks, strict=True)]
@@ -156,13 +164,13 @@ def _largest(values: Tensor, counts: Sequence[int]) -> Tensor:
     return kept
 
 
-def mask_of(ticket: Ticket, config: Any) -> Mask:
+def mask_of(ticket: Ticket, config: ModelConfig) -> Mask:
     """Return a ticket as a mask over the units of a network of this configuration.
 
     Raises:
         TrainingError: it was drawn from a network of other sizes.
     """
-    layers, heads, ffn = config.num_hidden_layers, config.num_attention_heads, config.intermediate_size
+    layers, heads, ffn = config.layers, config.heads, config.ffn
     try:
         return Mask(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
     except (IndexError, ValueError):
@@ -174,6 +182,7 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
     mask = torch.zeros(layers, units, dtype=torch.bool)
     for row, numbers in zip(mask, kept, strict=True):
         row[list(numbers)] = True
+        # Fewer marks than numbers: one of them came twice.
         if not numbers or int(row.sum()) != len(numbers):
             raise ValueError("nothing is kept, or a unit twice")
     return mask
@@ -188,11 +197,3 @@ def prune(model: ElasticModel, ticket: Ticket) -> None:
     mask = mask_of(ticket, model.config)
     rewire(model, Importance(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
     model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])
-
-
-def slice_of(ticket: Ticket, config: Any) -> Slice:
-    """Return what a ticket leaves of a network, with a name that says how much."""
-    heads, ffn = (tuple(map(len, kept)) for kept in (ticket.heads, ticket.neurons))
-    shares = (sum(heads) / config.num_attention_heads / len(heads), sum(ffn) / config.intermediate_size / len(ffn))
-    name = "random-ticket" if ticket.drawn == "random" else "early-bird"
-    return Slice(f"{name}-h{shares[0]:.2f}-f{shares[1]:.2f}", tuple(range(len(heads))), heads, ffn)

@@ -19,9 +19,7 @@ def dropped_layers(strategy: Strategy, count: int, layers: int, similarities: Se
     Raises:
         TrainingError: an unknown strategy, or one that cannot drop so many.
     """
-    most = most_dropped(strategy, layers)
-    if not 0 <= count <= most:
-        raise TrainingError(f"{strategy} drops 0 to {most} of {layers} layers, not {count}; choose another number")
+    check_count(strategy, count, layers)
     match strategy:
         case "top":
             dropped: Sequence[int] = range(layers - count, layers)
@@ -37,6 +35,17 @@ def dropped_layers(strategy: Strategy, count: int, layers: int, similarities: Se
             alternate = range(strategy == "even-alternate", layers, 2)
             dropped = alternate[len(alternate) - count :]
     return tuple(sorted(dropped))
+
+
+def check_count(strategy: Strategy, count: int, layers: int) -> None:
+    """Check that a strategy can drop so many of so many layers.
+
+    Raises:
+        TrainingError: an unknown strategy, or one that cannot drop so many.
+    """
+    most = most_dropped(strategy, layers)
+    if not 0 <= count <= most:
+        raise TrainingError(f"{strategy} drops 0 to {most} of {layers} layers, not {count}; choose another number")
 
 
 def most_dropped(strategy: Strategy, layers: int) -> int:

@@ -14,16 +14,27 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertMod
 
 from edgebert.cli.main import main
 from edgebert.elastic.bort.architecture import Architecture, Space
+from edgebert.elastic.bort.architecture_search import Approximation, Measurements, SearchResult
 from edgebert.elastic.bort.extraction import Goal
-from edgebert.elastic.bort.method import MaskedTeacher, Quest, distillation, masked_lm_distillation, train
-from edgebert.elastic.bort.search import Approximation, Found, Measurements
-from edgebert.elastic.bort.student import Embeddings, Nursery
-from edgebert.elastic.bort.surrogate import Few, read_trials
-from edgebert.elastic.checkpoint import Head, load_tokenizer
-from edgebert.elastic.data import tokenise
+from edgebert.elastic.bort.method import (
+    BortSettings,
+    MaskedTeacher,
+    MeasureLatencies,
+    SearchSettings,
+    distillation,
+    masked_lm_distillation,
+    train,
+)
+from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
+from edgebert.elastic.bort.surrogate import SurrogateSettings, trials_in
+from edgebert.elastic.checkpoint import load_tokenizer
 from edgebert.elastic.layer_drop import method as layer_drop
-from edgebert.elastic.line import Setup
+from edgebert.elastic.layer_drop.method import LayerDropSettings
+from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import fine_tuning
+from edgebert.elastic.texts import tokenise
+from edgebert.elastic.training_data import TaskChoice, TrainingFiles
+from edgebert.elastic.training_run import RunOptions
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import BudgetError, TrainingError
@@ -33,11 +44,17 @@ from edgebert.exporters.checkpoint import parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.inputs.tokenization import Tokenizer as DeviceTokenizer
 from edgebert.slices import dynabert_subnet
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.text_regression import TextRegression
+from profiles import way
 
 Make = Callable[..., Path]
 SPACE = Space(depths=(1, 2), heads=(2,), hidden=(16, 32), ffn=(16, 32))
-FEW = Few(steps=3, batch_size=8, length=12, dev_texts=20)
-QUEST = Quest("toy", SPACE, approximation=Approximation(measured=6, held_out=2, interval=3), few=FEW)
+SURROGATE = SurrogateSettings(steps=3, batch_size=8, length=12, dev_texts=20)
+SEARCH = SearchSettings(
+    "toy", SPACE, approximation=Approximation(measured=6, held_out=2, interval=3), surrogate=SURROGATE
+)
 ONE = Architecture(2, 2, 32, 48)
 
 
@@ -47,36 +64,43 @@ def measured(some: Sequence[Architecture], _: Path) -> Measurements:
 
 @pytest.fixture
 def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[..., Any]:
-    def run(kind: str = "headless", name: str = "out", **options: Any) -> Any:
+    def run(
+        kind: str = "headless",
+        name: str = "out",
+        measure: MeasureLatencies = measured,
+        transfer: tuple[Path, ...] = (),
+        task: TaskChoice | None = None,
+        **settings: Any,
+    ) -> Any:
         model = tmp_path / "checkpoint" if (tmp_path / "checkpoint").exists() else make_checkpoint(kind)
-        rows = {"regression": options.get("setup", {}).get("regression", False)}
+        rows = {"task": task.name} if task and task.name else {}
         data = make_data("train.tsv", 128, **rows), make_data("dev.tsv", 40, **rows)
-        setup = Setup(compute="fp32", batch_size=16, **options.pop("setup", {}))
-        options = {"distil": distillation(12, 1e-2), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
-        return train(model, *data, tmp_path / name, **options)
+        settings = {"distil": distillation(12, 1e-2), "fine_tune": fine_tuning(6, 5e-3), **settings}
+        options = RunOptions(task or TaskChoice(), compute="fp32", batch_size=16)
+        return train(TrainingFiles(model, *data, tmp_path / name, transfer), BortSettings(**settings), options, measure)
 
     return run
 
 
 def test_a_search_finds_trains_and_says_what_it_did(run: Callable[..., Any], tmp_path: Path) -> None:
-    found, trained = run(quest=QUEST, measure=measured)
-    assert isinstance(found, Found)
+    found, trained = run(search=SEARCH)
+    assert isinstance(found, SearchResult)
     assert ElasticManifest.load(tmp_path / "out") == trained.manifest
     assert trained.manifest.method == "bort"
     assert [one.id for one in trained.manifest.subnetworks] == [found.chosen]
-    assert next(iter(trained.scores.values())) > 0.8  # chance is 0.5
+    assert trained.scores[0].score > 0.8  # chance is 0.5
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     (row,) = (row for row in found.rows if row.id == found.chosen)
     assert sum(parameter.numel() for parameter in plain.parameters()) == row.candidate.parameters
     assert row.candidate.trained
     assert len(found.rows) == len(SPACE.architectures())
-    assert len(read_trials(tmp_path / "out.training" / "surrogates.jsonl")) == sum(
+    assert len(trials_in(tmp_path / "out.training" / "surrogates.jsonl").read()) == sum(
         one.candidate.trained for one in found.rows
     )
 
 
 def test_a_search_goes_on_where_it_was_and_is_not_repeated(run: Callable[..., Any], tmp_path: Path) -> None:
-    options = {"quest": QUEST, "measure": measured, "search_only": True}
+    options = {"search": SEARCH, "search_only": True}
     found, trained = run(**options)
     assert trained is None
     work = tmp_path / "out.training"
@@ -95,14 +119,14 @@ def test_a_search_goes_on_where_it_was_and_is_not_repeated(run: Callable[..., An
 def test_a_budget_that_nothing_meets_is_refused_before_anything_is_trained(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    quest = msgspec.structs.replace(QUEST, goal=Goal(latency_ms=1.0))
+    search = msgspec.structs.replace(SEARCH, goal=Goal(latency_ms=1.0))
     with pytest.raises(
         BudgetError, match=r"no architecture .* meets 1 ms; the nearest is bort-d1-a2-h16-i16 with 2.50"
     ):
-        run(quest=quest, measure=measured)
+        run(search=search)
     assert not (tmp_path / "out.training" / "surrogates.jsonl").exists()
-    with pytest.raises(TrainingError, match="holds a training with other choice; give another --work"):
-        run(quest=QUEST, measure=measured)
+    with pytest.raises(TrainingError, match="holds a training with other method_settings; give another --work"):
+        run(search=SEARCH)
 
 
 @pytest.mark.parametrize("kind", ["roberta", "distilbert"])
@@ -113,7 +137,8 @@ def test_an_architecture_is_trained_without_a_search(kind: str, run: Callable[..
         kind,
         architecture=ONE,
         distil=distillation(6, 1e-2, label_weight=0.5),
-        setup={"transfer": [tmp_path / "more.txt"], "labels": ("negative", "positive")},
+        transfer=(tmp_path / "more.txt",),
+        task=TaskChoice(labels=("negative", "positive")),
     )
     assert found is None
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
@@ -127,31 +152,42 @@ def test_an_architecture_is_trained_without_a_search(kind: str, run: Callable[..
 
 
 def test_a_regression_is_distilled(run: Callable[..., Any]) -> None:
-    found, _ = run(quest=QUEST, measure=measured, search_only=True, setup={"regression": True})
+    found, _ = run(search=SEARCH, search_only=True, task=TaskChoice(TextRegression.NAME))
     assert all(row.candidate.error > 0 for row in found.rows)
+
+
+def test_several_labels_for_one_text_are_distilled(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("a warm film\nthe dull plot\n")
+    task, distil = TaskChoice(MultiLabelTextClassification.NAME), distillation(12, 1e-2, label_weight=0.5)
+    _, trained = run(architecture=ONE, distil=distil, task=task, transfer=(tmp_path / "more.txt",))
+    assert trained.metric == "micro_f1"
+    assert trained.scores[0].score > 0.7
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config
+    assert config.problem_type == "multi_label_classification"
+    assert config.id2label == {0: "bad", 1: "good", 2: "worth seeing"}
 
 
 def test_students_start_with_what_the_teacher_knows_of_words(make_checkpoint: Make) -> None:
     teacher = random_model("roberta")
-    tables = Embeddings.of(teacher)
+    tables = TeacherEmbeddings.of(teacher)
     texts = tokenise(byte_pairs(), ["good film"], 16)
-    nursery = Nursery.of(teacher.config, texts, Head("classification", ("a", "b")), seed=1)
-    same = nursery.classifier(Architecture(1, 2, 32, 8))
-    tables.give(same)
+    builder = StudentBuilder.of(config_of(teacher.config), texts, TextClassification(("a", "b")), seed=1)
+    same = builder.classifier(Architecture(1, 2, 32, 8))
+    tables.copy_into(same)
     assert torch.equal(same.bert.embeddings.word_embeddings.weight, tables.words)
     assert torch.equal(
         same.bert.embeddings.position_embeddings.weight, teacher.roberta.embeddings.position_embeddings.weight[2:]
     )
     for hidden in (16, 64):  # turned, so that what is near stays near; exactly so where there is room
-        other = nursery.classifier(Architecture(1, 2, hidden, 8))
-        tables.give(other)
+        other = builder.classifier(Architecture(1, 2, hidden, 8))
+        tables.copy_into(other)
         theirs, ours = tables.words @ tables.words.T, other.bert.embeddings.word_embeddings.weight
         near = torch.corrcoef(torch.stack([theirs.flatten(), (ours @ ours.T).flatten()]))[0, 1]
         assert near > (0.999 if hidden == 64 else 0.6)
 
 
 def test_a_masked_language_model_teaches_first(run: Callable[..., Any], tmp_path: Path, make_checkpoint: Make) -> None:
-    masked = MaskedTeacher(make_checkpoint("bert-lm", "masked"), masked_lm_distillation(2, 5e-3))
+    masked = MaskedTeacher(str(make_checkpoint("bert-lm", "masked")), masked_lm_distillation(2, 5e-3))
     _, trained = run(architecture=ONE, masked=masked, distil=distillation(1))
     assert trained.manifest.subnetworks[0].id == "bort-d2-a2-h32-i48"
     events = [json.loads(line) for line in (tmp_path / "out.training" / "masked-lm.jsonl").read_text().splitlines()]
@@ -163,10 +199,10 @@ def test_a_masked_language_model_teaches_first(run: Callable[..., Any], tmp_path
 
 
 def test_a_masked_language_model_with_other_words_is_refused(run: Callable[..., Any], make_checkpoint: Make) -> None:
-    masked = MaskedTeacher(make_checkpoint("roberta-lm", "masked"), masked_lm_distillation(1))
+    masked = MaskedTeacher(str(make_checkpoint("roberta-lm", "masked")), masked_lm_distillation(1))
     with pytest.raises(TrainingError, match="expected a masked LM with the same vocabulary, found another"):
         run(architecture=ONE, masked=masked)
-    headless = MaskedTeacher(make_checkpoint("headless", "masked"), masked_lm_distillation(1))
+    headless = MaskedTeacher(str(make_checkpoint("headless", "masked")), masked_lm_distillation(1))
     with pytest.raises(TrainingError, match=r"has no masked-LM head \(cls\.\*\); give a pre-trained checkpoint"):
         run(architecture=ONE, masked=headless, name="other")
 
@@ -201,8 +237,11 @@ def released(folder: Path, *, types: bool, binary: bool) -> Path:
 def test_a_released_bort_is_fine_tuned_and_exported(types: bool, binary: bool, tmp_path: Path, make_data: Make) -> None:
     checkpoint = released(tmp_path / "bort", types=types, binary=binary)
     data = make_data("train.tsv", 64), make_data("dev.tsv", 20)
-    stage, setup = fine_tuning(2, 1e-3), Setup(compute="fp32")
-    layer_drop.train(checkpoint, *data, tmp_path / "out", drop=0, fine_tune=stage, setup=setup)
+    files, settings = (
+        TrainingFiles(checkpoint, *data, tmp_path / "out"),
+        LayerDropSettings("top", 0, fine_tuning(2, 1e-3)),
+    )
+    layer_drop.train(files, settings, RunOptions(compute="fp32"))
     bundle = export(tmp_path / "out", tmp_path / "bundle", precisions=["fp32", "int8"])
     assert bundle.manifest.inputs == ("input_ids", "attention_mask")
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
@@ -212,7 +251,7 @@ def test_a_released_bort_is_fine_tuned_and_exported(types: bool, binary: bool, t
         expected = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy()
     inputs = {name: batch[name].numpy() for name in bundle.manifest.inputs}
     for subnet, allowed in zip(bundle.manifest.subnetworks, (1e-4, 0.2), strict=True):
-        found = open_session(bundle, subnet).run(inputs)
+        found = open_session(bundle, subnet, way()).run(inputs)
         assert np.abs(found - expected).max() < allowed
         encode = DeviceTokenizer.of(bundle).encode
         assert [list(encode(text).ids) for text in texts] == [
@@ -281,7 +320,7 @@ def test_the_command_measures_trains_and_exports(
     assert main([*command, "--search-only", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["candidate"]["measured"] for row in found["rows"]] == [True] * 2
-    assert "CPU, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
+    assert "cpu, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
     latencies = (tmp_path / "out.training" / "latencies.json").read_bytes()
     assert main(command) == 0
     printed = capsys.readouterr().out

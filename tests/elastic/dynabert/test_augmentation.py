@@ -6,15 +6,17 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from edgebert.elastic.dynabert.augmentation import CANDIDATES, Augmenter, augmented
+from edgebert.elastic.stage import TrainingSettings
 from edgebert.errors import TrainingError
 
 Make = Callable[..., Path]
+CPU, SETTINGS = torch.device("cpu"), TrainingSettings(seed=1, batch_size=8, accumulate=1, max_length=30, compute="fp32")
 TEXT = "the good film, the dull plot - xyz!"
 
 
-@pytest.fixture(params=["bert-lm", "roberta-lm"])
+@pytest.fixture(params=["bert-lm", "roberta-lm", "distilbert-lm", "electra-lm"])
 def augmenter(request: pytest.FixtureRequest, make_checkpoint: Make) -> Augmenter:
-    return Augmenter(make_checkpoint(request.param), torch.device("cpu"), compute="fp32", max_length=30, seed=1)
+    return Augmenter(make_checkpoint(request.param), CPU, SETTINGS)
 
 
 def test_variants_replace_words_by_words_and_leave_the_rest(augmenter: Augmenter) -> None:
@@ -30,7 +32,7 @@ def test_variants_replace_words_by_words_and_leave_the_rest(augmenter: Augmenter
 
 def test_what_is_put_in_is_what_the_model_finds_most_probable(make_checkpoint: Make) -> None:
     checkpoint = make_checkpoint("bert-lm")
-    found = Augmenter(checkpoint, torch.device("cpu"), compute="fp32", max_length=30, seed=1).variants("film", 400)
+    found = Augmenter(checkpoint, CPU, SETTINGS).variants("film", 400)
     model, tokenizer = AutoModelForMaskedLM.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
     with torch.no_grad():
         logits = model(**tokenizer("[MASK]", return_tensors="pt")).logits[0, 1]
@@ -80,4 +82,4 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 
 def test_a_checkpoint_without_a_masked_lm_head_is_refused(make_checkpoint: Make) -> None:
     with pytest.raises(TrainingError, match="has no masked-LM head"):
-        Augmenter(make_checkpoint("headless"), torch.device("cpu"), compute="fp32", max_length=30, seed=1)
+        Augmenter(make_checkpoint("headless"), CPU, SETTINGS)

@@ -9,19 +9,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from toys import ELASTIC_FAMILIES, random_model
 
-from edgebert.elastic.checkpoint import Head, head_of, load_model, load_tokenizer
-from edgebert.elastic.dynabert.method import stages_of, train
-from edgebert.elastic.line import Setup, Trained
-from edgebert.elastic.stage import Stage, fine_tuning
+from edgebert.elastic.checkpoint import load_elastic, load_tokenizer, task_in
+from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets, train
+from edgebert.elastic.model_config import config_of
+from edgebert.elastic.stage import fine_tuning
+from edgebert.elastic.texts import tokenise
+from edgebert.elastic.training_data import TaskChoice, TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingResult
 from edgebert.elastic_manifest import ElasticManifest
+from edgebert.engines.session import open_session
 from edgebert.errors import EdgeBertError, TrainingError
+from edgebert.exporters.build import export
+from edgebert.inputs.tokenization import Tokenizer as DeviceTokenizer
+from edgebert.inputs.tokenization import pad
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.text_regression import TextRegression
+from profiles import way
 
 Make = Callable[..., Path]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+CLASSES = TextClassification(("negative", "positive"))
 
 
 @dataclasses.dataclass
@@ -33,16 +49,21 @@ class Toy:
     dev: Path
     out: Path
 
-    def run(self, **options: Any) -> Trained:
+    def run(
+        self, settings: DynaBertSettings | None = None, transfer: Sequence[Path] = (), **options: Any
+    ) -> TrainingResult:
         """Train in fp32 with a learning rate that suits random models."""
-        names = {field.name for field in dataclasses.fields(Setup)}
-        setup = Setup(**{"compute": "fp32", **{name: options.pop(name) for name in names & options.keys()}})
-        options = {"stages": self.stages(), "fine_tune": fine_tuning(6, 5e-3), "setup": setup, **options}
-        return train(self.model, self.train, self.dev, self.out, **options)
+        files = TrainingFiles(self.model, self.train, self.dev, self.out, tuple(transfer))
+        return train(files, settings or toy_settings(), RunOptions(**{"compute": "fp32", **options}))
 
-    @staticmethod
-    def stages(recipe: Any = "direct", names: Sequence[str] | None = None, **options: Any) -> tuple[Stage, ...]:
-        return stages_of(recipe, names, **{"epochs": 2, "learning_rate": 2e-3, "widths": (0.5, 1), **options})
+
+def toy_settings(**options: Any) -> DynaBertSettings:
+    quick = {"epochs": 2, "learning_rate": 2e-3, "widths": (0.5, 1.0), "fine_tune": fine_tuning(6, 5e-3)}
+    return DynaBertSettings(**{**quick, **options})
+
+
+def scores_of(trained: TrainingResult) -> list[float]:
+    return [one.score for one in trained.scores]
 
 
 @pytest.fixture
@@ -75,12 +96,12 @@ def assert_same(first: Path, second: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["direct", "paper"])
 def test_a_headless_checkpoint_becomes_elastic(toy: Toy, recipe: str) -> None:
-    trained = toy.run(stages=toy.stages(recipe))
+    trained = toy.run(toy_settings(recipe=recipe))
     assert ElasticManifest.load(toy.out) == trained.manifest
     assert trained.manifest.widths == (0.5, 1.0)
-    assert head_of(toy.out) == Head("classification", ("negative", "positive"))
+    assert task_in(toy.out) == CLASSES
     assert len(trained.scores) == 6
-    assert min(trained.scores.values()) > 0.8  # chance is 0.5; the task is learnt
+    assert min(scores_of(trained)) > 0.8  # chance is 0.5; the task is learnt
 
 
 def test_a_fine_tuned_checkpoint_is_only_distilled(toy: Toy, tmp_path: Path) -> None:
@@ -99,11 +120,29 @@ def test_a_finished_training_is_not_repeated(toy: Toy) -> None:
     ]
 
 
-def test_roberta_becomes_elastic(make_toy: Callable[..., Toy]) -> None:
-    toy = make_toy("roberta")
+@pytest.mark.parametrize("family", ELASTIC_FAMILIES)
+def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
+    make_toy: Callable[..., Toy], family: str, tmp_path: Path
+) -> None:
+    toy = make_toy(family)
     relabel(toy, {"negative": "LABEL_0", "positive": "1"})
-    assert len(toy.run().scores) == 6
-    assert head_of(toy.out) == Head("classification", ("LABEL_0", "LABEL_1"))
+    toy.run(toy_settings(epochs=1))
+    model = load_elastic(toy.out, TextClassification(("LABEL_0", "LABEL_1"))).eval()
+    tokenizer, texts = load_tokenizer(toy.out), ["a good warm film", "dull", "the bad plot is poor"]
+    batch = tokenise(tokenizer, texts, 32).batch(range(3), torch.device("cpu"))
+
+    bundle = export(toy.out, tmp_path / "bundle", precisions=["fp32"], max_length=32)
+    assert len(bundle.manifest.subnetworks) == 6
+    encoded = DeviceTokenizer.of(bundle).encode_all(texts)
+    for exported in bundle.manifest.subnetworks:
+        assert exported.width is not None
+        assert exported.depth is not None
+        with torch.no_grad():
+            subnet = model.subnet(exported.width, exported.depth)
+            expected = model(batch.ids, batch.mask, subnet, batch.types).logits
+        session = open_session(bundle, exported, way())
+        found = [session.run(pad([tokens], session.input_names)) for tokens in encoded]
+        np.testing.assert_allclose(np.concatenate(found), expected.numpy(), atol=1e-4)
 
 
 def relabel(toy: Toy, names: dict[str, str]) -> None:
@@ -115,22 +154,34 @@ def relabel(toy: Toy, names: dict[str, str]) -> None:
 
 
 def test_pairs_are_learnt(make_toy: Callable[..., Toy]) -> None:
-    assert min(make_toy(pairs=True).run().scores.values()) > 0.7
+    assert min(scores_of(make_toy(pairs=True).run())) > 0.7
 
 
 def test_a_regression_is_learnt_from_hidden_states(make_toy: Callable[..., Toy]) -> None:
-    toy = make_toy(regression=True)
-    trained = toy.run(regression=True, stages=toy.stages(regression=True, epochs=4))
-    assert (trained.metric, head_of(toy.out)) == ("pearson", Head("regression", ("score",)))
-    assert min(trained.scores.values()) > 0.7
+    trained = make_toy(task=TextRegression.NAME).run(toy_settings(epochs=4), task=TaskChoice(TextRegression.NAME))
+    assert (trained.metric, task_in(trained.checkpoint)) == ("spearman", TextRegression(("score",)))
+    assert min(scores_of(trained)) > 0.7
+    steps = [json.loads(line) for line in (trained.work / "depth.jsonl").read_text().splitlines()]
+    assert {step["losses"]["logits"] for step in steps if step["event"] == "step"} == {0.0}
+
+
+def test_several_labels_for_one_text_are_learnt(make_toy: Callable[..., Toy], tmp_path: Path) -> None:
+    name = MultiLabelTextClassification.NAME
+    toy = make_toy(task=name)
+    trained = toy.run(task=TaskChoice(name))
+    assert trained.metric == "micro_f1"
+    assert task_in(toy.out) == MultiLabelTextClassification(("bad", "good", "worth seeing"))
+    assert min(scores_of(trained)) > 0.8
+    # The checkpoint says what it was trained for, so that it need not be said again.
+    again = dataclasses.replace(toy, model=toy.out, out=tmp_path / "again").run(toy_settings(epochs=1))
+    assert again.metric == "micro_f1"
 
 
 def test_the_full_network_is_the_teacher_when_nothing_is_distilled(toy: Toy) -> None:
     """Rewired and trained with a rate of almost 0, the full network still is the fine-tuned model."""
-    toy.run(stages=toy.stages(learning_rate=1e-12, epochs=1))
+    toy.run(toy_settings(learning_rate=1e-12, epochs=1))
     work = toy.out.with_name("out.training")
-    head = Head("classification", ("negative", "positive"))
-    fine_tuned, elastic = load_model(work / "fine-tuned", head), load_model(toy.out, head)
+    fine_tuned, elastic = load_elastic(work / "fine-tuned", CLASSES), load_elastic(toy.out, CLASSES)
     ids = torch.randint(5, 30, (3, 8), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected, found = (model.eval()(ids, torch.ones_like(ids), model.subnet()) for model in (fine_tuned, elastic))
@@ -145,7 +196,7 @@ def test_more_texts_to_distil_on_are_read(toy: Toy, tmp_path: Path) -> None:
 
 
 def test_variants_of_the_training_texts_are_distilled_on(toy: Toy, make_checkpoint: Make, tmp_path: Path) -> None:
-    toy.run(augment=2, augment_model=make_checkpoint("bert-lm", "lm"), stages=toy.stages(epochs=1))
+    toy.run(toy_settings(augment=2, augment_model=str(make_checkpoint("bert-lm", "lm")), epochs=1))
     work = tmp_path / "out.training"
     assert len((work / "augmented.jsonl").read_text().splitlines()) == 160
     assert (work / "depth.jsonl").read_text().count('"event":"step"') == 3 * 160 / 32
@@ -160,22 +211,39 @@ def test_another_training_does_not_go_on_in_the_same_folder(toy: Toy) -> None:
 # What a user can get wrong: the alteration of the toy, options, and the message.
 WRONG: list[tuple[Callable[[Toy], object], dict[str, Any], str]] = [
     (lambda toy: relabel(toy, {"positive": "negative"}), {}, "expected at least two labels to tell apart"),
-    (lambda toy: None, {"labels": ("negative", "neutral", "positive")}, "found none with 'neutral'; add some"),
+    (
+        lambda toy: None,
+        {"task": TaskChoice(labels=("negative", "neutral", "positive"))},
+        "found none with 'neutral'; add some",
+    ),
     (
         lambda toy: toy.dev.write_text("text\tlabel\nfilm\tneutral\n"),
         {},
         r"dev.tsv:2: expected a label of negative, positive \(or its number\), found label 'neutral'",
     ),
-    (lambda toy: None, {"regression": True}, r"train.tsv:2: expected a number as the label .* found 'negative'"),
+    (
+        lambda toy: None,
+        {"task": TaskChoice(TextRegression.NAME)},
+        r"train.tsv:2: expected a number as the label .* found 'negative'",
+    ),
+    (lambda toy: None, {"task": TaskChoice("translation")}, "expected a task of text-classification, .* 'translation'"),
     (lambda toy: toy.dev.write_text("text\tpair\tlabel\na\tb\t0\n"), {}, "dev.tsv: expected pairs in all data files"),
     (lambda toy: toy.model.joinpath("config.json").unlink(), {}, "give the folder of a Hugging Face model"),
     (lambda toy: toy.model.joinpath("model.safetensors").write_bytes(b"x"), {}, "cannot read the checkpoint"),
     (lambda toy: toy.out.write_text("mine"), {}, "out exists and is no checkpoint"),
     (lambda toy: None, {"max_length": 4000}, "expected a maximum length of at most 40 tokens, found 4000"),
-    (lambda toy: None, {"transfer": ["none.txt"]}, "cannot read none.txt"),
-    (lambda toy: None, {"augment": 2, "augment_model": "none"}, "cannot read none/config.json: give the folder"),
-    (lambda toy: None, {"augment": 2}, r"has no masked-LM head \(cls.*\); name a pre-trained checkpoint"),
-    (lambda toy: None, {"stages": stages_of("direct", learning_rate=1e30)}, "no longer finite at step"),
+    (lambda toy: None, {"transfer": [Path("none.txt")]}, "cannot read none.txt"),
+    (
+        lambda toy: None,
+        {"settings": toy_settings(augment=2, augment_model="none")},
+        "cannot read none/config.json: give the folder",
+    ),
+    (
+        lambda toy: None,
+        {"settings": toy_settings(augment=2)},
+        r"has no masked-LM head \(cls.*\); name a pre-trained checkpoint",
+    ),
+    (lambda toy: None, {"settings": toy_settings(learning_rate=1e30)}, "no longer finite at step"),
 ]
 
 
@@ -190,38 +258,15 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(
     assert not (toy.out / "config.json").exists()
 
 
-def test_a_fine_tuned_checkpoint_keeps_its_task(make_toy: Callable[..., Toy]) -> None:
-    toy = make_toy("bert", regression=True)
-    with pytest.raises(TrainingError, match="is fine-tuned for classification; leave --regression out"):
-        toy.run(regression=True)
-    with pytest.raises(TrainingError, match="has 2 labels, --labels names 3; name them all"):
-        toy.run(labels=("a", "b", "c"))
-
-
-def test_several_labels_for_one_text_are_refused(make_toy: Callable[..., Toy]) -> None:
-    toy = make_toy("bert")
-    config = json.loads((toy.model / "config.json").read_text())
-    (toy.model / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
-    with pytest.raises(TrainingError, match="several labels for one text are not supported"):
-        toy.run()
-
-
 def test_an_unknown_stage_is_named() -> None:
     with pytest.raises(TrainingError, match="no stage 'deep'; choose among width, depth, final"):
-        stages_of("paper", ["deep"])
+        DynaBertSettings(recipe="paper", stages=("deep",)).stages_after_rewiring()
 
 
-def test_too_little_memory_is_explained_and_the_advice_helps(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("edgebert.elastic.training.logit_loss", full)
-        with pytest.raises(
-            TrainingError, match=r"out of memory with 32 texts .* run the same command again with a higher --accumulate"
-        ):
-            toy.run()
-    assert len(toy.run(accumulate=2).scores) == 6
+def test_widths_that_keep_the_same_heads_are_one_sub_network() -> None:
+    (stage,) = DynaBertSettings(widths=(0.25, 0.26, 1.0), depths=(1.0,)).stages_after_rewiring()
+    subnets = stage_subnets(config_of(random_model().config), stage)
+    assert [subnet.id for subnet in subnets] == ["w1.00-d1.00-fp32", "w0.25-d1.00-fp32"]
 
 
 def command_line(toy: Toy, *more: str) -> list[str]:

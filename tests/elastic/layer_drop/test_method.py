@@ -3,27 +3,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from edgebert.cli.main import main
-from edgebert.elastic.checkpoint import Head, load_tokenizer, load_whole
-from edgebert.elastic.data import tokenise
-from edgebert.elastic.layer_drop.method import explore, fine_tuning, train
+from edgebert.elastic.checkpoint import load_tokenizer, load_whole
+from edgebert.elastic.events import Event
+from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
+from edgebert.elastic.layer_drop.method import LayerDropSettings, train
 from edgebert.elastic.layer_drop.strategies import STRATEGIES, kept_layers, most_dropped
-from edgebert.elastic.line import Setup, Trained
+from edgebert.elastic.stage import fine_tuning
+from edgebert.elastic.texts import tokenise
+from edgebert.elastic.training_data import TaskChoice, TrainingFiles
+from edgebert.elastic.training_run import RunOptions, TrainingResult
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import TrainingError
 from edgebert.exporters.build import export
 from edgebert.inputs.tokenization import Tokenizer, pad
+from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.text_classification import TextClassification
+from profiles import way
 
 Make = Callable[..., Path]
 Command = Callable[..., int]
+Run = Callable[..., TrainingResult]
 QUICK = fine_tuning(2, 5e-3)
-FAMILIES = ("headless", "roberta-lm", "distilbert", "electra", "xlnet")
+FAMILIES = ("headless", "roberta-lm", "distilbert-headless", "electra-headless", "xlnet-headless")
 
 
 @pytest.mark.parametrize(
@@ -61,32 +70,34 @@ def test_any_number_of_layers_is_dropped_and_one_is_left(strategy: Any, layers: 
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[..., Trained]:
-    def run(kind: str = "headless", name: str = "out", **options: Any) -> Trained:
+def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Run:
+    def run(
+        kind: str = "headless", name: str = "out", options: dict[str, Any] | None = None, **settings: Any
+    ) -> TrainingResult:
         model = tmp_path / "checkpoint" if (tmp_path / "checkpoint").exists() else make_checkpoint(kind)
-        data = make_data("train.tsv", 96), make_data("dev.tsv", 40)
-        setup = Setup(compute="fp32", **options.pop("setup", {}))
-        return train(model, *data, tmp_path / name, **{"fine_tune": QUICK, "setup": setup, "drop": 2, **options})
+        files = TrainingFiles(model, make_data("train.tsv", 96), make_data("dev.tsv", 40), tmp_path / name)
+        quick = LayerDropSettings(**{"drop": 2, "fine_tune": QUICK, **settings})
+        return train(files, quick, RunOptions(compute="fp32", **(options or {})))
 
     return run
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Callable[..., Trained]) -> None:
+def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Run) -> None:
     trained = run(kind, strategy="bottom")
     manifest = ElasticManifest.load(trained.checkpoint)
     assert manifest == trained.manifest
     assert manifest.method == "layer-drop"
     assert manifest.layers == manifest.subnetworks[0].layers == (2, 3)
     assert manifest.subnetworks[0].id == "drop-bottom-2"
-    assert list(trained.scores) == ["drop-bottom-2-fp32"]
+    assert [one.id for one in trained.scores] == ["drop-bottom-2-fp32"]
     plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint)
     assert plain.config.num_hidden_layers == 2
     # What transformers loads computes what was trained and scored.
     texts = ["a good warm film", "the plot"]
     tokenizer = load_tokenizer(trained.checkpoint)
     batch = tokenise(tokenizer, texts, 32).batch([0, 1], torch.device("cpu"))
-    model = load_whole(trained.checkpoint, Head("classification", ("negative", "positive"))).eval()
+    model = load_whole(trained.checkpoint, TextClassification(("negative", "positive"))).eval()
     with torch.inference_mode():
         expected = plain(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         found = model(batch.ids, batch.mask, model.subnet(), batch.types).logits
@@ -94,9 +105,7 @@ def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Callable[..
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_what_is_left_is_exported_and_answers_as_transformers(
-    kind: str, run: Callable[..., Trained], tmp_path: Path
-) -> None:
+def test_what_is_left_is_exported_and_answers_as_transformers(kind: str, run: Run, tmp_path: Path) -> None:
     trained = run(kind, strategy="bottom")
     bundle = export(trained.checkpoint, tmp_path / "bundle", precisions=("fp32", "int8"), max_length=32)
     assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["drop-bottom-2-fp32", "drop-bottom-2-int8"]
@@ -108,11 +117,11 @@ def test_what_is_left_is_exported_and_answers_as_transformers(
         inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
         with torch.inference_mode():
             expected = plain(**inputs).logits.numpy()
-        session = open_session(bundle, bundle.manifest.subnetworks[0])
+        session = open_session(bundle, bundle.manifest.subnetworks[0], way())
         np.testing.assert_allclose(session.run(pad([encode(text)], session.input_names)), expected, atol=1e-4)
 
 
-def test_the_kept_layers_are_those_of_the_origin(run: Callable[..., Trained], tmp_path: Path) -> None:
+def test_the_kept_layers_are_those_of_the_origin(run: Run, tmp_path: Path) -> None:
     trained = run(strategy="even-alternate", drop=1, fine_tune=fine_tuning(1, 1e-9))
     origin = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
     plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint)
@@ -121,13 +130,13 @@ def test_the_kept_layers_are_those_of_the_origin(run: Callable[..., Trained], tm
         torch.testing.assert_close(ours.intermediate.dense.weight, theirs.intermediate.dense.weight)
 
 
-def test_contribution_is_measured_on_the_training_texts(run: Callable[..., Trained]) -> None:
+def test_contribution_is_measured_on_the_training_texts(run: Run) -> None:
     trained = run(strategy="contribution", drop=1)
     assert len(trained.manifest.layers) == 3
     assert trained.manifest.subnetworks[0].id == "drop-contribution-1"
 
 
-def test_frozen_embeddings_stay_as_they_are(run: Callable[..., Trained], tmp_path: Path) -> None:
+def test_frozen_embeddings_stay_as_they_are(run: Run, tmp_path: Path) -> None:
     trained = run(fine_tune=fine_tuning(1, 5e-3, embeddings=False))
     before = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint").bert
     after = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).bert
@@ -137,22 +146,22 @@ def test_frozen_embeddings_stay_as_they_are(run: Callable[..., Trained], tmp_pat
     assert not torch.equal(ours, theirs)
 
 
-def test_no_layers_dropped_is_plain_fine_tuning(run: Callable[..., Trained]) -> None:
+def test_no_layers_dropped_is_plain_fine_tuning(run: Run) -> None:
     trained = run(drop=0)
     assert trained.manifest.method == "fine-tuning"
     assert trained.manifest.subnetworks[0].id == "full"
-    assert min(trained.scores.values()) > 0.8  # chance is 0.5; the task is learnt
+    assert min(one.score for one in trained.scores) > 0.8  # chance is 0.5; the task is learnt
 
 
-def test_an_interrupted_training_comes_to_the_same_result(run: Callable[..., Trained]) -> None:
+def test_an_interrupted_training_comes_to_the_same_result(run: Run) -> None:
     def interrupt(event: Any, /) -> None:
         if event.step == 4:
             raise KeyboardInterrupt
 
     whole = run(name="whole")
     with pytest.raises(KeyboardInterrupt):
-        run(name="parts", setup={"listener": interrupt, "save_minutes": 1e-9})
-    parts = run(name="parts", setup={"save_minutes": 1e-9})
+        run(name="parts", options={"listener": interrupt, "save_minutes": 1e-9})
+    parts = run(name="parts", options={"save_minutes": 1e-9})
     assert parts.scores == whole.scores
     one, other = (
         AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).state_dict()
@@ -161,16 +170,29 @@ def test_an_interrupted_training_comes_to_the_same_result(run: Callable[..., Tra
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_work_folder_of_another_strategy_is_refused(run: Callable[..., Trained], tmp_path: Path) -> None:
-    run(name="one", setup={"work": tmp_path / "work"})
-    with pytest.raises(TrainingError, match="holds a training with other choice"):
-        run(name="two", strategy="bottom", setup={"work": tmp_path / "work"})
+def test_a_work_folder_of_another_strategy_is_refused(run: Run, tmp_path: Path) -> None:
+    run(name="one", options={"work": tmp_path / "work"})
+    with pytest.raises(TrainingError, match="holds a training with other method_settings"):
+        run(name="two", strategy="bottom", options={"work": tmp_path / "work"})
+
+
+def test_several_labels_for_one_text_are_learnt(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> None:
+    name = MultiLabelTextClassification.NAME
+    data = make_data("train.tsv", 96, task=name), make_data("dev.tsv", 40, task=name)
+    files = TrainingFiles(make_checkpoint("distilbert-headless"), *data, tmp_path / "out")
+    trained = train(files, LayerDropSettings(drop=1, fine_tune=QUICK), RunOptions(TaskChoice(name), compute="fp32"))
+    assert trained.metric == "micro_f1"
+    assert trained.scores[0].score > 0.7
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert plain.config.problem_type == "multi_label_classification"
+    assert plain.config.id2label == {0: "bad", 1: "good", 2: "worth seeing"}
 
 
 def test_an_exploration_trains_each_set_of_layers_once(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> None:
-    places = (make_checkpoint("headless"), make_data("train.tsv", 64), make_data("dev.tsv", 20), tmp_path / "out")
-    options: dict[str, Any] = {"fine_tune": fine_tuning(1, 5e-3), "setup": Setup(compute="fp32")}
-    some = explore(*places, strategies=["top", "even-alternate"], drops=[1], **options)
+    data = make_data("train.tsv", 64), make_data("dev.tsv", 20)
+    files, options = TrainingFiles(make_checkpoint("headless"), *data, tmp_path / "out"), RunOptions(compute="fp32")
+    settings = ExplorationSettings(("top", "even-alternate"), drops=(1,), fine_tune=fine_tuning(1, 5e-3))
+    some = explore(files, settings, options)
     assert [(one.strategy, one.dropped, one.layers) for one in some.trainings] == [
         ("top", 0, (0, 1, 2, 3)),
         ("top", 1, (0, 1, 2)),
@@ -178,12 +200,26 @@ def test_an_exploration_trains_each_set_of_layers_once(tmp_path: Path, make_chec
     ]
     assert some.trainings[1].checkpoint == some.trainings[2].checkpoint
     written = (tmp_path / "out" / "full-seed-1" / "model.safetensors").stat().st_mtime_ns
-    more = explore(*places, strategies=["top", "even-alternate"], drops=[1, 3], **options)
+    more = explore(files, msgspec.structs.replace(settings, drops=(1, 3)), options)
     assert more.trainings[:3] == some.trainings
     assert [(one.strategy, one.dropped) for one in more.trainings[3:]] == [("top", 3)]  # two even layers only
     assert (tmp_path / "out" / "full-seed-1" / "model.safetensors").stat().st_mtime_ns == written
     with pytest.raises(TrainingError, match="a training with other stages"):
-        explore(*places, **{**options, "fine_tune": fine_tuning(2, 5e-3)})
+        explore(files, msgspec.structs.replace(settings, fine_tune=fine_tuning(2, 5e-3)), options)
+
+
+def test_an_exploration_that_was_interrupted_goes_on(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> None:
+    def interrupt(event: Event, /) -> None:
+        raise KeyboardInterrupt
+
+    data = make_data("train.tsv", 32), make_data("dev.tsv", 20)
+    files, settings = (
+        TrainingFiles(make_checkpoint("headless"), *data, tmp_path / "out"),
+        ExplorationSettings(("top",), (1,)),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        explore(files, settings, RunOptions(compute="fp32", listener=interrupt))
+    assert len(explore(files, settings, RunOptions(compute="fp32")).trainings) == 2
 
 
 @pytest.mark.parametrize(
@@ -221,3 +257,20 @@ def command(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Command:
     model, data = make_checkpoint("headless"), make_data("train.tsv", 32)
     places = ["--model", model, "--train", data, "--dev", data, "--out", tmp_path / "out"]
     return lambda *arguments: main(["train", "layer-drop", *map(str, places), *arguments])
+
+
+@pytest.mark.parametrize("words", [["--regression"], ["--task", "text-regression"]])
+def test_regression_is_another_spelling_of_its_task(
+    words: list[str], tmp_path: Path, make_checkpoint: Make, make_data: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data = make_checkpoint("headless"), make_data("train.tsv", 32, task="text-regression")
+    places = ["--model", model, "--train", data, "--dev", data, "--out", tmp_path / "out"]
+    assert main(["train", "layer-drop", *map(str, places), *words, "--drop", "0", "--epochs", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metric"] == "spearman"
+
+
+def test_an_unknown_task_is_wrong_usage(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command("--task", "translation")
+    assert stopped.value.code == 2
+    assert "expected a task of text-classification, " in capsys.readouterr().err

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import byte_pairs
 
-from edgebert.elastic.data import Texts, labels_in, read_rows, tokenise
+from edgebert.elastic.texts import Texts, read_rows, tokenise
 from edgebert.errors import TrainingError
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=300)
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def texts(lengths: list[int]) -> Texts:
-    return Texts(ids=[[7] * length for length in lengths], types=None, labels=list(range(len(lengths))), pad_id=1)
+    return Texts(ids=[[7] * length for length in lengths], types=None, targets=list(range(len(lengths))), pad_id=1)
 
 
 @given(LENGTHS, st.integers(1, 40), st.one_of(st.none(), st.text()))
@@ -40,13 +40,13 @@ def test_a_batch_is_padded_to_its_longest_text() -> None:
     batch = texts([2, 4, 9]).batch([0, 1], CPU)
     assert batch.ids.tolist() == [[7, 7, 1, 1], [7, 7, 7, 7]]
     assert batch.mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
-    assert batch.labels is not None
-    assert batch.labels.tolist() == [0, 1]
+    assert batch.targets is not None
+    assert batch.targets.tolist() == [0, 1]
 
 
-def test_texts_added_to_others_have_no_labels() -> None:
+def test_texts_added_to_others_have_no_targets() -> None:
     both = texts([2, 3]).and_also(texts([4]))
-    assert ([len(ids) for ids in both.ids], both.labels) == ([2, 3, 4], None)
+    assert ([len(ids) for ids in both.ids], both.targets) == ([2, 3, 4], None)
 
 
 def test_pairs_are_encoded_together_and_cut() -> None:
@@ -60,22 +60,3 @@ def test_pairs_in_some_rows_only_are_refused(tmp_path: Path) -> None:
     path.write_text('{"text": "a", "label": 0}\n{"text": "a", "pair": "b", "label": 0}\n')
     with pytest.raises(TrainingError, match=r"data.jsonl:2: expected a pair in every row or in none"):
         read_rows(path)
-
-
-def test_labels_are_sorted_as_numbers_or_names(tmp_path: Path) -> None:
-    def labels(*found: str) -> list[str]:
-        path = tmp_path / "data.tsv"
-        path.write_text("text\tlabel\n" + "".join(f"a\t{label}\n" for label in found))
-        return labels_in(read_rows(path))
-
-    assert labels("10", "9", "9") == ["9", "10"]
-    assert labels("positive", "negative") == ["negative", "positive"]
-    with pytest.raises(TrainingError, match="expected at least two labels to tell apart, found good"):
-        labels("good", "good")
-
-
-def test_a_row_without_a_label_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "data.txt"
-    path.write_text("only text\n")
-    with pytest.raises(TrainingError, match=r"data.txt:1: expected a label, found none; add a column 'label'"):
-        labels_in(read_rows(path))

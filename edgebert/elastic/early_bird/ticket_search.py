@@ -8,23 +8,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from edgebert.elastic.data import Texts
 from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, draw, left_to_ties
-from edgebert.elastic.journal import MaskEvent, StepEvent
-from edgebert.elastic.model import ElasticModel, Output, Scales
-from edgebert.elastic.stage import Settings, Stage
-from edgebert.elastic.training import (
-    Work,
-    check_finite,
-    epoch_batches,
-    gradients,
-    memory_explained,
-    optimizer_of,
-    seed_of,
-    tell,
-    update,
-)
+from edgebert.elastic.elastic_model import ElasticModel, UnitScales
+from edgebert.elastic.events import MaskEvent, StepEvent
+from edgebert.elastic.model import ModelOutput
+from edgebert.elastic.optimization import make_optimizer, seed_of, take_step
+from edgebert.elastic.stage import Stage, TrainingSettings
+from edgebert.elastic.stage_training import StageContext, check_finite, epoch_batches, gradients, memory_explained
+from edgebert.elastic.texts import Texts
 from edgebert.records import Record
 from edgebert.subnet import Subnet
 
@@ -32,7 +25,7 @@ SEARCH = "search"
 WINDOW = 5  # masks that are compared, as in the paper
 
 
-class Search(Record, frozen=True):
+class TicketSearch(Record, frozen=True):
     """How a ticket is looked for: the rate, penalties, when it is drawn, and how much it prunes.
 
     The loss is the task's and, for heads and for neurons, a penalty times the sum of the coefficients' magnitudes. The
@@ -50,8 +43,23 @@ class Search(Record, frozen=True):
     at_most: float = 1.0
     pruning: Pruning = Pruning()
 
+    @property
+    def stage(self) -> Stage:
+        """The search as the stage of training that it is: the full network learns the labels."""
+        return Stage(name=SEARCH, epochs=1, learning_rate=self.learning_rate, label_weight=1.0)
 
-class Scaled(nn.Module):
+    def steps(self, texts: Texts, settings: TrainingSettings, epochs: float | None = None) -> int:
+        """Return the steps of a part of an epoch, by default that of the longest search; at least one."""
+        epochs = epochs or self.draw_at or self.at_most
+        return max(1, round(epochs * len(texts.batches(settings.batch_size))))
+
+    def batches(self, texts: Texts, settings: TrainingSettings) -> Iterator[list[int]]:
+        """Return the numbers of the texts of each step of the longest search."""
+        epochs = (epoch_batches(texts, settings, self.stage, epoch) for epoch in itertools.count())
+        return itertools.islice(itertools.chain.from_iterable(epochs), self.steps(texts, settings))
+
+
+class ScaledModel(nn.Module):
     """An elastic model with a coefficient for each head and each neuron, all 1 at first, that learn with it."""
 
     def __init__(self, model: ElasticModel):
@@ -62,21 +70,33 @@ class Scaled(nn.Module):
         self.heads = nn.Parameter(torch.ones(len(full.layers), full.heads[0]))
         self.neurons = nn.Parameter(torch.ones(len(full.layers), full.ffn[0]))
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def subnet(self) -> Subnet:
+        """Return the sub-network that is the whole model."""
+        return self.model.subnet()
+
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run a sub-network as the elastic model does, with the coefficients."""
-        output: Output = self.model(ids, mask, subnet, types, Scales(self.heads, self.neurons))
+        output: ModelOutput = self.model(ids, mask, subnet, types, UnitScales(self.heads, self.neurons))
         return output
 
-    def coefficients(self) -> Scales:
-        """Return the coefficients as they are now, in the CPU's memory."""
-        return Scales(self.heads.detach().cpu(), self.neurons.detach().cpu())
+    def freeze_embeddings(self) -> None:
+        """Make training leave the embedding tables, and their LayerNorm, as they are."""
+        self.model.freeze_embeddings()
 
-    def penalty(self, search: Search) -> Tensor:
+    def plain(self) -> PreTrainedModel:
+        """Return the model without the coefficients, as transformers loads it."""
+        return self.model.plain()
+
+    def coefficients(self) -> UnitScales:
+        """Return the coefficients as they are now, in the CPU's memory."""
+        return UnitScales(self.heads.detach().cpu(), self.neurons.detach().cpu())
+
+    def penalty(self, search: TicketSearch) -> Tensor:
         """Return what large coefficients cost."""
         return search.head_penalty * self.heads.abs().sum() + search.neuron_penalty * self.neurons.abs().sum()
 
 
-class Watch:
+class MaskHistory:
     """Compares the masks that would be drawn as a search goes on, and says when they have settled.
 
     A mask says something as far as coefficients differ: equal ones are told apart by their numbers, so that while all
@@ -85,20 +105,22 @@ class Watch:
     moment: the first of them is drawn after one interval and the last after five at the earliest.
     """
 
-    def __init__(self, search: Search):
+    def __init__(self, search: TicketSearch):
         """Begin with no masks."""
         self._search = search
         self._masks: deque[Mask] = deque(maxlen=WINDOW - 1)
 
-    def look(self, coefficients: Scales, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
+    def compare(self, coefficients: UnitScales, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
         """Compare a mask with those before it, and say whether it is to be the ticket."""
         ties, limit = left_to_ties(coefficients, mask), self._search.settled
         found = [distance(mask, earlier) for earlier in reversed(self._masks)]
         settled = len(found) == WINDOW - 1 and all(one.below(limit) for one in (*found, ties))
+        # Masks that ties decide would seem to have settled from the first step on.
         if not ties.below(limit):
             self._masks.clear()
         else:
             self._masks.append(mask)
+
         return MaskEvent(
             stage=SEARCH,
             step=step,
@@ -116,59 +138,45 @@ class Watch:
         return "settled" if settled else "latest" if step == steps else None
 
 
-def stage_of(search: Search, *, embeddings: bool = True) -> Stage:
-    """Return the search as the stage of training that it is: the full network learns the labels."""
-    return Stage(name=SEARCH, epochs=1, learning_rate=search.learning_rate, label_weight=1.0, embeddings=embeddings)
-
-
-def batches_of(texts: Texts, settings: Settings, search: Search) -> Iterator[list[int]]:
-    """Return the numbers of the texts of each step of the longest search."""
-    epochs = (epoch_batches(texts, settings, stage_of(search), epoch) for epoch in itertools.count())
-    return itertools.islice(itertools.chain.from_iterable(epochs), steps_of(texts, settings, search))
-
-
-def steps_of(texts: Texts, settings: Settings, search: Search, share: float | None = None) -> int:
-    """Return the steps of a share of an epoch, by default that of the longest search; at least one."""
-    epochs = share or search.draw_at or search.at_most
-    return max(1, round(epochs * len(texts.batches(settings.batch_size))))
-
-
-def find_ticket(search: Search, settings: Settings, work: Work) -> Ticket:
-    """Return the ticket that a search draws. The student's weights learn too, and are of no use afterwards.
+def find_ticket(
+    search: TicketSearch, student: ScaledModel, settings: TrainingSettings, context: StageContext
+) -> Ticket:
+    """Return the ticket that a search draws. The student, the context's too, learns and is of no use afterwards.
 
     A search that was interrupted begins anew.
 
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    stage, scaled, watch = stage_of(search), work.student, Watch(search)
-    assert isinstance(scaled, Scaled), "the student has coefficients"
-    optimizer = optimizer_of(scaled.model, settings)
-    optimizer.add_param_group({"params": [scaled.heads, scaled.neurons], "weight_decay": 0.0})
-    steps = steps_of(work.texts, settings, search)
-    every = steps_of(work.texts, settings, search, search.check_every)
-    if work.accelerator.is_main_process:
-        work.journal.cut(0)
+    stage, history = search.stage, MaskHistory(search)
+    optimizer = make_optimizer(student.model, settings)
+    optimizer.add_param_group({"params": [student.heads, student.neurons], "weight_decay": 0.0})
+    steps = search.steps(context.texts, settings)
+    every = search.steps(context.texts, settings, search.check_every)
+    if context.accelerator.is_main_process:
+        context.journal.file.cut_back(0)
     started = time.monotonic()
-    scaled.train()
-    for step, numbers in enumerate(batches_of(work.texts, settings, search), 1):
+
+    student.train()
+    for step, numbers in enumerate(search.batches(context.texts, settings), 1):
         # It rises as in other stages, then stays: what settles is not for want of movement.
         rate = search.learning_rate * min(1.0, step / max(1.0, settings.warmup * steps))
-        torch.manual_seed(seed_of(settings.seed, SEARCH, step, work.accelerator.process_index))
+        torch.manual_seed(seed_of(settings.seed, SEARCH, step, context.accelerator.process_index))
         with memory_explained(settings):
-            losses = gradients(stage, settings, work, work.subnets, numbers)
-            penalty = scaled.penalty(search)
+            losses = gradients(stage, settings, context, context.subnets, numbers)
+            # The penalty is of the step, not of each text, so it is added once beside the parts of a batch.
+            penalty = student.penalty(search)
             torch.autograd.backward(penalty)
             losses = {"labels": losses["labels"], "penalty": penalty.item()}
             check_finite(losses, stage, step - 1)
-            update(scaled.model, optimizer, rate, settings)
-        seconds = round(time.monotonic() - started, 2)
-        tell(work, StepEvent(SEARCH, step, steps, losses, rate, seconds))
+            take_step(student.model, optimizer, rate, settings)
+        context.report(StepEvent(SEARCH, step, steps, losses, rate, round(time.monotonic() - started, 2)))
+
         if step % every == 0 or step == steps:
-            coefficients = scaled.coefficients()
+            coefficients = student.coefficients()
             mask = draw(coefficients, search.pruning)
-            event = watch.look(coefficients, mask, step, steps, round(time.monotonic() - started, 2))
-            tell(work, event)
+            event = history.compare(coefficients, mask, step, steps, round(time.monotonic() - started, 2))
+            context.report(event)
             if event.drawn:
                 return mask.ticket(event.drawn, step)
     raise AssertionError("the last step draws")

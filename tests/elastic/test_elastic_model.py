@@ -5,9 +5,15 @@ import msgspec
 import pytest
 import torch
 from toys import random_model
-from transformers import AutoModelForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    XLNetConfig,
+    XLNetForSequenceClassification,
+)
 
-from edgebert.elastic.model import ElasticModel
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.errors import TrainingError
 from edgebert.subnet import Subnet
 
@@ -24,7 +30,7 @@ def subnets(model: ElasticModel) -> Iterator[Subnet]:
 
 
 def named(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {"input_ids": ids * mask + model.config.pad_token_id * (1 - mask), "attention_mask": mask}
+    return {"input_ids": ids * mask + model.config.pad_id * (1 - mask), "attention_mask": mask}
 
 
 def test_the_full_sub_network_is_the_original_model(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
@@ -65,13 +71,13 @@ def test_extracting_leaves_the_model_alone_and_shrinks_the_copy(model: ElasticMo
         parameter.data.zero_()
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    layer = extracted.base_model.encoder.layer
-    assert (len(layer), layer[0].intermediate.dense.weight.shape) == (2, (32, 32))
+    layers = ElasticModel(extracted).layers()
+    assert (len(layers), layers[0].ffn_in.weight.shape) == (2, (32, 32))
 
 
 def test_what_is_cut_away_has_no_gradient(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
     model(ids, mask, model.subnet(0.5, 0.5)).logits.sum().backward()
-    layers = model.family.layers_of(model.classifier)
+    layers = model.layers()
     assert layers[1].query.weight.grad is None
     assert layers[0].ffn_in.weight.grad is not None
     assert layers[0].ffn_in.weight.grad[:32].abs().sum() > 0
@@ -86,10 +92,12 @@ def test_padding_changes_nothing(model: ElasticModel, ids: torch.Tensor, mask: t
     torch.testing.assert_close(together, alone)
 
 
-def test_an_unknown_family_is_named() -> None:
-    config = DistilBertConfig(vocab_size=10, dim=8, n_heads=2, n_layers=1, hidden_dim=8)
-    with pytest.raises(TrainingError, match="model_type 'distilbert' is not supported; expected one of bert, roberta"):
-        ElasticModel(DistilBertForSequenceClassification(config))
+def test_a_family_that_cannot_be_cut_is_named() -> None:
+    config = XLNetConfig(vocab_size=10, d_model=8, n_head=2, n_layer=1, d_inner=8)
+    with pytest.raises(TrainingError, match="model_type 'xlnet' is not supported; expected one of bert, roberta, xlm-"):
+        ElasticModel(XLNetForSequenceClassification(config))
+    with pytest.raises(TrainingError, match=r"model_type 'gpt2' is not supported; expected one of .* electra, xlnet"):
+        ElasticModel(GPT2ForSequenceClassification(GPT2Config(vocab_size=10, n_embd=8, n_layer=1, n_head=2)))
 
 
 def test_a_decoder_is_refused() -> None:

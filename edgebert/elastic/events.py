@@ -1,11 +1,10 @@
-"""What a training says of itself while it runs: events, to a JSON-lines file and to whoever listens."""
+"""What happens while a training runs: events, written to a file of JSON lines and told to a listener."""
 
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
-
-import msgspec
+from typing import Literal, Protocol
 
 from edgebert.errors import TrainingError
+from edgebert.journal import Journal
 from edgebert.records import Record
 
 
@@ -20,14 +19,23 @@ class StepEvent(Record, frozen=True, tag="step", tag_field="event"):
     seconds: float
 
 
+class SubnetScore(Record, frozen=True):
+    """The dev score of a sub-network and its loss per text; width and depth are None where it is no DynaBERT slice."""
+
+    id: str
+    width: float | None
+    depth: float | None
+    score: float
+    loss: float
+
+
 class ScoreEvent(Record, frozen=True, tag="scores", tag_field="event"):
-    """The dev score of each sub-network after a step, and their loss; `best`: the highest sum of scores so far."""
+    """The dev scores of the sub-networks after a step; `best`: their sum is the highest so far."""
 
     stage: str
     step: int
     steps: int
-    scores: dict[str, float]
-    losses: dict[str, float]
+    scores: tuple[SubnetScore, ...]
     best: bool
     seconds: float
 
@@ -50,7 +58,7 @@ class MaskEvent(Record, frozen=True, tag="mask", tag_field="event"):
 
 
 class AugmentEvent(Record, frozen=True, tag="augmented", tag_field="event"):
-    """So many texts have been varied, of so many."""
+    """Variants have been made of so many texts, of so many."""
 
     step: int
     steps: int
@@ -70,30 +78,30 @@ class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
 
 
 Event = StepEvent | ScoreEvent | AugmentEvent | MaskEvent | TrialEvent
-E = TypeVar("E", bound=Event)
 
 
 class Listener(Protocol):
-    """Hears of what happens in a training."""
+    """Is called with each event of a training."""
 
     def __call__(self, event: Event, /) -> None:
-        """Hear of an event."""
+        """Take an event."""
 
 
 def no_listener(event: Event, /) -> None:
-    """Tell nobody."""
+    """Do nothing with an event."""
 
 
-class Journal:
-    """A file with one event a line, which a resumed training cuts back to where its state was saved."""
+class EventJournal:
+    """The events of one stage in a file, which a resumed training cuts back to where its state was saved."""
 
     def __init__(self, path: Path, listener: Listener = no_listener):
-        self._path, self._listener = path, listener
+        """Take the file's path and who is told of each new event."""
+        self.file = Journal[Event](path, Event, TrainingError)
+        self._listener = listener
 
     def __call__(self, event: Event, /) -> None:
         """Write an event and tell the listener."""
-        with open(self._path, "ab") as file:
-            file.write(msgspec.json.encode(event) + b"\n")
+        self.file.append(event)
         self._listener(event)
 
     def best(self) -> ScoreEvent:
@@ -102,7 +110,10 @@ class Journal:
         Raises:
             TrainingError: the file cannot be read, or holds no scores.
         """
-        return self._last([event for event in self._events() if isinstance(event, ScoreEvent) and event.best])
+        found = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
+        if not found:
+            raise self._incomplete("scores")
+        return found[-1]
 
     def last(self) -> Event:
         """Return the last event.
@@ -110,29 +121,10 @@ class Journal:
         Raises:
             TrainingError: the file cannot be read, or holds none.
         """
-        return self._last(self._events())
+        found = self.file.read()
+        if not found:
+            raise self._incomplete("events")
+        return found[-1]
 
-    def _events(self) -> list[Event]:
-        try:
-            return [msgspec.json.decode(line, type=Event) for line in self._path.read_bytes().splitlines()]
-        except (OSError, msgspec.DecodeError) as problem:
-            raise self._damaged(problem) from None
-
-    def _last(self, events: list[E]) -> E:
-        if not events:
-            raise self._damaged("expected a result, found none")
-        return events[-1]
-
-    def _damaged(self, problem: object) -> TrainingError:
-        return TrainingError(f"{self._path} is damaged: {problem}; remove its folder and train again")
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the file, to go back to."""
-        return self._path.stat().st_size if self._path.exists() else 0
-
-    def cut(self, size_bytes: int) -> None:
-        """Forget what was written after the file had this size."""
-        if self.size_bytes > size_bytes:
-            with open(self._path, "r+b") as file:
-                file.truncate(size_bytes)
+    def _incomplete(self, what: str) -> TrainingError:
+        return TrainingError(f"{self.file.path}: expected {what}, found none; remove its folder and train again")

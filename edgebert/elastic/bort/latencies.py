@@ -1,4 +1,4 @@
-"""Measures what architectures would cost, before any is trained: their latency hangs on shapes, not on weights.
+"""Measures what architectures would cost, before any is trained: latency depends on shapes, not on weights.
 
 A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
 slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
@@ -31,12 +31,12 @@ from edgebert.exporters.family import EMBEDDINGS
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
 from edgebert.measuring import profiler
-from edgebert.measuring.device_profile import DeviceProfile, Way
+from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import profile
 from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
-from edgebert.subnet import Precision
+from edgebert.subnet import Precision, Way
 
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -56,7 +56,7 @@ class Conditions(Record, frozen=True):
     rounds: int = 3
 
 
-class Measured(Record, frozen=True):
+class MeasuredArchitecture(Record, frozen=True):
     """The median latency of an architecture in each round so far."""
 
     architecture: Architecture
@@ -70,7 +70,7 @@ class Latencies(Record, frozen=True):
     conditions: Conditions
     device: Device
     way: Way
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredArchitecture, ...]
 
     @property
     def rounds_ms(self) -> dict[Architecture, tuple[float, ...]]:
@@ -112,7 +112,7 @@ def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
     return found
 
 
-def measure(
+def measure_latencies(
     architectures: Iterable[Architecture],
     conditions: Conditions,
     path: Path,
@@ -138,10 +138,12 @@ def measure(
             known = found.rounds_ms if found else {}
             missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
             done = len(wanted) * (this_round + 1) - len(missing)
+            # All of a hidden size and number of heads are slices of one bundle, so they are measured together.
             for pair, group in itertools.groupby(missing, key=_pair):
                 together = list(group)
                 on_progress(done, len(wanted) * conditions.rounds, str(together[0]))
                 bundle = _bundle(together, conditions, Path(folder) / "-".join(map(str, pair)))
+                # Written after each profile: an interruption loses one of them.
                 found = _with(found, _profiled(bundle, conditions, host), together, conditions, path)
                 records.write_bytes(path, records.encode(found), ProfileError)
                 done += len(together)
@@ -203,6 +205,7 @@ def _with(
             reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
             raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
         rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
+    # Latencies of two machines, or of two ways to run graphs, cannot be compared.
     device, ways = profiled.device, {entry.way for entry in entries.values()}
     if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
         seen = f"{device}; {', '.join(map(str, ways))}"
@@ -212,7 +215,7 @@ def _with(
         conditions=conditions,
         device=device,
         way=ways.pop(),
-        measured=tuple(Measured(one, ms) for one, ms in rounds_ms.items()),
+        measured=tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items()),
     )
 
 
@@ -247,15 +250,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     slices = tuple(
         Slice(str(one), tuple(range(one.depth)), (heads,) * one.depth, (one.ffn,) * one.depth) for one in together
     )
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method="bort",
-        widths=(),
-        depths=(),
-        rewired=False,
-        origin="random",
-        subnetworks=slices,
-    )
     try:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -264,7 +258,7 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
         save_file(_tensors(depth, sizes), folder / "model.safetensors")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
-    manifest.save(folder)
+    ElasticManifest.of_slices("bort", "random", slices).save(folder)
 
 
 def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:

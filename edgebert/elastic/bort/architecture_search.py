@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from edgebert import records
-from edgebert.elastic.bort.architecture import Architecture, Frame, Space
-from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, pareto_front, w_coefficient
-from edgebert.elastic.bort.latency_model import Accuracy, LatencyModel, cross_validated
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
+from edgebert.elastic.bort.error_model import ErrorModel
+from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
+from edgebert.elastic.bort.latency_model import LatencyModel, PredictionError, cross_validated
+from edgebert.elastic.events import Listener, TrialEvent, no_listener
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 
@@ -29,10 +29,8 @@ class Measurements:
     where: str
 
 
-Measure = Callable[[Sequence[Architecture]], Measurements]
-Train = Callable[[Architecture], float]
-
-_RIDGE = 0.1  # a few trained candidates do not yet say what depends on what
+MeasureSome = Callable[[Sequence[Architecture]], Measurements]
+FindError = Callable[[Architecture], float]
 
 
 class Approximation(Record, frozen=True):
@@ -64,7 +62,7 @@ class Approximation(Record, frozen=True):
             raise TrainingError(f"expected {expected}, found {self}")
 
 
-class Row(Record, frozen=True):
+class SearchRow(Record, frozen=True):
     """A candidate as the search leaves it: with its W, and whether it is on the Pareto front."""
 
     id: str
@@ -73,7 +71,7 @@ class Row(Record, frozen=True):
     on_front: bool
 
 
-class Found(Record, frozen=True):
+class SearchResult(Record, frozen=True):
     """What a search found: the choice, all candidates with the fastest first, and how far to trust them.
 
     `cross_validated` and `held_out` say how far predicted latencies are off, `error_rms` by how much estimated errors
@@ -83,19 +81,19 @@ class Found(Record, frozen=True):
 
     schema_version: int
     space: Space
-    frame: Frame
+    sizes: SharedSizes
     goal: Goal
     approximation: Approximation
     measured_on: str
     surrogate: str
     chosen: str
     maximum: str
-    cross_validated: Accuracy
-    held_out: Accuracy | None
+    cross_validated: PredictionError
+    held_out: PredictionError | None
     error_rms: float
     settled: bool
     seconds: dict[str, float]
-    rows: tuple[Row, ...]
+    rows: tuple[SearchRow, ...]
 
     @property
     def architecture(self) -> Architecture:
@@ -108,106 +106,122 @@ class Found(Record, frozen=True):
 
 
 @dataclass
-class Search:
-    """A search in the making: what was measured and trained so far, in ms and as errors.
+class ArchitectureSearch:
+    """A search as it goes on.
 
-    `listener` hears of each trained candidate: how many there are, of at most how many, its id, its error and seconds.
+    `measure` returns latencies and `find_error` trains a surrogate. `everyone` are the architectures of the space and
+    `maximum` is the largest of them. `measured_ms` and `errors` hold what was found out so far, `expected_ms` the
+    latency of every architecture, measured or predicted, and `measured_on` says in words on what.
     """
 
     space: Space
-    frame: Frame
+    sizes: SharedSizes
     goal: Goal
     approximation: Approximation
-    measure: Measure
-    train: Train
+    measure: MeasureSome
+    find_error: FindError
     seed: int = 1
-    listener: Callable[[int, int, str, float, float], None] = lambda *_: None
-    where: str = ""
-    measured_ms: dict[Architecture, float] = field(default_factory=dict)
-    expected_ms: dict[Architecture, float] = field(default_factory=dict)
-    errors: dict[Architecture, float] = field(default_factory=dict)
-    settled: bool = False
+    listener: Listener = no_listener
+    everyone: Sequence[Architecture] = field(init=False)
+    maximum: Architecture = field(init=False)
+    measured_on: str = field(init=False, default="")
+    measured_ms: dict[Architecture, float] = field(init=False, default_factory=dict)
+    expected_ms: dict[Architecture, float] = field(init=False, default_factory=dict)
+    errors: dict[Architecture, float] = field(init=False, default_factory=dict)
+    settled: bool = field(init=False, default=False)
+    training_since: float = field(init=False, default=0.0)
 
-    def run(self, surrogate: str) -> Found:
+    def __post_init__(self) -> None:
+        self.everyone = self.space.architectures()
+        self.maximum = maximum_point(self.everyone)
+
+    def run(self, surrogate: str) -> SearchResult:
         """Search, and return what was found; `surrogate` says in words what its errors are.
 
         Raises:
             BudgetError: no architecture of the space is within the budget.
             TrainingError: nothing can be measured or trained.
         """
-        everyone = self.space.architectures()
-        self.maximum = maximum_point(everyone)
         start = time.monotonic()
-        validated, held_out = self._measure_some(everyone)
-        self.started = time.monotonic()
-        self._train_some(everyone)
+        validated, held_out = self._measure_some()
+        self.training_since = time.monotonic()
+        self._train_some()
         while True:
-            self._train_promising(everyone)
-            candidates = self.candidates(everyone)
-            maximum = next(one for one in candidates if one.architecture == self.maximum)
-            chosen = self.goal.choose(candidates, maximum)
+            self._train_promising()
+            candidates = self.candidates()
+            chosen = self.goal.choose(candidates, self._largest(candidates))
             if chosen.measured:  # what is chosen costs what was measured, not what a model says
                 break
-            self._measure([chosen.architecture], everyone)
-        front = pareto_front(candidates)
-        return Found(
-            schema_version=Found.VERSION,
+            self._measure([chosen.architecture])
+
+        return SearchResult(
+            schema_version=SearchResult.VERSION,
             space=self.space,
-            frame=self.frame,
+            sizes=self.sizes,
             goal=self.goal,
             approximation=self.approximation,
-            measured_on=self.where,
+            measured_on=self.measured_on,
             surrogate=surrogate,
             chosen=str(chosen.architecture),
             maximum=str(self.maximum),
             cross_validated=validated,
             held_out=held_out,
-            error_rms=round(self._estimates(everyone)[1], 4),
+            error_rms=round(ErrorModel(self.errors).rms, 4),
             settled=self.settled,
             seconds={
-                "measuring": round(self.started - start, 1),
-                "training": round(time.monotonic() - self.started, 1),
+                "measuring": round(self.training_since - start, 1),
+                "training": round(time.monotonic() - self.training_since, 1),
             },
-            rows=tuple(
-                Row(str(one.architecture), one, round(w_coefficient(one, maximum), 6), one in front)
-                for one in sorted(candidates, key=lambda one: one.ms)
-            ),
+            rows=self._rows(candidates),
         )
 
-    def _measure_some(self, everyone: Sequence[Architecture]) -> tuple[Accuracy, Accuracy | None]:
+    def _rows(self, candidates: Sequence[Candidate]) -> tuple[SearchRow, ...]:
+        """Return all candidates, the fastest first."""
+        front, maximum = undominated(candidates), self._largest(candidates)
+        return tuple(
+            SearchRow(str(one.architecture), one, round(w_coefficient(one, maximum), 6), one in front)
+            for one in sorted(candidates, key=lambda one: one.ms)
+        )
+
+    def _largest(self, candidates: Sequence[Candidate]) -> Candidate:
+        return next(one for one in candidates if one.architecture == self.maximum)
+
+    def _measure_some(self) -> tuple[PredictionError, PredictionError | None]:
         """Measure architectures; return how far the latency model is off, by cross-validation and for the held out."""
-        order = [self.maximum, *(one for one in _spread(everyone, self.seed) if one != self.maximum)]
+        # The largest is always measured: W compares all others with it.
+        order = [self.maximum, *(one for one in _spread(self.everyone, self.seed) if one != self.maximum)]
         fitted = order[: self.approximation.measured]
         held_out = order[len(fitted) :][: self.approximation.held_out]
-        self._measure([*fitted, *held_out], everyone)
+        self._measure([*fitted, *held_out])
+
         known = {one: self.measured_ms[one] for one in fitted}
-        model = LatencyModel(known)
-        validated = cross_validated(known)
+        model, validated = LatencyModel(known), cross_validated(known)
         if not held_out:
             return validated, None
         predicted_ms, measured_ms = map(model.predict_ms, held_out), map(self.measured_ms.__getitem__, held_out)
-        return validated, Accuracy.of(list(predicted_ms), list(measured_ms))
+        return validated, PredictionError.of(list(predicted_ms), list(measured_ms))
 
-    def _measure(self, architectures: Sequence[Architecture], everyone: Sequence[Architecture]) -> None:
+    def _measure(self, architectures: Sequence[Architecture]) -> None:
         found = self.measure(architectures)
-        self.where, self.measured_ms = found.where, self.measured_ms | dict(found.ms)
+        self.measured_on, self.measured_ms = found.where, self.measured_ms | dict(found.ms)
         model = LatencyModel(self.measured_ms)
-        self.expected_ms = {one: model.predict_ms(one) for one in everyone} | self.measured_ms
+        self.expected_ms = {one: model.predict_ms(one) for one in self.everyone} | self.measured_ms
 
-    def _train_some(self, everyone: Sequence[Architecture]) -> None:
+    def _train_some(self) -> None:
         """Train one candidate in an interval, of those that can be chosen, in the order of latency."""
-        candidates = self.candidates(everyone)
+        candidates = self.candidates()
         self.goal.check(candidates)
-        maximum = next(one for one in candidates if one.architecture == self.maximum)
+        maximum = self._largest(candidates)
+        # What W or the budget rules out whatever its error is need not be trained.
         worth = [one for one in sorted(candidates, key=lambda one: one.ms) if self.goal.value(one, maximum) > 0]
         interval = min(self.approximation.interval, len(worth))
         for one in worth[(interval - 1) // 2 :: max(1, interval)][: self.approximation.most]:
             self._train(one.architecture)
 
-    def _train_promising(self, everyone: Sequence[Architecture]) -> None:
+    def _train_promising(self) -> None:
         """Train those that promise more than the best so far."""
         while True:
-            promising = self._most_promising(everyone)
+            promising = self._most_promising()
             self.settled = promising is None
             if promising is None or len(self.errors) >= self.approximation.most:
                 break
@@ -215,14 +229,16 @@ class Search:
 
     def _train(self, one: Architecture) -> None:
         if one not in self.errors:
-            self.errors[one] = self.train(one)
-            seconds = time.monotonic() - self.started
-            self.listener(len(self.errors), self.approximation.most, str(one), self.errors[one], round(seconds, 1))
+            self.errors[one] = self.find_error(one)
+            seconds = time.monotonic() - self.training_since
+            count, most = len(self.errors), self.approximation.most
+            self.listener(TrialEvent(count, most, str(one), self.errors[one], round(seconds, 1)))
 
-    def _most_promising(self, everyone: Sequence[Architecture]) -> Architecture | None:
+    def _most_promising(self) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""
-        candidates, allowance = self.candidates(everyone), math.exp(self._estimates(everyone)[1])
-        maximum = next(one for one in candidates if one.architecture == self.maximum)
+        candidates, allowance = self.candidates(), math.exp(ErrorModel(self.errors).rms)
+        maximum = self._largest(candidates)
+        # An error may be below its estimate by the allowance, and the value is one over the error.
         best = max((self.goal.value(one, maximum) for one in candidates if one.trained), default=0.0)
         may_be = {one.architecture: self.goal.value(one, maximum) * allowance for one in candidates if not one.trained}
         first = max(may_be, key=lambda one: may_be[one], default=None)
@@ -230,39 +246,20 @@ class Search:
             return None
         return first
 
-    def candidates(self, everyone: Sequence[Architecture]) -> list[Candidate]:
+    def candidates(self) -> list[Candidate]:
         """Return all architectures with what is known or expected of each."""
-        expected, _ = self._estimates(everyone)
+        model = ErrorModel(self.errors)
         return [
             Candidate(
                 architecture=one,
-                parameters=one.parameters(self.frame),
+                parameters=one.parameters(self.sizes),
                 ms=round(self.expected_ms[one], 4),
-                error=round(self.errors.get(one) or expected[one], 6),
+                error=round(self.errors.get(one) or model.predict(one), 6),
                 measured=one in self.measured_ms,
                 trained=one in self.errors,
             )
-            for one in everyone
+            for one in self.everyone
         ]
-
-    def _estimates(self, everyone: Sequence[Architecture]) -> tuple[dict[Architecture, float], float]:
-        """Return the error that is expected of each architecture, and the root mean square of the estimates' misses.
-
-        log e is fitted as a linear function of the logarithms of depth, hidden size and FFN neurons.
-        """
-        if not self.errors:
-            return dict.fromkeys(everyone, 1.0), 0.0
-        rows = np.array([_logarithms(one) for one in self.errors])
-        logs = np.log(list(self.errors.values()))
-        ridge = np.diag([0.0, *[_RIDGE] * (rows.shape[1] - 1)])
-        weights = np.linalg.solve(rows.T @ rows + ridge, rows.T @ logs)
-        misses = rows @ weights - logs
-        rms = float(np.sqrt((misses**2).sum() / max(1, len(logs) - rows.shape[1])))
-        return {one: float(np.exp(_logarithms(one) @ weights)) for one in everyone}, rms
-
-
-def _logarithms(one: Architecture) -> "np.typing.NDArray[np.float64]":
-    return np.array([1.0, math.log(one.depth), math.log(one.hidden / 768), math.log(one.ffn / 768)])
 
 
 def _spread(everyone: Sequence[Architecture], seed: int) -> list[Architecture]:

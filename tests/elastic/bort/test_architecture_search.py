@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
-from edgebert.elastic.bort.architecture import Architecture, Frame, Space
-from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, pareto_front, w_coefficient
-from edgebert.elastic.bort.latency_model import Accuracy, LatencyModel, cross_validated
-from edgebert.elastic.bort.search import Approximation, Found, Measurements, Search
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
+from edgebert.elastic.bort.architecture_search import Approximation, ArchitectureSearch, Measurements, SearchResult
+from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
+from edgebert.elastic.bort.latency_model import LatencyModel, PredictionError, cross_validated
 from edgebert.errors import BudgetError, TrainingError
 
 PAPER = Space()
-FRAME = Frame(vocabulary=30522, positions=512, types=2, labels=2)
+SIZES = SharedSizes(vocabulary=30522, positions=512, types=2, labels=2)
 LARGEST = Architecture(12, 16, 1024, 3072)
 
 
@@ -34,16 +34,18 @@ def some_error(one: Architecture) -> float:
 
 def true_candidates(space: Space = PAPER) -> list[Candidate]:
     return [
-        Candidate(one, one.parameters(FRAME), some_ms(one), some_error(one), measured=True, trained=True)
+        Candidate(one, one.parameters(SIZES), some_ms(one), some_error(one), measured=True, trained=True)
         for one in space.architectures()
     ]
 
 
-def searched(goal: Goal | None = None, approximation: Approximation | None = None, space: Space = PAPER) -> Found:
+def searched(
+    goal: Goal | None = None, approximation: Approximation | None = None, space: Space = PAPER
+) -> SearchResult:
     def measure(some: Sequence[Architecture]) -> Measurements:
         return Measurements({one: some_ms(one) for one in some}, "made up")
 
-    search = Search(space, FRAME, goal or Goal(), approximation or Approximation(), measure, some_error)
+    search = ArchitectureSearch(space, SIZES, goal or Goal(), approximation or Approximation(), measure, some_error)
     return search.run("made up")
 
 
@@ -82,7 +84,7 @@ def test_a_space_without_a_choice_is_refused() -> None:
 
 @pytest.mark.parametrize("one", [Architecture(1, 2, 8, 12), Architecture(3, 4, 16, 8)], ids=str)
 def test_parameters_are_those_of_the_tensors(one: Architecture) -> None:
-    frame = Frame(vocabulary=11, positions=7, types=2, labels=3)
+    sizes = SharedSizes(vocabulary=11, positions=7, types=2, labels=3)
     config = BertConfig(
         vocab_size=11,
         hidden_size=one.hidden,
@@ -93,20 +95,20 @@ def test_parameters_are_those_of_the_tensors(one: Architecture) -> None:
         num_labels=3,
     )
     tensors = BertForSequenceClassification(config).state_dict().values()
-    assert one.parameters(frame) == sum(tensor.numel() for tensor in tensors)
+    assert one.parameters(sizes) == sum(tensor.numel() for tensor in tensors)
 
 
 def test_bort_has_75_million_parameters_and_56_where_two_numbers_are_swapped() -> None:
     """The released tensors are an encoder without pooler and head: 50,265 tokens, 512 positions, no types."""
 
     def encoder(one: Architecture) -> int:
-        whole = one.parameters(Frame(vocabulary=50265, positions=512, types=0, labels=0))
+        whole = one.parameters(SharedSizes(vocabulary=50265, positions=512, types=0, labels=0))
         return whole - one.hidden * (one.hidden + 1)
 
     assert encoder(Architecture(4, 8, 1024, 768)) == 75_106_304
     swapped = Architecture(4, 8, 768, 1024)
     language_model_head = 768 * 769 + 2 * 768 + 50265
-    with_pooler = swapped.parameters(Frame(vocabulary=50265, positions=512, types=0, labels=0))
+    with_pooler = swapped.parameters(SharedSizes(vocabulary=50265, positions=512, types=0, labels=0))
     assert round((with_pooler + language_model_head) / 1e6) == 56  # the published figure is 56.1
 
 
@@ -128,7 +130,7 @@ def test_w_rises_as_parameters_latency_and_error_fall() -> None:
 
 def test_the_front_is_what_nothing_beats() -> None:
     candidates = true_candidates()
-    front = pareto_front(candidates)
+    front = undominated(candidates)
 
     def numbers(one: Candidate) -> tuple[float, ...]:
         return one.ms, one.parameters, one.error
@@ -147,7 +149,7 @@ def test_latencies_are_predicted_from_a_few() -> None:
     known = random.Random(3).sample(everyone, 48)
     model = LatencyModel({one: some_ms(one) for one in known})
     others = [one for one in everyone if one not in known]
-    accuracy = Accuracy.of([model.predict_ms(one) for one in others], [some_ms(one) for one in others])
+    accuracy = PredictionError.of([model.predict_ms(one) for one in others], [some_ms(one) for one in others])
     assert accuracy.count == 252
     assert accuracy.median < 0.03
     assert cross_validated({one: some_ms(one) for one in known}).median < 0.05

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.elastic.bort import candidates
-from edgebert.elastic.bort.architecture import Architecture, Frame
-from edgebert.elastic.bort.candidates import Conditions, Host, measure, read_latencies, write_checkpoint
+from edgebert.elastic.bort import latencies
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes
+from edgebert.elastic.bort.latencies import Conditions, Host, measure_latencies, read_latencies, write_checkpoint
 from edgebert.errors import ProfileError
 from edgebert.exporters.build import export
 from edgebert.measuring.device_profile import DeviceProfile
@@ -25,44 +25,46 @@ def test_what_is_measured_is_kept_and_measured_once(tmp_path: Path, monkeypatch:
             raise KeyboardInterrupt
         return real(bundle, **options)  # type: ignore[arg-type]
 
-    real = candidates.profile
-    monkeypatch.setattr(candidates, "profile", profile)
+    real = latencies.profile
+    monkeypatch.setattr(latencies, "profile", profile)
     with pytest.raises(KeyboardInterrupt):
-        measure(SOME, QUICK, path)
+        measure_latencies(SOME, QUICK, path)
     assert [len(one.rounds_ms) for one in read_latencies(path, QUICK).measured] == [2, 2, 1]  # type: ignore[union-attr]
     assert set(read_latencies(path, QUICK).by_architecture) == set(SOME[:2])  # type: ignore[union-attr]
-    found = measure(SOME, QUICK, path)
+    found = measure_latencies(SOME, QUICK, path)
     assert len(profiled) == 5
     assert set(found.by_architecture) == set(SOME)
     assert all(ms > 0 for ms in found.by_architecture.values())
     assert [entry.name for entry in tmp_path.iterdir()] == ["latencies.json"]
-    assert measure(SOME, QUICK, path) == found
+    assert measure_latencies(SOME, QUICK, path) == found
     assert len(profiled) == 5
 
 
 def test_one_checkpoint_holds_all_architectures_of_a_pair(tmp_path: Path) -> None:
     write_checkpoint(SOME[:2], 10, tmp_path / "checkpoint")
     bundle = export(tmp_path / "checkpoint", tmp_path / "bundle")
-    frame = Frame(vocabulary=1000, positions=11, types=1, labels=2)
+    sizes = SharedSizes(vocabulary=1000, positions=11, types=1, labels=2)
     for one, subnet in zip(SOME, bundle.manifest.subnetworks, strict=False):
         assert subnet.id == f"{one}-int8"
         assert (len(subnet.layers), subnet.heads[0], subnet.ffn[0]) == (one.depth, one.heads, one.ffn)
-        assert subnet.parameters == one.parameters(frame)
+        assert subnet.parameters == one.parameters(sizes)
 
 
 def test_latencies_of_other_conditions_or_devices_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "latencies.json"
-    measure(SOME[:1], Conditions(length=10, threads=1, rounds=1), path)
+    measure_latencies(SOME[:1], Conditions(length=10, threads=1, rounds=1), path)
     with pytest.raises(
         ProfileError, match=r"measured under other conditions: expected .*\"length\":12.*; give another"
     ):
-        measure(SOME[:1], Conditions(length=12, threads=1, rounds=1), path)
+        measure_latencies(SOME[:1], Conditions(length=12, threads=1, rounds=1), path)
     content = json.loads(path.read_text())
     content["device"]["cpu"] = "another"
     path.write_text(json.dumps(content))
-    assert set(measure(SOME[:1], Conditions(length=10, threads=1, rounds=1), path).by_architecture) == {SOME[0]}
+    assert set(measure_latencies(SOME[:1], Conditions(length=10, threads=1, rounds=1), path).by_architecture) == {
+        SOME[0]
+    }
     with pytest.raises(ProfileError, match=r"latencies.json: expected another, .* found .*; give another file"):
-        measure(SOME[:2], Conditions(length=10, threads=1, rounds=1), path)
+        measure_latencies(SOME[:2], Conditions(length=10, threads=1, rounds=1), path)
 
 
 def test_another_machine_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,13 +72,15 @@ def test_another_machine_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def profile_on(host: str, bundle: object, arguments: list[str], *, command: str) -> DeviceProfile:
         asked.append((host, *arguments, command))
-        return candidates.profile(bundle, lengths=[10], threads=1, quick=True)  # type: ignore[arg-type]
+        return latencies.profile(bundle, lengths=[10], threads=1, quick=True)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(candidates, "profile_on", profile_on)
-    measure(SOME[:1], Conditions(length=10, threads=1, rounds=1), tmp_path / "there.json", host=Host("me@device"))
+    monkeypatch.setattr(latencies, "profile_on", profile_on)
+    measure_latencies(
+        SOME[:1], Conditions(length=10, threads=1, rounds=1), tmp_path / "there.json", host=Host("me@device")
+    )
     assert asked == [("me@device", "--lengths", "10", "--threads", "1", "--quick", "edgebert")]
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"cannot write .*latencies.json: No such file or directory"):
-        measure(SOME, QUICK, tmp_path / "none" / "latencies.json")
+        measure_latencies(SOME, QUICK, tmp_path / "none" / "latencies.json")

@@ -1,0 +1,169 @@
+"""An elastic classifier: one set of weights, run as any sub-network, which is an argument and never a mode.
+
+Knows nothing about training, data or files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
+
+from edgebert.elastic.families import Layer
+from edgebert.elastic.model import ModelOutput
+from edgebert.elastic.model_config import config_of
+from edgebert.subnet import Subnet
+
+
+@dataclass(frozen=True)
+class UnitScales:
+    """What each unit's output is multiplied by: heads (layers, heads) and FFN neurons (layers, FFN size)."""
+
+    heads: Tensor
+    neurons: Tensor
+
+
+class ElasticModel(nn.Module):
+    """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
+
+    def __init__(self, classifier: PreTrainedModel):
+        """Wrap a transformers model for sequence classification; its weights are shared, not copied.
+
+        Raises:
+            TrainingError: the model is of no family that can be cut.
+        """
+        super().__init__()
+        self.config = config_of(classifier.config)
+        self.config.check_elastic()
+        self.classifier = classifier
+        self._family = self.config.family
+        self._activation = ACT2FN[self.config.activation]
+        self.train(classifier.training)
+
+    def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
+        """Return DynaBERT's slice of this model for a width and a depth."""
+        return self.config.subnet(width, depth)
+
+    def layers(self) -> list[Layer]:
+        """Return the parts of each layer."""
+        return self._family.layers_of(self.classifier)
+
+    def forward(
+        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitScales | None = None
+    ) -> ModelOutput:
+        """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
+        state = self._embed(ids, types)
+        layers = self.layers()
+        # Several rows of queries share one row of keys; True is where a key may be looked at.
+        visible = mask[:, None, None, :].bool()
+
+        # Hidden states are kept, since a student may be taught by those of its teacher.
+        hidden = [state]
+        for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
+            layer = layers[index]
+            state = self._attend(layer, state, visible, heads, None if scales is None else scales.heads[index])
+            state = self._feed_forward(layer, state, ffn, None if scales is None else scales.neurons[index])
+            hidden.append(state)
+
+        assert self._family.classify is not None, "a family that can be cut has a head"
+        return ModelOutput(self._family.classify(self.classifier, state), tuple(hidden))
+
+    def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
+        inputs = {"token_type_ids": types} if types is not None and self._family.described.token_types else {}
+        state: Tensor = self._family.embeddings(self.classifier)(input_ids=ids, **inputs)
+        projection = self._family.projection(self.classifier)
+        return state if projection is None else projection(state)
+
+    def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
+        batch, length, _ = state.shape
+        size = heads * self.config.head_size
+        # The kept heads are the first rows of each map, so cutting copies nothing.
+        query, key, value = (
+            functional.linear(state, part.weight[:size], part.bias[:size])
+            .view(batch, length, heads, self.config.head_size)
+            .transpose(1, 2)
+            for part in (layer.query, layer.key, layer.value)
+        )
+        dropout = self.config.attention_dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
+        if scales is not None:
+            mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
+
+        # Back to (batch, length, heads * head size), for the map that joins the heads.
+        mixed = mixed.transpose(1, 2).reshape(batch, length, size)
+        out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
+        if self._family.attention_dropout_after:
+            out = self._drop(out)
+        normalised: Tensor = layer.attention_norm(state + out)
+        return normalised
+
+    def _feed_forward(self, layer: Layer, state: Tensor, ffn: int, scales: Tensor | None) -> Tensor:
+        inner = self._activation(functional.linear(state, layer.ffn_in.weight[:ffn], layer.ffn_in.bias[:ffn]))
+        if scales is not None:
+            inner = inner * scales[:ffn].to(inner.dtype)
+        out = functional.linear(inner, layer.ffn_out.weight[:, :ffn], layer.ffn_out.bias)
+        normalised: Tensor = layer.ffn_norm(state + self._drop(out))
+        return normalised
+
+    def _drop(self, out: Tensor) -> Tensor:
+        return functional.dropout(out, self.config.hidden_dropout, self.training)
+
+    def freeze_embeddings(self) -> None:
+        """Make training leave the embedding tables, and their LayerNorm, as they are."""
+        self._family.embeddings(self.classifier).requires_grad_(False)
+
+    def extract(self, subnet: Subnet) -> PreTrainedModel:
+        """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
+
+        Layers are left out, and FFN neurons down to the most that a layer keeps. transformers fixes the size of a head
+        as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
+        """
+        plain, ffn_size = self._family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
+        setattr(plain.config, self._family.ffn_key, ffn_size)
+        for layer, heads, ffn in zip(self._family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
+            size = heads * self.config.head_size
+            _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)
+        return plain
+
+    def cut(self, heads: Sequence[int], ffn: Sequence[int]) -> None:
+        """Keep in place only the first heads and neurons of each layer, so that less is stored and computed.
+
+        Sub-networks within what is kept still run; `plain` gives a classifier that transformers can load again.
+        """
+        for layer, kept_heads, kept in zip(self.layers(), heads, ffn, strict=True):
+            size = kept_heads * self.config.head_size
+            _keep(layer, size, kept, attention_size=size, ffn_size=kept)
+
+    def plain(self) -> PreTrainedModel:
+        """Return the classifier as transformers loads it: what was cut from layers stands in a copy as zeros."""
+        layers, full = self.layers(), self.subnet()
+        heads = tuple(layer.query.out_features // self.config.head_size for layer in layers)
+        ffn = tuple(layer.ffn_in.out_features for layer in layers)
+        if (heads, ffn) == (full.heads, full.ffn):
+            return self.classifier
+        return self.extract(msgspec.structs.replace(full, heads=heads, ffn=ffn))
+
+
+def _keep(layer: Layer, size: int, ffn: int, *, attention_size: int, ffn_size: int) -> None:
+    """Keep the first dimensions of all heads together and the first neurons of a layer, with zeros behind them."""
+    for part in (layer.query, layer.key, layer.value):
+        _resize(part, size, part.in_features, attention_size, part.in_features)
+    out = layer.attention_out
+    _resize(out, out.out_features, size, out.out_features, attention_size)
+    _resize(layer.ffn_in, ffn, layer.ffn_in.in_features, ffn_size, layer.ffn_in.in_features)
+    _resize(layer.ffn_out, layer.ffn_out.out_features, ffn, layer.ffn_out.out_features, ffn_size)
+
+
+@torch.no_grad()
+def _resize(linear: nn.Linear, kept_outputs: int, kept_inputs: int, outputs: int, inputs: int) -> None:
+    """Make a map of so many outputs and inputs, of which those after the kept ones are zeros."""
+    weight, bias = linear.weight.new_zeros(outputs, inputs), linear.bias.new_zeros(outputs)
+    weight[:kept_outputs, :kept_inputs] = linear.weight[:kept_outputs, :kept_inputs]
+    bias[:kept_outputs] = linear.bias[:kept_outputs]
+    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
+    linear.out_features, linear.in_features = outputs, inputs

@@ -1,0 +1,102 @@
+"""What is read of a transformers configuration, under the same names for every family."""
+
+from fractions import Fraction
+
+from transformers import PreTrainedConfig
+
+from edgebert.elastic.families import ModelFamily, check_can_be_cut, family_of
+from edgebert.errors import TrainingError
+from edgebert.records import Record
+from edgebert.slices import dynabert_subnet
+from edgebert.subnet import Subnet
+
+
+class ModelConfig(Record, frozen=True):
+    """The sizes of a model, its head and how it computes.
+
+    `positions` counts the tokens that a text may have; 0 where positions are relative, so that there is no limit. The
+    first of them takes row `first_position` of the position table. `types` counts the rows of the token type table.
+    """
+
+    model_type: str
+    layers: int
+    heads: int
+    hidden: int
+    ffn: int
+    embedding: int
+    vocabulary: int
+    positions: int
+    first_position: int
+    types: int
+    pad_id: int
+    activation: str
+    hidden_dropout: float
+    attention_dropout: float
+    layer_norm_eps: float
+    is_decoder: bool
+    position_type: str
+    architectures: tuple[str, ...]
+    problem_type: str | None
+    labels: tuple[str, ...]
+
+    @property
+    def family(self) -> ModelFamily:
+        """The description of the model's family."""
+        return family_of(self.model_type)
+
+    @property
+    def head_size(self) -> int:
+        """The dimensions of one head."""
+        return self.hidden // self.heads
+
+    def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
+        """Return DynaBERT's slice of the model for a width and a depth."""
+        # By its digits, so that 0.1 is a tenth and not the nearest binary fraction.
+        shares = Fraction(str(width)), Fraction(str(depth))
+        return dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
+
+    def check_elastic(self) -> None:
+        """Check that sub-networks can be cut from the model.
+
+        Raises:
+            TrainingError: its family is another one, or it uses what the elastic model does not compute.
+        """
+        check_can_be_cut(self.model_type)
+        # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
+        if self.position_type != "absolute" or self.is_decoder:
+            found = "a decoder" if self.is_decoder else f"position_embedding_type '{self.position_type}'"
+            raise TrainingError(f"expected an encoder with absolute positions, found {found}; use another checkpoint")
+
+
+def config_of(config: PreTrainedConfig) -> ModelConfig:
+    """Return what we read of a transformers configuration.
+
+    Raises:
+        TrainingError: the model is of no known family.
+    """
+    family = family_of(config.model_type)
+    first_position = family.described.first_position(config.to_dict())
+    names = {int(number): name for number, name in (config.id2label or {}).items()}
+    return ModelConfig(
+        model_type=config.model_type,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        hidden=config.hidden_size,
+        ffn=getattr(config, family.ffn_key),
+        embedding=config.embedding_size if "projection" in family.described.units else config.hidden_size,
+        vocabulary=config.vocab_size,
+        positions=max(0, getattr(config, "max_position_embeddings", 0) - first_position),
+        first_position=first_position,
+        # XLNet has types but no table of them: it compares the types of two tokens.
+        types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
+        pad_id=config.pad_token_id or 0,
+        activation=getattr(config, family.activation_key),
+        hidden_dropout=getattr(config, family.hidden_dropout_key),
+        attention_dropout=getattr(config, family.attention_dropout_key),
+        layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
+        is_decoder=bool(getattr(config, "is_decoder", False)),
+        position_type=getattr(config, "position_embedding_type", None) or "absolute",
+        architectures=tuple(config.architectures or ()),
+        problem_type=config.problem_type,
+        labels=tuple(names[number] for number in sorted(names)),
+    )

@@ -1,0 +1,275 @@
+"""Runs one stage of training, with a state on disk from which a killed run goes on to the same result.
+
+Knows neither files of data nor which stages there are.
+"""
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from edgebert import records
+from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
+from edgebert.elastic.losses import hidden_loss
+from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.optimization import learning_rate_at, make_optimizer, seed_of, take_step
+from edgebert.elastic.scoring import Scorer
+from edgebert.elastic.stage import Compute, Stage, TrainingSettings
+from edgebert.elastic.texts import TensorBatch, Texts
+from edgebert.errors import TrainingError
+from edgebert.machine.device import this_device
+from edgebert.subnet import Subnet
+
+STATE, BEST = "state.pt", "best.safetensors"
+
+
+@dataclass
+class StageProgress:
+    """How far a stage is: steps done, the highest sum of dev scores, seconds of work, and the journal's size then."""
+
+    step: int = 0
+    best: float = -math.inf
+    seconds: float = 0.0
+    journal_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage works with: the two models, its texts, what scores the student, the machine, a folder and a journal.
+
+    `subnets` are those that learn, the largest first.
+    """
+
+    student: Model
+    teacher: Model | None
+    subnets: Sequence[Subnet]
+    texts: Texts
+    scorer: Scorer
+    accelerator: Accelerator
+    folder: Path
+    journal: EventJournal
+    save_seconds: float
+
+    def report(self, event: Event) -> None:
+        """Write an event into the journal, once for all devices."""
+        if self.accelerator.is_main_process:
+            self.journal(event)
+
+
+def best_compute() -> Compute:
+    """Return bf16 where the machine multiplies it natively, else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(this_device().instruction_sets) else "fp32"
+
+
+def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -> None:
+    """Train the student through a stage; it ends with the weights whose dev scores had the highest sum.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the memory is not enough.
+    """
+    student = context.student
+    if not stage.embeddings:
+        student.freeze_embeddings()
+    optimizer = make_optimizer(student, settings)
+    per_epoch = math.ceil(len(context.texts) / settings.batch_size)
+    steps = stage.epochs * per_epoch
+    progress = _resume(context, optimizer)
+    saved = time.monotonic()
+    started = saved - progress.seconds
+
+    # Without dropout a student learns in the mode that it is run in.
+    student.train(stage.dropout)
+    for epoch in range(progress.step // per_epoch, stage.epochs):
+        # Order, sub-networks and dropout follow from the step's number alone, so that a resumed stage needs no history.
+        order = epoch_batches(context.texts, settings, stage, epoch)
+        for numbers in order[progress.step - epoch * per_epoch :]:
+            if time.monotonic() - saved > context.save_seconds:
+                _save(progress, optimizer, context)
+                saved = time.monotonic()
+            rate = learning_rate_at(stage, settings, progress.step, steps)
+            chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
+            torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, context.accelerator.process_index))
+            with memory_explained(settings):
+                losses = gradients(stage, settings, context, chosen, numbers)
+                check_finite(losses, stage, progress.step)
+                take_step(student, optimizer, rate, settings)
+            progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
+            event = StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2))
+            context.report(event)
+        with memory_explained(settings):
+            _keep_best(stage, steps, progress, context)
+
+    # The main process may still be writing the best weights.
+    context.accelerator.wait_for_everyone()
+    student.load_state_dict(load_file(context.folder / BEST))
+
+
+def epoch_batches(texts: Texts, settings: TrainingSettings, stage: Stage, epoch: int) -> list[list[int]]:
+    """Return the numbers of the texts of each step of an epoch."""
+    return texts.batches(settings.batch_size, f"{settings.seed} {stage.name} {epoch}")
+
+
+def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int) -> list[Subnet]:
+    """Return the sub-networks of a step: all, or the largest, the smallest and some drawn from those between."""
+    if stage.sampled is None or stage.sampled >= len(subnets):
+        return list(subnets)
+    between = random.Random(f"{seed} {stage.name} {step}").sample(subnets[1:-1], stage.sampled - 2)
+    return [subnets[0], *between, subnets[-1]]
+
+
+def gradients(
+    stage: Stage,
+    settings: TrainingSettings,
+    context: StageContext,
+    subnets: Sequence[Subnet],
+    numbers: Sequence[int],
+) -> dict[str, float]:
+    """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
+    accelerator, tokens = context.accelerator, sum(len(context.texts.ids[number]) for number in numbers)
+    parts, first = accelerator.num_processes * settings.accumulate, accelerator.process_index * settings.accumulate
+    # Losses of labels and logits are sums over texts, that of hidden states is a sum over tokens.
+    counts = torch.tensor([len(numbers), len(numbers), tokens], device=accelerator.device)
+    totals = torch.zeros(3, device=accelerator.device)
+    for part in range(first, first + settings.accumulate):
+        share = numbers[part::parts]
+        # The last batch of an epoch may have fewer texts than there are parts.
+        if share:
+            batch = context.texts.batch(share, accelerator.device)
+            # One sub-network at a time, so that the activations of one only are in memory.
+            for losses in _losses(stage, settings.compute, context, subnets, batch):
+                means = losses / counts
+                torch.autograd.backward(means.sum())
+                totals += means.detach()
+
+    if accelerator.num_processes > 1:
+        # All devices reduce the same list of gradients, also those that a device's sub-networks did not touch.
+        for parameter in filter(lambda parameter: parameter.requires_grad, context.student.parameters()):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = accelerator.reduce(parameter.grad, "sum")
+        totals = accelerator.reduce(totals, "sum")
+    return dict(zip(("labels", "logits", "hidden"), totals.tolist(), strict=True))
+
+
+def _losses(
+    stage: Stage, compute: Compute, context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
+) -> Iterator[Tensor]:
+    """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
+    taught: dict[Subnet, ModelOutput] = {}
+    device, functions = context.accelerator.device, context.scorer.losses
+    zero = torch.zeros((), device=device)
+    for subnet in subnets:
+        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+            output = context.student(batch.ids, batch.mask, subnet, batch.types)
+        losses = [zero, zero, zero]
+        if stage.label_weight:
+            assert batch.targets is not None, "a loss of labels needs labelled texts"
+            losses[0] = stage.label_weight * functions.of_targets(output.logits, batch.targets)
+
+        if context.teacher:
+            full = _teacher_subnet(stage, context.teacher, subnet)
+            # At full width the teacher answers once for all sub-networks of a batch.
+            if full not in taught:
+                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+                    taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
+            right = taught[full]
+            if stage.logit_weight:
+                losses[1] = stage.logit_weight * functions.of_teacher(output.logits, right.logits, stage.temperature)
+            if stage.hidden_weight:
+                losses[2] = stage.hidden_weight * hidden_loss(output.hidden, right.hidden, subnet.layers, batch.mask)
+        yield torch.stack(losses)
+
+
+def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:
+    """Return what the teacher runs as: all layers, at full width or at the student's."""
+    full = teacher.subnet()
+    if stage.teacher_width == "full":
+        return full
+    layers = len(full.layers)
+    return msgspec.structs.replace(full, heads=subnet.heads[:1] * layers, ffn=subnet.ffn[:1] * layers)
+
+
+def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
+    """Raise a TrainingError if the losses of a step are not finite."""
+    if not all(map(math.isfinite, losses.values())):
+        advice = "lower the learning rate or use --compute fp32"
+        raise TrainingError(f"the loss of stage {stage.name} is no longer finite at step {step + 1}; {advice}")
+
+
+@contextlib.contextmanager
+def memory_explained(settings: TrainingSettings) -> Iterator[None]:
+    """Turn the errors that mean too little memory into one that says what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as problem:
+        signs = ("out of memory", "can't allocate memory", "not enough memory")
+        if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
+            raise
+        parts = f"{settings.batch_size} texts of up to {settings.max_length} tokens in {settings.accumulate} part(s)"
+        advice = "run the same command again with a higher --accumulate"
+        raise TrainingError(f"out of memory with {parts}; {advice}") from None
+
+
+def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: StageContext) -> None:
+    """Score all sub-networks on the dev texts, and store the weights if the sum of scores is the highest so far."""
+    scores = context.scorer.score_all(context.student, context.subnets)
+    total = sum(one.score for one in scores)
+    best = total > progress.best
+    if best:
+        progress.best = total
+        if context.accelerator.is_main_process:
+            tensors = {
+                name: tensor.detach().clone().contiguous() for name, tensor in context.student.state_dict().items()
+            }
+            records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
+    event = ScoreEvent(
+        stage=stage.name,
+        step=progress.step,
+        steps=steps,
+        scores=scores,
+        best=best,
+        seconds=round(progress.seconds, 2),
+    )
+    context.report(event)
+
+
+def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:
+    """Store all that the rest of the stage depends on; the other devices hold the same."""
+    if not context.accelerator.is_main_process:
+        return
+    progress.journal_bytes = context.journal.file.size_bytes
+    state = {
+        "progress": vars(progress),
+        "student": context.student.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    records.replace_file(context.folder / STATE, lambda path: torch.save(state, path), TrainingError)
+
+
+def _resume(context: StageContext, optimizer: torch.optim.Optimizer) -> StageProgress:
+    """Return how far the stage was when it was interrupted, and put weights and moments back; else the beginning."""
+    path, progress = context.folder / STATE, StageProgress()
+    if path.exists():
+        try:
+            state = torch.load(path, map_location=context.accelerator.device, weights_only=True)
+        except Exception as problem:  # a damaged file can raise about anything
+            advice = f"remove {path} to begin the stage again"
+            raise TrainingError(f"{path} is damaged: {' '.join(str(problem).split())[:100]}; {advice}") from None
+        context.student.load_state_dict(state["student"])
+        optimizer.load_state_dict(state["optimizer"])
+        progress = StageProgress(**state["progress"])
+    # What the journal says of later steps is written again when they are made again.
+    if context.accelerator.is_main_process:
+        context.journal.file.cut_back(progress.journal_bytes)
+    return progress

@@ -1,0 +1,144 @@
+"""What is to be learnt: the task, and the texts to learn from, to distil on and to score with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.texts import Texts, read_rows, tokenise
+from edgebert.errors import TrainingError
+from edgebert.inputs.dataset import Example
+from edgebert.inputs.tokenization import Text
+from edgebert.tasks.task import Task
+from edgebert.tasks.tasks import task_of
+from edgebert.tasks.text_classification import TextClassification
+
+LENGTH = 128  # DynaBERT's
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """The checkpoint that a training starts from, its data files, and the checkpoint that it makes.
+
+    `transfer` are files of more texts to distil on, which need no labels.
+    """
+
+    model: Path
+    train: Path
+    dev: Path
+    out: Path
+    transfer: tuple[Path, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The name of the checkpoint that the training starts from."""
+        return self.model.resolve().name
+
+    @property
+    def data(self) -> tuple[Path, ...]:
+        """All data files."""
+        return self.train, self.dev, *self.transfer
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """What a user says of the task: its name, and the labels in their order; None where the data are to tell."""
+
+    name: str | None = None
+    labels: tuple[str, ...] | None = None
+
+    def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
+        """Return the task that a checkpoint was fine-tuned for, or else the one that is asked for.
+
+        Without a name it is text-classification. Labels that are not given are those of the training rows.
+
+        Raises:
+            TrainingError: the checkpoint was fine-tuned for another task, or has another number of labels.
+            EdgeBertError: rows show no labels of the task.
+        """
+        found = fine_tuned_task(config)
+        # What a head was trained for stays; only its labels may get other names.
+        if found is None:
+            kind = type(task_of(self.name or TextClassification.NAME, (), TrainingError))
+            return kind(self.labels or kind.labels_in(rows))
+        if self.name not in (None, found.NAME):
+            advice = f"use --task {found.NAME}, or start from another checkpoint"
+            raise TrainingError(f"{checkpoint} is fine-tuned for {found.NAME}, not for {self.name}; {advice}")
+        if self.labels and len(self.labels) != len(found.labels):
+            counts = f"has {len(found.labels)} labels, --labels names {len(self.labels)}"
+            raise TrainingError(f"{checkpoint} {counts}; name them all")
+        return type(found)(self.labels) if self.labels else found
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A task, labelled texts to learn from and to score with, and those to distil on: the training texts and more.
+
+    `inputs` are the training texts as they were read.
+    """
+
+    task: Task
+    inputs: Sequence[Text]
+    train: Texts
+    dev: Texts
+    distil: Texts
+
+
+def read_training_data(
+    files: TrainingFiles,
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    choice: TaskChoice,
+    max_length: int,
+) -> TrainingData:
+    """Read the data files of a training, with texts of at most so many tokens.
+
+    Raises:
+        TrainingError: labels, columns and checkpoint do not go together.
+        EdgeBertError: a file cannot be read, or a row has no label of the task.
+    """
+    rows = {path: read_rows(path) for path in files.data}
+    for path, found in rows.items():
+        if (found[0].pair is None) != (rows[files.train][0].pair is None):
+            raise TrainingError(f"{path}: expected pairs in all data files or in none, as in {files.train}")
+    task = choice.resolve(files.model, config, rows[files.train])
+
+    def labelled(path: Path) -> Texts:
+        targets = [task.target(row) for row in rows[path]]
+        return tokenise(tokenizer, [row.input for row in rows[path]], max_length, targets)
+
+    train = labelled(files.train)
+    _check_all_labels_occur(task, train, files.train)
+    to_distil = [row.input for path in (files.train, *files.transfer) for row in rows[path]]
+    return TrainingData(
+        task=task,
+        inputs=[row.input for row in rows[files.train]],
+        train=train,
+        dev=labelled(files.dev),
+        distil=tokenise(tokenizer, to_distil, max_length),
+    )
+
+
+def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
+    # A label that no row teaches would be answered at random.
+    seen = training_head(task).labels_seen(train.targets or [])
+    for number, label in enumerate(task.labels):
+        if number not in seen:
+            raise TrainingError(f"{path}: expected rows of every label, found none with '{label}'; add some")
+
+
+def checked_length(config: ModelConfig, max_length: int | None) -> int:
+    """Return the tokens that a text is cut at: as asked for, or 128 or as many as the checkpoint takes.
+
+    Raises:
+        TrainingError: more than the checkpoint takes.
+    """
+    longest = config.positions
+    if not longest:  # XLNet's positions are relative, and any length goes
+        return max_length or LENGTH
+    if max_length is not None and max_length > longest:
+        raise TrainingError(f"expected a maximum length of at most {longest} tokens, found {max_length}")
+    return max_length or min(LENGTH, longest)

@@ -1,0 +1,234 @@
+"""The steps that trainings are made of, each from one folder's checkpoint to another's; a finished step stays done.
+
+Does not know which steps a method takes.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedTokenizerBase
+
+from edgebert import records
+from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_config, save_model
+from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
+from edgebert.elastic.heads import LossFunctions, fine_tuned_task, losses_of
+from edgebert.elastic.model import Model
+from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.scoring import DevMetric, Scorer
+from edgebert.elastic.stage import Compute, Stage, TrainingSettings
+from edgebert.elastic.stage_training import StageContext, best_compute, run_stage
+from edgebert.elastic.training_data import (
+    TaskChoice,
+    TrainingData,
+    TrainingFiles,
+    checked_length,
+    read_training_data,
+)
+from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
+from edgebert.elastic_manifest import ElasticManifest
+from edgebert.records import Record
+from edgebert.subnet import Subnet
+from edgebert.tasks.task import Task
+
+# Reads the checkpoint of a task as the model that a method trains.
+Load = Callable[[Path, Task], Model]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training is run, whatever its method: the task, sizes, the machine and places.
+
+    `work` is the folder of what is finished (default: beside the checkpoint that is made); state is saved there every
+    `save_minutes`.
+    """
+
+    task: TaskChoice = field(default_factory=TaskChoice)
+    batch_size: int = 32
+    accumulate: int = 1
+    max_length: int | None = None
+    compute: Compute | None = None
+    seed: int = 1
+    work: Path | None = None
+    save_minutes: float = 5.0
+    listener: Listener = no_listener
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished training: where its checkpoint and its journals are, and the dev score of each sub-network.
+
+    `main_process` is False in all but one of the processes that `accelerate launch` starts.
+    """
+
+    checkpoint: Path
+    work: Path
+    manifest: ElasticManifest
+    metric: str
+    scores: tuple[SubnetScore, ...]
+    main_process: bool
+
+
+def devices() -> Accelerator:
+    """Return the devices of this run: those of `accelerate launch`, else a GPU if there is one, else the CPU."""
+    # Its mixed precision is fixed for the life of a process, so that is left to each stage.
+    return Accelerator(mixed_precision="no")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What the steps of a training share. A method prepares it, claims its folder, runs steps and finishes it.
+
+    `config` is that of the checkpoint that the training starts from; `load` reads the models that stages train.
+    `metric` and `losses` are the task's, unless a stage learns something else.
+    """
+
+    files: TrainingFiles
+    options: RunOptions
+    config: ModelConfig
+    data: TrainingData
+    tokenizer: PreTrainedTokenizerBase
+    settings: TrainingSettings
+    folder: WorkFolder
+    load: Load
+    metric: DevMetric
+    losses: LossFunctions
+
+    @classmethod
+    def prepare(cls, files: TrainingFiles, options: RunOptions, load: Load) -> "TrainingRun":
+        """Read and check all that a training needs; nothing is written yet.
+
+        Raises:
+            TrainingError: the checkpoint, the data and the options do not go together, or `out` is not free.
+            EdgeBertError: a data file cannot be read.
+        """
+        files = dataclasses.replace(files, out=files.out.absolute())
+        CHECKPOINT.check_free(files.out)
+        config, tokenizer = read_config(files.model), load_tokenizer(files.model)
+        max_length = checked_length(config, options.max_length)
+        data = read_training_data(files, config, tokenizer, options.task, max_length)
+        settings = TrainingSettings(
+            seed=options.seed,
+            batch_size=options.batch_size,
+            accumulate=options.accumulate,
+            max_length=max_length,
+            compute=options.compute or best_compute(),
+        )
+        work = options.work.absolute() if options.work else files.out.with_name(f"{files.out.name}.training")
+        return cls(
+            files=files,
+            options=options,
+            config=config,
+            data=data,
+            tokenizer=tokenizer,
+            settings=settings,
+            folder=WorkFolder(work, devices()),
+            load=load,
+            metric=data.task,
+            losses=losses_of(data.task),
+        )
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether the checkpoint that the training starts from has a task's head already."""
+        return fine_tuned_task(self.config) is not None
+
+    def claim_folder(
+        self, stages: Sequence[Stage], method_settings: Record | None, checkpoints: Sequence[Path] = ()
+    ) -> None:
+        """Make the work folder this training's; its result depends on these and on no other checkpoints.
+
+        Raises:
+            TrainingError: the folder is another training's or cannot be written, or there is no such checkpoint.
+        """
+        for checkpoint in checkpoints:
+            read_config(checkpoint)
+        plan = TrainingPlan(
+            schema_version=TrainingPlan.VERSION,
+            files=hashes([self.files.model, *checkpoints], self.files.data),
+            task=self.data.task.NAME,
+            labels=self.data.task.labels,
+            stages=tuple(stages),
+            # The parts of a step change nothing but memory.
+            settings=msgspec.structs.replace(self.settings, accumulate=1),
+            method_settings=records.encode(method_settings, indent=0).decode() if method_settings else "",
+        )
+        self.folder.claim(plan)
+
+    def run_stage(
+        self, stage: Stage, start: Path, subnets: Sequence[Subnet] | None = None, teacher: Path | None = None
+    ) -> Path:
+        """Train a checkpoint through a stage and return the folder of the result.
+
+        `subnets` are those that learn, the largest first; by default the whole model alone.
+        """
+        done, state = self.folder.path / stage.name, self.folder.path / f"{stage.name}.state"
+        if self.folder.is_missing(done):
+            state.mkdir(exist_ok=True)
+            student = self.read_model(start)
+            context = self.stage_context(stage.name, student, subnets or [student.subnet()])
+            # Without a teacher the labels are learnt, so the labelled texts; with one, all texts there are.
+            if teacher:
+                taught = self.read_model(teacher).eval()
+                context = dataclasses.replace(context, teacher=taught, texts=self.data.distil)
+            run_stage(stage, self.settings, context)
+
+            # The state goes last: a kill in between finds the result, or makes it again from the state.
+            self._save(student, done)
+            if self.folder.accelerator.is_main_process:
+                shutil.rmtree(state)
+        return done
+
+    def stage_context(self, stage_name: str, student: Model, subnets: Sequence[Subnet]) -> StageContext:
+        """Return what a stage works with that learns from labels."""
+        accelerator = self.folder.accelerator
+        return StageContext(
+            student=student,
+            teacher=None,
+            subnets=subnets,
+            texts=self.data.train,
+            scorer=Scorer(self.metric, self.losses, self.data.dev, accelerator),
+            accelerator=accelerator,
+            folder=self.folder.path / f"{stage_name}.state",
+            journal=self.journal(stage_name),
+            save_seconds=60 * self.options.save_minutes,
+        )
+
+    def journal(self, stage_name: str) -> EventJournal:
+        """Return the journal of a stage."""
+        return EventJournal(self.folder.path / f"{stage_name}.jsonl", self.options.listener)
+
+    def make_checkpoint(self, name: str, make: Callable[[], tuple[Model, ElasticManifest | None]]) -> Path:
+        """Make a checkpoint of the work folder, unless it has been made before, and return its folder."""
+        done = self.folder.path / name
+        if self.folder.is_missing(done):
+            model, manifest = make()
+            self._save(model, done, manifest)
+        return done
+
+    def finish(self, result: Path, manifest: ElasticManifest, last: Stage) -> TrainingResult:
+        """Write the checkpoint from the folder of the last stage's result, and return what the training came to."""
+        self._save(self.read_model(result), self.files.out, manifest)
+        return TrainingResult(
+            checkpoint=self.files.out,
+            work=self.folder.path,
+            manifest=manifest,
+            metric=self.metric.METRICS[0],
+            scores=self.journal(last.name).best().scores,
+            main_process=self.folder.accelerator.is_main_process,
+        )
+
+    def read_model(self, path: Path) -> Model:
+        """Return the model of a checkpoint, on this training's device."""
+        torch.manual_seed(self.settings.seed)  # a head that is missing starts with random weights
+        return self.load(path, self.data.task).to(self.folder.accelerator.device)
+
+    def _save(self, model: Model, folder: Path, manifest: ElasticManifest | None = None) -> None:
+        if self.folder.accelerator.is_main_process:
+            save_model(model, self.tokenizer, folder, manifest)
+        self.folder.accelerator.wait_for_everyone()

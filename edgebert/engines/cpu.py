@@ -1,0 +1,51 @@
+"""The engine `cpu`: ONNX Runtime's CPU provider. A thread is one of its pool's, the caller's included."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from edgebert.engines.engine import Engine
+from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, runtime_version, session_options
+from edgebert.machine.device import this_device
+from edgebert.subnet import Flavor, Precision, Way
+
+
+class CpuEngine(Engine):
+    """ONNX Runtime's CPU provider, which is always there."""
+
+    NAME: ClassVar[str] = "cpu"
+    PROVIDER: ClassVar[str] = "CPUExecutionProvider"
+    FLAVORS: ClassVar[tuple[Flavor, ...]] = ("fused", "portable")
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the CPU."""
+        return ("cpu",)
+
+    def version(self) -> str:
+        """Return ONNX Runtime's version."""
+        return runtime_version()
+
+    def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> OnnxRuntimeSession:
+        """Load a graph; its int8 products are exact on every processor."""
+        options = session_options(weights, way.threads)
+        if precision == "int8-weights":
+            # Else ONNX Runtime makes products of them that round the activations too.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        elif _saturates():
+            # Exact sums take an eighth longer; answers that depend on the processor would be worse. ONNX Runtime has no
+            # exact form of what it makes of QuantizeLinear and DequantizeLinear, so these are computed as written.
+            as_written = precision == "int8-static" and way.flavor == "portable"
+            entry = "session.disable_quant_qdq" if as_written else "session.x64quantprecision"
+            options.add_session_config_entry(entry, "1")
+        for name, value in way.options:
+            options.add_session_config_entry(name, value)
+        return open_graph(graph, options, self.PROVIDER, [self.PROVIDER])
+
+
+CPU = CpuEngine()
+
+
+def _saturates() -> bool:
+    """Return whether sums of uint8 times int8 saturate at 16 bits: on x86 processors without VNNI they do."""
+    device = this_device()
+    is_x86 = device.architecture.lower() in ("x86_64", "amd64")
+    return is_x86 and not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(device.instruction_sets)

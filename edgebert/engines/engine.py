@@ -1,0 +1,75 @@
+"""What every engine answers for; each has a file beside this one.
+
+Knows nothing about bundles: a graph is bytes and the folder of the weights that it refers to.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from edgebert.inputs.tokenization import Arrays
+from edgebert.machine.device import thread_counts
+from edgebert.machine.memory import Memory, process_memory
+from edgebert.subnet import Flavor, Precision, Way
+from edgebert.tasks.task import Outputs
+
+Options = tuple[tuple[str, str], ...]
+
+
+class Session(Protocol):
+    """A graph that is loaded and ready; `run` may be called from several threads at once."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that the graph has, of `input_ids`, `attention_mask` and `token_type_ids`."""
+
+    def run(self, inputs: Arrays) -> Outputs:
+        """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64.
+
+        Raises:
+            BundleError: the graph cannot be run.
+        """
+
+
+class Engine(ABC):
+    """Runs graphs: ONNX Runtime with one of its providers, or another runtime.
+
+    `NAME` is short, as users give it; `PROVIDER` is ONNX Runtime's own name for it. `FLAVORS` are the flavors of graph
+    that it runs, the one that suits it first. `OPTIONS` are the settings worth trying beside its usual ones. Where
+    `NEW_SHAPES_COST`, the first request of a length takes longer, so inputs may be padded to lengths that were met.
+    """
+
+    NAME: ClassVar[str]
+    PROVIDER: ClassVar[str]
+    FLAVORS: ClassVar[tuple[Flavor, ...]]
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)
+    NEW_SHAPES_COST: ClassVar[bool] = False
+
+    @abstractmethod
+    def devices(self) -> tuple[str, ...]:
+        """Return the devices that it can run on here, the usual one first; none if it is not installed or not able."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return the name and the version of what runs graphs, such as ONNX Runtime 1.31.1."""
+
+    @abstractmethod
+    def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> Session:
+        """Load a graph whose external data lies in the folder `weights`, and make sure that it runs where it should.
+
+        Raises:
+            BundleError: the graph is refused.
+            EdgeBertError: the engine runs it elsewhere than asked for.
+        """
+
+    def takes(self, precision: Precision) -> bool:
+        """Return whether it runs graphs of a precision."""
+        return True
+
+    def thread_counts(self) -> tuple[int, ...]:
+        """Return the thread counts worth measuring, in ascending order; the last is the usual one."""
+        return thread_counts()
+
+    def memory(self) -> Memory:
+        """Return what this process holds, on the device that counts."""
+        return process_memory()

@@ -1,0 +1,75 @@
+"""What all engines that are providers of ONNX Runtime share: sessions, and one form for their errors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from edgebert.errors import BundleError, EdgeBertError
+from edgebert.inputs.tokenization import Arrays
+from edgebert.tasks.task import Outputs
+
+_AGAIN = "export the bundle again"
+
+
+class OnnxRuntimeSession:
+    """A session of ONNX Runtime; `run` may be called from several threads at once."""
+
+    def __init__(self, session: onnxruntime.InferenceSession):
+        """Wrap a session."""
+        self._session = session
+        self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
+        self._output_names = [value.name for value in session.get_outputs()]
+
+    def run(self, inputs: Arrays) -> Outputs:
+        """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
+        try:
+            values = self._session.run(None, inputs)
+        except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
+            raise BundleError(f"ONNX Runtime cannot run the graph: {_first_line(problem)}; {_AGAIN}") from None
+        return {name: np.asarray(value) for name, value in zip(self._output_names, values, strict=True)}
+
+
+def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
+    """Return the options that every session has: where the external data lies, and how many threads."""
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(weights))
+    return options
+
+
+def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] | None = None) -> OnnxRuntimeSession:
+    """Load a graph; `providers` are left out where the options name the devices.
+
+    Raises:
+        BundleError: ONNX Runtime refuses the graph.
+        EdgeBertError: it fell back to another provider.
+    """
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=providers)
+    except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
+        raise BundleError(f"ONNX Runtime cannot load the graph: {_first_line(problem)}; {_AGAIN}") from None
+    if session.get_providers()[0] != provider:  # it falls back without an error
+        raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose another provider")
+    return OnnxRuntimeSession(session)
+
+
+def runtime_version() -> str:
+    """Return ONNX Runtime's version."""
+    return f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def _utf8(path: Path) -> str:
+    """Return a path as ONNX Runtime takes it."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        raise BundleError(f"{path!a} is not valid UTF-8; move the bundle to another place") from None
+    return str(path)
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().split("\n")[0]
