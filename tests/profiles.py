@@ -8,6 +8,7 @@ from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
+from edgebert.subnet import Flavor, Way
 
 LENGTHS = (16, 64, 128)
 
@@ -21,8 +22,18 @@ def _by_quality() -> list[str]:
 BEST, *_, MIDDLE, LEAST = _by_quality()
 
 
+def way(threads: int = 1, *, engine: str = "cpu", flavor: Flavor = "fused") -> Way:
+    """Return a way to run a network."""
+    return Way(engine=engine, device="cpu", flavor=flavor, threads=threads, options=())
+
+
 def entry(
-    subnet_id: str, ms_at_128: float, peak_memory_mb: float = 30.0, *, numerics_ok: bool = True
+    subnet_id: str,
+    ms_at_128: float,
+    peak_memory_mb: float = 30.0,
+    *,
+    numerics_ok: bool = True,
+    run: Way | None = None,
 ) -> ProfiledSubnet:
     """Return an entry whose latency at every percentile is in proportion to the length."""
     rows = []
@@ -32,7 +43,7 @@ def entry(
         rows.append(Latency(batch_size=1, length=length, runs=100, **times, p50_ci95_ms=(ms, ms)))
     return ProfiledSubnet(
         id=subnet_id,
-        way=default_way(),
+        way=run or default_way(),
         load_ms=30.0,
         first_ms=5.0,
         new_shape_ms=0.0,

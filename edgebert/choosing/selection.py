@@ -8,7 +8,7 @@ that breaks the budget is ever chosen.
 import logging
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,17 @@ from edgebert.subnet import Way
 logger = logging.getLogger(__name__)
 
 Name = TypeVar("Name", bound=Hashable)
+
+RejectionKind = Literal[
+    "over-budget",
+    "less-quality",
+    "slower",
+    "unknown-quality",
+    "wrong-numerics",
+    "beyond-profile",
+    "left-out",
+    "not-profiled",
+]
 
 _UNKNOWN = "its quality is not known; export with --eval or --texts"
 
@@ -66,10 +77,11 @@ class Budget(Record, frozen=True):
 
 
 class Rejection(Record, frozen=True):
-    """Why a sub-network was not chosen."""
+    """Why a sub-network was not chosen: `kind` for programs, `reason` for people."""
 
     subnetwork: str
     way: Way
+    kind: RejectionKind
     reason: str
 
 
@@ -142,7 +154,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     chosen = min(tied, key=_cost)
     for candidate in candidates:
         if candidate is not chosen:
-            rejected.append(_rejection(candidate.entry, candidate.over(budget) or _why_worse(candidate, chosen, tied)))
+            rejected.append(_lost_to(candidate, chosen, tied, budget))
     return Selection(
         subnetwork=chosen.subnet.id,
         method=chosen.subnet.method,
@@ -162,7 +174,7 @@ def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
     known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
     subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(_rejected(other.id, way, _less_good(other, subnet)) for other in others)
+    rejected = tuple(_rejected(other.id, way, *_less_good(other, subnet)) for other in others)
     return named(subnet, budget, way, rejected)
 
 
@@ -205,19 +217,19 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
         subnet = subnets.get(entry.id)
         predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
         if subnet is None or subnet.id not in worth:
-            rejected.append(_rejection(entry, _UNKNOWN))
+            rejected.append(_rejection(entry, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.numerics}"
-            rejected.append(_rejection(entry, reason))
+            rejected.append(_rejection(entry, "wrong-numerics", reason))
         elif predicted is None:
-            rejected.append(_rejection(entry, profile.beyond(length, budget.batch_size)))
+            rejected.append(_rejection(entry, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
             candidates.append(_Candidate(subnet, entry, predicted, worth[subnet.id]))
-    rejected += [_rejection(one, one.reason) for one in profile.left_out]
+    rejected += [_rejection(one, "left-out", one.reason) for one in profile.left_out]
     found = {subnet_id for subnet_id, _ in profile.tried()}
     way = profile.subnetworks[0].way
     for subnet_id in (subnet_id for subnet_id in subnets if subnet_id not in found):
-        rejected.append(_rejected(subnet_id, way, "it is not in the profile"))
+        rejected.append(_rejected(subnet_id, way, "not-profiled", "it is not in the profile"))
     return candidates, rejected
 
 
@@ -225,30 +237,34 @@ def _cost(candidate: _Candidate) -> tuple[float, float, int]:
     return candidate.predicted_ms, candidate.entry.peak_memory_mb, candidate.subnet.parameters
 
 
-def _why_worse(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate]) -> str:
+def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate], budget: Budget) -> Rejection:
+    """Return why a candidate is not the chosen one."""
+    over = candidate.over(budget)
+    if over:
+        return _rejection(candidate.entry, "over-budget", over)
     if candidate in tied:
-        return f"no better, and slower: {candidate.predicted_ms:.2f} ms"
-    return _less_good(candidate.subnet, chosen.subnet)
+        return _rejection(candidate.entry, "slower", f"no better, and slower: {candidate.predicted_ms:.2f} ms")
+    return _rejection(candidate.entry, *_less_good(candidate.subnet, chosen.subnet))
 
 
-def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> str:
+def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionKind, str]:
     if best.quality is None:
-        return f"{subnet.parameters / 1e6:.1f} M parameters, not above {best.parameters / 1e6:.1f} M"
+        return "less-quality", f"{subnet.parameters / 1e6:.1f} M parameters, not above {best.parameters / 1e6:.1f} M"
     if subnet.quality is None:
-        return _UNKNOWN
-    return f"{subnet.quality.metric} {subnet.quality.value:.3f}, not above {best.quality.value:.3f}"
+        return "unknown-quality", _UNKNOWN
+    return "less-quality", f"{subnet.quality.metric} {subnet.quality.value:.3f}, not above {best.quality.value:.3f}"
 
 
 def _quality(subnet: ExportedSubnet) -> float | None:
     return subnet.quality.value if subnet.quality else None
 
 
-def _rejection(entry: ProfiledSubnet | LeftOut, reason: str) -> Rejection:
-    return _rejected(*entry.key, reason)
+def _rejection(entry: ProfiledSubnet | LeftOut, kind: RejectionKind, reason: str) -> Rejection:
+    return _rejected(*entry.key, kind, reason)
 
 
-def _rejected(subnet_id: str, way: Way, reason: str) -> Rejection:
-    return Rejection(subnetwork=subnet_id, way=way, reason=reason)
+def _rejected(subnet_id: str, way: Way, kind: RejectionKind, reason: str) -> Rejection:
+    return Rejection(subnetwork=subnet_id, way=way, kind=kind, reason=reason)
 
 
 def _infeasible(
