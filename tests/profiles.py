@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from edgebert.engines.session import CPU
+from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
-from edgebert.machine.device import default_threads, this_device
+from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
+from edgebert.subnet import Flavor, Way
 
 LENGTHS = (16, 64, 128)
 
@@ -21,8 +22,18 @@ def _by_quality() -> list[str]:
 BEST, *_, MIDDLE, LEAST = _by_quality()
 
 
+def way(threads: int = 1, *, engine: str = "cpu", flavor: Flavor = "fused") -> Way:
+    """Return a way to run a network."""
+    return Way(engine=engine, device="cpu", flavor=flavor, threads=threads, options=())
+
+
 def entry(
-    subnet_id: str, ms_at_128: float, peak_memory_mb: float = 30.0, *, numerics_ok: bool = True
+    subnet_id: str,
+    ms_at_128: float,
+    peak_memory_mb: float = 30.0,
+    *,
+    numerics_ok: bool = True,
+    run: Way | None = None,
 ) -> ProfiledSubnet:
     """Return an entry whose latency at every percentile is in proportion to the length."""
     rows = []
@@ -32,9 +43,7 @@ def entry(
         rows.append(Latency(batch_size=1, length=length, runs=100, **times, p50_ci95_ms=(ms, ms)))
     return ProfiledSubnet(
         id=subnet_id,
-        provider=CPU,
-        flavor="fused",
-        threads=default_threads(),
+        way=run or default_way(),
         load_ms=30.0,
         first_ms=5.0,
         new_shape_ms=0.0,
@@ -55,8 +64,7 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
         bundle_sha256=bundle.sha256,
         created_at="2026-01-01T00:00:00+00:00",
         edgebert_version="0.1.0",
-        onnxruntime_version="1.0",
-        provider_versions={CPU: "1.0"},
+        engine_versions={"cpu": "ONNX Runtime 1.0"},
         device=this_device(),
         settings=Settings(
             lengths=LENGTHS,
