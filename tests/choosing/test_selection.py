@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.choosing.selection import Budget, Miss, Selection, pareto_front, select, select_unprofiled, worths
+from edgebert.engines.session import default_way
 from edgebert.errors import BudgetError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, Quality
 from edgebert.measuring.device_profile import DeviceProfile
-from profiles import entry, profile_with
+from profiles import entry, profile_with, way
 
 BUILTIN = Bundle.load()
 IDS = [subnet.id for subnet in BUILTIN.manifest.subnetworks][:5]
@@ -104,7 +105,7 @@ def test_an_infeasible_budget_names_the_nearest_miss() -> None:
     )
     with pytest.raises(BudgetError, match=message) as caught:
         select(BUNDLE, PROFILE, Budget(latency_ms=2))
-    miss = Miss(subnetwork=IDS[3], provider="CPUExecutionProvider", predicted_ms=4.0, peak_memory_mb=10.0, quality=0.8)
+    miss = Miss(subnetwork=IDS[3], way=default_way(), predicted_ms=4.0, peak_memory_mb=10.0, quality=0.8)
     assert caught.value.nearest == miss
 
 
@@ -129,12 +130,12 @@ def test_where_no_quality_is_known_the_largest_that_fits_wins(caplog: pytest.Log
     assert (chosen.subnetwork, chosen.quality) == (IDS[1], None)
     assert reasons(chosen)[IDS[2]] == f"{sizes[2] / 1e6:.1f} M parameters, not above {sizes[1] / 1e6:.1f} M"
     assert "has a known quality, so the largest that fits is chosen; export it with --eval or --texts" in caplog.text
-    unprofiled = select_unprofiled(bundle, Budget(), provider="CPUExecutionProvider", threads=1)
+    unprofiled = select_unprofiled(bundle, Budget(), way())
     assert (unprofiled.subnetwork, unprofiled.quality) == (IDS[0], None)
 
 
 def test_without_a_profile_the_best_and_then_the_smallest_wins() -> None:
-    chosen = select_unprofiled(bundle_with([0.8, 0.9, 0.9]), Budget(), provider="CPUExecutionProvider", threads=1)
+    chosen = select_unprofiled(bundle_with([0.8, 0.9, 0.9]), Budget(), way())
     assert (chosen.subnetwork, chosen.predicted_ms) == (IDS[2], None)
 
 

@@ -8,8 +8,8 @@ from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
-from edgebert.subnet import CPU
-from profiles import entry, profile_of_costs, profile_with
+from edgebert.subnet import WayFilter
+from profiles import entry, profile_of_costs, profile_with, way
 
 FULL, HALF = "w1.00-d1.00-int8", "w0.50-d0.50-int8"
 
@@ -49,7 +49,7 @@ def test_beyond_the_measured_shapes_costs_are_extrapolated(profile: DeviceProfil
 
 
 def test_of_several_ways_the_fastest_is_expected(builtin: Bundle) -> None:
-    slow = msgspec.structs.replace(entry(FULL, 12.8), threads=default_threads() + 1)
+    slow = entry(FULL, 12.8, run=way(default_threads() + 1))
     assert profile_with(builtin, slow, entry(FULL, 6.4)).predict_ms(FULL, length=128) == pytest.approx(6.4)
 
 
@@ -67,7 +67,7 @@ def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin:
     ("change", "message"),
     [
         ({"bundle_sha256": "0"}, "it is of another bundle"),
-        ({"onnxruntime_version": "2.0"}, "it was measured with ONNX Runtime 2.0"),
+        ({"engine_versions": {"cpu": "ONNX Runtime 2.0"}}, "it was measured with ONNX Runtime 2.0"),
         ({"device": msgspec.structs.replace(this_device(), cpu="other")}, "it was measured on another device"),
         ({"settings": {"lengths": (8,)}}, r"it holds other shapes \(--lengths 8 --batch-sizes 1\)"),
         ({"settings": {"requests_per_s": 20.0}}, "another pace"),
@@ -86,12 +86,12 @@ def test_what_cannot_stand_in_one_profile_is_not_merged(
 def test_a_profile_knows_which_ways_it_holds(builtin: Bundle) -> None:
     threads = default_threads()
     profile = profile_with(builtin, entry(FULL, 1.0), entry(HALF, 1.0))
-    assert profile.holds(None, None)
-    assert profile.holds(CPU, threads)
-    assert not profile.holds(CPU, threads + 1)
-    died = LeftOut(id=HALF, provider=CPU, flavor="fused", threads=threads, reason="its process ended")
+    assert profile.holds(WayFilter())
+    assert profile.holds(WayFilter("cpu", threads))
+    assert not profile.holds(WayFilter("cpu", threads + 1))
+    died = LeftOut(id=HALF, way=way(threads), reason="its process ended")
     one_died = msgspec.structs.replace(profile_with(builtin, entry(FULL, 1.0)), left_out=(died,))
-    assert one_died.holds(CPU, threads)
+    assert one_died.holds(WayFilter("cpu", threads))
 
 
 def test_an_unknown_sub_network_lists_the_known(profile: DeviceProfile) -> None:
@@ -105,11 +105,11 @@ def test_a_percentile_that_is_not_held_is_refused(profile: DeviceProfile, percen
         profile.predict_ms(FULL, length=16, percentile=percentile)
 
 
-def test_entries_can_be_narrowed_to_a_provider_and_threads(builtin: Bundle) -> None:
+def test_entries_can_be_narrowed_to_an_engine_and_threads(builtin: Bundle) -> None:
     profile = profile_with(builtin, entry(FULL, 1.0))
-    assert profile.narrowed(None, None) == profile.narrowed("CPUExecutionProvider", default_threads()) == profile
-    with pytest.raises(ProfileError, match="nothing measured on any provider with 99 threads; profile again"):
-        profile.narrowed(None, 99)
+    assert profile.narrowed(WayFilter()) == profile.narrowed(WayFilter("cpu", default_threads())) == profile
+    with pytest.raises(ProfileError, match="nothing measured on any engine with 99 threads; profile again"):
+        profile.narrowed(WayFilter(threads=99))
 
 
 @pytest.mark.parametrize(

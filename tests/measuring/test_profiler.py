@@ -20,15 +20,17 @@ from edgebert.machine import canary
 from edgebert.machine.device import default_threads, this_device, thread_counts
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache, profiler
-from edgebert.measuring.device_profile import DeviceProfile, Way
+from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import check_profile, median_interval, profile, profile_of
 from edgebert.measuring.trial import Numerics
-from edgebert.subnet import CPU
+from edgebert.subnet import WayFilter
+from profiles import way
 
 Alter = Callable[..., Path]
 
 TWO = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")
-ONE_WAY = Way(provider=CPU, flavor="fused", threads=1)
+ONE_WAY = way()
+ON_ONE_THREAD = WayFilter(threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_a_profile_says_what_where_and_how(found: DeviceProfile, builtin: Bundle
     assert [entry.id for entry in found.subnetworks] == list(TWO)
     assert found.bundle_sha256 == builtin.sha256
     assert found.device == this_device()
-    assert {entry.threads for entry in found.subnetworks} == {default_threads()}
+    assert {entry.way.threads for entry in found.subnetworks} == {default_threads()}
     for entry in found.subnetworks:
         assert entry.numerics_ok
         assert [(row.batch_size, row.length) for row in entry.latency] == [(1, 8), (1, 16), (2, 8), (2, 16)]
@@ -78,19 +80,19 @@ def test_a_quick_profile_is_measured_once_and_then_cached(
     bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        first = profile_of(bundle_of_two, threads=1)
+        first = profile_of(bundle_of_two, asked=ON_ONE_THREAD)
     assert "no profile of bundle 'movie-reviews-minilm-l6' on this device yet" in caplog.text
     assert {entry.id for entry in first.subnetworks} == set(TWO)
-    assert profile_of(bundle_of_two, threads=1) == first
+    assert profile_of(bundle_of_two, asked=ON_ONE_THREAD) == first
 
 
 def test_a_damaged_cache_is_measured_again(
     bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    profile_of(bundle_of_two, threads=1)
+    profile_of(bundle_of_two, asked=ON_ONE_THREAD)
     cached = cached_profile(fresh_cache)
     cached.write_bytes(cached.read_bytes()[:100])
-    assert profile_of(bundle_of_two, threads=1).bundle_sha256 == bundle_of_two.sha256
+    assert profile_of(bundle_of_two, asked=ON_ONE_THREAD).bundle_sha256 == bundle_of_two.sha256
     assert "measuring again, since the cached profile is of no use" in caplog.text
 
 
@@ -107,7 +109,7 @@ def test_what_does_not_tell_of_the_whole_bundle_on_this_device_is_not_cached(
 def test_an_emulated_profile_says_so(bundle_of_two: Bundle) -> None:
     found = profile(bundle_of_two, quick=True, lengths=[8], emulate=Limits(cpus=1.0, memory_mb=500.0))
     assert found.settings.emulated == Limits(cpus=1.0, memory_mb=500.0)
-    assert {entry.threads for entry in found.subnetworks} == {1}
+    assert {entry.way.threads for entry in found.subnetworks} == {1}
 
 
 def test_another_bundles_profile_is_refused(found: DeviceProfile, alter_manifest: Alter) -> None:
@@ -124,11 +126,11 @@ def test_another_bundles_profile_is_refused(found: DeviceProfile, alter_manifest
         ({"lengths": [1]}, "expected a length of 2 to 128, found 1"),
         ({"lengths": [16, 129]}, "expected a length of 2 to 128, found 129"),
         ({"batch_sizes": [0]}, "expected a batch size of 1 to 1024, found 0"),
-        ({"threads": 0}, "expected a thread count of 1 to 1024, found 0"),
+        ({"threads": 0}, "expected 1 to 1024 threads, found 0"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(builtin: Bundle, wrong: dict[str, object], message: str) -> None:
-    with pytest.raises(ProfileError, match=message):
+    with pytest.raises(EdgeBertError, match=message):
         profile(builtin, **wrong)  # type: ignore[arg-type]
 
 
@@ -163,7 +165,7 @@ def test_a_sub_network_whose_process_dies_is_left_out(
     found = profile(builtin, subnets=TWO, lengths=[8], quick=True)
     assert [entry.id for entry in found.subnetworks] == [TWO[0]]
     assert [one.id for one in found.left_out] == [TWO[1]]
-    assert f"{TWO[1]} (CPU, fused, {default_threads()} thread" in caplog.text
+    assert f"{TWO[1]} (cpu, fused, {default_threads()} thread" in caplog.text
     assert "is left out: its process ended with status -9" in caplog.text
     with pytest.raises(ProfileError, match="no sub-network could be measured here"):
         profile(builtin, subnets=TWO[1:], lengths=[8], quick=True)
@@ -205,8 +207,8 @@ def test_of_two_flavors_one_is_measured_and_a_tie_goes_to_the_providers_own(
     builtin: Bundle, monkeypatch: pytest.MonkeyPatch, portable_ms: float, kept: str
 ) -> None:
     measured_as(monkeypatch, lambda task, _: portable_ms if task.way.flavor == "portable" else 1.0)
-    found = profile(builtin, lengths=[8], subnets=TWO, provider=CPU, threads=1)
-    assert {entry.flavor for entry in found.subnetworks} == {kept}
+    found = profile(builtin, lengths=[8], subnets=TWO, provider="cpu", threads=1)
+    assert {entry.way.flavor for entry in found.subnetworks} == {kept}
     assert "times as slow as the other flavor" in found.left_out[0].reason
 
 
@@ -233,20 +235,20 @@ def test_rounds_go_on_until_enough_agree(
 
 
 def test_what_is_asked_for_later_is_added_to_the_cached_profile(bundle_of_two: Bundle, fresh_cache: Path) -> None:
-    one_thread = profile_of(bundle_of_two, threads=1)
+    one_thread = profile_of(bundle_of_two, asked=ON_ONE_THREAD)
     again = profile(bundle_of_two, subnets=TWO[:1], lengths=one_thread.settings.lengths, threads=2, quick=True)
     merged = DeviceProfile.load(cached_profile(fresh_cache))
     assert {entry.key for entry in merged.subnetworks} == {
         *(entry.key for entry in one_thread.subnetworks),
         *(entry.key for entry in again.subnetworks),
     }
-    assert {entry.threads for entry in merged.subnetworks} == {1, 2}
+    assert {entry.way.threads for entry in merged.subnetworks} == {1, 2}
 
 
 def test_a_profile_of_a_changed_machine_is_used_if_the_canary_agrees(
     bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = profile_of(bundle_of_two, threads=1)
+    found = profile_of(bundle_of_two, asked=ON_ONE_THREAD)
     path = cached_profile(fresh_cache)
     now_ms = statistics.median(canary.run(default_threads()) for _ in range(9))
     for canary_ms, stands in ((now_ms, True), (now_ms * 3, False), (now_ms / 3, False)):

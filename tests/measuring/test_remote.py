@@ -42,7 +42,7 @@ class Device:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     folder, temporary = tmp_path_factory.mktemp("ssh"), tmp_path_factory.mktemp("device") / "temporary files"
     temporary.mkdir()
-    command = [sys.executable, str(Path(__file__).with_name("ssh_server.py")), str(folder), str(temporary)]
+    command = [sys.executable, str(Path(__file__).parents[1] / "ssh_server.py"), str(folder), str(temporary)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

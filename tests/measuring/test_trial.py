@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgebert.engines.session import CPU, open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.limits import Limits
-from edgebert.measuring.device_profile import Way
 from edgebert.measuring.trial import Failure, Measurement, Numerics, Shape, Task, measure, numerics
+from profiles import way
 
 Alter = Callable[..., Path]
 
@@ -26,7 +26,7 @@ def task(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Task:
     found = Task(
         bundle=str(bundle.path),
         subnet=subnet,
-        way=Way(provider=CPU, flavor="fused", threads=1),
+        way=way(),
         shapes=shapes,
         min_runs=3,
         min_seconds=0.0,
@@ -66,8 +66,8 @@ def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
 
 def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) -> None:
     full, small = builtin.subnet("w1.00-d1.00-int8"), builtin.subnet(SUBNET)
-    assert numerics(builtin, full, open_session(builtin, full)).ok
-    wrong = numerics(builtin, full, open_session(builtin, small))
+    assert numerics(builtin, full, open_session(builtin, full, default_way())).ok
+    wrong = numerics(builtin, full, open_session(builtin, small, default_way()))
     assert not wrong.ok
     assert re.match(r"outputs are .* off, .* is allowed", str(wrong))
 
