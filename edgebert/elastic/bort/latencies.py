@@ -138,10 +138,12 @@ def measure_latencies(
             known = found.rounds_ms if found else {}
             missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
             done = len(wanted) * (this_round + 1) - len(missing)
+            # All of a hidden size and number of heads are slices of one bundle, so they are measured together.
             for pair, group in itertools.groupby(missing, key=_pair):
                 together = list(group)
                 on_progress(done, len(wanted) * conditions.rounds, str(together[0]))
                 bundle = _bundle(together, conditions, Path(folder) / "-".join(map(str, pair)))
+                # Written after each profile: an interruption loses one of them.
                 found = _with(found, _profiled(bundle, conditions, host), together, conditions, path)
                 records.write_bytes(path, records.encode(found), ProfileError)
                 done += len(together)
@@ -203,6 +205,7 @@ def _with(
             reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
             raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
         rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
+    # Latencies of two machines, or of two ways to run graphs, cannot be compared.
     device, ways = profiled.device, {entry.way for entry in entries.values()}
     if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
         seen = f"{device}; {', '.join(map(str, ways))}"
@@ -247,15 +250,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     slices = tuple(
         Slice(str(one), tuple(range(one.depth)), (heads,) * one.depth, (one.ffn,) * one.depth) for one in together
     )
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method="bort",
-        widths=(),
-        depths=(),
-        rewired=False,
-        origin="random",
-        subnetworks=slices,
-    )
     try:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -264,7 +258,7 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
         save_file(_tensors(depth, sizes), folder / "model.safetensors")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
-    manifest.save(folder)
+    ElasticManifest.of_slices("bort", "random", slices).save(folder)
 
 
 def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:

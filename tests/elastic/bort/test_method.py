@@ -47,6 +47,7 @@ from edgebert.slices import dynabert_subnet
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from profiles import way
 
 Make = Callable[..., Path]
 SPACE = Space(depths=(1, 2), heads=(2,), hidden=(16, 32), ffn=(16, 32))
@@ -250,7 +251,7 @@ def test_a_released_bort_is_fine_tuned_and_exported(types: bool, binary: bool, t
         expected = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy()
     inputs = {name: batch[name].numpy() for name in bundle.manifest.inputs}
     for subnet, allowed in zip(bundle.manifest.subnetworks, (1e-4, 0.2), strict=True):
-        found = open_session(bundle, subnet).run(inputs)
+        found = open_session(bundle, subnet, way()).run(inputs)
         assert np.abs(found - expected).max() < allowed
         encode = DeviceTokenizer.of(bundle).encode
         assert [list(encode(text).ids) for text in texts] == [
@@ -319,7 +320,7 @@ def test_the_command_measures_trains_and_exports(
     assert main([*command, "--search-only", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["candidate"]["measured"] for row in found["rows"]] == [True] * 2
-    assert "CPU, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
+    assert "cpu, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
     latencies = (tmp_path / "out.training" / "latencies.json").read_bytes()
     assert main(command) == 0
     printed = capsys.readouterr().out

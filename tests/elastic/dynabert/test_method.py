@@ -31,6 +31,7 @@ from edgebert.inputs.tokenization import pad
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from profiles import way
 
 Make = Callable[..., Path]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -139,7 +140,7 @@ def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
         with torch.no_grad():
             subnet = model.subnet(exported.width, exported.depth)
             expected = model(batch.ids, batch.mask, subnet, batch.types).logits
-        session = open_session(bundle, exported)
+        session = open_session(bundle, exported, way())
         found = [session.run(pad([tokens], session.input_names)) for tokens in encoded]
         np.testing.assert_allclose(np.concatenate(found), expected.numpy(), atol=1e-4)
 
