@@ -11,9 +11,12 @@ from edgebert.version import __version__
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget, Selection, select
+    from edgebert.exporters.build import export
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.device_profile import DeviceProfile
+    from edgebert.measuring.evaluation import evaluate
     from edgebert.measuring.profiler import profile
+    from edgebert.serving.bulk import predict_all
     from edgebert.serving.predictor import Predictor, load
     from edgebert.subnet import Subnet
 
@@ -30,28 +33,42 @@ __all__ = [
     "Selection",
     "Subnet",
     "__version__",
+    "evaluate",
+    "export",
     "load",
+    "predict_all",
     "profile",
     "select",
 ]
 
 _MODULES = {
-    "Budget": "edgebert.choosing.selection",
-    "Bundle": "edgebert.inputs.bundle",
-    "DeviceProfile": "edgebert.measuring.device_profile",
-    "Predictor": "edgebert.serving.predictor",
-    "Selection": "edgebert.choosing.selection",
-    "Subnet": "edgebert.subnet",
-    "load": "edgebert.serving.predictor",
-    "profile": "edgebert.measuring.profiler",
-    "select": "edgebert.choosing.selection",
+    "Budget": "choosing.selection",
+    "Bundle": "inputs.bundle",
+    "DeviceProfile": "measuring.device_profile",
+    "Predictor": "serving.predictor",
+    "Selection": "choosing.selection",
+    "Subnet": "subnet",
+    "evaluate": "measuring.evaluation",
+    "export": "exporters.build",
+    "load": "serving.predictor",
+    "predict_all": "serving.bulk",
+    "profile": "measuring.profiler",
+    "select": "choosing.selection",
 }
 
 
 def __getattr__(name: str) -> Any:
+    """Return a public name from the module that holds it."""
     if name not in _MODULES:
         raise AttributeError(f"module 'edgebert' has no attribute '{name}'")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    try:
+        module = import_module(f"edgebert.{_MODULES[name]}")
+    except ImportError as problem:
+        if name != "export":
+            raise
+        # An AttributeError, so that `hasattr` and `help` work on a device too.
+        raise AttributeError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
+    value = globals()[name] = getattr(module, name)
     return value
 
 
