@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgebert.inputs.tokenization import Text
     from edgebert.serving.answer_file import Kept
     from edgebert.serving.predictor import Predictor
-    from edgebert.tasks.task import Answer
+    from edgebert.tasks.task import Answer, TopK
 
     Answers = Iterator[tuple[Text, Answer]]
 
@@ -30,14 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
     parser.add_argument("--out", metavar="FILE", help=out)
-    parser.add_argument("--top-k", type=_top_k, default="best", metavar="N|all", help="labels for each text")
+    parser.add_argument(
+        "--top-k", type=_top_k, default="best", metavar="N|all", help="labels for each text (default: the best)"
+    )
     arguments.add_bundle_option(parser)
     parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
     arguments.add_budget(parser)
 
 
-def _top_k(text: str) -> int | None:
-    """Return how many labels are asked for, None for all."""
+def _top_k(text: str) -> "TopK":
+    """Return how many labels a text gets: the best one by itself, a list of so many, or with None a list of all."""
+    if text == "best":
+        return "best"
     return None if text == "all" else arguments.count(text)
 
 
