@@ -43,29 +43,32 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Budget": "edgebert.choosing.selection",
-    "Bundle": "edgebert.inputs.bundle",
-    "DeviceProfile": "edgebert.measuring.device_profile",
-    "Predictor": "edgebert.serving.predictor",
-    "Selection": "edgebert.choosing.selection",
-    "Subnet": "edgebert.subnet",
-    "evaluate": "edgebert.measuring.evaluation",
-    "export": "edgebert.exporters.build",
-    "load": "edgebert.serving.predictor",
-    "predict_all": "edgebert.serving.bulk",
-    "profile": "edgebert.measuring.profiler",
-    "select": "edgebert.choosing.selection",
+    "Budget": "choosing.selection",
+    "Bundle": "inputs.bundle",
+    "DeviceProfile": "measuring.device_profile",
+    "Predictor": "serving.predictor",
+    "Selection": "choosing.selection",
+    "Subnet": "subnet",
+    "evaluate": "measuring.evaluation",
+    "export": "exporters.build",
+    "load": "serving.predictor",
+    "predict_all": "serving.bulk",
+    "profile": "measuring.profiler",
+    "select": "choosing.selection",
 }
 
 
 def __getattr__(name: str) -> Any:
+    """Return a public name from the module that holds it."""
     if name not in _MODULES:
         raise AttributeError(f"module 'edgebert' has no attribute '{name}'")
     try:
-        module = import_module(_MODULES[name])
+        module = import_module(f"edgebert.{_MODULES[name]}")
     except ImportError as problem:
+        if name != "export":
+            raise
         # An AttributeError, so that `hasattr` and `help` work on a device too.
-        raise AttributeError(f"{name} needs {problem.name}; pip install 'edgebert[export]'") from None
+        raise AttributeError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
     value = globals()[name] = getattr(module, name)
     return value
 

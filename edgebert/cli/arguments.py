@@ -1,12 +1,16 @@
 """Arguments that several verbs take, and the types that refuse what cannot be meant (exit status 2)."""
 
 import argparse
+import contextlib
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
     from edgebert.machine.limits import Limits
+
+Number = TypeVar("Number", int, float)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +52,10 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--memory-mb", type=positive, metavar="Y", help="what a network may need (1 MB = 10^6 bytes)")
     group.add_argument("--percentile", type=percentile, default=95, metavar="P", help="of the latency (default: 95)")
     group.add_argument(
-        "--length", type=count, metavar="L", help="tokens of an input (default: the longest there can be)"
+        "--length",
+        type=count,
+        metavar="L",
+        help="tokens of an input (default: of the longest there can be, or of TEXT)",
     )
     group.add_argument("--batch-size", type=count, default=1, metavar="B", help="texts in a request (default: 1)")
     group.add_argument(
@@ -78,20 +85,38 @@ def budget_of(options: argparse.Namespace, length: int | None = None) -> "Budget
     )
 
 
+def _checked(text: str, convert: Callable[[str], Number], is_meant: Callable[[Number], bool], expected: str) -> Number:
+    """Return the number that a text stands for, if it is one that can be meant."""
+    with contextlib.suppress(ValueError):
+        value = convert(text)
+        if is_meant(value):
+            return value
+    raise argparse.ArgumentTypeError(f"expected {expected}, found '{text}'")
+
+
 def positive(text: str) -> float:
     """Return a number above 0."""
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return value
+    return _checked(text, float, lambda value: 0 < value < math.inf, "a number above 0")
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    return _checked(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+
+
+def percentile(text: str) -> float:
+    """Return a percentile that profiles hold."""
+    return _checked(text, float, lambda value: 0 < value <= 99, "a percentile above 0 and at most 99")
 
 
 def count(text: str) -> int:
     """Return a whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text}")
-    return value
+    return _checked(text, int, lambda value: value > 0, "a whole number above 0")
+
+
+def two_or_more(text: str) -> int:
+    """Return a whole number above 1."""
+    return _checked(text, int, lambda value: value > 1, "a whole number above 1")
 
 
 def counts(text: str) -> list[int]:
@@ -101,34 +126,13 @@ def counts(text: str) -> list[int]:
 
 def whole_numbers(text: str) -> list[int]:
     """Return whole numbers of at least 0, separated by commas."""
-    values = [int(part) for part in names(text)]
-    if min(values) < 0:
-        raise argparse.ArgumentTypeError(f"expected whole numbers of at least 0, found {text}")
-    return values
+    return [_checked(part, int, lambda value: value >= 0, "whole numbers of at least 0") for part in names(text)]
 
 
 def shares(text: str) -> list[float]:
     """Return numbers above 0 and at most 1, separated by commas."""
-    values = [positive(part) for part in names(text)]
-    if any(value > 1 for value in values):
-        raise argparse.ArgumentTypeError(f"expected numbers of at most 1, found {text}")
-    return values
-
-
-def share(text: str) -> float:
-    """Return a number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
-    return value
-
-
-def percentile(text: str) -> float:
-    """Return a percentile that profiles hold."""
-    value = positive(text)
-    if value > 99:
-        raise argparse.ArgumentTypeError(f"expected a percentile of at most 99, found {text}")
-    return value
+    expected = "numbers above 0 and at most 1"
+    return [_checked(part, float, lambda value: 0 < value <= 1, expected) for part in names(text)]
 
 
 def names(text: str) -> list[str]:
@@ -137,14 +141,6 @@ def names(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError("expected at least one, separated by commas, found none")
     return found
-
-
-def two_or_more(text: str) -> int:
-    """Return a whole number above 1."""
-    value = count(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"expected at least 2, the largest and the smallest, found {text}")
-    return value
 
 
 _LIMITS = {"cpus": "cpus", "memory-mb": "memory_mb"}

@@ -31,12 +31,12 @@ def print_json(value: Any) -> None:
     print_text(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
 
 
-def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
-    """Print a table with one line for each row; numbers come formatted as text."""
+def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, words: int = 1) -> None:
+    """Print a table with one line for each row; numbers come formatted as text, behind the columns of `words`."""
     from tabulate import tabulate
 
     cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
-    alignment = ["left", *["right"] * (len(headers) - 1)] if rows else None
+    alignment = ["left"] * words + ["right"] * (len(headers) - words) if rows else None
     print_text(tabulate(cells, headers, tablefmt="simple", disable_numparse=True, colalign=alignment))
 
 

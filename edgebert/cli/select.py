@@ -18,16 +18,12 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.cli.tables import print_selection
     from edgebert.engines.session import way_filter
     from edgebert.inputs.bundle import Bundle
-    from edgebert.measuring.device_profile import DeviceProfile
-    from edgebert.measuring.profiler import check_profile, profile_of
     from edgebert.reporting.selection_report import selection_report
+    from edgebert.serving.parameters import ProfileSource
 
     bundle, asked = Bundle.load(options.bundle), way_filter(options.provider, options.threads)
-    if options.profile:
-        profile = check_profile(DeviceProfile.load(options.profile), bundle)
-    else:
-        profile = profile_of(bundle, batch_size=options.batch_size, asked=asked)
-    chosen = select(bundle, profile.narrowed(asked), arguments.budget_of(options))
+    profile = ProfileSource(bundle, options.batch_size, asked, options.profile).profile()
+    chosen = select(bundle, profile, arguments.budget_of(options))
 
     if options.json:
         print_json(chosen)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from edgebert.cli.output import megabytes, print_table, print_text
 
 if TYPE_CHECKING:
+    from edgebert.choosing.selection import Budget
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.device_profile import Settings
     from edgebert.reporting.evaluation_report import EvaluationReport
@@ -115,7 +116,7 @@ def print_selection(report: "SelectionReport", *, every: bool) -> None:
         headers = ["rejected", "reason"]
     if rows:
         print_text()
-        print_table(rows, headers)
+        print_table(rows, headers, words=len(headers))
 
 
 def print_evaluation(report: "EvaluationReport") -> None:
@@ -177,20 +178,27 @@ def _who(group: "RejectionGroup") -> str:
 
 def _why(group: "RejectionGroup", report: "SelectionReport") -> str:
     """Return why a group was rejected, with the range of what was measured."""
-    budget = report.selection.budget
-    times = _range([one.predicted_ms for one in group.lost], ".2f", " ms")
     if group.kind == "slower":
-        return f"no better, and slower: {times}"
+        return f"no better, and slower: {_range([one.predicted_ms for one in group.lost], '.2f', ' ms')}"
     if group.kind == "less-quality" and report.metric:
         return f"less {report.metric}: {_range([one.quality for one in group.lost], '.3f')}"
     if group.kind == "less-quality":
         return f"smaller: {_range([one.parameters / 1e6 for one in group.lost], '.1f', ' M parameters')}"
     if group.kind == "over-budget":
-        memory = _range([one.peak_memory_mb for one in group.lost], ".0f", " MB")
-        limited = [times] if budget.latency_ms else []
-        limited += [memory] if budget.memory_mb else []
-        return f"over the budget: {', '.join(limited)}"
+        return f"over the budget: {', '.join(_over(group, report.selection.budget))}"
     return group.reason or group.kind
+
+
+def _over(group: "RejectionGroup", budget: "Budget") -> list[str]:
+    """Return what breaks a limit of the budget: latencies, memory or both."""
+    times = [one.predicted_ms for one in group.lost if one.predicted_ms is not None]
+    memory = [one.peak_memory_mb for one in group.lost if one.peak_memory_mb is not None]
+    over = []
+    if budget.latency_ms and max(times) > budget.latency_ms:
+        over.append(_range(times, ".2f", " ms"))
+    if budget.memory_mb and max(memory) > budget.memory_mb:
+        over.append(_range(memory, ".0f", " MB"))
+    return over
 
 
 def _range(values: Sequence[float | None], form: str, unit: str = "") -> str:
