@@ -48,6 +48,15 @@ class ElasticManifest(Record, frozen=True):
     layers: tuple[int, ...] = ()
 
     @classmethod
+    def of_slices(
+        cls, method: str, origin: str, slices: tuple[Slice, ...], layers: tuple[int, ...] = ()
+    ) -> "ElasticManifest":
+        """Return what a method's checkpoint says of itself that was made from `origin` for these slices."""
+        return cls(
+            cls.VERSION, method, widths=(), depths=(), rewired=False, origin=origin, subnetworks=slices, layers=layers
+        )
+
+    @classmethod
     def load(cls, checkpoint: Path) -> "ElasticManifest | None":
         """Read a checkpoint's elastic.json; None if it has none.
 

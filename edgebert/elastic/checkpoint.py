@@ -17,7 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import fine_tuned_task, head_of
+from edgebert.elastic.heads import fine_tuned_task, training_head
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic.whole_model import WholeModel
@@ -70,7 +70,7 @@ def load_whole(path: Path, task: Task) -> WholeModel:
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
-    config, head = read_config(path), head_of(task)
+    config, head = read_config(path), training_head(task)
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
     has_types = not config.family.described.token_types or config.types > 0
     with explained(path):
@@ -82,6 +82,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
             output_loading_info=True,
             **({} if has_types else {"type_vocab_size": 1}),
         )
+    # Random rows in the place of a table that is not there would change every text.
     for name in report["missing_keys"]:
         if name.endswith("token_type_embeddings.weight"):
             torch.nn.init.zeros_(model.get_parameter(name))

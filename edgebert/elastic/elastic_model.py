@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
 from edgebert.elastic.families import Layer
-from edgebert.elastic.model import Output
+from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.model_config import config_of
 from edgebert.subnet import Subnet
 
@@ -55,13 +55,14 @@ class ElasticModel(nn.Module):
 
     def forward(
         self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitScales | None = None
-    ) -> Output:
+    ) -> ModelOutput:
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
         state = self._embed(ids, types)
         layers = self.layers()
         # Several rows of queries share one row of keys; True is where a key may be looked at.
         visible = mask[:, None, None, :].bool()
 
+        # Hidden states are kept, since a student may be taught by those of its teacher.
         hidden = [state]
         for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
             layer = layers[index]
@@ -70,7 +71,7 @@ class ElasticModel(nn.Module):
             hidden.append(state)
 
         assert self._family.classify is not None, "a family that can be cut has a head"
-        return Output(self._family.classify(self.classifier, state), tuple(hidden))
+        return ModelOutput(self._family.classify(self.classifier, state), tuple(hidden))
 
     def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
         inputs = {"token_type_ids": types} if types is not None and self._family.described.token_types else {}
@@ -81,6 +82,7 @@ class ElasticModel(nn.Module):
     def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
         batch, length, _ = state.shape
         size = heads * self.config.head_size
+        # The kept heads are the first rows of each map, so cutting copies nothing.
         query, key, value = (
             functional.linear(state, part.weight[:size], part.bias[:size])
             .view(batch, length, heads, self.config.head_size)
@@ -92,6 +94,7 @@ class ElasticModel(nn.Module):
         if scales is not None:
             mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
 
+        # Back to (batch, length, heads * head size), for the map that joins the heads.
         mixed = mixed.transpose(1, 2).reshape(batch, length, size)
         out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
         if self._family.attention_dropout_after:

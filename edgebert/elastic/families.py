@@ -68,13 +68,15 @@ class ModelFamily:
     def embeddings(self, model: PreTrainedModel) -> nn.Module:
         """Return the embedding tables, with their LayerNorm where they have one."""
         units = self.described.units
+        # XLNet's tables stand by themselves in its base model, which holds everything else too.
         has_norm = "embedding_norm" in units
         return model.get_submodule(units["embedding_norm"].rpartition(".")[0] if has_norm else units["word"])
 
     def projection(self, model: PreTrainedModel) -> nn.Module | None:
         """Return what widens embeddings that are narrower than the layers, in a model that has it."""
-        modules = dict(model.named_modules())
-        return modules.get(self.described.units.get("projection", "none"))
+        parent, _, name = self.described.units.get("projection", "").rpartition(".")
+        found: nn.Module | None = getattr(model.get_submodule(parent), name, None) if name else None
+        return found
 
     def layers_of(self, model: PreTrainedModel) -> list[Layer]:
         """Return the parts of each layer of a model of this family, which must be one that can be cut."""
@@ -102,6 +104,7 @@ class ModelFamily:
 
     def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
+        # A copy, so that the weights and the configuration of the caller's model stay as they are.
         kept = copy.deepcopy(model)
         modules = list(kept.get_submodule(self.stack).children())
         kept.set_submodule(self.stack, nn.ModuleList(modules[layer] for layer in layers))
@@ -171,7 +174,7 @@ def family_of(model_type: str) -> ModelFamily:
     return _among(FAMILIES, model_type)
 
 
-def check_elastic(model_type: str) -> None:
+def check_can_be_cut(model_type: str) -> None:
     """Check that sub-networks can be cut from models of a family.
 
     Raises:

@@ -65,7 +65,7 @@ def _any_row(targets: Sequence[Target]) -> set[int]:
 
 
 _CLASSIFIER = (AutoModelForSequenceClassification, "ForSequenceClassification")
-HEADS: dict[str, TrainingHead] = {
+TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
         *_CLASSIFIER,
         problem_type="single_label_classification",
@@ -87,9 +87,9 @@ HEADS: dict[str, TrainingHead] = {
 }
 
 
-def head_of(task: Task) -> TrainingHead:
+def training_head(task: Task) -> TrainingHead:
     """Return the head of a task."""
-    return HEADS[task.NAME]
+    return TRAINING_HEADS[task.NAME]
 
 
 def losses_of(task: Task) -> LossFunctions:
@@ -102,7 +102,7 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     # Where a configuration does not say, transformers trains one label as a regression.
     problem_type = config.problem_type or ("regression" if len(config.labels) == 1 else "single_label_classification")
     for kind in TASKS:
-        head = HEADS[kind.NAME]
+        head = TRAINING_HEADS[kind.NAME]
         if head.problem_type == problem_type and any(name.endswith(head.class_suffix) for name in config.architectures):
             return kind(config.labels)
     return None

@@ -41,6 +41,7 @@ def rank(
         for batch in batches:
             assert batch.targets is not None, "importance is for a loss of labels"
             model.zero_grad()
+            # A head's mask is a factor of 1 on its output; neurons are ranked by their weights.
             ones = UnitScales(torch.ones_like(heads).requires_grad_(), torch.ones_like(neurons))
             logits = model(batch.ids, batch.mask, full, batch.types, ones).logits
             torch.autograd.backward(label_loss(logits, batch.targets) / len(batch.ids))
@@ -69,6 +70,7 @@ def rewire(model: ElasticModel, importance: Importance) -> None:
     """Reorder the heads and neurons of a model in place, the most important first."""
     size = model.config.head_size
     for layer, heads, neurons in zip(model.layers(), importance.heads, importance.neurons, strict=True):
+        # A head's dimensions stand together and move together: outputs of its projections, inputs of what follows.
         head_order = heads.argsort(descending=True, stable=True)
         columns = (head_order[:, None] * size + torch.arange(size)).flatten()
         for projection in (layer.query, layer.key, layer.value):

@@ -14,7 +14,7 @@ from edgebert.subnet import Subnet
 
 
 @dataclass(frozen=True)
-class Output:
+class ModelOutput:
     """What a sub-network computes: logits (batch, labels), and hidden states, each (batch, length, hidden).
 
     `hidden` holds the embeddings' output, then the output of each kept layer.
@@ -36,7 +36,7 @@ class Model(Protocol):
     def subnet(self) -> Subnet:
         """Return the sub-network that is the whole model."""
 
-    def __call__(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def __call__(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
 
     def freeze_embeddings(self) -> None:

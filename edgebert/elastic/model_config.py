@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from transformers import PreTrainedConfig
 
-from edgebert.elastic.families import ModelFamily, check_elastic, family_of
+from edgebert.elastic.families import ModelFamily, check_can_be_cut, family_of
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.slices import dynabert_subnet
@@ -51,14 +51,9 @@ class ModelConfig(Record, frozen=True):
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
         """Return DynaBERT's slice of the model for a width and a depth."""
-        return dynabert_subnet(
-            Fraction(str(width)),
-            Fraction(str(depth)),
-            "fp32",
-            layers=self.layers,
-            heads=self.heads,
-            ffn=self.ffn,
-        )
+        # By its digits, so that 0.1 is a tenth and not the nearest binary fraction.
+        shares = Fraction(str(width)), Fraction(str(depth))
+        return dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
 
     def check_elastic(self) -> None:
         """Check that sub-networks can be cut from the model.
@@ -66,7 +61,8 @@ class ModelConfig(Record, frozen=True):
         Raises:
             TrainingError: its family is another one, or it uses what the elastic model does not compute.
         """
-        check_elastic(self.model_type)
+        check_can_be_cut(self.model_type)
+        # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
         if self.position_type != "absolute" or self.is_decoder:
             found = "a decoder" if self.is_decoder else f"position_embedding_type '{self.position_type}'"
             raise TrainingError(f"expected an encoder with absolute positions, found {found}; use another checkpoint")
@@ -91,6 +87,7 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
         vocabulary=config.vocab_size,
         positions=max(0, getattr(config, "max_position_embeddings", 0) - first_position),
         first_position=first_position,
+        # XLNet has types but no table of them: it compares the types of two tokens.
         types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
         pad_id=config.pad_token_id or 0,
         activation=getattr(config, family.activation_key),

@@ -46,6 +46,7 @@ class Scorer:
         found = [self.score(model, subnet) for subnet in mine]
         if self.accelerator.num_processes > 1:
             found = gather_object(found)
+        # Gathered are the shares one after the other, not in the order of the sub-networks.
         by_id = {one.id: one for one in found}
         return tuple(by_id[subnet.id] for subnet in subnets)
 
@@ -65,5 +66,6 @@ class Scorer:
             targets += batch.targets.tolist()
         model.train(was_training)
 
+        # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
         value = self.metric.metrics(np.concatenate(scores), targets)[self.metric.METRICS[0]]
         return SubnetScore(subnet.id, subnet.width, subnet.depth, value, loss / len(self.texts))

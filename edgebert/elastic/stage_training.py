@@ -20,7 +20,7 @@ from torch import Tensor
 from edgebert import records
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss
-from edgebert.elastic.model import Model, Output
+from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.optimization import learning_rate_at, make_optimizer, seed_of, take_step
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
@@ -88,8 +88,10 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
     saved = time.monotonic()
     started = saved - progress.seconds
 
+    # Without dropout a student learns in the mode that it is run in.
     student.train(stage.dropout)
     for epoch in range(progress.step // per_epoch, stage.epochs):
+        # Order, sub-networks and dropout follow from the step's number alone, so that a resumed stage needs no history.
         order = epoch_batches(context.texts, settings, stage, epoch)
         for numbers in order[progress.step - epoch * per_epoch :]:
             if time.monotonic() - saved > context.save_seconds:
@@ -108,6 +110,7 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
         with memory_explained(settings):
             _keep_best(stage, steps, progress, context)
 
+    # The main process may still be writing the best weights.
     context.accelerator.wait_for_everyone()
     student.load_state_dict(load_file(context.folder / BEST))
 
@@ -140,14 +143,17 @@ def gradients(
     totals = torch.zeros(3, device=accelerator.device)
     for part in range(first, first + settings.accumulate):
         share = numbers[part::parts]
+        # The last batch of an epoch may have fewer texts than there are parts.
         if share:
             batch = context.texts.batch(share, accelerator.device)
+            # One sub-network at a time, so that the activations of one only are in memory.
             for losses in _losses(stage, settings.compute, context, subnets, batch):
                 means = losses / counts
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
 
     if accelerator.num_processes > 1:
+        # All devices reduce the same list of gradients, also those that a device's sub-networks did not touch.
         for parameter in filter(lambda parameter: parameter.requires_grad, context.student.parameters()):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -160,7 +166,7 @@ def _losses(
     stage: Stage, compute: Compute, context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
 ) -> Iterator[Tensor]:
     """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
-    taught: dict[Subnet, Output] = {}
+    taught: dict[Subnet, ModelOutput] = {}
     device, functions = context.accelerator.device, context.scorer.losses
     zero = torch.zeros((), device=device)
     for subnet in subnets:
@@ -173,6 +179,7 @@ def _losses(
 
         if context.teacher:
             full = _teacher_subnet(stage, context.teacher, subnet)
+            # At full width the teacher answers once for all sub-networks of a batch.
             if full not in taught:
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
                     taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)

@@ -60,6 +60,7 @@ class Texts:
         if shuffle is None:
             order.sort(key=lambda number: len(self.ids[number]))
             return _cut(order, batch_size)
+        # Shuffled, sorted by length within blocks of batches, then the batches are shuffled again.
         generator = random.Random(shuffle)
         generator.shuffle(order)
         blocks = _cut(order, batch_size * BLOCK_BATCHES)
@@ -103,6 +104,7 @@ def tokenise(
     targets: Sequence[Target] | None = None,
 ) -> Texts:
     """Return texts, or (text, pair) tuples, as a transformers tokenizer encodes them, of at most so many tokens."""
+    # A tokenizer takes pairs as two columns, not as a list of tuples.
     pairs = bool(inputs) and not isinstance(inputs[0], str)
     columns = list(zip(*inputs, strict=True)) if pairs else [inputs]
     encoded = tokenizer(*map(list, columns), truncation=True, max_length=max_length)

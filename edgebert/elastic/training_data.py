@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.elastic.heads import fine_tuned_task, head_of
+from edgebert.elastic.heads import fine_tuned_task, training_head
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, read_rows, tokenise
 from edgebert.errors import TrainingError
@@ -33,6 +33,11 @@ class TrainingFiles:
     transfer: tuple[Path, ...] = ()
 
     @property
+    def origin(self) -> str:
+        """The name of the checkpoint that the training starts from."""
+        return self.model.resolve().name
+
+    @property
     def data(self) -> tuple[Path, ...]:
         """All data files."""
         return self.train, self.dev, *self.transfer
@@ -55,6 +60,7 @@ class TaskChoice:
             EdgeBertError: rows show no labels of the task.
         """
         found = fine_tuned_task(config)
+        # What a head was trained for stays; only its labels may get other names.
         if found is None:
             kind = type(task_of(self.name or TextClassification.NAME, (), TrainingError))
             return kind(self.labels or kind.labels_in(rows))
@@ -117,7 +123,8 @@ def read_training_data(
 
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
-    seen = head_of(task).labels_seen(train.targets or [])
+    # A label that no row teaches would be answered at random.
+    seen = training_head(task).labels_seen(train.targets or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{label}'; add some")

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
+from edgebert import records
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
 from edgebert.elastic.heads import LossFunctions, fine_tuned_task, losses_of
@@ -31,6 +32,7 @@ from edgebert.elastic.training_data import (
 )
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
+from edgebert.records import Record
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -136,8 +138,10 @@ class TrainingRun:
         """Whether the checkpoint that the training starts from has a task's head already."""
         return fine_tuned_task(self.config) is not None
 
-    def claim_folder(self, stages: Sequence[Stage], method_settings: str, checkpoints: Sequence[Path] = ()) -> None:
-        """Make the work folder this training's; `checkpoints` are others that its result depends on.
+    def claim_folder(
+        self, stages: Sequence[Stage], method_settings: Record | None, checkpoints: Sequence[Path] = ()
+    ) -> None:
+        """Make the work folder this training's; its result depends on these and on no other checkpoints.
 
         Raises:
             TrainingError: the folder is another training's or cannot be written, or there is no such checkpoint.
@@ -152,7 +156,7 @@ class TrainingRun:
             stages=tuple(stages),
             # The parts of a step change nothing but memory.
             settings=msgspec.structs.replace(self.settings, accumulate=1),
-            method_settings=method_settings,
+            method_settings=records.encode(method_settings, indent=0).decode() if method_settings else "",
         )
         self.folder.claim(plan)
 
@@ -168,11 +172,13 @@ class TrainingRun:
             state.mkdir(exist_ok=True)
             student = self.read_model(start)
             context = self.stage_context(stage.name, student, subnets or [student.subnet()])
+            # Without a teacher the labels are learnt, so the labelled texts; with one, all texts there are.
             if teacher:
                 taught = self.read_model(teacher).eval()
                 context = dataclasses.replace(context, teacher=taught, texts=self.data.distil)
             run_stage(stage, self.settings, context)
 
+            # The state goes last: a kill in between finds the result, or makes it again from the state.
             self._save(student, done)
             if self.folder.accelerator.is_main_process:
                 shutil.rmtree(state)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from edgebert.elastic.model import Output
+from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic_manifest import Slice
 from edgebert.subnet import Subnet
@@ -31,11 +31,12 @@ class WholeModel(nn.Module):
         whole = Slice("full", tuple(range(count)), (self.config.heads,) * count, (self.config.ffn,) * count)
         return whole.subnet("full", "fp32")
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
+        # Its layers may have other numbers, those of the model that it was cut from.
         assert len(subnet.layers) == self.config.layers, "a whole model runs all of its layers"
         out = self.classifier(input_ids=ids, attention_mask=mask, output_hidden_states=True, **self.typed(types))
-        return Output(out.logits, out.hidden_states)
+        return ModelOutput(out.logits, out.hidden_states)
 
     def typed(self, types: Tensor | None) -> dict[str, Tensor]:
         """Return token types by transformers' name of that input, for a model that takes them."""

@@ -37,6 +37,7 @@ class TrainingPlan(Record, frozen=True):
 
 def hashes(checkpoints: Sequence[Path], files: Sequence[Path]) -> dict[str, str]:
     """Return the SHA-256 of data files and of checkpoints' configurations and weights, wherever they lie."""
+    # By number and name, not by place: a training goes on where its files were moved.
     found = {f"data {number}, {path.name}": path for number, path in enumerate(files, 1)}
     for number, folder in enumerate(checkpoints, 1):
         for path in folder.iterdir():
@@ -63,6 +64,7 @@ class WorkFolder:
         """
         path = self.path / PLAN
         self.make_once(path, lambda: self._begin(path, plan))
+        # All devices compare, also the one that wrote it: they were started with the same command.
         found = records.read(path, TrainingPlan, TrainingError)
         differing = [name for name in plan.__struct_fields__ if getattr(found, name) != getattr(plan, name)]
         if differing:
@@ -85,6 +87,7 @@ class WorkFolder:
     def is_missing(self, path: Path) -> bool:
         """Return the same on all devices: none goes on and makes it while another still looks."""
         self.accelerator.wait_for_everyone()
+        # Between the two barriers nothing is written.
         missing = not path.exists()
         self.accelerator.wait_for_everyone()
         return missing

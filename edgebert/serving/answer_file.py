@@ -1,32 +1,124 @@
-"""A file of answers, a line for each text, that is gone on with where it was interrupted."""
+"""A file of answers, a line for each text: .tsv, .csv or .jsonl. A run that was interrupted goes on where it ended.
 
+Knows nothing about networks; an answer is a dict with a label and a score, or a list of such.
+"""
+
+import csv
+import io
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.tokenization import Text
-from edgebert.serving.predictor import Prediction
+from edgebert.tasks.task import Answer
 
 _ADVICE = "it is not of these texts and this bundle: choose another file or remove it"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """How many whole lines a file holds, and in how many bytes."""
+    """How many whole answers a file holds, and in how many bytes."""
 
     lines: int
     size_bytes: int
 
 
-def line_of(text: Text, prediction: Prediction) -> str:
-    """Return an answer's line: label, score and text, separated by tabs."""
-    return f"{prediction['label']}\t{prediction['score']:.4f}\t{_shown(text)}\n"
+class _Form(ABC):
+    """How answers are written: `HEADER` begins the file, and each answer is one line."""
+
+    HEADER = b""
+
+    @abstractmethod
+    def line(self, text: Text, answer: Answer) -> str:
+        """Return an answer's line with its line break."""
+
+    @abstractmethod
+    def read(self, line: str) -> tuple[str, str]:
+        """Return the labels of a line, joined by commas, and its text (see `_shown`).
+
+        Raises:
+            ValueError: it is no line of this form.
+        """
+
+    @abstractmethod
+    def beginnings(self, label: str) -> Sequence[str]:
+        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it."""
 
 
-def _shown(text: Text) -> str:
-    return " ".join(" | ".join([text] if isinstance(text, str) else text).split())
+class _Tsv(_Form):
+    """Label, score and text, separated by tabs; several labels and their scores are joined by commas."""
+
+    def line(self, text: Text, answer: Answer) -> str:
+        return "\t".join(_cells(text, answer)) + "\n"
+
+    def read(self, line: str) -> tuple[str, str]:
+        label, _, text = line.rstrip("\n").split("\t")
+        return label, text
+
+    def beginnings(self, label: str) -> Sequence[str]:
+        return [f"{label}\t", f"{label},"]
+
+
+class _Csv(_Form):
+    """The same three cells, quoted where they must be, under a header."""
+
+    HEADER = b"label,score,text\n"
+
+    def line(self, text: Text, answer: Answer) -> str:
+        row = io.StringIO()
+        csv.writer(row, lineterminator="\n").writerow(_cells(text, answer))
+        return row.getvalue()
+
+    def read(self, line: str) -> tuple[str, str]:
+        ((label, _, text),) = csv.reader([line])
+        return label, text
+
+    def beginnings(self, label: str) -> Sequence[str]:
+        one = self.line("", {"label": label, "score": 0.0}).removesuffix("0.0000,\n")
+        escaped = label.replace('"', '""')
+        return [one, f'"{escaped},']
+
+
+class _JsonLines(_Form):
+    """A JSON object with the answer's keys, or a list of answers, and the text, and the pair where there is one."""
+
+    def line(self, text: Text, answer: Answer) -> str:
+        first, pair = (text, None) if isinstance(text, str) else text
+        row = {**(answer if isinstance(answer, dict) else {"answers": answer}), "text": first}
+        return msgspec.json.encode(row if pair is None else {**row, "pair": pair}).decode() + "\n"
+
+    def read(self, line: str) -> tuple[str, str]:
+        try:
+            row: dict[str, Any] = msgspec.json.decode(line, type=dict)
+            answers = row["answers"] if "answers" in row else [{"label": row["label"], "score": row["score"]}]
+            text = row["text"] if "pair" not in row else (row["text"], row["pair"])
+            return ",".join(answer["label"] for answer in answers), _shown(text)
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as problem:
+            raise ValueError(str(problem)) from None
+
+    def beginnings(self, label: str) -> Sequence[str]:
+        one = f'{{"label":{msgspec.json.encode(label).decode()},"score":'
+        return [one, f'{{"answers":[{one}']
+
+
+_TSV = _Tsv()
+_FORMS: dict[str, _Form] = {".tsv": _TSV, ".csv": _Csv(), ".jsonl": _JsonLines()}
+
+
+def line_of(text: Text, answer: Answer) -> str:
+    """Return an answer as a line to show: label, score and text, separated by tabs."""
+    return _TSV.line(text, answer)
+
+
+def check_ending(path: Path) -> None:
+    """Raise an EdgeBertError if answers cannot be written to a file of such a name."""
+    _form_of(path)
 
 
 def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
@@ -35,12 +127,14 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
     Raises:
         EdgeBertError: it cannot be read, or holds anything else.
     """
+    form = _form_of(path)
     if not path.exists():
         return Kept(0, 0)
     lines = size_bytes = 0
     last = torn = b""
     try:
         with open(path, "rb") as file:
+            header = file.read(len(form.HEADER))
             for line in file:
                 if line.endswith(b"\n"):
                     lines, size_bytes, last = lines + 1, size_bytes + len(line), line
@@ -48,41 +142,76 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
                     torn = line
     except OSError as problem:
         raise EdgeBertError(f"cannot read {path}: {problem.strerror}; choose another file") from None
+
+    if not form.HEADER.startswith(header):
+        raise EdgeBertError(f"{path}:1: expected {_quoted(form.HEADER)}, found {_quoted(header)}; {_ADVICE}")
+    if header != form.HEADER:  # cut off within the header
+        return Kept(0, 0)
+    before = form.HEADER.count(b"\n")
     if lines:
-        _check_line(last, next(itertools.islice(texts, lines - 1, None), None), labels, f"{path}:{lines}")
-    if torn and not any(_agree(torn, f"{label}\t".encode()) for label in labels):
-        raise EdgeBertError(
-            f"{path}:{lines + 1}: expected a label, found {torn[:80].decode(errors='replace')!r}; {_ADVICE}"
-        )
-    return Kept(lines, size_bytes)
+        text = next(itertools.islice(texts, lines - 1, None), None)
+        _check_line(form, last, text, labels, f"{path}:{lines + before}")
+    beginnings = (start.encode() for label in labels for start in form.beginnings(label))
+    if torn and not any(torn.startswith(start) or start.startswith(torn) for start in beginnings):
+        raise EdgeBertError(f"{path}:{lines + before + 1}: expected a label, found {_quoted(torn)}; {_ADVICE}")
+    return Kept(lines, len(header) + size_bytes)
 
 
-def _check_line(line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:
-    """Raise an EdgeBertError if a line is not an answer to a text."""
-    if text is None:
-        raise EdgeBertError(f"{place}: expected no more answers than there are texts; {_ADVICE}")
-    label, _, rest = line.decode(errors="replace").rstrip("\n").partition("\t")
-    shown = rest.partition("\t")[2]
-    if label not in labels or shown != _shown(text):
-        expected = f"the answer to '{_shown(text)[:60]}'"
-        raise EdgeBertError(f"{place}: expected {expected}, found '{label[:20]}' for '{shown[:60]}'; {_ADVICE}")
-
-
-def _agree(first: bytes, second: bytes) -> bool:
-    """Return whether one begins with the other."""
-    return first.startswith(second) or second.startswith(first)
-
-
-def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Prediction]]) -> None:
+def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> None:
     """Write answers after those that are kept; whatever interrupts it, the whole lines of the file are right.
 
     Raises:
         EdgeBertError: the file cannot be written.
     """
+    form = _form_of(path)
     try:
         with open(path, "ab") as file:
             file.truncate(after.size_bytes)
-            for text, prediction in answers:
-                file.write(line_of(text, prediction).encode())
+            if not after.size_bytes:
+                file.write(form.HEADER)
+            for text, answer in answers:
+                file.write(form.line(text, answer).encode())
     except OSError as problem:
         raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
+
+
+def _form_of(path: Path) -> _Form:
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        known = ", ".join(_FORMS)
+        raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
+    return form
+
+
+def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:
+    """Raise an EdgeBertError if a line is not an answer to a text."""
+    if text is None:
+        raise EdgeBertError(f"{place}: expected no more answers than there are texts; {_ADVICE}")
+    try:
+        found, shown = form.read(line.decode())
+    except ValueError:
+        found = shown = ""
+    if shown != _shown(text) or not _are_labels(found, labels):
+        raise EdgeBertError(f"{place}: expected the answer to '{_shown(text)[:60]}', found {_quoted(line)}; {_ADVICE}")
+
+
+def _are_labels(joined: str, labels: Sequence[str]) -> bool:
+    """Return whether this is one of the labels, or several joined by commas; labels may hold commas themselves."""
+    rests = [joined.removeprefix(label) for label in labels if joined.startswith(label)]
+    return any(not rest or (rest[0] == "," and _are_labels(rest[1:], labels)) for rest in rests)
+
+
+def _cells(text: Text, answer: Answer) -> list[str]:
+    """Return label, score and text as three cells."""
+    answers = [answer] if isinstance(answer, dict) else answer
+    labels = ",".join(one["label"] for one in answers)
+    return [labels, ",".join(f"{one['score']:.4f}" for one in answers), _shown(text)]
+
+
+def _shown(text: Text) -> str:
+    """Return a text or pair on one line, with single spaces."""
+    return " ".join(" | ".join([text] if isinstance(text, str) else text).split())
+
+
+def _quoted(line: bytes) -> str:
+    return repr(line.decode(errors="replace").rstrip("\n")[:80])

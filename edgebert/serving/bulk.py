@@ -4,18 +4,21 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from edgebert.choosing.selection import Selection
+from edgebert.choosing.selection import Budget, Selection
 from edgebert.engines.cpu import CPU
 from edgebert.engines.engine import Session
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
-from edgebert.serving.predictor import Prediction
-from edgebert.tasks.task import Task
+from edgebert.serving.parameters import choose_unprofiled
+from edgebert.serving.request import Texts, read_texts
+from edgebert.subnet import Subnet
+from edgebert.tasks.task import Answer, Task, TopK
 from edgebert.tasks.tasks import task_in
 
 # What is read at once. The more it is, the more texts of one length there are to share batches.
@@ -27,17 +30,42 @@ T = TypeVar("T")
 
 
 def predict_all(
+    texts: Texts,
+    bundle: str | Path | Bundle | None = None,
+    *,
+    subnet: str | Subnet | None = None,
+    provider: str | None = None,
+    threads: int | None = None,
+    top_k: TopK = "best",
+) -> Iterator[Answer]:
+    """Yield the answer to each of many texts, in their order, as fast as this machine can.
+
+    It reads a few thousand texts ahead, so that texts of equal length can share batches: any iterable will do, of any
+    length. Without a bundle the built-in one answers, and of a bundle the best sub-network, unless `subnet` names one,
+    by its id or as a value. Without `threads` all cores are used. `top_k` is that of a `Predictor`'s call.
+
+    Raises:
+        BundleError: the bundle is damaged or has no such sub-network.
+        EdgeBertError: a text is empty or no text; all before it are answered first.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    selection = choose_unprofiled(bundle, subnet, Budget().of(bundle), default_way(provider, threads))
+    return (answer for _, answer in answer_texts(bundle, selection, read_texts(texts), top_k=top_k))
+
+
+def answer_texts(
     bundle: Bundle,
     selection: Selection,
     texts: Iterable[Text],
     *,
     start: int = 0,
+    top_k: TopK = "best",
     batch_tokens: int = BATCH_TOKENS,
-) -> Iterator[tuple[Text, Prediction]]:
-    """Yield each text with its best label and score, in the order given, reading a few thousand texts ahead.
+) -> Iterator[tuple[Text, Answer]]:
+    """Yield each text with its answer by the chosen sub-network, from the text numbered `start` on, in their order.
 
     Texts of equal length share batches of about `batch_tokens` tokens. In int8 a score depends a little on what
-    shares its batch: what is yielded from the text numbered `start` on is what a run from the first one yields.
+    shares its batch: what is yielded with a later start is what a run from the first text yields.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
@@ -47,10 +75,23 @@ def predict_all(
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
     session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
+    network = _Network(session, task_in(bundle.manifest), top_k)
+    tokenizer = Tokenizer.of(bundle)
     pool = ThreadPoolExecutor(workers)
+
+    def submitted() -> Iterator[_Chunk]:
+        """Yield chunks whose batches wait for a thread; tokens are made here, while the pool runs the chunk before."""
+        first = 0
+        for chunk in _chunks(texts, tokenizer):
+            if first + len(chunk) > start:
+                tokens = tokenizer.encode_all(chunk)
+                groups = _equally_long(tokens, batch_tokens)
+                batches = [pool.submit(network.answer, tokens, places) for places in groups]
+                yield _Chunk(chunk, max(0, start - first), batches)
+            first += len(chunk)
+
     try:
-        line = _Line(task_in(bundle.manifest), session, Tokenizer.of(bundle), pool, batch_tokens)
-        for chunk in _one_ahead(line.begun(texts, start)):
+        for chunk in _one_ahead(submitted()):
             yield from chunk.answers()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -62,10 +103,10 @@ class _Chunk:
 
     texts: Sequence[Text]
     unasked: int
-    batches: Sequence[Future[dict[int, Prediction]]]
+    batches: Sequence[Future[dict[int, Answer]]]
 
-    def answers(self) -> Iterator[tuple[Text, Prediction]]:
-        found: dict[int, Prediction] = {}
+    def answers(self) -> Iterator[tuple[Text, Answer]]:
+        found: dict[int, Answer] = {}
         for batch in self.batches:
             found.update(batch.result())
         for place in range(self.unasked, len(self.texts)):
@@ -73,30 +114,17 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """What texts pass on their way to answers; tokens are made in the caller's thread while the pool runs batches."""
+class _Network:
+    """A loaded network and what makes answers of its outputs."""
 
-    task: Task
     session: Session
-    tokenizer: Tokenizer
-    pool: ThreadPoolExecutor
-    batch_tokens: int
+    task: Task
+    top_k: TopK
 
-    def begun(self, texts: Iterable[Text], start: int) -> Iterator[_Chunk]:
-        """Yield chunk after chunk as soon as its batches wait for a thread, without those that end before `start`."""
-        first = 0
-        for chunk in _chunks(texts, self.tokenizer):
-            if first + len(chunk) > start:
-                yield _Chunk(chunk, max(0, start - first), self._begin(self.tokenizer.encode_all(chunk)))
-            first += len(chunk)
-
-    def _begin(self, tokens: Sequence[Tokens]) -> list[Future[dict[int, Prediction]]]:
-        groups = _equally_long(tokens, self.batch_tokens)
-        return [self.pool.submit(self._answer, places, [tokens[place] for place in places]) for places in groups]
-
-    def _answer(self, places: Sequence[int], tokens: Sequence[Tokens]) -> dict[int, Prediction]:
-        outputs = self.session.run(pad(tokens, self.session.input_names))
-        return dict(zip(places, self.task.answers(outputs), strict=True))
+    def answer(self, tokens: Sequence[Tokens], places: Sequence[int]) -> dict[int, Answer]:
+        """Return the answers to the texts at some places of a chunk, by place."""
+        outputs = self.session.run(pad([tokens[place] for place in places], self.session.input_names))
+        return dict(zip(places, self.task.answers(outputs, self.top_k), strict=True))
 
 
 def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]:

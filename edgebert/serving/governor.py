@@ -62,15 +62,15 @@ class Governor:
 
     @property
     def overhead_ms(self) -> float:
-        """What requests lately took in the median beside tokens and network: so much must be left of a budget."""
+        """The median time that recent batches spent outside tokenizer and network: budgets must leave room for it."""
         return sorted(self._overheads_ms)[(len(self._overheads_ms) - 1) // 2]
 
     def observe_overhead(self, ms: float) -> None:
-        """Hear what a request took from the choice of its network to the end, beside what the network took."""
+        """Record the time that a batch spent outside the network, from the choice of the network to the answers."""
         self._overheads_ms.append(ms)
 
     def observe(self, way: Way, expected_ms: float, observed_ms: float) -> None:
-        """Hear how long a request took that was expected to take so long in the median."""
+        """Record how long a network ran, and how long it was expected to run in the median."""
         observed, now_s = self._observed.setdefault(way, _Observed()), self._clock()
         observed.add(now_s)
         if observed_ms > _CALM * expected_ms:

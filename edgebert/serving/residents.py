@@ -1,4 +1,7 @@
-"""The networks that are loaded: which may be, and how they come without a request having to wait."""
+"""The networks that are loaded: which may be, and how more are loaded in the background while requests are answered.
+
+Knows nothing about bundles and budgets of time.
+"""
 
 import logging
 import os
@@ -8,14 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from edgebert.engines.engine import Session
-from edgebert.engines.session import open_session
 from edgebert.errors import EdgeBertError
-from edgebert.inputs.bundle import Bundle
 from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, Way]
+
+_CLOSED = "this Predictor is closed; load another"
 
 
 class Residents:
@@ -24,9 +27,9 @@ class Residents:
     ONNX Runtime gives no memory back, so none is ever unloaded, and no more are loaded than `memory_mb` allows.
     """
 
-    def __init__(self, bundle: Bundle, memory_mb: float | None, warm_up: Callable[[Session], object]):
-        """Load into no more than so much memory; `warm_up` runs a network that was loaded before it is given out."""
-        self._bundle, self._free_mb, self._warm_up = bundle, memory_mb, warm_up
+    def __init__(self, memory_mb: float | None, open_network: Callable[[str, Way], Session]):
+        """Take no more memory than `memory_mb`, None for any; `open_network` loads a sub-network in a way."""
+        self._free_mb, self._open_network = memory_mb, open_network
         self._sessions: dict[Key, Session] = {}
         self._wanted: Counter[Key] = Counter()
         self._lock = threading.Lock()
@@ -36,14 +39,25 @@ class Residents:
         self._process = os.getpid()
         self._closed = False
 
-    def get(self, key: Key) -> Session | None:
-        """Return a network if it is loaded."""
-        return self._sessions.get(key)
+    def is_loaded(self, key: Key) -> bool:
+        """Return whether a network is loaded."""
+        return key in self._sessions
+
+    def get(self, key: Key) -> Session:
+        """Return a network that was found to be loaded.
+
+        Raises:
+            EdgeBertError: another thread has closed these networks meanwhile.
+        """
+        session = self._sessions.get(key)
+        if session is None:
+            raise EdgeBertError(_CLOSED)
+        return session
 
     def check(self) -> None:
         """Raise an EdgeBertError if these networks cannot be used, because they are closed or another process's."""
         if self._closed:
-            raise EdgeBertError("this Predictor is closed; load another")
+            raise EdgeBertError(_CLOSED)
         if os.getpid() != self._process:
             raise EdgeBertError("this Predictor was loaded before this process was forked; load another in it")
 
@@ -64,16 +78,13 @@ class Residents:
             session = self._sessions.get(key)
             if session is None:
                 logger.info("loading %s (%s)", *key)
-                subnet_id, way = key
-                session = open_session(self._bundle, self._bundle.subnet(subnet_id), way)
-                self._warm_up(session)
-                self._sessions[key] = session
+                session = self._sessions[key] = self._open_network(*key)
                 if self._free_mb is not None:
                     self._free_mb -= peak_memory_mb
             return session
 
     def want(self, key: Key, peak_memory_mb: float) -> None:
-        """Load a network in the background, if there is room for it; those that are wanted most come first."""
+        """Load a network in the background, if there is room for it; the one asked for most often comes first."""
         self._wanted[key] += 1
         if self._loading is not None and not self._loading.done():
             return

@@ -1,6 +1,7 @@
 """What a Predictor has done so far, in numbers."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgebert.records import Record
 
@@ -15,9 +16,9 @@ class AnsweredBy(Record, frozen=True):
 class Stats(Record, frozen=True):
     """What a Predictor has done since it was loaded.
 
-    `within_budget` is the share of requests with a budget that kept it, None if there were none. `switches` counts
-    how often a request was answered by another sub-network than the one before it. `slow_down` is how many times the
-    profiled latency the recent requests took, for each way to run networks. `loaded` are the networks in memory.
+    `within_budget` is the share of requests with a latency budget that kept it, None if there were none. `switches`
+    counts how often a batch was answered by another sub-network than the one before it. `slow_down` is how many times
+    the profiled latency the recent requests took, for each way to run networks. `loaded` are the networks in memory.
     """
 
     requests: int
@@ -29,36 +30,40 @@ class Stats(Record, frozen=True):
 
 
 class Tally:
-    """Counts what is answered; one thread at a time."""
+    """Counts what is answered; may be called from several threads at once."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._requests = self._budgeted = self._kept = self._switches = 0
         self._texts: dict[str, int] = {}
         self._ms: dict[str, float] = {}
         self._last: str | None = None
 
-    def add_batch(self, subnet_id: str, texts: int, ms: float) -> None:
-        """Count a batch that a sub-network has answered."""
-        self._texts[subnet_id] = self._texts.get(subnet_id, 0) + texts
-        self._ms[subnet_id] = self._ms.get(subnet_id, 0.0) + ms
-        self._switches += self._last not in (None, subnet_id)
-        self._last = subnet_id
+    def add(self, batches: Iterable[tuple[str, AnsweredBy]], is_kept: bool | None) -> None:
+        """Count a request: its batches, each with the sub-network that answered it, and whether it kept its budget.
 
-    def add_request(self, kept: bool | None) -> None:
-        """Count a request, and whether it kept its budget; None if it had none."""
-        self._requests += 1
-        self._budgeted += kept is not None
-        self._kept += bool(kept)
+        `is_kept` is None for a request that had no budget.
+        """
+        with self._lock:
+            for subnet_id, batch in batches:
+                self._texts[subnet_id] = self._texts.get(subnet_id, 0) + batch.texts
+                self._ms[subnet_id] = self._ms.get(subnet_id, 0.0) + batch.ms
+                self._switches += self._last not in (None, subnet_id)
+                self._last = subnet_id
+            self._requests += 1
+            self._budgeted += is_kept is not None
+            self._kept += bool(is_kept)
 
     def stats(self, slow_down: Mapping[str, float], loaded: Sequence[str]) -> Stats:
-        """Return what was counted."""
-        return Stats(
-            requests=self._requests,
-            within_budget=self._kept / self._budgeted if self._budgeted else None,
-            switches=self._switches,
-            slow_down=dict(slow_down),
-            subnetworks={
-                name: AnsweredBy(texts=self._texts[name], ms=round(self._ms[name], 3)) for name in self._texts
-            },
-            loaded=tuple(loaded),
-        )
+        """Return what was counted, beside the state of the device and the networks that are loaded."""
+        with self._lock:
+            return Stats(
+                requests=self._requests,
+                within_budget=self._kept / self._budgeted if self._budgeted else None,
+                switches=self._switches,
+                slow_down=dict(slow_down),
+                subnetworks={
+                    name: AnsweredBy(texts=texts, ms=round(self._ms[name], 3)) for name, texts in self._texts.items()
+                },
+                loaded=tuple(loaded),
+            )

@@ -66,6 +66,11 @@ class MultiLabelTextClassification(Task):
         wrong = (np.abs(logits) > 2 * tolerance) & ((found["logits"] >= 0) != (logits >= 0))
         return int(wrong.any(axis=1).sum())
 
+    @property
+    def has_cascade(self) -> bool:
+        """Always: each score tells how clear its label is."""
+        return True
+
     def confidences(self, outputs: Outputs) -> NDArray[np.float32]:
         """Return the score of the label that is least clear, or one minus it: how sure the whole answer is."""
         return _least_clear(self.scores(outputs))

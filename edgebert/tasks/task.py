@@ -94,6 +94,11 @@ class Task(ABC):
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
         """Return for how many texts the answer is wrong, of those where the right one is clear beyond a tolerance."""
 
+    @property
+    def has_cascade(self) -> bool:
+        """Whether `confidences` and `evidence` give any, so that two networks can answer in a row."""
+        return False
+
     def confidences(self, outputs: Outputs) -> NDArray[np.float32] | None:
         """Return how sure each answer of a batch is, (batch,) from 0 to 1; None for a task that has no cascade."""
         return None

@@ -73,9 +73,14 @@ class TextClassification(Task):
         clear = ordered[:, -1] - ordered[:, -2] > 2 * tolerance
         return int((clear & (found["logits"].argmax(axis=1) != logits.argmax(axis=1))).sum())
 
+    @property
+    def has_cascade(self) -> bool:
+        """Whether there are labels to be sure or unsure about."""
+        return len(self.labels) > 1
+
     def confidences(self, outputs: Outputs) -> NDArray[np.float32] | None:
         """Return the score of the label that is answered."""
-        return np.asarray(self.scores(outputs).max(axis=1)) if len(self.labels) > 1 else None
+        return np.asarray(self.scores(outputs).max(axis=1)) if self.has_cascade else None
 
     def evidence(self, scores: Scores, targets: Sequence[int]) -> Evidence | None:
         """Return the score of each answer, and 1 of 1 where it is right."""

@@ -23,6 +23,7 @@ from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.trial import numerics
 from edgebert.subnet import Flavor, Subnet
+from profiles import way
 
 Make = Callable[..., Path]
 
@@ -87,7 +88,7 @@ def test_a_slice_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_pa
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
     for subnet in exported.manifest.subnetworks:
         for flavor in subnet.graphs:
-            assert numerics(exported, subnet, open_session(exported, subnet, flavor=flavor)).ok
+            assert numerics(exported, subnet, open_session(exported, subnet, way(flavor=flavor))).ok
 
 
 def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
@@ -256,7 +257,7 @@ def test_tensors_of_one_model_that_are_equal_may_lie_in_one_place(tmp_path: Path
     bundle = export(save(model, tmp_path / "checkpoint"), tmp_path / "bundle", precisions=["int8", "fp32"])
     for subnet in bundle.manifest.subnetworks:
         for flavor in subnet.graphs:
-            assert numerics(bundle, subnet, open_session(bundle, subnet, flavor=flavor)).ok
+            assert numerics(bundle, subnet, open_session(bundle, subnet, way(flavor=flavor))).ok
 
 
 def test_no_two_checkpoints_are_in_memory(make_checkpoint: Make, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Precision
 from edgebert.tasks.task import mean_difference
+from profiles import way
 
 Exported = tuple[PreTrainedModel, Bundle]
 CASES = {
@@ -64,7 +65,7 @@ def test_graphs_are_transformers(exported: Exported, precision: Precision, flavo
     right = oracle.rounded(model) if precision == "int8-weights" else model
     for subnet in (s for s in bundle.manifest.subnetworks if s.precision == precision):
         expected = {"logits": oracle.logits(oracle.cut(right, subnet), inputs)}
-        found = open_session(bundle, subnet, flavor=flavor).run(inputs)
+        found = open_session(bundle, subnet, way(flavor=flavor)).run(inputs)
         allowed = SHARES[precision] * max(1, np.abs(expected["logits"]).max())
         assert mean_difference(found, expected) < allowed, subnet.id
 
@@ -88,5 +89,5 @@ def test_without_pairs_token_types_are_no_input(tmp_path: Path, flavor: Flavor) 
     bundle = export(save(model, tmp_path / "checkpoint"), tmp_path / "bundle", precisions=["fp32"], pairs=False)
     inputs = batch(model, bundle)
     assert list(inputs) == list(bundle.manifest.inputs) == ["input_ids", "attention_mask"]
-    found = open_session(bundle, bundle.manifest.subnetworks[0], flavor=flavor).run(inputs)["logits"]
+    found = open_session(bundle, bundle.manifest.subnetworks[0], way(flavor=flavor)).run(inputs)["logits"]
     np.testing.assert_allclose(found, oracle.logits(model, inputs), atol=1e-4)

@@ -24,7 +24,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.trial import numerics
 from edgebert.serving.bulk import predict_all
-from edgebert.subnet import CPU
+from profiles import way
 
 KEPT = (1, 2, 3)
 TICKET = Slice(id="ticket", layers=(0, 1, 2, 3), heads=(3, 1, 4, 2), ffn=(96, 7, 50, 64))
@@ -111,7 +111,7 @@ def test_each_graph_computes_what_its_own_model_does(
     inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": generator.integers(0, 2, (3, 9))}
     for subnet in frontier.manifest.subnetworks:
         for flavor in subnet.graphs:
-            session = open_session(frontier, subnet, flavor=flavor)
+            session = open_session(frontier, subnet, way(flavor=flavor))
             assert numerics(frontier, subnet, session).ok
             if subnet.precision == "fp32":
                 own = {name: inputs[name] for name in session.input_names}
@@ -122,7 +122,7 @@ def test_each_graph_computes_what_its_own_model_does(
 def test_a_graph_takes_what_its_model_uses(frontier: Bundle) -> None:
     assert frontier.manifest.inputs == ("input_ids", "attention_mask", "token_type_ids")
     for name in ONE_OF_EACH:
-        session = open_session(frontier, frontier.subnet(name))
+        session = open_session(frontier, frontier.subnet(name), way())
         assert ("token_type_ids" in session.input_names) == (not name.startswith("bort"))
 
 
@@ -159,7 +159,7 @@ def test_every_method_is_profiled_and_chosen(frontier: Bundle, profile: DevicePr
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_texts_and_pairs_are_answered_by_each(frontier: Bundle, name: str) -> None:
     subnet = frontier.subnet(name)
-    in_batches = predict_all(frontier, named(subnet, Budget(), provider=CPU, threads=1), TEXTS)
+    in_batches = predict_all(frontier, named(subnet, Budget(), way()), TEXTS)
     with edgebert.load(frontier, subnet=name) as model:
         alone = [model([text])[0] for text in TEXTS]
     for (_, one), other in zip(in_batches, alone, strict=True):

@@ -14,6 +14,7 @@ from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Precision, storage_of
 from edgebert.tasks.task import mean_difference
+from profiles import way
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
@@ -40,7 +41,7 @@ def test_fp32_graphs_are_the_original_model(
 ) -> None:
     assert len(subnets(exported, "fp32")) == 16
     for subnet in subnets(exported, "fp32"):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(model, subnet)
         for inputs in batches:
             np.testing.assert_allclose(
                 session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id
@@ -53,7 +54,7 @@ def test_int8_weights_graphs_are_the_original_model_with_rounded_weights(
 ) -> None:
     rounded = oracle.rounded(model)
     for subnet in subnets(exported, "int8-weights"):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(rounded, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(rounded, subnet)
         for inputs in batches:
             np.testing.assert_allclose(
                 session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=subnet.id
@@ -72,7 +73,7 @@ def test_int8_graphs_are_close_to_the_original_model(
 ) -> None:
     """How close depends on the weights, which are random here: these are nets for what is plainly wrong."""
     for subnet in subnets(exported, precision):
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(model, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(model, subnet)
         expected = np.concatenate([oracle.logits(cut, inputs) for inputs in batches])
         found = np.concatenate([session.run(inputs)["logits"] for inputs in batches])
         assert mean_difference({"logits": found}, {"logits": expected}) < share * np.abs(expected).max(), subnet.id
@@ -81,7 +82,7 @@ def test_int8_graphs_are_close_to_the_original_model(
 def test_the_largest_sub_network_is_the_original_model(
     exported: Bundle, model: BertForSequenceClassification, batches: tuple[Arrays, ...]
 ) -> None:
-    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"))
+    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"), way())
     for inputs in batches:
         np.testing.assert_allclose(session.run(inputs)["logits"], oracle.logits(model, inputs), atol=1e-4)
 
@@ -92,7 +93,7 @@ def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, precision: Precision
 ) -> None:
     """But for int8, whose activations are rounded to the range of what shares their batch."""
-    session = open_session(exported, exported.subnet(f"w0.50-d0.75-{precision}"), flavor=flavor)
+    session = open_session(exported, exported.subnet(f"w0.50-d0.75-{precision}"), way(flavor=flavor))
     padded = session.run(batches[0])["logits"]
     for row, length in enumerate(batches[0]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[0].items()}

@@ -19,6 +19,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.tasks.task import Answer
 from edgebert.tasks.tasks import TASKS, task_in
+from profiles import way
 
 Make = Callable[..., Path]
 Alter = Callable[..., Path]
@@ -50,7 +51,7 @@ def expected(path: Path, text: Text, **options: Any) -> Answer:
 
 def all_answers(bundle: Bundle, text: Text) -> Answer:
     (subnet,) = bundle.manifest.subnetworks
-    session = open_session(bundle, subnet)
+    session = open_session(bundle, subnet, way())
     outputs = session.run(pad([Tokenizer.of(bundle).encode(text)], session.input_names))
     (found,) = task_in(bundle.manifest).answers(outputs, top_k=None)
     return found
@@ -143,7 +144,7 @@ def test_numbers_of_several_labels_stay_a_regression_by_name(make_checkpoint: Ma
 
 
 def test_scores_of_one_text_do_not_depend_on_its_batch(exported: Bundle) -> None:
-    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"))
+    session = open_session(exported, exported.subnet("w1.00-d1.00-fp32"), way())
     encode = Tokenizer.of(exported).encode
     together = session.run(pad([encode(text) for text in TEXTS[:2]], session.input_names))["logits"]
     for row, text in zip(together, TEXTS, strict=False):

@@ -20,6 +20,7 @@ from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.tasks.task import Scores
+from profiles import way
 
 Make = Callable[..., Path]
 GRID: dict[str, Any] = {"widths": [0.5, 1.0], "depths": [0.5, 1.0]}
@@ -48,7 +49,7 @@ def write_data(path: Path, labels: list[str] | None = None, rows: int = 40) -> P
 
 
 def logits_of(bundle: Bundle, subnet: ExportedSubnet, data: Path) -> np.ndarray:
-    session, tokenizer = open_session(bundle, subnet), Tokenizer.of(bundle)
+    session, tokenizer = open_session(bundle, subnet, way()), Tokenizer.of(bundle)
     rows = [pad([tokenizer.encode(row.input)], session.input_names) for row in read_examples(data)]
     return np.concatenate([session.run(row)["logits"] for row in rows])
 

@@ -29,6 +29,7 @@ from edgebert.exporters.verify import random_inputs
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Subnet
+from profiles import way
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 MAX_LENGTH = 40
@@ -108,7 +109,7 @@ def test_graphs_are_transformers_xlnet(
     right = oracle.rounded(model) if precision == "int8-weights" else model
     for part in SLICES:
         subnet = exported.subnet(f"{part.id}-{precision}")
-        session, cut = open_session(exported, subnet, flavor=flavor), oracle.cut(right, subnet)
+        session, cut = open_session(exported, subnet, way(flavor=flavor)), oracle.cut(right, subnet)
         for inputs in batches:
             np.testing.assert_allclose(
                 session.run(inputs)["logits"], oracle.logits(cut, inputs), atol=1e-4, err_msg=part.id
@@ -130,7 +131,7 @@ def test_the_reference_is_transformers_xlnet(
 def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, precision: str
 ) -> None:
-    session = open_session(exported, exported.subnet(f"ticket-{precision}"), flavor=flavor)
+    session = open_session(exported, exported.subnet(f"ticket-{precision}"), way(flavor=flavor))
     padded = session.run(batches[1])["logits"]
     for row, length in enumerate(batches[1]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[1].items()}
@@ -142,7 +143,7 @@ def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
 def test_padding_may_stand_on_either_side_and_hold_anything(
     exported: Bundle, batches: tuple[Arrays, ...], flavor: Flavor, part: Slice
 ) -> None:
-    session, right = open_session(exported, exported.subnet(f"{part.id}-fp32"), flavor=flavor), batches[1]
+    session, right = open_session(exported, exported.subnet(f"{part.id}-fp32"), way(flavor=flavor)), batches[1]
     left = oracle.padded_left(right)
     assert not left["attention_mask"][0, 0]
     other = {
@@ -165,7 +166,7 @@ def test_without_pairs_cls_is_the_only_token_of_another_type(
     types = np.zeros_like(inputs["input_ids"])
     types[np.arange(len(types)), inputs["attention_mask"].sum(axis=1) - 1] = 2
     for given, expected in ((alone, types), (oracle.padded_left(alone), types)):
-        found = open_session(bundle, bundle.manifest.subnetworks[0], flavor=flavor).run(given)["logits"]
+        found = open_session(bundle, bundle.manifest.subnetworks[0], way(flavor=flavor)).run(given)["logits"]
         np.testing.assert_allclose(found, oracle.logits(model, {**inputs, "token_type_ids": expected}), atol=1e-4)
 
 
@@ -182,7 +183,7 @@ def test_what_layers_were_dropped_of_keeps_its_numbers_and_shares_its_bytes(
     bundle = export(both, tmp_path / "bundle", precisions=["fp32"], max_length=MAX_LENGTH)
     assert bundle.manifest.weight_files[0].size_bytes < 1.5 * 4 * model.num_parameters()
     for subnet in bundle.manifest.subnetworks:
-        found = open_session(bundle, subnet).run(batches[1])["logits"]
+        found = open_session(bundle, subnet, way()).run(batches[1])["logits"]
         np.testing.assert_allclose(found, oracle.logits(model, batches[1]), atol=1e-4)
 
 

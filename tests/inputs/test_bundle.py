@@ -24,6 +24,7 @@ from edgebert.inputs.bundle import (
     Manifest,
 )
 from edgebert.inputs.graph_file import references
+from profiles import way
 
 Alter = Callable[..., Path]
 
@@ -240,7 +241,7 @@ def test_a_graph_that_reads_another_file_is_refused(alter_graph: Alter, location
     assert len(location) == len(b"weights-int8.bin")
     bundle = Bundle.load(alter_graph(b"weights-int8.bin", location))
     with pytest.raises(BundleError, match=r"the graph of w1.00-d1.00-int8 reads '.*', no weight file of its bundle"):
-        open_session(bundle, bundle.manifest.subnetworks[0])
+        open_session(bundle, bundle.manifest.subnetworks[0], way())
 
 
 def test_a_missing_flavor_lists_those_there_are(builtin: Bundle) -> None:

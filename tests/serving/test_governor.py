@@ -1,10 +1,10 @@
 import pytest
 
-from edgebert.measuring.device_profile import Way
 from edgebert.serving.governor import Governor
+from edgebert.subnet import Way
 
-ONE = Way(provider="CPUExecutionProvider", flavor="fused", threads=1)
-TWO = Way(provider="CPUExecutionProvider", flavor="fused", threads=2)
+ONE = Way(engine="cpu", device="cpu", flavor="fused", threads=1, options=())
+TWO = Way(engine="cpu", device="cpu", flavor="fused", threads=2, options=())
 
 
 class Clock:

@@ -16,6 +16,7 @@ from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
 from edgebert.elastic.bort.error_model import ErrorModel
 from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
 from edgebert.elastic.bort.latency_model import LatencyModel, PredictionError, cross_validated
+from edgebert.elastic.events import Listener, TrialEvent, no_listener
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 
@@ -30,8 +31,6 @@ class Measurements:
 
 MeasureSome = Callable[[Sequence[Architecture]], Measurements]
 FindError = Callable[[Architecture], float]
-# Is told of each trained candidate: how many there are, of at most how many, its id, its error and the seconds so far.
-OnTrial = Callable[[int, int, str, float, float], None]
 
 
 class Approximation(Record, frozen=True):
@@ -106,10 +105,6 @@ class SearchResult(Record, frozen=True):
         records.write_bytes(path, records.encode(self), TrainingError)
 
 
-def ignore_trial(done: int, most: int, candidate: str, error: float, seconds: float) -> None:
-    """Do nothing with a trained candidate."""
-
-
 @dataclass
 class ArchitectureSearch:
     """A search as it goes on.
@@ -126,7 +121,7 @@ class ArchitectureSearch:
     measure: MeasureSome
     find_error: FindError
     seed: int = 1
-    on_trial: OnTrial = ignore_trial
+    listener: Listener = no_listener
     everyone: Sequence[Architecture] = field(init=False)
     maximum: Architecture = field(init=False)
     measured_on: str = field(init=False, default="")
@@ -193,6 +188,7 @@ class ArchitectureSearch:
 
     def _measure_some(self) -> tuple[PredictionError, PredictionError | None]:
         """Measure architectures; return how far the latency model is off, by cross-validation and for the held out."""
+        # The largest is always measured: W compares all others with it.
         order = [self.maximum, *(one for one in _spread(self.everyone, self.seed) if one != self.maximum)]
         fitted = order[: self.approximation.measured]
         held_out = order[len(fitted) :][: self.approximation.held_out]
@@ -216,6 +212,7 @@ class ArchitectureSearch:
         candidates = self.candidates()
         self.goal.check(candidates)
         maximum = self._largest(candidates)
+        # What W or the budget rules out whatever its error is need not be trained.
         worth = [one for one in sorted(candidates, key=lambda one: one.ms) if self.goal.value(one, maximum) > 0]
         interval = min(self.approximation.interval, len(worth))
         for one in worth[(interval - 1) // 2 :: max(1, interval)][: self.approximation.most]:
@@ -234,12 +231,14 @@ class ArchitectureSearch:
         if one not in self.errors:
             self.errors[one] = self.find_error(one)
             seconds = time.monotonic() - self.training_since
-            self.on_trial(len(self.errors), self.approximation.most, str(one), self.errors[one], round(seconds, 1))
+            count, most = len(self.errors), self.approximation.most
+            self.listener(TrialEvent(count, most, str(one), self.errors[one], round(seconds, 1)))
 
     def _most_promising(self) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""
         candidates, allowance = self.candidates(), math.exp(ErrorModel(self.errors).rms)
         maximum = self._largest(candidates)
+        # An error may be below its estimate by the allowance, and the value is one over the error.
         best = max((self.goal.value(one, maximum) for one in candidates if one.trained), default=0.0)
         may_be = {one.architecture: self.goal.value(one, maximum) * allowance for one in candidates if not one.trained}
         first = max(may_be, key=lambda one: may_be[one], default=None)

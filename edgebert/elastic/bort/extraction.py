@@ -73,6 +73,7 @@ class Goal(Record, frozen=True):
             BudgetError: none is within the budget; `nearest` is the fastest of all.
         """
         self.check(candidates)
+        # An estimated error is no ground for a choice.
         trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]
         if not trained:
             raise TrainingError(

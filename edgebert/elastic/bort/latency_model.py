@@ -52,6 +52,7 @@ class LatencyModel:
             self._weights = _least_squares(parts / times[:, None], trusted)
             off_by = np.abs(parts @ self._weights / times - 1)
             trusted = 1 / np.maximum(1, off_by / max(_USUAL, 1.5 * float(np.median(off_by))))
+        # How well kernels do with a size is in no sum of products.
         off: dict[tuple[int, int], list[float]] = defaultdict(list)
         for one, ms, fitted in zip(measured_ms, times, parts @ self._weights, strict=True):
             off[one.hidden, one.heads].append(float(np.log(ms / fitted)))
@@ -100,6 +101,7 @@ def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> 
         helps = np.where(chosen, 0.0, (target - gram @ weights) / np.sqrt(np.diag(gram)))
         if helps.max() <= _STILL * np.abs(target).max() / np.sqrt(gram.max()):
             break
+        # One more part comes in, then the weights are solved for until none of them is negative.
         chosen[helps.argmax()] = True
         while True:
             solved = np.zeros_like(weights)
@@ -107,6 +109,7 @@ def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> 
             below = chosen & (solved < 0)
             if not below.any():
                 break
+            # Go towards the solution as far as all weights stay at 0 or above, and leave out those that reach 0.
             weights += (weights[below] / (weights[below] - solved[below])).min() * (solved - weights)
             chosen &= weights > _STILL * weights.max()
             weights[~chosen] = 0.0

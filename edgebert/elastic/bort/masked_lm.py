@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
-from edgebert.elastic.model import Output
+from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.texts import Target, TensorBatch, Texts
 from edgebert.elastic.whole_model import WholeModel
 from edgebert.errors import TrainingError
@@ -39,10 +39,10 @@ class MaskedLM(WholeModel):
             raise TrainingError(f"masked language models of {self.config.model_type} are not supported; give another")
         self._mask_id = mask_id
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
         states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
-        return Output(self.config.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
+        return ModelOutput(self.config.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
 
 
 class MaskedTokenAccuracy:
@@ -79,6 +79,7 @@ class MaskedTexts(Texts):
     def of(cls, texts: Texts, tokenizer: PreTrainedTokenizerBase, *, fixed: bool = False) -> "MaskedTexts":
         """Return texts with tokens that are to be guessed; those without any word are left out."""
         special = frozenset(tokenizer.all_special_ids)
+        # Something must be hidden in each text.
         kept = [number for number, ids in enumerate(texts.ids) if not special.issuperset(ids)]
         return cls(
             ids=[texts.ids[number] for number in kept],
@@ -95,6 +96,7 @@ class MaskedTexts(Texts):
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them, with tokens hidden."""
         plain = super().batch(numbers, torch.device("cpu"))
+        # Dev texts hide the same words each time, so that scores of two epochs can be compared.
         seeds = numbers if self.fixed else torch.randint(2**31, (len(numbers),)).tolist()
         hidden = torch.zeros_like(plain.ids, dtype=torch.bool)
         for row, seed in enumerate(seeds):

@@ -15,8 +15,7 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.events import TrialEvent
-from edgebert.elastic.heads import LOSSES, head_of
+from edgebert.elastic.heads import LOSSES, training_head
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
@@ -134,7 +133,7 @@ def train(
     if settings.search_only:
         return found, None
     result = distillery.train(architecture)
-    manifest = _manifest(architecture, files.model.resolve().name)
+    manifest = _manifest(architecture, files.origin)
     return found, run.finish(result, manifest, settings.distil)
 
 
@@ -148,8 +147,7 @@ def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     choice = _Choice(
         str(settings.architecture) if settings.architecture else None, settings.search, settings.from_scratch
     )
-    method = records.encode(choice, indent=0).decode()
-    run.claim_folder(stages, method, [Path(masked.checkpoint)] if masked else [])
+    run.claim_folder(stages, choice, [Path(masked.checkpoint)] if masked else [])
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ class _Distillation:
             measure=lambda some: measure(some, run.folder.path),
             find_error=surrogate.error,
             seed=run.settings.seed,
-            on_trial=lambda *trial: run.options.listener(TrialEvent(*trial)),
+            listener=run.options.listener,
         ).run(str(search.surrogate))
 
     def train(self, one: Architecture) -> Path:
@@ -199,6 +197,7 @@ class _Distillation:
         start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
         if masked:
             start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
+        # Texts to transfer have no labels, and do not count in that loss.
         if stage.label_weight:
             labelled = _with_targets(run.data.distil, run.data.train, run.data.task)
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
@@ -233,18 +232,10 @@ def _masked_lm_run(run: TrainingRun) -> TrainingRun:
 def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
     """Return texts with the targets of the first of them, which are those that are labelled."""
     assert labelled.targets is not None, "training texts have labels"
-    unknown = head_of(task).unknown_target(len(task.labels))
+    unknown = training_head(task).unknown_target(len(task.labels))
     return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
 
 
 def _manifest(one: Architecture, origin: str) -> ElasticManifest:
     every = Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth)
-    return ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method=METHOD,
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=origin,
-        subnetworks=(every,),
-    )
+    return ElasticManifest.of_slices(METHOD, origin, (every,))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
-from edgebert.elastic.heads import head_of
+from edgebert.elastic.heads import training_head
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -37,6 +37,7 @@ class StudentBuilder:
         if texts.pad_left:
             advice = "give a teacher of another family"
             raise TrainingError(f"expected a teacher that reads [CLS] first, found {teacher.model_type}; {advice}")
+        # A student has types where the tokenizer gives them, also if its teacher passes over them.
         types = 1 if texts.types is None else max(2, teacher.types)
         sizes = SharedSizes(teacher.vocabulary, teacher.positions or _POSITIONS, types, len(task.labels))
         return cls(sizes, texts.pad_id, teacher.layer_norm_eps, task, seed)
@@ -45,7 +46,7 @@ class StudentBuilder:
         """Return a new model with the task's head, of a smaller vocabulary if asked for."""
         torch.manual_seed(self.seed)
         config = self._config(one, vocabulary)
-        found: PreTrainedModel = head_of(self.task).auto_class.from_config(config)  # type: ignore[no-untyped-call]
+        found: PreTrainedModel = training_head(self.task).auto_class.from_config(config)  # type: ignore[no-untyped-call]
         return found
 
     def masked_lm(self, one: Architecture) -> PreTrainedModel:
@@ -67,7 +68,7 @@ class StudentBuilder:
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type=head_of(self.task).problem_type,
+            problem_type=training_head(self.task).problem_type,
         )
 
 
@@ -119,6 +120,7 @@ def _projected(table: Tensor, size: int) -> Tensor:
     if own == size:
         return table
     generator = torch.Generator().manual_seed(0)
+    # Orthonormal, so that lengths and angles change as little as they can.
     basis = torch.linalg.qr(torch.randn(max(own, size), min(own, size), generator=generator))[0].to(table)
     projected: Tensor = table @ (basis if own > size else basis.T)
     return projected

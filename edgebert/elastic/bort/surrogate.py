@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.heads import losses_of
-from edgebert.elastic.model import Model, Output
+from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.stage import Compute
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -77,7 +77,7 @@ class TeacherRun:
         """Return the logits (texts, labels) of some texts, in one batch."""
         batch = texts.batch(range(len(texts)), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
-            output: Output = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
+            output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
         return output.logits.float()
 
 
@@ -121,6 +121,7 @@ class Surrogate:
 
         chosen = [(texts, batch) for batch in train_batches] + [(dev, batch) for batch in dev_batches]
         cut = [_cut(source, batch, settings.length) for source, batch in chosen]
+        # Tokens that do not occur need no embeddings, which are most of a small student's parameters.
         ids = sorted({texts.pad_id, *(token for one in cut for text in one.ids for token in text)})
         renumbered = {token: number for number, token in enumerate(ids)}
         taught = [TaughtTexts(_renumbered(one, renumbered), teacher.logits(one)) for one in cut]
@@ -202,6 +203,7 @@ def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
     """Return some texts, of those that are longer the first tokens and the last."""
 
     def short(row: list[int]) -> list[int]:
+        # The last is the separator, with which all texts end.
         return row if len(row) <= length else [*row[: length - 1], row[-1]]
 
     return dataclasses.replace(

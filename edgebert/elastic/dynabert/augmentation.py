@@ -56,6 +56,7 @@ class Augmenter:
             text, truncation=True, max_length=self._settings.max_length, return_offsets_mapping=True
         )
         ids, words = encoded["input_ids"], encoded.word_ids()
+        # Words of one token, each masked by itself.
         places = [
             position
             for position, word in enumerate(words)
@@ -102,6 +103,7 @@ def _whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
 def _replaced(text: str, spans: Sequence[tuple[slice, Sequence[str]]], generator: random.Random) -> str:
     pieces, end = [], 0
     for span, options in spans:
+        # What stands between words, spaces and signs, is kept as it is.
         if options and generator.random() < PROBABILITY:
             pieces += [text[end : span.start], generator.choice(options)]
             end = span.stop

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebert import records
 from edgebert.elastic import importance
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
@@ -63,6 +62,7 @@ class DynaBertSettings(Record, frozen=True):
             "sampled": self.sampled or (None if paper else 4),
             "dropout": paper,
         }
+        # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
         distilling = {"logit_weight": float(distils_logits), "teacher_width": self.teacher_width, **shared}
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
@@ -94,8 +94,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     if not run.is_fine_tuned:
         stages = (settings.fine_tune, *stages)
     varying = Path(settings.augment_model or files.model)
-    method = records.encode(_Augmentation(settings.augment), indent=0).decode()
-    run.claim_folder(stages, method, [varying] if settings.augment else [])
+    run.claim_folder(stages, _Augmentation(settings.augment), [varying] if settings.augment else [])
 
     if settings.augment:
         run = _with_variants(run, varying, settings.augment)
@@ -106,7 +105,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
         widths=tuple(sorted({width for stage in stages for width in stage.widths})),
         depths=tuple(sorted({depth for stage in stages for depth in stage.depths})),
         rewired=True,
-        origin=files.model.resolve().name,
+        origin=files.origin,
     )
     return run.finish(result, manifest, stages[-1])
 
@@ -123,6 +122,7 @@ def _run_all(run: TrainingRun, stages: Sequence[Stage]) -> Path:
     if stages[0].name == FINE_TUNED:
         start, stages = run.run_stage(stages[0], start), stages[1:]
 
+    # All that follows is cut from the rewired model, and it is the teacher too: it computes what was fine-tuned.
     fine_tuned = result = _rewire(run, start)
     for stage in stages:
         teachers = {"none": None, "fine-tuned": fine_tuned, "previous": result}
@@ -148,6 +148,7 @@ def _rewire(run: TrainingRun, start: Path) -> Path:
     def rewired() -> tuple[Model, None]:
         accelerator = run.folder.accelerator
         model = load_elastic(start, run.data.task).to(accelerator.device)
+        # The main process saves, so the others need not rank.
         if accelerator.is_main_process:
             batches = run.data.train.all_batches(run.settings.batch_size, accelerator.device)
             importance.rewire(model, importance.rank(model, batches, run.losses.of_targets))

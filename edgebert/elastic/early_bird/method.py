@@ -109,22 +109,14 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     if choice.ticket is None:
         check_fits(settings.search.pruning, run.config)
     step_seconds = None if settings.full_journal is None else _step_seconds(Path(settings.full_journal))
-    method = records.encode(choice, indent=0).decode()
-    run.claim_folder([settings.search.stage, settings.stage], method)
+    run.claim_folder([settings.search.stage, settings.stage], choice)
 
+    # The training starts from the checkpoint's weights: what the search did to them is thrown away.
     ticket = _ticket(run, choice, settings.stage)
     part = ticket.slice(run.config)
     pruned = dataclasses.replace(run, load=lambda path, task: _load_pruned(path, task, ticket))
     result = pruned.run_stage(settings.stage, files.model, [part.subnet(METHOD, "fp32")])
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method=METHOD,
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=files.model.resolve().name,
-        subnetworks=(part,),
-    )
+    manifest = ElasticManifest.of_slices(METHOD, files.origin, (part,))
     trained = run.finish(result, manifest, settings.stage)
     costs = _costs(run, choice.is_search, ticket, settings, step_seconds)
     return EarlyBirdResult(trained, ticket, costs)
@@ -199,6 +191,7 @@ def _costs(
         flops = training_flops(subnet, config, len(run.data.task.labels), texts, batches)
         return Cost(len(batches), seconds, flops)
 
+    # Counted are the batches as they were padded: the search's as far as it went, the trainings' in full.
     part, whole = ticket.slice(config).subnet(METHOD, "fp32"), config.subnet()
     looked_at = list(itertools.islice(search.batches(texts, run.settings), ticket.step)) if searched else []
     search_seconds = run.journal(search.stage.name).last().seconds if searched else 0.0

@@ -144,8 +144,10 @@ def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
     """Return how many neurons each layer keeps: blocks go one by one to the layer that lacks most of its share."""
     layers, ffn = coefficients.shape
     total = round(layers * ffn * (1 - pruning.ffn))
+    # How many neurons each layer would have if all layers were compared without blocks.
     best = coefficients.flatten().argsort(descending=True, stable=True)[:total]
     wanted = (best // ffn).bincount(minlength=layers).tolist()
+    # No layer may lose all of its neurons.
     blocks = [1] * layers
     for _ in range(round(total / pruning.multiple) - layers):
         lacking = [count / pruning.multiple - held for count, held in zip(wanted, blocks, strict=True)]
@@ -180,6 +182,7 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
     mask = torch.zeros(layers, units, dtype=torch.bool)
     for row, numbers in zip(mask, kept, strict=True):
         row[list(numbers)] = True
+        # Fewer marks than numbers: one of them came twice.
         if not numbers or int(row.sum()) != len(numbers):
             raise ValueError("nothing is kept, or a unit twice")
     return mask

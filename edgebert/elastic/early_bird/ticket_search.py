@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, draw, left_to_ties
 from edgebert.elastic.elastic_model import ElasticModel, UnitScales
 from edgebert.elastic.events import MaskEvent, StepEvent
-from edgebert.elastic.model import Output
+from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.optimization import make_optimizer, seed_of, take_step
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, check_finite, epoch_batches, gradients, memory_explained
@@ -74,9 +74,9 @@ class ScaledModel(nn.Module):
         """Return the sub-network that is the whole model."""
         return self.model.subnet()
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> Output:
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run a sub-network as the elastic model does, with the coefficients."""
-        output: Output = self.model(ids, mask, subnet, types, UnitScales(self.heads, self.neurons))
+        output: ModelOutput = self.model(ids, mask, subnet, types, UnitScales(self.heads, self.neurons))
         return output
 
     def freeze_embeddings(self) -> None:
@@ -115,6 +115,7 @@ class MaskHistory:
         ties, limit = left_to_ties(coefficients, mask), self._search.settled
         found = [distance(mask, earlier) for earlier in reversed(self._masks)]
         settled = len(found) == WINDOW - 1 and all(one.below(limit) for one in (*found, ties))
+        # Masks that ties decide would seem to have settled from the first step on.
         if not ties.below(limit):
             self._masks.clear()
         else:
@@ -163,6 +164,7 @@ def find_ticket(
         torch.manual_seed(seed_of(settings.seed, SEARCH, step, context.accelerator.process_index))
         with memory_explained(settings):
             losses = gradients(stage, settings, context, context.subnets, numbers)
+            # The penalty is of the step, not of each text, so it is added once beside the parts of a batch.
             penalty = student.penalty(search)
             torch.autograd.backward(penalty)
             losses = {"labels": losses["labels"], "penalty": penalty.item()}

@@ -77,7 +77,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
     run = TrainingRun.prepare(dataclasses.replace(files, out=work / "all"), shared, load_whole)
     count = run.config.layers
     variants = list(settings.variants(count))
-    run.claim_folder([settings.fine_tune], "exploration")
+    run.claim_folder([settings.fine_tune], None)
 
     similarities = layer_similarities(run, run.read_model(files.model)) if "contribution" in settings.strategies else ()
     found = Explored(schema_version=Explored.VERSION, metric=run.metric.METRICS[0], trainings=())
@@ -91,6 +91,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
         same = [one for one in found.trainings if (one.layers, one.seed) == (layers, seed)]
         if any((one.strategy, one.dropped) == (strategy, drop) for one in same):
             continue
+        # Two strategies may keep the same layers.
         if same:
             one = msgspec.structs.replace(same[0], strategy=strategy)
         else:

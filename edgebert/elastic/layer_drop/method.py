@@ -44,8 +44,9 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_whole)
     check_count(settings.strategy, settings.drop, run.config.layers)
-    run.claim_folder([settings.fine_tune], settings.name)
+    run.claim_folder([settings.fine_tune], settings)
 
+    # What was dropped stands in the checkpoint's elastic.json: measured once, also after an interruption.
     start = run.make_checkpoint(DROPPED, lambda: _without_layers(run, settings))
     manifest = ElasticManifest.load(start)
     assert manifest is not None, "a checkpoint with dropped layers says so"
@@ -63,17 +64,9 @@ def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[Whol
     model = whole.keep_layers(layers)
 
     kept = model.subnet()
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method=METHOD if settings.drop else "fine-tuning",
-        widths=(1.0,),
-        depths=(1.0,),
-        rewired=False,
-        origin=run.files.model.resolve().name,
-        subnetworks=(Slice(id=settings.name, layers=layers, heads=kept.heads, ffn=kept.ffn),),
-        layers=layers,
-    )
-    return model, manifest
+    part = Slice(settings.name, layers, kept.heads, kept.ffn)
+    method = METHOD if settings.drop else "fine-tuning"
+    return model, ElasticManifest.of_slices(method, run.files.origin, (part,), layers)
 
 
 @torch.inference_mode()

@@ -47,6 +47,7 @@ from edgebert.slices import dynabert_subnet
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from profiles import way
 
 Make = Callable[..., Path]
 SPACE = Space(depths=(1, 2), heads=(2,), hidden=(16, 32), ffn=(16, 32))
@@ -250,7 +251,7 @@ def test_a_released_bort_is_fine_tuned_and_exported(types: bool, binary: bool, t
         expected = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy()
     inputs = {name: batch[name].numpy() for name in bundle.manifest.inputs}
     for subnet, allowed in zip(bundle.manifest.subnetworks, (1e-4, 0.2), strict=True):
-        found = open_session(bundle, subnet).run(inputs)
+        found = open_session(bundle, subnet, way()).run(inputs)["logits"]
         assert np.abs(found - expected).max() < allowed
         encode = DeviceTokenizer.of(bundle).encode
         assert [list(encode(text).ids) for text in texts] == [
@@ -278,7 +279,7 @@ def test_the_exporter_reads_a_checkpoint_without_types(tmp_path: Path, make_data
     subnet = dynabert_subnet(Fraction(1), Fraction(1), "fp32", layers=4, heads=4, ffn=64)
     assert parameters_of(subnet, one) - parameters_of(subnet, none) == 32
     inputs = {"input_ids": np.array([[2, 7, 9, 3]]), "attention_mask": np.ones((1, 4), np.int64)}
-    assert np.array_equal(*(reference.logits(subnet, each, each.tensors, inputs) for each in (one, none)))
+    assert np.array_equal(*(reference.outputs(subnet, each, each.tensors, inputs)["logits"] for each in (one, none)))
 
 
 def test_the_command_measures_trains_and_exports(
@@ -319,7 +320,7 @@ def test_the_command_measures_trains_and_exports(
     assert main([*command, "--search-only", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["candidate"]["measured"] for row in found["rows"]] == [True] * 2
-    assert "CPU, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
+    assert "cpu, fused, 1 thread; int8, 12 tokens, median; the fastest of 1 rounds" in found["measured_on"]
     latencies = (tmp_path / "out.training" / "latencies.json").read_bytes()
     assert main(command) == 0
     printed = capsys.readouterr().out

@@ -26,6 +26,7 @@ from edgebert.exporters.build import export
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
+from profiles import way
 
 Make = Callable[..., Path]
 Command = Callable[..., int]
@@ -116,8 +117,9 @@ def test_what_is_left_is_exported_and_answers_as_transformers(kind: str, run: Ru
         inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
         with torch.inference_mode():
             expected = plain(**inputs).logits.numpy()
-        session = open_session(bundle, bundle.manifest.subnetworks[0])
-        np.testing.assert_allclose(session.run(pad([encode(text)], session.input_names)), expected, atol=1e-4)
+        session = open_session(bundle, bundle.manifest.subnetworks[0], way())
+        found = session.run(pad([encode(text)], session.input_names))["logits"]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_the_kept_layers_are_those_of_the_origin(run: Run, tmp_path: Path) -> None:
@@ -256,3 +258,20 @@ def command(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Command:
     model, data = make_checkpoint("headless"), make_data("train.tsv", 32)
     places = ["--model", model, "--train", data, "--dev", data, "--out", tmp_path / "out"]
     return lambda *arguments: main(["train", "layer-drop", *map(str, places), *arguments])
+
+
+@pytest.mark.parametrize("words", [["--regression"], ["--task", "text-regression"]])
+def test_regression_is_another_spelling_of_its_task(
+    words: list[str], tmp_path: Path, make_checkpoint: Make, make_data: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data = make_checkpoint("headless"), make_data("train.tsv", 32, task="text-regression")
+    places = ["--model", model, "--train", data, "--dev", data, "--out", tmp_path / "out"]
+    assert main(["train", "layer-drop", *map(str, places), *words, "--drop", "0", "--epochs", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metric"] == "spearman"
+
+
+def test_an_unknown_task_is_wrong_usage(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command("--task", "translation")
+    assert stopped.value.code == 2
+    assert "expected a task of text-classification, " in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""The forms in which a call may give its texts: those of transformers' pipelines, tuples and any iterable.
+
+Knows nothing about networks and tokens.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from edgebert.errors import EdgeBertError
+from edgebert.inputs.tokenization import Text
+from edgebert.tasks.task import Answer, TopK
+
+# One text or pair, as a string, a (text, pair) tuple or a dict with "text" and perhaps "text_pair".
+OneText = Text | Mapping[str, str]
+Texts = OneText | Iterable[OneText]
+
+_KEYS = {"text", "text_pair"}
+
+
+def is_single(texts: object) -> bool:
+    """Return whether a call gives one text or pair by itself, and not an iterable of them."""
+    is_pair = isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(part, str) for part in texts)
+    return is_pair or isinstance(texts, str | Mapping)
+
+
+def read_texts(texts: Any) -> Iterator[Text]:
+    """Yield each text or (text, pair) tuple that a call gives; whether it can be answered is not checked yet.
+
+    Raises:
+        EdgeBertError: it is neither one text nor an iterable, or a dict has other keys.
+    """
+    if is_single(texts):
+        return iter([_text_of(texts)])
+    if isinstance(texts, bytes | bytearray) or not hasattr(texts, "__iter__"):
+        expected = "expected a text, a (text, pair) tuple, a dict with 'text' or an iterable of these"
+        raise EdgeBertError(f"{expected}, found {type(texts).__name__}; pass str or a list of str")
+    return map(_text_of, texts)
+
+
+def shaped(answers: Sequence[Answer], texts: object, top_k: TopK) -> Any:
+    """Return answers in the form that transformers' pipeline gives them for such texts.
+
+    That is a list with one answer for each text. For a dict by itself it is the bare answer; for a single text the list
+    of its best answers, if `top_k` was given, and else a list of one.
+    """
+    is_bare = is_single(texts) and (top_k != "best" or isinstance(texts, Mapping))
+    return answers[0] if is_bare else answers
+
+
+def _text_of(value: Any) -> Text:
+    """Return what a dict holds as a text or a tuple, and anything else as it is: the tokenizer refuses what is none."""
+    if not isinstance(value, Mapping):
+        return value  # type: ignore[no-any-return]
+    if "text" not in value or set(value) - _KEYS:
+        found = ", ".join(repr(key) for key in value) or "no key"
+        raise EdgeBertError(f"expected a text as a dict of 'text' and perhaps 'text_pair', found {found}; pass these")
+    pair = value.get("text_pair")
+    return value["text"] if pair is None else (value["text"], pair)

@@ -1,0 +1,34 @@
+import subprocess
+import sys
+
+import pytest
+
+import edgebert
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    pytest.importorskip("onnx")
+    assert set(edgebert.__all__) <= set(dir(edgebert))
+    for name in edgebert.__all__:
+        assert getattr(edgebert, name).__doc__, name
+    assert edgebert.export.__module__ == "edgebert.exporters.build"
+    with pytest.raises(AttributeError, match="module 'edgebert' has no attribute 'exports'"):
+        edgebert.exports  # noqa: B018
+
+
+WITHOUT_ONNX = """
+import pydoc, sys
+sys.modules["onnx"] = None
+import edgebert
+text = pydoc.render_doc(edgebert, renderer=pydoc.plaintext)
+print("predict_all(" in text, "evaluate(" in text, hasattr(edgebert, "export"))
+try:
+    edgebert.export
+except AttributeError as problem:
+    print(problem)
+"""
+
+
+def test_a_device_has_help_and_is_told_what_exporting_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_ONNX], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True True False\nexporting needs onnx; pip install 'edgebert[export]'\n", "")
