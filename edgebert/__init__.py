@@ -1,21 +1,25 @@
-"""Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict."""
+"""Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict.
+
+Each name is imported when it is first used: `edgebert --help` needs none of them, and a device has nothing of what
+`export` needs.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edgebert.choosing.selection import Budget, Selection, select
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ExportError, ProfileError
-from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import profile
-from edgebert.serving.predictor import Predictor, load
-from edgebert.subnet import Subnet
 from edgebert.version import __version__
 
 if TYPE_CHECKING:
+    from edgebert.choosing.selection import Budget, Selection, select
     from edgebert.exporters.build import export
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.measuring.evaluation import evaluate
+    from edgebert.measuring.profiler import profile
     from edgebert.serving.bulk import predict_all
+    from edgebert.serving.predictor import Predictor, load
+    from edgebert.subnet import Subnet
 
 __all__ = [
     "Budget",
@@ -38,24 +42,36 @@ __all__ = [
     "select",
 ]
 
-
-# Imported when they are asked for: a device lacks what exporting needs, and few programs need the others.
-_LATER = {
-    "evaluate": "edgebert.measuring.evaluation",
-    "export": "edgebert.exporters.build",
-    "predict_all": "edgebert.serving.bulk",
+_MODULES = {
+    "Budget": "choosing.selection",
+    "Bundle": "inputs.bundle",
+    "DeviceProfile": "measuring.device_profile",
+    "Predictor": "serving.predictor",
+    "Selection": "choosing.selection",
+    "Subnet": "subnet",
+    "evaluate": "measuring.evaluation",
+    "export": "exporters.build",
+    "load": "serving.predictor",
+    "predict_all": "serving.bulk",
+    "profile": "measuring.profiler",
+    "select": "choosing.selection",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    """Return a public name from the module that holds it."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'edgebert' has no attribute '{name}'")
     try:
-        return getattr(import_module(_LATER[name]), name)
+        module = import_module(f"edgebert.{_MODULES[name]}")
     except ImportError as problem:
+        if name != "export":
+            raise
         # An AttributeError, so that `hasattr` and `help` work on a device too.
-        raise AttributeError(f"edgebert.{name} needs {problem.name}; pip install 'edgebert[export]'") from None
+        raise AttributeError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
+    value = globals()[name] = getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_LATER]
+    return sorted(globals().keys() | _MODULES.keys())

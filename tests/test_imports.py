@@ -22,6 +22,7 @@ PACKAGES = [
     "measuring",
     "choosing",
     "serving",
+    "reporting",
     "exporters",
     "elastic",
     "cli",

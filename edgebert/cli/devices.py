@@ -1,4 +1,4 @@
-"""Show this machine: CPU, instruction sets, memory and ONNX Runtime providers."""
+"""Show this machine: CPU, instruction sets, memory and the engines that can run networks here."""
 
 import argparse
 
@@ -11,20 +11,22 @@ def run(options: argparse.Namespace) -> None:
     """Print what this device is."""
     import msgspec
 
-    from edgebert.cli.output import print_json
-    from edgebert.engines.session import engine_versions, engines_here
+    from edgebert.cli.output import print_json, print_text
+    from edgebert.engines.session import engines_here
     from edgebert.machine.device import default_threads, this_device
 
-    device = this_device()
+    device, engines = this_device(), engines_here()
     if options.json:
         facts = {**msgspec.to_builtins(device), "fingerprint": device.fingerprint}
-        engines = [{"name": one.NAME, "devices": one.devices(), "version": one.version()} for one in engines_here()]
-        print_json({**facts, "engines": engines})
+        found = [{"name": one.NAME, "devices": one.devices(), "version": one.version()} for one in engines]
+        print_json({**facts, "engines": found})
         return
-    print(f"CPU               {device.cpu} ({device.architecture})")
-    print(f"instruction sets  {', '.join(device.instruction_sets) or 'unknown'}")
-    print(f"cores             {device.physical_cores} physical, {device.usable_cores} usable")
-    print(f"threads           {default_threads()} by default")
-    print(f"memory            {device.memory_mb} MB")
-    print(f"system            {device.os}")
-    print(f"engines           {', '.join(f'{name} ({version})' for name, version in engine_versions().items())}")
+    print_text(f"CPU               {device.cpu} ({device.architecture})")
+    print_text(f"instruction sets  {', '.join(device.instruction_sets) or 'unknown'}")
+    print_text(f"cores             {device.physical_cores} physical, {device.usable_cores} usable")
+    print_text(f"threads           {default_threads()} by default")
+    print_text(f"memory            {device.memory_mb} MB")
+    print_text(f"system            {device.os}")
+    for number, engine in enumerate(engines):
+        name = f"{engine.NAME} on {', '.join(engine.devices())}: {engine.version()}"
+        print_text(f"{'' if number else 'engines':18}{name}")

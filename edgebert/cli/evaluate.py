@@ -7,29 +7,29 @@ from edgebert.cli import arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument(
-        "data", metavar="DATA", help=".tsv, .csv or .jsonl with columns text, pair (optional) and label"
-    )
-    arguments.add_bundle(parser, "--bundle")
+    data = "a .tsv, .csv or .jsonl file with the columns text, label and, for pairs of texts, pair"
+    parser.add_argument("data", metavar="DATA", help=data)
+    arguments.add_bundle_option(parser)
     parser.add_argument("--subnets", type=arguments.names, metavar="ID,...", help="only these sub-networks")
+    arguments.add_way(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
-    from edgebert.cli.output import print_json, print_table, progress_bar
+    from edgebert.cli.output import print_json, progress_bar
+    from edgebert.cli.tables import print_evaluation
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.evaluation import evaluate
+    from edgebert.reporting.evaluation_report import evaluation_report
 
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:
-        result = evaluate(bundle, options.data, subnets=options.subnets, on_progress=show)
-    if options.json:
-        print_json(result)
-        return
-    rows = []
-    for one in result.subnetworks:
-        first, *others = (f"{value:.4f}" for value in one.metrics.values())
-        rows.append([one.id, first, f"{one.ci95[0]:.3f} - {one.ci95[1]:.3f}", *others, f"{one.seconds:.1f}"])
-    first, *others = result.subnetworks[0].metrics
-    print(f"{result.dataset}: {result.samples} samples\n")
-    print_table(rows, ["sub-network", first, "95 % interval", *others, "seconds"], bundle.manifest.methods)
+        result = evaluate(
+            bundle,
+            options.data,
+            subnets=options.subnets,
+            provider=options.provider,
+            threads=options.threads,
+            on_progress=show,
+        )
+    print_json(result) if options.json else print_evaluation(evaluation_report(result, bundle))

@@ -1,27 +1,31 @@
-"""The entry point: reads the command line, runs a verb, and turns errors into one line and an exit status."""
+"""The entry point: runs a verb, and turns errors into one line and an exit status.
 
-import argparse
+Next to nothing is imported before `main` runs, so that Ctrl-C is caught from the beginning.
+"""
+
 import contextlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
-from edgebert.cli import devices, evaluate, export, inspect, predict, profile, select, train
 from edgebert.errors import BudgetError, EdgeBertError
-from edgebert.version import __version__
 
-_VERBS = (profile, select, predict, evaluate, inspect, devices, export, train)
-DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130
+DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130  # 2 is wrong usage: see `parser`
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line, by default this process's own, and return its exit status."""
-    _prepare_streams()
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Run a command line, by default this process's own, and return its exit status.
+
+    Raises:
+        SystemExit: wrong usage (status 2), or help was asked for.
+    """
     try:
-        options = _parser().parse_args(arguments)
-        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        from edgebert.cli.parser import make_parser
+
+        _prepare_streams()
+        options = make_parser().parse_args(command_line)
+        _log_to_stderr(verbose=options.verbose)
         options.run(options)
         sys.stdout.flush()
     except BudgetError as problem:
@@ -50,6 +54,23 @@ def _prepare_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _log_to_stderr(*, verbose: bool) -> None:
+    import logging
+
+    from edgebert.cli.output import printable
+
+    class OneLine(logging.Formatter):
+        """Formats messages, which may quote a file."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("edgebert").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
 def _drop_output() -> None:
     """Let what is still to be written to standard output go nowhere, so that Python's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
@@ -57,19 +78,7 @@ def _drop_output() -> None:
 
 
 def _failed(problem: object, status: int) -> int:
-    print("error:", " ".join(str(problem).split()), file=sys.stderr)
+    from edgebert.cli.output import print_text
+
+    print_text("error:", " ".join(str(problem).split()), file=sys.stderr)
     return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    description = "Runs one elastic BERT well on every device: profile a bundle, select within a budget, predict."
-    parser = argparse.ArgumentParser(prog="edgebert", description=description)
-    parser.add_argument("--version", action="version", version=f"edgebert {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in _VERBS:
-        summary = (verb.__doc__ or "").strip().split("\n")[0]
-        verb_parser = verbs.add_parser(verb.__name__.rpartition(".")[2], help=summary, description=summary)
-        verb.add_arguments(verb_parser)
-        verb_parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-        verb_parser.set_defaults(run=verb.run)
-    return parser

@@ -1,45 +1,55 @@
-"""What verbs print: JSON or tables on standard output, progress on standard error of a terminal."""
+"""How verbs print: JSON or text on standard output, progress on standard error of a terminal."""
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
-import msgspec
-from tabulate import tabulate
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from edgebert.progress import Progress
 
-from edgebert.progress import Progress
+# Control characters but line feed and tab, and those that change the direction of what follows: a text, a label or a
+# name from a file must not move the cursor, colour the screen or hide a part of a line.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are written as escapes, which JSON reads back as the characters."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def print_text(*words: object, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print words on a line, as every verb does."""
+    print(printable(" ".join(map(str, words))), end=end, file=file)
 
 
 def print_json(value: Any) -> None:
     """Print a record, or what JSON can hold, as one indented JSON object."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+    import msgspec
+
+    print_text(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
 
 
-def print_table(
-    rows: Sequence[Sequence[object]], headers: Sequence[str], methods: Mapping[str, str] | None = None
-) -> None:
-    """Print a table with one line for each row; numbers come formatted as text.
+def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, words: int = 1) -> None:
+    """Print a table with one line for each row; numbers come formatted as text, behind the columns of `words`."""
+    from tabulate import tabulate
 
-    Given the methods of a bundle's sub-networks, whose ids the first column holds, there is a column for them where
-    they differ.
-    """
-    if methods and len(set(methods.values())) > 1:
-        headers = [headers[0], "method", *headers[1:]]
-        rows = [[row[0], methods.get(str(row[0]), "-"), *row[1:]] for row in rows]
-    alignment = ["left", *["right"] * (len(headers) - 1)]
-    print(tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=alignment if rows else None))
+    cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
+    alignment = ["left"] * words + ["right"] * (len(headers) - words) if rows else None
+    print_text(tabulate(cells, headers, tablefmt="simple", disable_numparse=True, colalign=alignment))
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar() -> "Iterator[Progress]":
     """Give a progress listener that draws a bar, on a terminal only."""
+    from tqdm import tqdm
+
     with tqdm(file=sys.stderr, disable=None, leave=False) as bar:
 
         def show(done: int, total: int, subnet_id: str, /) -> None:
             bar.total = total
-            bar.set_description(subnet_id, refresh=False)
+            bar.set_description(printable(subnet_id), refresh=False)
             bar.update(done - bar.n)
 
         yield show

@@ -1,115 +1,173 @@
 """Answer texts with the best sub-network that meets a budget."""
 
 import argparse
+import itertools
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
+from edgebert.errors import EdgeBertError
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Selection
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.tokenization import Text
-    from edgebert.tasks.task import Answer
+    from edgebert.serving.answer_file import Kept
+    from edgebert.serving.predictor import Predictor
+    from edgebert.tasks.task import Answer, TopK
+
+    Answers = Iterator[tuple[Text, Answer]]
+
+_STANDARD_INPUT = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to label")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to answer (default: those on standard input)")
     parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
-    parser.add_argument("--out", metavar="OUT", help="write there; what it holds of an interrupted run is not redone")
-    arguments.add_bundle(parser, "--bundle")
-    arguments.add_budget(parser)
+    out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
+    parser.add_argument("--out", metavar="FILE", help=out)
+    parser.add_argument(
+        "--top-k", type=_top_k, default="best", metavar="N|all", help="labels for each text (default: the best)"
+    )
+    arguments.add_bundle_option(parser)
     parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
-    parser.set_defaults(usage_error=parser.error)
+    arguments.add_budget(parser)
+
+
+def _top_k(text: str) -> "TopK":
+    """Return how many labels a text gets: the best one by itself, a list of so many, or with None a list of all."""
+    if text == "best":
+        return "best"
+    return None if text == "all" else arguments.count(text)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Predict and print or write a line for each text: label, score, text, separated by tabs.
+    """Answer and print or write a line for each text.
 
-    A file is answered in batches on all cores; with a budget, or where texts may come slowly, one by one.
+    A file is answered in batches on all cores; with a budget, or where texts may come slowly, as they come.
     """
-    if bool(options.text) == bool(options.file):
-        options.usage_error("expected texts or --file, one of the two; pass - as the file for standard input")
-    has_budget = options.latency_ms is not None or options.memory_mb is not None
-    in_batches = options.file is not None and not _is_stream(options.file) and not has_budget
-    if options.out and (options.json or not in_batches):
-        options.usage_error("expected --out with a plain --file, without a budget and --json; or use the shell's >")
-    _answer_file(options) if in_batches else _answer_one_by_one(options)
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.serving.answer_file import kept
+
+    _check_texts(options)
+    _check_out(options)
+    bundle = Bundle.load(options.bundle)
+    done = kept(Path(options.out), _texts(options), bundle.manifest.labels) if options.out else None
+    start = done.lines if done else 0
+
+    if not options.text and not _is_stream(options.file) and not _is_limited(options):
+        selection, answers = _in_batches(bundle, options, start)
+        _deliver(answers, selection, options, done)
+        _print_subnets([selection.subnetwork])
+    else:
+        with _loaded(bundle, options) as model:
+            _deliver(_as_they_come(model, options, start), model.selection, options, done)
+            _print_subnets(list(model.stats().subnetworks) or [model.selection.subnetwork])
+
+
+def _check_texts(options: argparse.Namespace) -> None:
+    """Find out what is to be answered: a name of a file is never taken for a text."""
+    if options.text and options.file:
+        options.usage_error("expected TEXT or --file, found both")
+    for text in options.text:
+        if os.path.isfile(text):
+            options.usage_error(f"TEXT is the name of a file; to answer what it holds, pass --file '{text}'")
+        if os.path.isfile(os.path.join(text, "bundle.json")):
+            options.usage_error(f"TEXT is the folder of a bundle; to answer with it, pass --bundle '{text}'")
+    if not options.text and not options.file:
+        if sys.stdin is None or sys.stdin.isatty():
+            options.usage_error("expected TEXT, --file FILE, or texts on standard input")
+        options.file = _STANDARD_INPUT
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    from edgebert.serving.answer_file import check_ending
+
+    if not options.out:
+        return
+    try:
+        check_ending(Path(options.out))
+    except EdgeBertError as problem:
+        options.usage_error(str(problem))
+    if not options.text and _is_stream(options.file):
+        options.usage_error("expected --out with TEXT or a plain --file, found standard input; use the shell's >")
 
 
 def _is_stream(file: str) -> bool:
     """Return whether this is standard input, a pipe or a terminal."""
-    return file == "-" or (Path(file).exists() and not Path(file).is_file())
+    return file == _STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
 
 
-def _answer_one_by_one(options: argparse.Namespace) -> None:
-    from edgebert.serving.predictor import load
-
-    budget = {"latency_ms": options.latency_ms, "memory_mb": options.memory_mb}
-    with load(options.bundle, **budget, subnet=options.subnet, profile=options.profile) as model:
-        predictions = ((text, model(text)[0]) for text in options.text or _texts_of(options.file))
-        if options.json:
-            _print_json(predictions, model.selection)
-            return
-        _print_lines(predictions)
-        _print_subnets(list(model.stats().subnetworks) or [model.selection.subnetwork])
+def _is_limited(options: argparse.Namespace) -> bool:
+    return options.latency_ms is not None or options.memory_mb is not None
 
 
-def _answer_file(options: argparse.Namespace) -> None:
-    from edgebert.inputs.bundle import Bundle
-    from edgebert.measuring.device_profile import DeviceProfile
-    from edgebert.measuring.profiler import check_profile
-    from edgebert.serving.answer_file import append, kept
-    from edgebert.serving.bulk import answer_texts
-
-    bundle = Bundle.load(options.bundle)
-    if options.profile:  # nothing is chosen from it, but a wrong one is said to be so
-        check_profile(DeviceProfile.load(options.profile), bundle)
-    selection = _unlimited(bundle, options.subnet)
-    if not options.out:
-        predictions = answer_texts(bundle, selection, _texts_of(options.file))
-        if not sys.stdout.isatty():
-            predictions = _shown(predictions, 0, options.file, selection.subnetwork)
-        if options.json:
-            _print_json(predictions, selection)
-            return
-        _print_lines(predictions)
-        _print_subnets([selection.subnetwork])
-        return
-    before = kept(Path(options.out), _texts_of(options.file), bundle.manifest.labels)
-    predictions = answer_texts(bundle, selection, _texts_of(options.file), start=before.lines)
-    append(Path(options.out), before, _shown(predictions, before.lines, options.file, selection.subnetwork))
-    _print_subnets([selection.subnetwork])
-
-
-def _unlimited(bundle: "Bundle", subnet: str | None) -> "Selection":
-    """Return the choice that nothing limits: the sub-network of that name, or the best."""
-    from edgebert.choosing.selection import Budget, named, select_unprofiled
-    from edgebert.engines.session import default_way
-
-    budget, way = Budget().of(bundle), default_way()
-    return select_unprofiled(bundle, budget, way) if subnet is None else named(bundle.subnet(subnet), budget, way)
-
-
-def _texts_of(file: str) -> Iterator["Text"]:
+def _texts(options: argparse.Namespace) -> Iterator["Text"]:
     from edgebert.inputs.dataset import read_examples
 
-    return (example.input for example in read_examples(file))
+    return iter(options.text) if options.text else (example.input for example in read_examples(options.file))
 
 
-def _shown(
-    predictions: Iterator[tuple["Text", "Answer"]], done: int, file: str, subnet_id: str
-) -> Iterator[tuple["Text", "Answer"]]:
-    """Yield predictions while a bar on a terminal shows how many there are."""
+def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
+    """Return a model for the budget; texts that are known need not be taken to be as long as the bundle allows."""
+    from edgebert.serving.parameters import length_of
+    from edgebert.serving.predictor import load
+
+    return load(
+        bundle,
+        budget=arguments.budget_of(options, length_of(bundle, options.text) if options.text else None),
+        subnet=options.subnet,
+        profile=options.profile,
+        provider=options.provider,
+        threads=options.threads,
+    )
+
+
+def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -> "Answers":
+    """Yield each text with its answer: those of the command line in one call, else as many as share a request."""
+    texts = itertools.islice(_texts(options), start, None)
+    size = len(options.text) or options.batch_size
+    while request := list(itertools.islice(texts, size)):
+        yield from zip(request, model(request, top_k=options.top_k), strict=True)
+
+
+def _in_batches(bundle: "Bundle", options: argparse.Namespace, start: int) -> tuple["Selection", "Answers"]:
+    """Return the choice for a file and its answers, with a bar on a terminal that does not show the answers."""
+    from edgebert.serving.bulk import answer_texts
+
+    selection = _chosen(bundle, options)
+    answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
+    if options.out or not sys.stdout.isatty():
+        answers = _with_bar(answers, start, options.file, selection.subnetwork)
+    return selection, answers
+
+
+def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
+    """Return the choice for a file without a limit: by the profile, if it matters what things cost."""
+    from edgebert.choosing.selection import select
+    from edgebert.engines.session import default_way, way_filter
+    from edgebert.serving.parameters import ProfileSource, choose_unprofiled
+
+    budget = arguments.budget_of(options).of(bundle)
+    asked = way_filter(options.provider, options.threads)
+    source = ProfileSource(bundle, budget.batch_size, asked, options.profile)
+    if options.subnet is None and (options.profile or budget.tolerance):
+        return select(bundle, source.profile(), budget)
+    return choose_unprofiled(bundle, options.subnet, budget, default_way(options.provider, options.threads))
+
+
+def _with_bar(answers: "Answers", done: int, file: str, subnet_id: str) -> "Answers":
+    """Yield answers while a bar on a terminal shows how many there are."""
     from edgebert.cli.output import progress_bar
 
     total = _count_lines(file) if sys.stderr.isatty() else 0
     with progress_bar() as show:
-        for number, prediction in enumerate(predictions, done + 1):
-            yield prediction
+        for number, answer in enumerate(answers, done + 1):
+            yield answer
             show(number, total, subnet_id)
 
 
@@ -118,24 +176,37 @@ def _count_lines(file: str) -> int:
         return sum(1 for _ in lines)
 
 
-def _print_lines(predictions: Iterable[tuple["Text", "Answer"]]) -> None:
-    from edgebert.serving.answer_file import line_of
+def _deliver(answers: "Answers", selection: "Selection", options: argparse.Namespace, done: "Kept | None") -> None:
+    """Write or print the answers."""
+    from edgebert.cli.output import print_json, print_text
+    from edgebert.serving.answer_file import append, line_of
 
-    for text, prediction in predictions:
-        print(line_of(text, prediction), end="")
+    if done is not None:
+        append(Path(options.out), done, answers)
+        if options.json:
+            print_json({"selection": selection, "out": options.out})
+    elif options.json:
+        _print_json(answers, selection)
+    else:
+        for text, answer in answers:
+            print_text(line_of(text, answer), end="")
 
 
-def _print_subnets(names: Iterable[str]) -> None:
-    print(f"answered by {', '.join(names)}", file=sys.stderr)
+def _print_subnets(subnet_ids: Sequence[str]) -> None:
+    from edgebert.cli.output import print_text
+
+    print_text(f"answered by {', '.join(subnet_ids)}", file=sys.stderr)
 
 
-def _print_json(predictions: Iterable[tuple["Text", "Answer"]], selection: "Selection") -> None:
-    """Print one JSON object piece by piece, since a long file's predictions need not fit into memory."""
+def _print_json(answers: Iterable[tuple["Text", "Answer"]], selection: "Selection") -> None:
+    """Print one JSON object piece by piece, since a long file's answers need not fit into memory."""
     import msgspec
+
+    from edgebert.cli.output import print_text
 
     # Printed with the first, so that a bad one prints nothing.
     before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
-    for _, prediction in predictions:
-        print(before, msgspec.json.encode(prediction).decode(), sep="", end="")
+    for _, answer in answers:
+        print_text(before + msgspec.json.encode(answer).decode(), end="")
         before = ",\n"
-    print("\n]}")
+    print_text("\n]}")

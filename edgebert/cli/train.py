@@ -2,7 +2,7 @@
 
 import argparse
 
-from edgebert.cli import train_bort, train_dynabert, train_early_bird, train_layer_drop
+from edgebert.cli import arguments, train_bort, train_dynabert, train_early_bird, train_layer_drop
 
 _METHODS = {
     "dynabert": train_dynabert,
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         summary = (method.__doc__ or "").strip()
         added = methods.add_parser(name, help=summary, description=summary)
         method.add_arguments(added)
+        arguments.add_output(added)
         added.set_defaults(train_method=method.run)
 
 

@@ -76,7 +76,6 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states (5)"
     )
-    run.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
@@ -107,7 +106,7 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
 
 def print_trained(trained: "TrainingResult", options: argparse.Namespace, **facts: Any) -> None:
     """Print a finished training, as JSON with some more facts or as a table of scores."""
-    from edgebert.cli.output import print_json, print_table
+    from edgebert.cli.output import print_json, print_table, print_text
 
     if not trained.main_process:
         return
@@ -124,9 +123,9 @@ def print_trained(trained: "TrainingResult", options: argparse.Namespace, **fact
             }
         )
         return
-    print(f"{trained.checkpoint}: {trained.metric} on {Path(options.dev).name}, in torch\n")
+    print_text(f"{trained.checkpoint}: {trained.metric} on {Path(options.dev).name}, in torch\n")
     print_table(*score_table(trained.scores))
-    print(f"\nnext: edgebert export {options.out} --out BUNDLE --eval {options.dev}")
+    print_text(f"\nnext: edgebert export {options.out} --out BUNDLE --eval {options.dev}")
 
 
 def score_table(scores: "Sequence[SubnetScore]") -> tuple[list[list[str]], list[str]]:

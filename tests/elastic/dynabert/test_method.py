@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from toys import ELASTIC_FAMILIES, random_model
 
+from edgebert.cli.main import main
 from edgebert.elastic.checkpoint import load_elastic, load_tokenizer, task_in
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets, train
 from edgebert.elastic.model_config import config_of
@@ -34,7 +35,7 @@ from edgebert.tasks.text_regression import TextRegression
 from profiles import way
 
 Make = Callable[..., Path]
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
+PARTED = ("whole", "parts", "devices")
 
 
 CLASSES = TextClassification(("negative", "positive"))
@@ -141,7 +142,7 @@ def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
             subnet = model.subnet(exported.width, exported.depth)
             expected = model(batch.ids, batch.mask, subnet, batch.types).logits
         session = open_session(bundle, exported, way())
-        found = [session.run(pad([tokens], session.input_names)) for tokens in encoded]
+        found = [session.run(pad([tokens], session.input_names))["logits"] for tokens in encoded]
         np.testing.assert_allclose(np.concatenate(found), expected.numpy(), atol=1e-4)
 
 
@@ -276,11 +277,11 @@ def command_line(toy: Toy, *more: str) -> list[str]:
 
 
 def test_after_a_kill_the_same_command_comes_to_the_same_result(
-    toy: Toy, tmp_path: Path, edgebert_command: Command
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = edgebert_command(*command_line(toy, "--out", str(whole), "--json"))
-    assert done.returncode == 0, done.stderr
+    assert main(command_line(toy, "--out", str(whole), "--json")) == 0
+    done = json.loads(capsys.readouterr().out)
     command = [*command_line(toy, "--out", str(killed)), "--save-minutes", "0.0001"]
     process = subprocess.Popen([sys.executable, "-m", "edgebert", *command], stderr=subprocess.DEVNULL)
     journal = tmp_path / "killed.training" / "depth.jsonl"
@@ -289,12 +290,13 @@ def test_after_a_kill_the_same_command_comes_to_the_same_result(
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     before = journal.read_bytes()
-    resumed = edgebert_command(*command, "--json")
-    assert resumed.returncode == 0, resumed.stderr
+
+    assert main([*command, "--json"]) == 0
+    resumed = json.loads(capsys.readouterr().out)
     # The times of the first steps are still those from before: they were not made again.
     assert journal.read_bytes().startswith(b"".join(before.splitlines(keepends=True)[:9]))
     assert_same(whole, killed)
-    assert json.loads(resumed.stdout)["subnetworks"] == json.loads(done.stdout)["subnetworks"]
+    assert resumed["subnetworks"] == done["subnetworks"]
 
     def what_happened(folder: Path) -> list[dict[str, Any]]:
         lines = (folder.with_name(f"{folder.name}.training") / "depth.jsonl").read_text().splitlines()
@@ -308,18 +310,22 @@ def test_parts_and_devices_come_to_the_same_result(toy: Toy, tmp_path: Path) -> 
     config = json.loads((toy.model / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (toy.model / "config.json").write_text(json.dumps(config))
-    outs = {"whole": [], "parts": ["--accumulate", "3"], "devices": []}
-    for name, more in outs.items():
-        # `accelerate launch --cpu` starts one process only, whatever it is told; what it starts on GPUs is this.
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        start = [*(launch if name == "devices" else []), "-m", "edgebert"]
-        command = [*command_line(toy, "--out", str(tmp_path / name), "--epochs", "1", "--json"), *more]
-        environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-        done = subprocess.run(
-            [sys.executable, *start, *command], capture_output=True, text=True, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
-        assert len(json.loads(done.stdout)["subnetworks"]) == 6
+    commands = {name: command_line(toy, "--out", str(tmp_path / name), "--epochs", "1") for name in PARTED}
+    assert main(commands["whole"]) == 0
+    assert main([*commands["parts"], "--accumulate", "3"]) == 0
+    # `accelerate launch --cpu` starts one process only, whatever it is told; what it starts on GPUs is this.
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "edgebert"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, *launch, *commands["devices"], "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["subnetworks"]) == 6
+
     whole = weights(tmp_path / "whole.training" / "fine-tuned")
     for name in ("parts", "devices"):
         for key, tensor in weights(tmp_path / f"{name}.training" / "fine-tuned").items():
@@ -335,10 +341,10 @@ def losses_of(out: Path) -> list[float]:
     return [sum(event["losses"].values()) for event in events if event["event"] == "step"]
 
 
-def test_the_command_line_says_how_the_sub_networks_do(toy: Toy, edgebert_command: Command) -> None:
-    done = edgebert_command(*command_line(toy, "--out", str(toy.out)))
-    assert done.returncode == 0, done.stderr
-    assert "next: edgebert export" in done.stdout
-    assert "w0.50" in done.stdout
-    assert "depth: step 30 of 30, 0 min left, mean dev score" in done.stderr
+def test_the_command_line_says_how_the_sub_networks_do(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command_line(toy, "--out", str(toy.out))) == 0
+    told = capsys.readouterr()
+    assert "next: edgebert export" in told.out
+    assert "w0.50" in told.out
+    assert "depth: step 30 of 30, 0 min left, mean dev score" in told.err
     assert load_tokenizer(toy.out).pad_token_id == 0
