@@ -10,7 +10,8 @@ def load(folder, threads, subnet, batch_tokens):
     """Return what turns a list of texts into a list of label numbers."""
     bundle = Bundle.load(folder)
     numbers = {label: number for number, label in enumerate(bundle.manifest.labels)}
-    selection = named(bundle.subnet(subnet), Budget().of(bundle), default_way("cpu", threads))
+    budget = Budget().of(bundle)
+    selection = named(bundle.subnet(subnet), budget, default_way("cpu", threads))
 
     def answer(texts):
         answers = answer_texts(bundle, selection, texts, batch_tokens=batch_tokens)
