@@ -19,8 +19,8 @@ def data(tmp_path: Path) -> str:
 
 def test_an_evaluation_is_printed(edgebert: Edgebert, data: str) -> None:
     lines = edgebert("evaluate", data, "--subnets", f"{BEST},{LEAST}").out.splitlines()
-    assert lines[0] == f"{data}: 2 samples"
-    assert lines[2].split() == ["sub-network", "accuracy", "95", "%", "interval", "seconds"]
+    assert lines[0].startswith(f"{data}: 2 samples; ")
+    assert lines[2].split() == ["sub-network", "accuracy", "95", "%", "interval", "best", "seconds"]
     assert [line.split()[:2] for line in lines[4:]] == [[BEST, "0.5000"], [LEAST, "0.5000"]]
 
 

@@ -150,25 +150,8 @@ sys.exit(main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", 
 
 
 def test_an_interrupted_file_is_gone_on_with_to_the_same_result(edgebert: Edgebert, tmp_path: Path) -> None:
-    words = [
-        "a",
-        "great",
-        "film",
-        "dull",
-        "it",
-        "is",
-        "long",
-        "but",
-        "every",
-        "minute",
-        "is",
-        "a",
-        "pleasure",
-        "warm",
-        "bad",
-        "plot",
-    ]
-    texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 9]) for number in range(9000)]
+    words = ["a", "great", "film", "dull", "it", "is", "long", "but", "every", "minute", "warm", "bad", "plot"]
+    texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 6]) for number in range(9000)]
     (tmp_path / "t.tsv").write_text("\n".join(["text", *texts]) + "\n")
     whole, cut = tmp_path / "whole.tsv", tmp_path / "cut.tsv"
     command = ["predict", "--file", str(tmp_path / "t.tsv"), "--subnet", LEAST]
