@@ -36,7 +36,8 @@ from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
-from edgebert.measuring.evaluation import wilson_interval
+from edgebert.tasks.metrics import wilson_interval
+from edgebert.tasks.tasks import task_in
 
 GRID = [(width, depth) for depth in sorted(DEPTHS, reverse=True) for width in sorted(WIDTHS, reverse=True)]
 FULL = "w1.00-d1.00"
@@ -87,15 +88,15 @@ def exported(checkpoint: Path, out: Path, widths: Sequence[float], depths: Seque
 
 def answers(bundle: Bundle, subnet: str, split: Path) -> Answers:
     """Return which examples of a split a sub-network's two graphs get right, asked one by one."""
-    tokenizer, found = Tokenizer.of(bundle), {}
+    tokenizer, task, found = Tokenizer.of(bundle), task_in(bundle.manifest), {}
     for precision in ("int8", "fp32"):
         session = open_session(
             bundle, bundle.subnet(f"{subnet}-{precision}"), provider="CPUExecutionProvider", threads=2
         )
         found[precision] = []
         for example in read_examples(split):
-            logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))
-            found[precision].append(int(logits[0].argmax()) == example.label_number(bundle.manifest.labels))
+            logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))["logits"]
+            found[precision].append(int(logits[0].argmax()) == task.target(example))
     return Answers(**found)
 
 

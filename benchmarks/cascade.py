@@ -17,8 +17,9 @@ from edgebert.cli.output import print_json, print_table
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.evaluation import wilson_interval
 from edgebert.measuring.profiler import median_interval
+from edgebert.tasks.metrics import wilson_interval
+from edgebert.tasks.tasks import task_in
 
 
 def answered(model: edgebert.Predictor, texts: list[str]) -> tuple[float, list[str]]:
@@ -39,9 +40,9 @@ def main() -> None:
     bundle, profile = Bundle.load(), DeviceProfile.load(options.profile)
     examples = list(read_examples(options.data))
     texts, labels = [one.text for one in examples], bundle.manifest.labels
-    right = [labels[one.label_number(labels)] for one in examples]
+    right = [labels[task_in(bundle.manifest).target(one)] for one in examples]
     with edgebert.load(bundle, profile=profile, cascade=True, tolerance=options.tolerance, length=32) as pair:
-        top = max(bundle.manifest.subnetworks, key=lambda one: one.accuracy.value)
+        top = max(bundle.manifest.subnetworks, key=lambda one: one.quality.value)
         with edgebert.load(bundle, subnet=top.id) as full:
             passes = [(answered(full, texts), answered(pair, texts)) for _ in range(options.passes + 1)][1:]
         cascade = pair.cascade

@@ -70,12 +70,12 @@ def points_of(bundle: Bundle, profile: DeviceProfile, found: dict[str, SubnetEva
             parameters=one.parameters,
             p50_ms=fastest[one.id][0],
             p95_ms=fastest[one.id][1],
-            dev=one.accuracy.value,
-            accuracy=found[one.id].accuracy,
+            dev=one.quality.value,
+            accuracy=next(iter(found[one.id].metrics.values())),
             ci95=found[one.id].ci95,
         )
         for one in bundle.manifest.subnetworks
-        if one.id in fastest and one.accuracy is not None
+        if one.id in fastest and one.quality is not None
     ]
 
 

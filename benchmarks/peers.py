@@ -28,8 +28,9 @@ from peer_report import report, show
 from edgebert.cli.arguments import count, counts, names, positive
 from edgebert.cli.output import print_json, progress_bar
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.dataset import read_examples
 from edgebert.machine.device import default_threads, this_device
+from edgebert.measuring.evaluation import targets_in
+from edgebert.tasks.tasks import task_in
 
 BUCKETS = (16, 24, 32, 48, 64, 96, 128)
 WARM_UP_TEXTS, MIXED_TEXTS = 100, 200
@@ -62,8 +63,7 @@ def checked_texts(model: Path, file: Path) -> tuple[list[list[int]], list[int] |
     texts = peer_models.token_ids(model, file)
     if model.name == peer_models.RANDOM:
         return texts[:RANDOM_TEXTS], None
-    labels = Bundle.load(model / "bundle").manifest.labels
-    return texts, [example.label_number(labels) for example in read_examples(file)]
+    return texts, targets_in(task_in(Bundle.load(model / "bundle").manifest), file)
 
 
 def compare(found: Outcome, expected: Outcome, labels: Sequence[int] | None, model: str, contender: str) -> Check:

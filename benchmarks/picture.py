@@ -111,9 +111,7 @@ def points_of(bundle: Bundle, profile: DeviceProfile, batch_size: int, length: i
         if entry.numerics_ok:
             fastest[entry.id] = min(p95_ms(entry, batch_size, length), fastest.get(entry.id, float("inf")))
     subnets = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in fastest]
-    return [
-        Point(one.id, one.method, one.accuracy.value, fastest[one.id]) for one in subnets if one.accuracy is not None
-    ]
+    return [Point(one.id, one.method, one.quality.value, fastest[one.id]) for one in subnets if one.quality is not None]
 
 
 def p95_ms(entry: ProfiledSubnet, batch_size: int, length: int) -> float:

@@ -135,7 +135,7 @@ def phases_that_count(smallest: Sequence[Answer], budget_ms: float, percentile: 
 def outcome(
     answers: Sequence[Answer], budget_ms: float, counting: set[int], bundle: Bundle, menu: Menu | None, switches: int
 ) -> Outcome:
-    accuracies = {one.id: one.accuracy.value for one in bundle.manifest.subnetworks}
+    accuracies = bundle.manifest.qualities
     counted = [answer for answer in answers if phase_of(answer) in counting]
     oracle = None
     if menu is not None and counted:
@@ -157,8 +157,8 @@ def outcome(
 def best_accuracy(answer: Answer, budget_ms: float, menu: Menu) -> float:
     """Return the accuracy of the best network that would have been on time, or of the fastest if none would."""
     options = menu.options(1, answer.length)
-    on_time = [option.accuracy for option in options if option.expected_ms * answer.slow_down <= budget_ms]
-    return max(on_time, default=min(options, key=lambda option: option.expected_ms).accuracy)
+    on_time = [option.quality for option in options if option.expected_ms * answer.slow_down <= budget_ms]
+    return max(on_time, default=min(options, key=lambda option: option.expected_ms).quality)
 
 
 def compare(bundle: Bundle, profile: DeviceProfile, options: argparse.Namespace) -> dict:

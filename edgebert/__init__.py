@@ -1,6 +1,7 @@
 """Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict.
 
-What a name needs is imported when the name is first used, so that `edgebert --help` answers at once.
+Each name is imported when it is first used: `edgebert --help` needs none of them, and a device has nothing of what
+`export` needs.
 """
 
 from importlib import import_module

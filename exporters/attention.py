@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from edgebert.exporters.checkpoint import Sizes
-from edgebert.exporters.nodes import Matrix, Nodes
+from edgebert.exporters.nodes import Matrix, Nodes, Projections
 
 
 class Operators(Protocol):
@@ -19,17 +19,9 @@ class Operators(Protocol):
         """Return what every token attends to, (batch, length, size)."""
 
     def attention(
-        self,
-        nodes: Nodes,
-        query: str,
-        key: str,
-        value: str,
-        heads: int,
-        size: int,
-        key_mask: str,
-        bias: str | None = None,
+        self, nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None
     ) -> str:
-        """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value."""
+        """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size)."""
 
     def gelu(self, nodes: Nodes, x: str) -> str:
         """Return x times the normal distribution function of x."""
@@ -53,5 +45,5 @@ class Attention:
         cls = nodes.node("Slice", [states, nodes.integers(0), nodes.integers(1), nodes.integers(1)])
         query = self._operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
         pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
-        return cls, self._operators.attention(nodes, query, key, f"{key}.1", heads, size, self._key_mask)
+        projected = Projections(query, *nodes.split(pair, size, 2))
+        return cls, self._operators.attention(nodes, projected, heads, size, self._key_mask)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
 from edgebert.exporters.calibration import MOST_TEXTS, RANGE_METHODS, Ranges, observe
 from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.plan import full_subnet
-from edgebert.exporters.quality import Evaluator, answers_to, float_scores, measured
+from edgebert.exporters.quality import Evaluator, answers_to, float_scores
 from edgebert.exporters.reference import Inputs
 from edgebert.exporters.summary import CheckpointSummary, graph_inputs, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
@@ -39,7 +40,7 @@ from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
-from edgebert.tasks.task import Outputs, Scores, mean_difference
+from edgebert.tasks.task import Outputs
 from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -99,25 +100,44 @@ def export(
     subnets = [subnet for summary in summaries for subnet in summary.subnets]
     calibration = _calibration_texts(subnets, calibration_data)
     data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
-    targets = [] if data is None else targets_in(summaries[0].task, data)
+    # A label that is wrong is found before anything is written.
+    targets = None if data is None else targets_in(summaries[0].task, data)
 
     with staged(out, _BUNDLE) as folder:
         storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
         writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
-        full_scores = None if unlabelled is None else _full_scores(summaries, writer, unlabelled)
-        evaluator = Evaluator(summaries[0].task, data, targets, unlabelled, full_scores)
+        evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
         _write_bundle(summaries, writer, calibration, evaluator, on_progress)
-    if evaluator.file is None:
+    if evaluator is None:
         advice = "export with --eval DATA, or with --texts DATA that has no labels"
         logger.warning("no quality was measured, so the largest sub-network that fits will be used; %s", advice)
     return Bundle.load(out)
+
+
+def _evaluator(
+    summaries: Sequence[CheckpointSummary],
+    writer: BundleWriter,
+    data: Path | None,
+    targets: Sequence[Any] | None,
+    texts: Path | None,
+) -> Evaluator | None:
+    """Return what measures quality, None where there is nothing to measure it on."""
+    file, full_scores = data or texts, None
+    if file is None:
+        return None
+    if texts is not None:
+        # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
+        source = max(summaries, key=lambda summary: summary.parameters).checkpoint()
+        full = full_subnet(source, "fp32")
+        full_scores = float_scores(writer, source, [full], texts)[full.id]
+    return Evaluator(summaries[0].task, file, targets, texts, full_scores)
 
 
 def _write_bundle(
     summaries: Sequence[CheckpointSummary],
     writer: BundleWriter,
     calibration: Sequence[Text],
-    evaluator: Evaluator,
+    evaluator: Evaluator | None,
     on_progress: Progress,
 ) -> None:
     """Write the graphs of all sub-networks, and then what the bundle holds beside them."""
@@ -132,16 +152,8 @@ def _write_bundle(
     writer.finish(
         [one.subnet for one in finished],
         _golden(golden_inputs, [one.golden for one in finished]),
-        answers_to(evaluator.data, answers) if evaluator.data is not None and answers else None,
+        answers_to(evaluator.file, answers) if evaluator and answers else None,
     )
-
-
-def _full_scores(summaries: Sequence[CheckpointSummary], writer: BundleWriter, texts: Path) -> Scores:
-    """Return the scores that the full network, the largest of all checkpoints, gives for some texts in float32."""
-    largest = max(summaries, key=lambda summary: summary.parameters)
-    source = largest.checkpoint()
-    full = full_subnet(source, "fp32")
-    return float_scores(writer, source, [full], texts)[full.id]
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ class _Exported:
 
 
 def _exported(
-    summary: CheckpointSummary, writer: BundleWriter, calibration: Sequence[Text], evaluator: Evaluator
+    summary: CheckpointSummary, writer: BundleWriter, calibration: Sequence[Text], evaluator: Evaluator | None
 ) -> Iterator[_Exported]:
     """Yield the sub-networks of one checkpoint, whose tensors are in memory only meanwhile."""
     source = summary.checkpoint()
@@ -166,16 +178,18 @@ def _exported(
     has_types = "token_type_ids" in graphs.inputs
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
     verifier = Verifier(source, stored, (_encode(tokenizer, GOLDEN_TEXTS, graphs.inputs), *random))
-    exact = {} if evaluator.file is None else float_scores(writer, source, summary.subnets, evaluator.file)
+    exact = float_scores(writer, source, summary.subnets, evaluator.file) if evaluator else {}
 
     for subnet in summary.subnets:
+        # Chosen first: the graphs hold the ranges, and the reference rounds by them.
         ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if texts else {}
         exported, answers = graphs.add(subnet, ranges), None
         expected = verifier.expected(subnet, ranges)
         difference = verifier.check(graphs.bundle, exported, expected)
         exported = msgspec.structs.replace(exported, export_error=difference)
-        if evaluator.file is not None:
-            exported, answers = measured(evaluator, graphs.bundle, exported, exact[subnet.id])
+
+        if evaluator is not None:
+            exported, answers = evaluator.measured(graphs.bundle, exported, exact[subnet.id])
         yield _Exported(exported, _golden_output(subnet, expected[0]), answers)
 
 
@@ -226,7 +240,7 @@ def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> li
 
 
 def _calibrated(
-    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], evaluator: Evaluator
+    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], evaluator: Evaluator | None
 ) -> Ranges:
     """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
     whose outputs for the calibration texts are nearest to what they are without rounding."""
@@ -237,10 +251,12 @@ def _calibrated(
     def rank(ranges: Ranges) -> tuple[float, float]:
         exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
         session = open_session(graphs.bundle, exported, way)
-        errors = [mean_difference(session.run(inputs), right) for inputs, right in zip(texts, exact, strict=True)]
-        file = evaluator.file
-        quality = 0.0 if file is None else evaluator.value(scores_on(file, graphs.bundle, exported, way))
-        return quality, -float(np.mean(errors))
+        pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
+        errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
+        if evaluator is None:
+            return 0.0, -float(np.mean(errors))
+        first, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
+        return first, -float(np.mean(errors))
 
     return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)
 

@@ -62,7 +62,7 @@ class GraphWriter:
 
 
 class BundleWriter:
-    """Writes a bundle into a folder: its tokenizer, weight files that grow, and what the manifest says of it so far."""
+    """Writes a bundle into a folder: its tokenizer, weight files that grow, and a manifest that grows with them."""
 
     def __init__(self, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]):
         self._folder, self._tokenizer = folder, tokenizer
@@ -82,17 +82,19 @@ class BundleWriter:
         Raises:
             ExportError: they cannot be written.
         """
+        # A model may tell no types apart where another one of the bundle does: its graphs then lack that input.
         types = "token_type_ids" in self.manifest.inputs and source.token_types
         tensors = prepared(source, self.manifest.max_length, token_types=types)
         rows = rows_read(subnets, source.sizes.head_size)
         weights = {storage: writer.add(tensors, rows) for storage, writer in self._writers.items()}
+
         files = tuple(written.file for written in weights.values())
         self.manifest = msgspec.structs.replace(self.manifest, weight_files=files)
         return GraphWriter(source, graph_inputs(token_types=types), weights, self.bundle)
 
     @contextlib.contextmanager
     def in_float(self) -> Iterator["BundleWriter"]:
-        """Give a writer of an empty bundle in float32, alike in all else, which is thrown away at the end."""
+        """Give a writer of the same bundle in float32, still empty, whose folder is removed at the end."""
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             yield BundleWriter(self.manifest, self._tokenizer, Path(scratch), ["fp32"])
 
@@ -105,6 +107,7 @@ class BundleWriter:
             answers=_write(folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
             subnetworks=tuple(subnets),
         )
+        # Last: a folder without a manifest is no bundle, whatever interrupts this.
         records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
         Bundle.load(folder)
 

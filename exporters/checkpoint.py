@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that fix a model's shapes: counts, in heads, neurons, dimensions, rows; 0 for what it has not."""
+    """The numbers that fix a model's shapes, each a count; 0 for what a model does not have."""
 
     layers: int
     heads: int
@@ -70,11 +70,12 @@ def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
         if layer not in kept:
             total += 0 if layer.isdecimal() else tensor.size
             continue
+
         heads, ffn = subnet.heads[kept[layer]], subnet.ffn[kept[layer]]
         if rest.startswith(("q.", "k.", "v.", "r.")) or rest == "o.weight":
             total += tensor.size // source.sizes.heads * heads
         elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
             total += tensor.size // source.sizes.ffn * ffn
-        else:
+        else:  # norms, and biases of what is added to all hidden dimensions
             total += tensor.size
     return total

@@ -29,10 +29,12 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     config = read_config(path)
     family = _family(path, config)
     _check_supported(path, config, family)
+
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
     head = choose_head(path, config, family, sizes.labels, task)
     layers = _layers(path, sizes)
+    # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
     tensors = {
         _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape, sizes))
         for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
@@ -100,9 +102,11 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
         expected = f"expected a tensor {name} (labels, hidden), found none"
         raise ExportError(f"{path}: {expected}; fine-tune it for its task first")
     keys = {**family.sizes, **({} if _has_types(config, family, stored) else {"types": 0})}
+
     counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in keys.items()}
     if not family.gives_types(config, _read_tokenizer_config(path)):
-        counts["types"] = 1
+        counts["types"] = 1  # the model has more, but was trained with texts of one type alone
+
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],

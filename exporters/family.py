@@ -1,4 +1,4 @@
-"""What is the same in every family of encoders, and the questions on which families differ (see families/)."""
+"""What every family of encoders has in common, and in what they differ (see families/)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

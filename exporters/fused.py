@@ -7,7 +7,7 @@ before a LayerNormalization into its SkipLayerNormalization, which takes 4 to 9 
 import numpy as np
 from onnx import TensorProto
 
-from edgebert.exporters.nodes import CONTRIB, Matrix, Nodes
+from edgebert.exporters.nodes import CONTRIB, Matrix, Nodes, Projections
 
 
 def mask(nodes: Nodes) -> str:
@@ -39,18 +39,15 @@ def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int,
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]
         return nodes.node("QAttention", inputs, domain=CONTRIB, num_heads=heads)
     triple = linear(nodes, states, matrix)
-    query = nodes.node("Split", [triple, nodes.integers(size, size, size)], outputs=3, axis=2)
-    return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
+    return attention(nodes, Projections(*nodes.split(triple, size, 3)), heads, size, key_mask)
 
 
-def attention(
-    nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str, bias: str | None = None
-) -> str:
-    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value.
+def attention(nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None) -> str:
+    """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
 
     A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
     """
-    inputs = [query, key, value, "", key_mask, *([bias] if bias else [])]
+    inputs = [states.query, states.key, states.value, "", key_mask, *([bias] if bias else [])]
     return nodes.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads)
 
 

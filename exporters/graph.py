@@ -1,9 +1,9 @@
 """Writes the ONNX graph of one sub-network straight from the places of its weights.
 
-How a product, attention and a GELU are written is the flavor's business (fused.py, portable.py), what goes into
-attention that of attention.py and relative.py, and what follows the last layer that of the task's head (heads.py). The
-graph holds no weights: every tensor is external data in the one weight file. Where the head reads no other token, only
-[CLS] is computed in the last kept layer. Knows nothing about files.
+The flavor writes products, attention and GELUs (fused.py, portable.py), attention.py and relative.py what goes into
+attention, and the task's head what follows the last layer (heads.py). The graph holds no weights: every tensor is
+external data in the one weight file. Where the head reads no other token, only [CLS] is computed in the last kept
+layer. Knows nothing about files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,11 +39,13 @@ def build_graph(
     head = head_of(source.task).layers
     states = network.embeddings(inputs)
     attention = network.attention(inputs)
+
     for place, layer in enumerate(subnet.layers):
         is_last = place == len(subnet.layers) - 1
         attend = attention.of_one if is_last and not head.reads_all_tokens else attention.of_all
         tokens, attended = attend(states, layer, subnet.heads[place])
         states = network.rest_of_layer(tokens, attended, layer, subnet.heads[place], subnet.ffn[place])
+
     head.write(network.nodes, states, network.product, network.activation)
     return network.nodes.serialize(inputs, _dimensions(head.outputs, source))
 

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making: its nodes, its small constants, and its tensors, which lie in a weight file."""
+"""Builds an ONNX graph: its nodes, its small constants, and its tensors, which lie in a weight file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,16 @@ class Matrix:
     range: Range | None
 
 
+@dataclass(frozen=True)
+class Projections:
+    """What attention reads, by the names of values: `query` (batch, tokens, size), `key` and `value` (batch, length,
+    size), with `size` dimensions of heads."""
+
+    query: str
+    key: str
+    value: str
+
+
 class Nodes:
     """Nodes and initializers; a value is known by its name. `ranges` are those of each unit's input."""
 
@@ -47,6 +57,7 @@ class Nodes:
 
     def constant(self, values: NDArray[Any]) -> str:
         """Add a small constant, held in the graph itself, and return its name."""
+        # Named by its value, so that equal constants are one.
         name = f"{values.dtype}{list(values.shape)}:{','.join(map(repr, values.ravel().tolist()))}"
         self._initializers.setdefault(name, numpy_helper.from_array(values, name))
         return name
@@ -90,6 +101,11 @@ class Nodes:
     def _joined(self, names: Sequence[str]) -> str:
         return names[0] if len(names) == 1 else self.node("Concat", names, axis=0)
 
+    def split(self, states: str, size: int, parts: int) -> list[str]:
+        """Return the parts of states (batch, length, parts * size), each (batch, length, size)."""
+        first = self.node("Split", [states, self.integers(*[size] * parts)], outputs=parts, axis=2)
+        return [first, *(f"{first}.{number}" for number in range(1, parts))]
+
     def words(self, ids: str) -> str:
         """Return the word embeddings (batch, length, embedding) float32 of ids (batch, length)."""
         rows = self.node("Gather", [self.weight("word"), ids])
@@ -103,6 +119,8 @@ class Nodes:
         given = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in inputs]
         found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()]
         graph = helper.make_graph(self._nodes, "edgebert", given, found, list(self._initializers.values()))
+
+        # The oldest that have LayerNormalization, so that as many runtimes as possible read it.
         opsets = [helper.make_opsetid("", 17)]
         if any(node.domain == CONTRIB for node in self._nodes):
             opsets.append(helper.make_opsetid(CONTRIB, 1))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from onnx import TensorProto
 
-from edgebert.exporters.nodes import Matrix, Nodes
+from edgebert.exporters.nodes import Matrix, Nodes, Projections
 
 _MASKED = -1e9  # added to the score of a token that is padding: its share becomes exactly 0
 
@@ -37,19 +37,16 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
 def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
     """Return what every token attends to, (batch, length, size), with the first `heads` heads of `size` in all."""
     triple = linear(nodes, states, nodes.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=size))
-    query = nodes.node("Split", [triple, nodes.integers(size, size, size)], outputs=3, axis=2)
-    return attention(nodes, query, f"{query}.1", f"{query}.2", heads, size, key_mask)
+    return attention(nodes, Projections(*nodes.split(triple, size, 3)), heads, size, key_mask)
 
 
-def attention(
-    nodes: Nodes, query: str, key: str, value: str, heads: int, size: int, key_mask: str, bias: str | None = None
-) -> str:
-    """Return what the tokens of `query` (batch, tokens, size) attend to among those of key and value.
+def attention(nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None) -> str:
+    """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
 
     A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
     """
     form = nodes.integers(0, 0, heads, size // heads)
-    query, key, value = (nodes.node("Reshape", [states, form]) for states in (query, key, value))
+    query, key, value = (nodes.node("Reshape", [one, form]) for one in (states.query, states.key, states.value))
     query = nodes.node("Transpose", [query], perm=[0, 2, 1, 3])
     key = nodes.node("Transpose", [key], perm=[0, 2, 3, 1])
     value = nodes.node("Transpose", [value], perm=[0, 2, 1, 3])

@@ -17,55 +17,64 @@ from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.bundle import FIDELITY, Answers, Bundle, ExportedSubnet, Quality, SubnetAnswers
 from edgebert.measuring.evaluation import scores_on
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Evidence, Scores, Task
+from edgebert.tasks.task import Scores, Task
 
 _Slice = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures quality on labelled `data`, whose labels ask for `targets`; without these on `texts`.
+    """Measures quality on the texts of a `file`: by the task's metrics where its labels ask for `targets`.
 
+    Without targets by fidelity on `texts`, which is that file; beside labelled data they may be another one.
     `full_scores` are what the full network gives for the texts.
     """
 
     task: Task
-    data: Path | None
-    targets: Sequence[Any]
+    file: Path
+    targets: Sequence[Any] | None
     texts: Path | None
     full_scores: Scores | None
 
-    @property
-    def file(self) -> Path | None:
-        """The file that quality is measured on, None if there is none."""
-        return self.data or self.texts
+    def metrics(self, scores: Scores) -> dict[str, float]:
+        """Return the metrics that scores for the file amount to, the one that quality is counted in first."""
+        return self._fidelity(scores) if self.targets is None else self.task.metrics(scores, self.targets)
 
-    def value(self, scores: Scores) -> float:
-        """Return the quality that scores for the file amount to."""
-        if self.data is None:
-            return self._fidelity(scores)
-        return self.task.metrics(scores, self.targets)[self.task.METRICS[0]]
+    def measured(
+        self, bundle: Bundle, subnet: ExportedSubnet, exact: Scores
+    ) -> tuple[ExportedSubnet, SubnetAnswers | None]:
+        """Return a sub-network with its quality and how it differs from `exact`, the scores of its slice in float32.
 
-    def quality(self, bundle: Bundle, subnet: ExportedSubnet, scores: Scores) -> Quality:
-        """Return the quality of a sub-network from its scores for the file, and all other metrics that can be had."""
-        assert self.file is not None
-        if self.data is None:
-            metrics = {FIDELITY: self._fidelity(scores)}
-        else:
-            metrics = dict(self.task.metrics(scores, self.targets))
-            if self.texts is not None:
-                metrics[FIDELITY] = self._fidelity(scores_on(self.texts, bundle, subnet))
-        first = next(iter(metrics))
-        value = metrics.pop(first)
-        return Quality(metric=first, value=value, samples=len(scores), dataset=dataset_name(self.file), also=metrics)
+        Its answers come beside it, where they are worth something to a cascade.
+        """
+        scores = scores_on(self.file, bundle, subnet)
+        also = self.metrics(scores)
+        if self.texts is not None and self.targets is not None:
+            also |= self._fidelity(scores_on(self.texts, bundle, subnet))
+        metric = next(iter(also))
+        value, exact_value = also.pop(metric), self.metrics(exact)[metric]
 
-    def evidence(self, scores: Scores) -> Evidence | None:
-        """Return what answers to the labelled data are worth, None where there are none or the task has no cascade."""
-        return None if self.data is None else self.task.evidence(scores, self.targets)
+        difference = msgspec.structs.replace(
+            subnet.export_error, agreement=self.task.fidelity(scores, exact), quality_drop=exact_value - value
+        )
+        quality = Quality(metric=metric, value=value, samples=len(scores), dataset=dataset_name(self.file), also=also)
+        return msgspec.structs.replace(subnet, quality=quality, export_error=difference), self._answers(subnet, scores)
 
-    def _fidelity(self, scores: Scores) -> float:
+    def _fidelity(self, scores: Scores) -> dict[str, float]:
         assert self.full_scores is not None
-        return self.task.fidelity(scores, self.full_scores)
+        return {FIDELITY: self.task.fidelity(scores, self.full_scores)}
+
+    def _answers(self, subnet: Subnet, scores: Scores) -> SubnetAnswers | None:
+        evidence = None if self.targets is None else self.task.evidence(scores, self.targets)
+        if evidence is None:
+            return None
+        return SubnetAnswers(
+            id=subnet.id,
+            # Rounded down, so that none gets above a threshold of two digits that it is below.
+            confidences=tuple(math.floor(one * 10_000) / 10_000 for one in evidence.confidences.tolist()),
+            gained=tuple(evidence.gained.tolist()),
+            possible=tuple(evidence.possible.tolist()),
+        )
 
 
 def float_scores(writer: BundleWriter, source: Checkpoint, subnets: Sequence[Subnet], file: Path) -> dict[str, Scores]:
@@ -87,45 +96,12 @@ def _slice_of(subnet: Subnet) -> _Slice:
     return subnet.layers, subnet.heads, subnet.ffn
 
 
-def measured(
-    evaluator: Evaluator, bundle: Bundle, subnet: ExportedSubnet, exact: Scores
-) -> tuple[ExportedSubnet, SubnetAnswers | None]:
-    """Return a sub-network with its quality and how it differs from `exact`, the scores of its slice in float32.
-
-    Its answers come beside it, where they can be worth something to a cascade.
-    """
-    assert evaluator.file is not None
-    scores = scores_on(evaluator.file, bundle, subnet)
-    quality = evaluator.quality(bundle, subnet, scores)
-    difference = msgspec.structs.replace(
-        subnet.export_error,
-        agreement=evaluator.task.fidelity(scores, exact),
-        quality_drop=evaluator.value(exact) - quality.value,
-    )
-    evidence = evaluator.evidence(scores)
-    answers = None if evidence is None else _answers(subnet.id, evidence)
-    return msgspec.structs.replace(subnet, quality=quality, export_error=difference), answers
-
-
 def answers_to(data: Path, subnetworks: Sequence[SubnetAnswers]) -> Answers:
     """Return the answers of all sub-networks to a data file."""
-    return Answers(
-        schema_version=Answers.VERSION,
-        dataset=dataset_name(data),
-        samples=len(subnetworks[0].confidences),
-        subnetworks=tuple(subnetworks),
-    )
+    samples = len(subnetworks[0].confidences)
+    return Answers(Answers.VERSION, dataset_name(data), samples, tuple(subnetworks))
 
 
 def dataset_name(data: Path) -> str:
     """Return what a data file is called in a bundle: its name, after that of its folder."""
     return "/".join(data.absolute().parts[-2:])
-
-
-def _answers(subnet_id: str, evidence: Evidence) -> SubnetAnswers:
-    return SubnetAnswers(
-        id=subnet_id,
-        confidences=tuple(math.floor(confidence * 10_000) / 10_000 for confidence in evidence.confidences.tolist()),
-        gained=tuple(evidence.gained.tolist()),
-        possible=tuple(evidence.possible.tolist()),
-    )

@@ -75,10 +75,12 @@ class _Reference:
         relative = self.source.family.relative
         scores = self.relative_scores(layer, query, key, places) if relative else query @ key.swapaxes(-1, -2)
         scores = scores / np.float32(math.sqrt(self.source.sizes.head_size)) + self.mask
+
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         heads = weights / weights.sum(axis=-1, keepdims=True) @ value
         attended = heads.swapaxes(1, 2).reshape(*tokens.shape[:2], size)
         tokens = self.norm(tokens + self.linear(attended, f"{layer}.o", inputs=size), f"{layer}.attention_norm")
+
         active = gelu(self.linear(tokens, f"{layer}.ffn_in", outputs=ffn))
         return self.norm(tokens + self.linear(active, f"{layer}.ffn_out", inputs=ffn), f"{layer}.ffn_norm")
 
@@ -94,6 +96,7 @@ class _Reference:
         by_distance = position @ keys[:, :heads].swapaxes(-1, -2)
         wanted = places[:, None, :, None] - np.arange(length) + length - 1
         by_place = np.take_along_axis(by_distance, wanted, axis=-1)
+
         same, different = (segment @ vector[:heads, :, None] for vector in self.tensors[f"{layer}.r.segments"])
         types = np.take_along_axis(self.types, places, axis=1)[:, None, :, None]
         by_segment = np.where(types == self.types[:, None, None, :], same, different)

@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from edgebert.exporters.attention import Operators
 from edgebert.exporters.checkpoint import Sizes
-from edgebert.exporters.nodes import Nodes
+from edgebert.exporters.nodes import Nodes, Projections
 from edgebert.inputs.bundle import GraphInput
 
 
@@ -38,9 +38,9 @@ class RelativeAttention:
         nodes, size = self._nodes, heads * self._head_size
         matrix = nodes.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=size)
         triple = self._operators.linear(nodes, states, matrix)
-        query = nodes.node("Split", [triple, nodes.integers(size, size, size)], outputs=3, axis=2)
-        bias = self._bias(query, layer, heads, self._by_place, self._differing)
-        return states, self._attend(query, f"{query}.1", f"{query}.2", layer, heads, bias)
+        projected = Projections(*nodes.split(triple, size, 3))
+        bias = self._bias(projected.query, layer, heads, self._by_place, self._differing)
+        return states, self._attend(projected, layer, heads, bias)
 
     def of_one(self, states: str, layer: int, heads: int) -> tuple[str, str]:
         """Return <cls> (batch, 1, hidden) and what it attends to."""
@@ -48,11 +48,11 @@ class RelativeAttention:
         cls = nodes.node("Unsqueeze", [nodes.node("GatherND", [states, self._last], batch_dims=1), nodes.integers(1)])
         query = self._operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
         pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        key = nodes.node("Split", [pair, nodes.integers(size, size)], outputs=2, axis=2)
+        projected = Projections(query, *nodes.split(pair, size, 2))
         type_of_cls = self._types and nodes.node("GatherElements", [self._types, self._last], axis=1)
         differing = type_of_cls and self._types and self._differ(type_of_cls, self._types)
         bias = self._bias(query, layer, heads, self._by_place_of_cls, differing)
-        return cls, self._attend(query, key, f"{key}.1", layer, heads, bias)
+        return cls, self._attend(projected, layer, heads, bias)
 
     def _differ(self, types: str, all_types: str) -> str:
         """Return 1 (batch, 1, tokens, length) where the types (batch, tokens) of some tokens are not those of all."""
@@ -105,7 +105,8 @@ class RelativeAttention:
         columns = nodes.node("Expand", [columns, nodes.integers(1, heads, 1, 1)])
         return nodes.node("GatherElements", [scores, columns], axis=3)
 
-    def _attend(self, query: str, key: str, value: str, layer: int, heads: int, bias: str) -> str:
+    def _attend(self, projected: Projections, layer: int, heads: int, bias: str) -> str:
         nodes, size = self._nodes, heads * self._head_size
-        query = nodes.node("Add", [query, nodes.weight(f"{layer}.r.content_bias", size)])
-        return self._operators.attention(nodes, query, key, value, heads, size, self._key_mask, bias)
+        query = nodes.node("Add", [projected.query, nodes.weight(f"{layer}.r.content_bias", size)])
+        projected = Projections(query, projected.key, projected.value)
+        return self._operators.attention(nodes, projected, heads, size, self._key_mask, bias)

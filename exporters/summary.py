@@ -56,14 +56,18 @@ def read_summaries(
     """
     if not checkpoints:
         raise ExportError("expected at least one checkpoint, found none; give the folder of a Hugging Face model")
+
     elastic = {path: ElasticManifest.load(path) for path in checkpoints}
     if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic.values()):
         whose = f"{checkpoints[0]} has" if len(checkpoints) == 1 else "all of these checkpoints have"
         raise ExportError(f"widths and depths cut a grid, but {whose} slices in elastic.json; leave them out")
+
+    # One after the other, so that no two checkpoints' tensors are in memory.
     summaries = [
         _summary(read_checkpoint(path, labels, task), task, elastic[path], widths, depths, precisions)
         for path in checkpoints
     ]
+
     for other in summaries[1:]:
         _check_alike(summaries[0], other)
     _check_names(summaries)

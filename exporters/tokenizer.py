@@ -31,6 +31,8 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         raise
     except Exception as problem:  # the library raises bare Exceptions
         raise ExportError(f"{checkpoint}: the tokenizer cannot be read: {problem}; download it again") from None
+
+    # Both would be found only when a text meets them: ids beyond the table, and texts without the token that is read.
     largest = max(tokenizer.get_vocab().values(), default=0)
     if largest >= vocabulary:
         found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
@@ -39,6 +41,7 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         raise ExportError(
             f"{checkpoint}: the tokenizer adds no [CLS] and [SEP]; use the one the model was trained with"
         )
+
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str().encode()
@@ -57,10 +60,13 @@ def difference(first: bytes, other: bytes) -> str | None:
         word, expected = their_words.get(number), our_words.get(number)
         if word != expected:
             return f"{word!r} for token {number} where that has {expected!r}"
+
     our_parts, their_parts = json.loads(first), json.loads(other)
     for part in ("normalizer", "pre_tokenizer", "model", "added_tokens"):
         if their_parts[part] != our_parts[part]:
             return _setting(part, our_parts[part], their_parts[part])
+
+    # Post-processors may be written in several ways: what counts is what they add to a text and to a pair.
     for text in (("a",), ("a", "a")):
         right, other_way = ours.encode(*text), theirs.encode(*text)
         if (other_way.ids, other_way.type_ids) != (right.ids, right.type_ids):

@@ -50,6 +50,7 @@ class Verifier:
             ExportError: one of its graphs does not compute what it should.
         """
         task, tensors = self.source.task, self.source.tensors
+        # In float32, so that it is what the precision costs, not whether the graph is right, which is checked below.
         exact = [reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches]
         exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
 

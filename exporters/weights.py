@@ -101,7 +101,7 @@ def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDA
 
 
 def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
-    """Return the checkpoint's tensors, (outputs, inputs) in float32, with the rounding that the storage type brings."""
+    """Return the checkpoint's tensors, (outputs, inputs) in float32, rounded as the storage type rounds them."""
     if dtype == "fp32":
         return source.tensors
     return {
@@ -122,7 +122,7 @@ def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
 
 
 class WeightWriter:
-    """A weight file in the making: tensors are appended to it; one that it holds already is not stored again."""
+    """Writes a weight file: tensors are appended to it; one that it holds already is not stored again."""
 
     def __init__(self, folder: Path, dtype: Storage):
         self._path, self._dtype = folder / f"weights-{dtype}.bin", dtype
@@ -158,6 +158,7 @@ class WeightWriter:
     def _place(self, array: NDArray[Any], file: BinaryIO) -> int:
         """Return the offset of an array's bytes, which are written if the file does not hold them."""
         content = np.ascontiguousarray(array).tobytes()
+        # By content: sub-networks and checkpoints that share a tensor share its bytes.
         key = array.dtype.str, array.shape, hashlib.sha256(content).digest()
         if key not in self._offsets:
             alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE

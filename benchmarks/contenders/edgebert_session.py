@@ -9,4 +9,4 @@ def load(folder, threads, subnet, flavor="fused", provider="CPUExecutionProvider
     bundle = Bundle.load(folder)
     session = open_session(bundle, bundle.subnet(subnet), flavor=flavor, provider=provider, threads=threads)
     names = session.input_names
-    return lambda inputs: session.run({name: inputs[name] for name in names}), bundle.subnet(subnet).precision
+    return lambda inputs: session.run({name: inputs[name] for name in names})["logits"], bundle.subnet(subnet).precision

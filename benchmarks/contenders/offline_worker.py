@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from edgebert.inputs.dataset import read_examples
+from edgebert.tasks.text_classification import TextClassification
 
 
 def texts_of(file, count):
@@ -29,7 +30,7 @@ def texts_per_s(answer, texts):
 def accuracy(answer, file, labels):
     examples = list(read_examples(file))
     found = answer([example.text for example in examples])
-    right = [example.label_number(labels) for example in examples]
+    right = [TextClassification(tuple(labels)).target(example) for example in examples]
     return sum(map(int.__eq__, found, right)) / len(right)
 
 

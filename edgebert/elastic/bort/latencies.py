@@ -7,7 +7,6 @@ here or on another machine. Knows nothing about what a latency is good for.
 
 import contextlib
 import itertools
-import json
 import logging
 import shutil
 import tempfile
@@ -17,17 +16,14 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-import numpy as np
-from safetensors.numpy import save_file
 
 from edgebert import records
-from edgebert.elastic.bort.architecture import Architecture
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes
+from edgebert.elastic.bort.student import StudentBuilder
+from edgebert.elastic.checkpoint import quiet
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError, ProfileError
 from edgebert.exporters.build import export
-from edgebert.exporters.checkpoint import Array
-from edgebert.exporters.families import bert
-from edgebert.exporters.family import EMBEDDINGS
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
 from edgebert.measuring import profiler
@@ -37,6 +33,7 @@ from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
 from edgebert.subnet import Precision, Way
+from edgebert.tasks.text_classification import TextClassification
 
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -225,59 +222,22 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     Raises:
         ExportError: there is no room.
     """
-    depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
-    heads, hidden = together[0].heads, together[0].hidden
-    config = {
-        "model_type": "bert",
-        "num_hidden_layers": depth,
-        "num_attention_heads": heads,
-        "hidden_size": hidden,
-        "intermediate_size": ffn,
-        "vocab_size": _VOCABULARY,
-        # One more than is measured, so that the profile is no whole one and is not cached.
-        "max_position_embeddings": length + 1,
-        "type_vocab_size": 1,
-    }
-    sizes = {
-        "hidden": hidden,
-        "embedding": hidden,
-        "ffn": ffn,
-        "vocabulary": _VOCABULARY,
-        "positions": length + 1,
-        "types": 1,
-        "labels": 2,
-    }
+    largest = msgspec.structs.replace(
+        together[0], depth=max(one.depth for one in together), ffn=max(one.ffn for one in together)
+    )
+    # One position more than is measured, so that the profile is no whole one and is not cached.
+    sizes = SharedSizes(vocabulary=_VOCABULARY, positions=length + 1, types=1, labels=2)
+    task = TextClassification(("LABEL_0", "LABEL_1"))
+    words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
     slices = tuple(
-        Slice(str(one), tuple(range(one.depth)), (heads,) * one.depth, (one.ffn,) * one.depth) for one in together
+        Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth) for one in together
     )
     try:
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
+        with quiet():
+            StudentBuilder(sizes, pad_id=0, layer_norm_eps=1e-12, task=task, seed=0).classifier(
+                largest
+            ).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-        save_file(_tensors(depth, sizes), folder / "model.safetensors")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
     ElasticManifest.of_slices("bort", "random", slices).save(folder)
-
-
-def _tensors(depth: int, sizes: dict[str, int]) -> dict[str, Array]:
-    """Return random tensors by BERT's names; all layers have the same ones, each its own copy of them."""
-    generator = np.random.default_rng(0)
-    drawn: dict[tuple[str, tuple[int, ...]], Array] = {}
-    tensors = {}
-    for ours, theirs, words in bert.FAMILY.tensors(depth, projected=False):
-        shape = tuple(word if isinstance(word, int) else sizes[word] for word in words)
-        unit = ours.lstrip("0123456789.")
-        if (unit, shape) not in drawn:
-            drawn[unit, shape] = _random(generator, unit, shape)
-        tensors[theirs] = drawn[unit, shape].copy()
-    return tensors
-
-
-def _random(generator: np.random.Generator, unit: str, shape: tuple[int, ...]) -> Array:
-    """Return a tensor with which what goes into a product with a variance of 1 comes out with about that."""
-    if len(shape) == 1:
-        return np.full(shape, 1.0 if unit.endswith("norm.weight") else 0.0, np.float32)
-    spread = np.float32(1 if unit in EMBEDDINGS else shape[1] ** -0.5)
-    return np.asarray(generator.standard_normal(shape, np.float32) * spread)

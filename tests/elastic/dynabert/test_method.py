@@ -142,7 +142,7 @@ def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
             subnet = model.subnet(exported.width, exported.depth)
             expected = model(batch.ids, batch.mask, subnet, batch.types).logits
         session = open_session(bundle, exported, way())
-        found = [session.run(pad([tokens], session.input_names)) for tokens in encoded]
+        found = [session.run(pad([tokens], session.input_names))["logits"] for tokens in encoded]
         np.testing.assert_allclose(np.concatenate(found), expected.numpy(), atol=1e-4)
 
 
