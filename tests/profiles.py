@@ -7,7 +7,8 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
-from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Settings, Stability
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
+from edgebert.measuring.profile_settings import ProfileSettings
 from edgebert.subnet import Flavor, Way
 
 LENGTHS = (16, 64, 128)
@@ -66,7 +67,7 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
         edgebert_version="0.1.0",
         engine_versions={"cpu": "ONNX Runtime 1.0"},
         device=this_device(),
-        settings=Settings(
+        settings=ProfileSettings(
             lengths=LENGTHS,
             batch_sizes=(1,),
             min_rounds=3,

@@ -8,7 +8,7 @@ from edgebert.cli.output import megabytes, print_table, print_text
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
     from edgebert.inputs.bundle import Bundle
-    from edgebert.measuring.device_profile import Settings
+    from edgebert.measuring.profile_settings import ProfileSettings
     from edgebert.reporting.evaluation_report import EvaluationReport
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport
@@ -153,7 +153,7 @@ def _print_with_methods(
     print_table(rows, headers)
 
 
-def _circumstances(settings: "Settings") -> str:
+def _circumstances(settings: "ProfileSettings") -> str:
     """Return what is unusual about how a profile was measured."""
     pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
     return pace + (f"; EMULATED, limited to {settings.emulated}" if settings.emulated else "")

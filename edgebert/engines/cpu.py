@@ -1,11 +1,12 @@
 """The engine `cpu`: ONNX Runtime's CPU provider. A thread is one of its pool's, the caller's included."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from edgebert.engines.engine import Engine
 from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, runtime_version, session_options
-from edgebert.machine.device import this_device
+from edgebert.machine.device import saturates_int8
 from edgebert.subnet import Flavor, Precision, Way
 
 
@@ -15,6 +16,10 @@ class CpuEngine(Engine):
     NAME: ClassVar[str] = "cpu"
     PROVIDER: ClassVar[str] = "CPUExecutionProvider"
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("fused", "portable")
+
+    def __init__(self, saturates: Callable[[], bool] = saturates_int8):
+        """Take what tells whether this processor's own int8 products are inexact."""
+        self._saturates = saturates
 
     def devices(self) -> tuple[str, ...]:
         """Return the CPU."""
@@ -30,7 +35,7 @@ class CpuEngine(Engine):
         if precision == "int8-weights":
             # Else ONNX Runtime makes products of them that round the activations too.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
-        elif _saturates():
+        elif self._saturates():
             # Exact sums take an eighth longer; answers that depend on the processor would be worse. ONNX Runtime has no
             # exact form of what it makes of QuantizeLinear and DequantizeLinear, so these are computed as written.
             as_written = precision == "int8-static" and way.flavor == "portable"
@@ -42,10 +47,3 @@ class CpuEngine(Engine):
 
 
 CPU = CpuEngine()
-
-
-def _saturates() -> bool:
-    """Return whether sums of uint8 times int8 saturate at 16 bits: on x86 processors without VNNI they do."""
-    device = this_device()
-    is_x86 = device.architecture.lower() in ("x86_64", "amd64")
-    return is_x86 and not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(device.instruction_sets)

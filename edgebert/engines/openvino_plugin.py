@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import onnxruntime
 
 from edgebert.engines.engine import Engine
-from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, session_options
+from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, runtime_version, session_options
 from edgebert.subnet import Flavor, Precision, Way
 
 
@@ -35,11 +35,11 @@ class OpenVinoPlugin(Engine):
         return ("cpu",) if _plugin_devices(self._package, self.PROVIDER) else ()
 
     def version(self) -> str:
-        """Return the plugin's version."""
-        return f"OpenVINO plugin {metadata.version(self._package)}"
+        """Return the versions of the plugin and of what it is plugged into."""
+        return f"OpenVINO plugin {metadata.version(self._package)}, {runtime_version()}"
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> OnnxRuntimeSession:
-        """Load a graph, all of it on this provider."""
+        """Load a graph; what the plugin cannot run is an error, and never left to the CPU provider."""
         options = session_options(weights, threads=1)  # ONNX Runtime's own threads have nothing to do
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": way.threads, "PERFORMANCE_HINT": "LATENCY"}

@@ -41,8 +41,9 @@ def engine_of(name: str) -> Engine:
     Raises:
         EdgeBertError: there is no such engine here; the message lists those there are.
     """
-    for engine in engines_here():
-        if name in (engine.NAME, engine.PROVIDER):
+    for engine in ENGINES:
+        # Only the one that is meant is asked for its devices: to answer, others would load what they run on.
+        if name in (engine.NAME, engine.PROVIDER) and engine.devices():
             return engine
     known = ", ".join(engine.NAME for engine in engines_here())
     raise EdgeBertError(f"no provider '{name}' here; choose one of {known}")

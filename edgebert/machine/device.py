@@ -4,6 +4,7 @@ import hashlib
 import math
 import platform
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -56,7 +57,7 @@ def this_device() -> Device:
     return Device(
         cpu=facts.get("model name") or platform.processor() or platform.machine(),
         architecture=platform.machine(),
-        instruction_sets=_instruction_sets(facts.get("flags") or facts.get("Features") or ""),
+        instruction_sets=_instruction_sets(facts),
         physical_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         usable_cores=usable_cores(),
         memory_mb=round(psutil.virtual_memory().total / 1e6),
@@ -79,6 +80,16 @@ def thread_counts() -> tuple[int, ...]:
     """Return the thread counts worth measuring: one, half of the usable physical cores, and all of them."""
     most = default_threads()
     return tuple(sorted({1, max(1, most // 2), most}))
+
+
+def saturates_int8(architecture: str | None = None, instruction_sets: Collection[str] | None = None) -> bool:
+    """Return whether sums of uint8 times int8 saturate at 16 bits: on x86 processors without VNNI they do.
+
+    Those of this machine, or of one with another architecture and instruction sets.
+    """
+    if instruction_sets is None:
+        instruction_sets = _instruction_sets(_cpu_facts())
+    return (architecture or platform.machine()).lower() in ("x86_64", "amd64") and _VNNI.isdisjoint(instruction_sets)
 
 
 def _power_governor() -> str | None:
@@ -105,5 +116,9 @@ _TELLING = re.compile(
 )
 
 
-def _instruction_sets(flags: str) -> tuple[str, ...]:
+_VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
+
+
+def _instruction_sets(facts: dict[str, str]) -> tuple[str, ...]:
+    flags = facts.get("flags") or facts.get("Features") or ""  # on x86, on Arm
     return tuple(sorted(flag for flag in flags.split() if _TELLING.fullmatch(flag)))

@@ -12,6 +12,7 @@ from edgebert.errors import EdgeBertError
 from edgebert.records import Record
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIPS = Path("/proc/self/cgroup")
 _UNLIMITED_MB = 1e12 / 1e6  # what Linux writes for "no limit" is beyond any machine
 
 
@@ -27,11 +28,14 @@ class Limits(Record, frozen=True):
         return " and ".join(filter(None, (cpus, memory))) or "no limit"
 
 
-def granted() -> Limits:
-    """Return what the control groups of this process grant it, of version 1 or 2; no limits where there are none."""
+def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
+    """Return what the control groups of this process grant it, of version 1 or 2; no limits where there are none.
+
+    `root` is where the groups have their files, `memberships` the file that says which of them the process is in.
+    """
     cpus, memory_mb = [], []
-    for controllers, path in _memberships():
-        for folder in _folders(controllers, path):
+    for controllers, path in _memberships(memberships):
+        for folder in _folders(root / controllers, path):
             cpus += _cpus(folder)
             memory_mb += [
                 value / 1e6 for name in ("memory.max", "memory.limit_in_bytes") for value in _numbers(folder / name)
@@ -60,23 +64,22 @@ def impose(limits: Limits) -> None:
 
             most = round(limits.memory_mb * 1e6)
             resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    except (AttributeError, ImportError, OSError, ValueError) as problem:
+    except (AttributeError, ImportError, OSError, OverflowError, ValueError) as problem:
         raise EdgeBertError(f"this system cannot emulate {limits}: {problem}; emulate on Linux") from None
 
 
-def _memberships() -> list[tuple[str, str]]:
+def _memberships(file: Path) -> list[tuple[str, str]]:
     """Return the controllers and the path of each control group that this process is in."""
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     parts = [line.split(":", 2) for line in lines]
     return [(part[1], part[2]) for part in parts if len(part) == 3]
 
 
-def _folders(controllers: str, path: str) -> list[Path]:
+def _folders(root: Path, path: str) -> list[Path]:
     """Return where a group and all those around it have their files; each may set a limit."""
-    root = _CGROUPS / controllers if controllers else _CGROUPS
     group = root / path.lstrip("/")
     return [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
 

@@ -11,8 +11,8 @@ from edgebert import records
 from edgebert.errors import ProfileError
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import Device
-from edgebert.machine.limits import Limits
 from edgebert.measuring.cost_model import CostModel, Latency
+from edgebert.measuring.profile_settings import ProfileSettings
 from edgebert.records import Record
 from edgebert.subnet import Way, WayFilter
 
@@ -51,30 +51,6 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
     def cost(self) -> CostModel:
         """What a request of any shape costs, by what was measured."""
         return CostModel(self.latency, self.pad_to)
-
-
-class Settings(Record, frozen=True):
-    """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
-
-    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
-    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
-    `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
-    """
-
-    lengths: Annotated[tuple[int, ...], Meta(min_length=1)]
-    batch_sizes: Annotated[tuple[int, ...], Meta(min_length=1)]
-    min_rounds: int
-    min_runs: int
-    min_seconds: float
-    max_seconds: float
-    interval_share: float
-    requests_per_s: float | None
-    emulated: Limits | None
-
-    @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """All (batch size, length)."""
-        return tuple((batch, length) for batch in self.batch_sizes for length in self.lengths)
 
 
 class LeftOut(Record, frozen=True):
@@ -134,7 +110,7 @@ class DeviceProfile(Record, frozen=True):
     edgebert_version: str
     engine_versions: dict[str, str]
     device: Device
-    settings: Settings
+    settings: ProfileSettings
     subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
     left_out: tuple[LeftOut, ...]
     stability: Stability

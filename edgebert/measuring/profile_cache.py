@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import logging
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine import canary
 from edgebert.machine.device import default_threads, this_device
-from edgebert.measuring.device_profile import DeviceProfile, Settings
+from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.profile_settings import ProfileSettings
 from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ _SAME_SPEED = 1.1  # times the canary's latency then: more, or less than one by 
 _CANARY_RUNS = 7
 
 
-def find(bundle: Bundle, batch_size: int) -> DeviceProfile | None:
+def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] = canary.run) -> DeviceProfile | None:
     """Return the kept profile of a bundle on this device, if there is one that may be used.
 
     What has changed about the device but may not matter, such as its system's version, is answered by the canary: if
-    it runs as fast as it did then, the profile stands.
+    it takes as many milliseconds as it did then, the profile stands.
     """
     path = _path(bundle, batch_size)
     if path is None or not path.is_file():
@@ -44,21 +45,19 @@ def find(bundle: Bundle, batch_size: int) -> DeviceProfile | None:
         logger.warning("measuring again, since the cached profile is of another bundle or device: %s", path)
         return None
     changes = this_device().changes_since(found.device)
-    return _checked_again(found, changes, path) if changes else found
+    if not changes:
+        return found
 
-
-def _checked_again(found: DeviceProfile, changes: Sequence[str], path: Path) -> DeviceProfile | None:
-    """Return a profile after checking that its canary is still as fast."""
     what = f"{'; '.join(changes)} since the profile was measured"
     was_ms = statistics.median(reading.canary_ms for reading in found.stability.readings)
-    now_ms = statistics.median(canary.run(default_threads()) for _ in range(_CANARY_RUNS))
+    now_ms = statistics.median(run_canary(default_threads()) for _ in range(_CANARY_RUNS))
     if not 1 / _SAME_SPEED <= now_ms / was_ms <= _SAME_SPEED:
         logger.warning("measuring again: %s, and a fixed workload takes %.2fx as long", what, now_ms / was_ms)
         return None
     logger.info("%s, but a fixed workload takes as long as then: the profile stands", what)
-    now = msgspec.structs.replace(found, device=this_device())
-    _write(now, path)
-    return now
+    found = msgspec.structs.replace(found, device=this_device())
+    _write(found, path)
+    return found
 
 
 def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
@@ -85,11 +84,12 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
         _write(found, path)
 
 
-def journal_path(bundle: Bundle, settings: Settings, candidates: Sequence[tuple[str, Way]]) -> Path | None:
-    """Return where a profiling with these settings writes down how far it is."""
+def journal_path(bundle: Bundle, settings: ProfileSettings, keys: Sequence[tuple[str, Way]]) -> Path | None:
+    """Return where a profiling of these sub-networks and ways writes down how far it is."""
     folder = _folder()
-    plan = msgspec.json.encode((bundle.sha256, this_device().fingerprint, engine_versions(), settings, candidates))
-    return None if folder is None else folder / f"{hashlib.sha256(plan).hexdigest()[:32]}.journal.jsonl"
+    everything = (bundle.sha256, this_device().fingerprint, engine_versions(), settings, keys)
+    name = hashlib.sha256(msgspec.json.encode(everything)).hexdigest()[:32]
+    return None if folder is None else folder / f"{name}.journal.jsonl"
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Measures one sub-network in this process, which must be a fresh one: memory is never given back to it.
+"""One trial: a sub-network is measured in a process of its own, since memory is never given back to a process.
 
-Run by the profiler as `python -m edgebert.measuring.trial`: a task comes as JSON on standard input, a measurement is
-printed.
+The profiler calls `measure_apart`, which runs `python -m edgebert.measuring.trial`: a `Trial` comes as JSON on standard
+input, a `Measurement` is printed.
 """
 
 import gc
@@ -9,9 +9,11 @@ import itertools
 import math
 import random
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -22,20 +24,14 @@ from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits, impose
+from edgebert.measuring.profile_settings import Shape
 from edgebert.records import Record
 from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
 from edgebert.tasks.tasks import task_in
 
 
-class Shape(Record, frozen=True):
-    """The shape (batch_size, length) of a request."""
-
-    batch_size: int
-    length: int
-
-
-class Task(Record, frozen=True):
+class Trial(Record, frozen=True):
     """What to measure: each shape at least `min_runs` times, and all of them for at least `min_seconds`.
 
     With `requests_per_s` the requests are paced as an app may send them, else they come back to back.
@@ -72,7 +68,7 @@ class Numerics(Record, frozen=True):
 
 
 class Measurement(Record, frozen=True, tag=True):
-    """What was measured; `samples_ms` holds the latencies of each shape of the task, in its order.
+    """What was measured; `samples_ms` holds the latencies of each shape of the trial, in its order.
 
     `new_shape_ms` is what meeting a length for the first time costs beyond meeting it again. Of the steady memory
     `private_memory_mb` is this process's alone; the rest is file-backed and can be shared or dropped.
@@ -87,6 +83,11 @@ class Measurement(Record, frozen=True, tag=True):
     numerics: Numerics
     samples_ms: tuple[tuple[float, ...], ...]
 
+    @property
+    def medians_ms(self) -> list[float]:
+        """The median latency of each shape."""
+        return [float(np.median(samples)) for samples in self.samples_ms]
+
 
 class Failure(Record, frozen=True, tag=True):
     """Why nothing could be measured, and whether the bundle is to blame."""
@@ -95,21 +96,50 @@ class Failure(Record, frozen=True, tag=True):
     of_bundle: bool
 
 
-def measure(task: Task) -> Measurement:
+class Died(Record, frozen=True, tag=True):
+    """A measuring process ended without an answer, for example for want of memory."""
+
+    reason: str
+
+
+def measure_apart(trial: Trial) -> Measurement | Died:
+    """Measure in a fresh process, which runs the very package that this one does.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        ProfileError: the sub-network cannot be run in this way.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebert.measuring.trial"],
+        input=msgspec.json.encode(trial),
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().split("\n")[-1] or "no message"
+        return Died(reason=f"its process ended with status {done.returncode} ({reason})")
+    result = msgspec.json.decode(done.stdout, type=Measurement | Failure)
+    if isinstance(result, Failure):
+        raise (BundleError if result.of_bundle else ProfileError)(result.error)
+    return result
+
+
+def measure(trial: Trial) -> Measurement:
     """Load a sub-network, serve the largest shape first, time all shapes in turn, then check the golden outputs."""
-    engine = engine_of(task.way.engine)
+    engine = engine_of(trial.way.engine)
     before = engine.memory()
-    bundle = Bundle.load(task.bundle)
-    subnet = bundle.subnet(task.subnet)
+    bundle = Bundle.load(trial.bundle)
+    subnet = bundle.subnet(trial.subnet)
     start = time.perf_counter()
-    session = open_session(bundle, subnet, task.way)
+    session = open_session(bundle, subnet, trial.way)
     load_ms = _milliseconds_since(start)
-    requests = [_request(bundle, session, shape) for shape in task.shapes]
+
+    requests = [request_of(bundle, session, shape) for shape in trial.shapes]
     largest = max(requests, key=lambda request: request["input_ids"].size)
-    start = time.perf_counter()
-    session.run(largest)
-    first_ms = _milliseconds_since(start)
-    samples_ms = _latencies(session, requests, task)
+    first_ms = _latency_ms(session, largest)
+    samples_ms = latencies(session, requests, trial)
+
     after = engine.memory()
     steady_memory_mb = max(0.0, after.resident_mb - before.resident_mb)
     return Measurement(
@@ -120,53 +150,53 @@ def measure(task: Task) -> Measurement:
         steady_memory_mb=steady_memory_mb,
         private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
-        new_shape_ms=_new_shape_ms(bundle, session, task.shapes),
+        new_shape_ms=_new_shape_ms(bundle, session, trial.shapes),
         numerics=numerics(bundle, subnet, session),
         samples_ms=samples_ms,
     )
 
 
-def _latencies(session: Session, requests: list[Arrays], task: Task) -> tuple[tuple[float, ...], ...]:
+def latencies(
+    session: Session,
+    requests: Sequence[Arrays],
+    trial: Trial,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[tuple[float, ...], ...]:
     """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app.
 
     Their order changes, since what ran before decides what the caches hold.
     """
     samples: list[list[float]] = [[] for _ in requests]
     turns, order = list(zip(requests, samples, strict=True)), random.Random(0)
-    pause_s = 1 / task.requests_per_s if task.requests_per_s else 0.0
-    for request in requests * 2:  # warm-up
+    pause_s = 1 / trial.requests_per_s if trial.requests_per_s else 0.0
+    for request in [*requests, *requests]:  # warm-up
         session.run(request)
+
     gc.collect()
-    gc.disable()
-    end = time.perf_counter() + task.min_seconds
-    while time.perf_counter() < end or len(samples[0]) < task.min_runs:
+    gc.disable()  # as it would fall upon one request or another
+    end = clock() + trial.min_seconds
+    while clock() < end or len(samples[0]) < trial.min_runs:
         order.shuffle(turns)
-        for request, of_shape in turns:
-            start = time.perf_counter()
+        for request, of_request in turns:
+            start = clock()
             session.run(request)
-            of_shape.append(_milliseconds_since(start))
+            took_s = clock() - start
+            of_request.append(took_s * 1000)
             if pause_s:
-                time.sleep(max(0.0, pause_s - of_shape[-1] / 1000))
+                sleep(max(0.0, pause_s - took_s))
     gc.enable()
-    return tuple(tuple(of_shape) for of_shape in samples)
+    return tuple(map(tuple, samples))
 
 
-def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> float:
-    """Return the median over lengths between the measured ones of the first latency less the better of two more."""
-    batch_size = min(shape.batch_size for shape in shapes)
-    lengths = sorted({2, *(shape.length for shape in shapes)})
-    extra_ms = []
-    for length in {(low + high) // 2 for low, high in itertools.pairwise(lengths)} - set(lengths):
-        request = _request(bundle, session, Shape(batch_size=batch_size, length=length))
-        first_ms, *later_ms = (_latency_ms(session, request) for _ in range(3))
-        extra_ms.append(max(0.0, first_ms - min(later_ms)))
-    return statistics.median(extra_ms) if extra_ms else 0.0
-
-
-def _latency_ms(session: Session, request: Arrays) -> float:
-    start = time.perf_counter()
-    session.run(request)
-    return _milliseconds_since(start)
+def request_of(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
+    """Return graph inputs of a shape, without padding, made of the tokens of the golden texts."""
+    golden = bundle.golden().inputs
+    tokens = np.array(golden["input_ids"])[np.array(golden["attention_mask"]) == 1]
+    ids = np.resize(tokens, (shape.batch_size, shape.length)).astype(np.int64)
+    columns = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return {name: columns[name] for name in session.input_names}
 
 
 def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numerics:
@@ -178,21 +208,34 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
 
     found, right = session.run(inputs), {output.name: output.array for output in expected}
-    worst = max(expected, key=lambda output: mean_difference(found, {output.name: output.array}) / output.tolerance)
-    difference = mean_difference(found, {worst.name: right[worst.name]})
+    differences = {output.name: mean_difference(found, {output.name: output.array}) for output in expected}
+    worst = max(expected, key=lambda output: differences[output.name] / output.tolerance)
+    difference = differences[worst.name]
     if not math.isfinite(difference):
         return Numerics(difference=sys.float_info.max, tolerance=worst.tolerance, wrong_answers=len(golden.texts))
     wrong = task_in(bundle.manifest).wrong_answers(found, right, worst.tolerance)
     return Numerics(difference=difference, tolerance=worst.tolerance, wrong_answers=wrong)
 
 
-def _request(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
-    """Return graph inputs of a shape, without padding, made of the tokens of the golden texts."""
-    golden = bundle.golden().inputs
-    tokens = np.array(golden["input_ids"])[np.array(golden["attention_mask"]) == 1]
-    ids = np.resize(tokens, (shape.batch_size, shape.length)).astype(np.int64)
-    columns = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    return {name: columns[name] for name in session.input_names}
+def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> float:
+    """Return what a length costs that was not met before: the first latency less the better of two more.
+
+    The median over lengths that lie between the measured ones.
+    """
+    batch_size = min(shape.batch_size for shape in shapes)
+    lengths = sorted({2, *(shape.length for shape in shapes)})
+    extra_ms = []
+    for length in {(low + high) // 2 for low, high in itertools.pairwise(lengths)} - set(lengths):
+        request = request_of(bundle, session, Shape(batch_size=batch_size, length=length))
+        first_ms, *later_ms = (_latency_ms(session, request) for _ in range(3))
+        extra_ms.append(max(0.0, first_ms - min(later_ms)))
+    return statistics.median(extra_ms) if extra_ms else 0.0
+
+
+def _latency_ms(session: Session, request: Arrays) -> float:
+    start = time.perf_counter()
+    session.run(request)
+    return _milliseconds_since(start)
 
 
 def _milliseconds_since(start: float) -> float:
@@ -200,13 +243,13 @@ def _milliseconds_since(start: float) -> float:
 
 
 def main() -> None:
-    """Measure the task on standard input and print the measurement, or the reason why there is none."""
+    """Make the trial on standard input and print the measurement, or the reason why there is none."""
     result: Measurement | Failure
     try:
-        task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
-        if task.limits is not None:
-            impose(task.limits)
-        result = measure(task)
+        trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
+        if trial.limits is not None:
+            impose(trial.limits)
+        result = measure(trial)
     except EdgeBertError as problem:
         result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))
     sys.stdout.buffer.write(msgspec.json.encode(result))

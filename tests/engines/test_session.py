@@ -4,10 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.engines.session import default_way, engine_of, open_session
+from edgebert.engines.session import default_way, engine_of, open_session, way_filter
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Tokenizer, pad
+from edgebert.machine.device import default_threads
+from edgebert.subnet import WayFilter
+from profiles import way
 
 Alter = Callable[..., Path]
 
@@ -42,3 +45,16 @@ def test_an_unknown_engine_lists_those_here() -> None:
 
 def test_an_engine_has_a_short_name_and_the_one_that_onnx_runtime_gives_it() -> None:
     assert engine_of("cpu") is engine_of("CPUExecutionProvider")
+
+
+def test_without_a_wish_the_cpu_runs_networks_on_all_cores() -> None:
+    assert default_way() == way(default_threads())
+    assert default_way("CPUExecutionProvider", 3) == way(3)
+
+
+def test_a_wish_for_ways_is_checked() -> None:
+    assert way_filter(None, None) == WayFilter()
+    assert way_filter("CPUExecutionProvider", 2) == WayFilter(engine="cpu", threads=2)
+    for threads in (0, 1025, 1.5, True):
+        with pytest.raises(EdgeBertError, match=f"expected 1 to 1024 threads, found {threads}"):
+            way_filter(None, threads)  # type: ignore[arg-type]

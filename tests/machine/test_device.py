@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgebert.machine.device import default_threads, this_device, thread_counts
+from edgebert.machine.device import default_threads, saturates_int8, this_device, thread_counts
 from edgebert.machine.limits import Limits, usable_cores
 
 
@@ -52,3 +52,20 @@ def test_threads_follow_the_cores_that_may_be_used() -> None:
         assert thread_counts() == (1,)
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "instruction_sets", "saturates"),
+    [
+        ("x86_64", ("avx2", "fma"), True),
+        ("AMD64", ("avx2", "avx_vnni"), False),
+        ("x86_64", ("avx512f", "avx512_vnni"), False),
+        ("aarch64", ("asimd",), False),
+    ],
+)
+def test_int8_sums_saturate_on_x86_without_vnni(
+    architecture: str, instruction_sets: tuple[str, ...], saturates: bool
+) -> None:
+    assert saturates_int8(architecture, instruction_sets) == saturates
+    device = this_device()
+    assert saturates_int8() == saturates_int8(device.architecture, device.instruction_sets)

@@ -1,7 +1,6 @@
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,23 @@ import msgspec
 import pytest
 
 from edgebert.engines.session import default_way, open_session
-from edgebert.errors import BundleError
+from edgebert.errors import BundleError, ProfileError
 from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits
-from edgebert.measuring.trial import Failure, Measurement, Numerics, Shape, Task, measure, numerics
+from edgebert.measuring.profile_settings import Shape
+from edgebert.measuring.trial import (
+    Died,
+    Failure,
+    Measurement,
+    Numerics,
+    Trial,
+    latencies,
+    measure,
+    measure_apart,
+    numerics,
+)
+from edgebert.tasks.task import Outputs
 from profiles import way
 
 Alter = Callable[..., Path]
@@ -21,9 +33,9 @@ Alter = Callable[..., Path]
 SUBNET = "w0.25-d0.50-int8"
 
 
-def task(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Task:
+def trial(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Trial:
     shapes = (Shape(batch_size=1, length=8), Shape(batch_size=2, length=16))
-    found = Task(
+    found = Trial(
         bundle=str(bundle.path),
         subnet=subnet,
         way=way(),
@@ -40,7 +52,7 @@ def in_a_process(content: bytes) -> bytes:
 
 
 def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
-    found = measure(task(builtin))
+    found = measure(trial(builtin))
     assert [len(samples) for samples in found.samples_ms] == [3, 3]
     assert all(sample > 0 for samples in found.samples_ms for sample in samples)
     assert found.load_ms > 0
@@ -49,7 +61,7 @@ def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
 
 def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundle) -> None:
     small, large = (
-        msgspec.json.decode(in_a_process(msgspec.json.encode(task(builtin, subnet))), type=Measurement | Failure)
+        msgspec.json.decode(in_a_process(msgspec.json.encode(trial(builtin, subnet))), type=Measurement | Failure)
         for subnet in (SUBNET, "w1.00-d1.00-int8")
     )
     assert isinstance(small, Measurement)
@@ -59,7 +71,7 @@ def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundl
 
 
 def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
-    answer = msgspec.json.decode(in_a_process(msgspec.json.encode(task(builtin, "w9"))), type=Measurement | Failure)
+    answer = msgspec.json.decode(in_a_process(msgspec.json.encode(trial(builtin, "w9"))), type=Measurement | Failure)
     assert isinstance(answer, Failure)
     assert answer.error.startswith("no sub-network 'w9' in bundle")
 
@@ -78,18 +90,57 @@ def test_a_wrong_answer_is_wrong_however_near_the_outputs() -> None:
     assert not Numerics(difference=0.0, tolerance=0.1, wrong_answers=1).ok
 
 
+class FakeSession:
+    """Takes 3 ms for each request, by a clock of its own."""
+
+    input_names = ("input_ids",)
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def run(self, inputs: Arrays) -> Outputs:
+        self.now_s += 0.003
+        return {}
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def time_requests(self, trial: Trial) -> tuple[tuple[float, ...], ...]:
+        return latencies(self, [{}, {}], trial, clock=lambda: self.now_s, sleep=self.sleep)
+
+
+def test_requests_come_back_to_back_for_as_long_as_asked(builtin: Bundle) -> None:
+    session = FakeSession()
+    one, other = session.time_requests(trial(builtin, min_seconds=0.6))
+    assert len(one) == len(other) == 100
+    assert one + other == pytest.approx([3.0] * 200)
+
+
 def test_a_pace_is_kept(builtin: Bundle) -> None:
-    start = time.perf_counter()
-    found = measure(task(builtin, requests_per_s=50.0))
-    requests = sum(map(len, found.samples_ms))
-    assert time.perf_counter() - start >= requests / 50
+    session = FakeSession()
+    samples_ms = session.time_requests(trial(builtin, requests_per_s=50.0))
+    warm_up_s, requests = 4 * 0.003, sum(map(len, samples_ms))
+    assert session.now_s == pytest.approx(warm_up_s + requests / 50)
+    assert samples_ms == (pytest.approx((3.0,) * 3),) * 2
+
+
+def test_a_process_that_ends_without_an_answer_is_told_from_one_that_refuses(
+    builtin: Bundle, bundle_path: Path
+) -> None:
+    with pytest.raises(BundleError, match="no sub-network 'w9'"):
+        measure_apart(trial(builtin, "w9"))
+    with pytest.raises(ProfileError, match="no provider 'NPU' here"):
+        measure_apart(trial(builtin, way=way(engine="NPU")))
+    died = measure_apart(trial(builtin, min_runs="many"))
+    assert isinstance(died, Died)
+    assert re.match(r"its process ended with status 1 \(.*Expected `int`, got `str`", died.reason)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are imposed on Linux")
 def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
-    content = msgspec.json.encode(task(builtin, limits=Limits(cpus=1.0, memory_mb=400.0)))
+    content = msgspec.json.encode(trial(builtin, limits=Limits(cpus=1.0, memory_mb=400.0)))
     assert isinstance(msgspec.json.decode(in_a_process(content), type=Measurement | Failure), Measurement)
-    content = msgspec.json.encode(task(builtin, "w1.00-d1.00-int8", limits=Limits(memory_mb=20.0)))
+    content = msgspec.json.encode(trial(builtin, "w1.00-d1.00-int8", limits=Limits(memory_mb=20.0)))
     command = [sys.executable, "-m", "edgebert.measuring.trial"]
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     assert done.returncode != 0 or b"Failure" in done.stdout
@@ -98,4 +149,4 @@ def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bun
 def test_an_altered_graph_is_not_measured(alter_graph: Alter) -> None:
     bundle = Bundle.load(alter_graph(b"weights-int8.bin", b"../weights-int8b"))
     with pytest.raises(BundleError, match=r"reads '../weights-int8b', no weight file of its bundle"):
-        measure(task(bundle, "w1.00-d1.00-int8"))
+        measure(trial(bundle, "w1.00-d1.00-int8"))

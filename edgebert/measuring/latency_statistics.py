@@ -1,0 +1,107 @@
+"""What the samples of several rounds say: medians and how well they are known. Pure functions of numbers."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgebert.measuring.cost_model import Latency
+from edgebert.measuring.device_profile import ProfiledSubnet
+from edgebert.measuring.profile_settings import ProfileSettings, Shape
+from edgebert.measuring.trial import Measurement
+from edgebert.subnet import Way
+
+# Of the dearest latency: an engine that pays more than this for a new shape is given shapes that it has met only.
+_NEW_SHAPE_SHARE = 0.5
+# How many times a round's medians may differ from those of all rounds: some machines have two speeds, for seconds each.
+_AGREES = 1.1
+
+
+def profiled_subnet(
+    subnet_id: str, way: Way, rounds: Sequence[Measurement], settings: ProfileSettings, *, new_shapes_cost: bool
+) -> ProfiledSubnet:
+    """Return what a sub-network costs in one way, from its measurements in all rounds.
+
+    `new_shapes_cost` is whether its engine may be slow for a length that it meets for the first time.
+    """
+    latency = tuple(map(latency_of, settings.shapes, samples_by_shape(rounds)))
+    new_shape_ms = _median([each.new_shape_ms for each in rounds])
+    dearest_ms = max(row.p50_ms for row in latency)
+    pads = new_shapes_cost and new_shape_ms > _NEW_SHAPE_SHARE * dearest_ms
+
+    # One round with wrong numbers is enough to distrust them all.
+    worst = max(rounds, key=lambda each: (not each.numerics.ok, each.numerics.difference)).numerics
+    return ProfiledSubnet(
+        id=subnet_id,
+        way=way,
+        load_ms=_median([each.load_ms for each in rounds]),
+        first_ms=_median([each.first_ms for each in rounds]),
+        new_shape_ms=new_shape_ms,
+        peak_memory_mb=rounded(max(each.peak_memory_mb for each in rounds)),
+        steady_memory_mb=_median([each.steady_memory_mb for each in rounds]),
+        private_memory_mb=_median([each.private_memory_mb for each in rounds]),
+        numerics_ok=worst.ok,
+        numerics=str(worst),
+        pad_to=settings.lengths if pads else (),
+        latency=latency,
+    )
+
+
+def latency_of(shape: Shape, samples_ms: Sequence[float]) -> Latency:
+    """Return the percentiles of the latencies of one shape."""
+    p50, p90, p95, p99 = (rounded(value) for value in np.percentile(samples_ms, (50, 90, 95, 99)))
+    low, high = median_interval(samples_ms)
+    return Latency(
+        batch_size=shape.batch_size,
+        length=shape.length,
+        runs=len(samples_ms),
+        p50_ms=p50,
+        p90_ms=p90,
+        p95_ms=p95,
+        p99_ms=p99,
+        p50_ci95_ms=(rounded(low), rounded(high)),
+    )
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median, by order statistics (normal approximation of the binomial)."""
+    ordered, half = sorted(samples), 1.96 * math.sqrt(len(samples)) / 2
+    low, high = math.floor(len(ordered) / 2 - half), math.ceil(len(ordered) / 2 + half)
+    return ordered[max(0, low)], ordered[min(len(ordered) - 1, high)]
+
+
+def interval_share(samples: Sequence[float]) -> float:
+    """Return how far the 95 % interval of the median reaches from it to the worse side, as a share of it."""
+    low, high = median_interval(samples)
+    middle = float(np.median(samples))
+    return max(high - middle, middle - low) / middle
+
+
+def is_known(rounds: Sequence[Measurement], settings: ProfileSettings) -> bool:
+    """Return whether all medians are known as well as was asked for, and rounds enough agree with them.
+
+    The interval takes all samples for independent, but those of one round are alike: what slows a machine for seconds
+    shows between rounds.
+    """
+    samples = samples_by_shape(rounds)
+    medians_ms = [float(np.median(of_shape)) for of_shape in samples]
+    agreeing = [max(map(_times_apart, each.medians_ms, medians_ms)) <= _AGREES for each in rounds]
+    return sum(agreeing) >= settings.min_rounds and max(map(interval_share, samples)) <= settings.interval_share
+
+
+def samples_by_shape(rounds: Sequence[Measurement]) -> list[tuple[float, ...]]:
+    """Return the latencies of each shape in all rounds, in milliseconds."""
+    return [sum(of_shape, ()) for of_shape in zip(*(each.samples_ms for each in rounds), strict=True)]
+
+
+def rounded(value: float | np.floating) -> float:
+    """Return a measured value to a tenth of a microsecond or of a kilobyte: more digits would be noise."""
+    return round(float(value), 4)
+
+
+def _median(values: Sequence[float]) -> float:
+    return rounded(np.median(values))
+
+
+def _times_apart(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)

@@ -1,0 +1,96 @@
+"""How a profile is measured: the shapes of the requests, how often, and how exactly."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta
+
+from edgebert.errors import ProfileError
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import default_threads
+from edgebert.machine.limits import Limits
+from edgebert.records import Record
+
+_DEFAULT_LENGTHS = (16, 64, 128)
+_MAX_BATCH_SIZE = 1024
+
+
+class Shape(Record, frozen=True):
+    """The shape (batch_size, length) of a request."""
+
+    batch_size: int
+    length: int
+
+
+class ProfileSettings(Record, frozen=True):
+    """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
+
+    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
+    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
+    `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
+    """
+
+    lengths: Annotated[tuple[int, ...], Meta(min_length=1)]
+    batch_sizes: Annotated[tuple[int, ...], Meta(min_length=1)]
+    min_rounds: int
+    min_runs: int
+    min_seconds: float
+    max_seconds: float
+    interval_share: float
+    requests_per_s: float | None
+    emulated: Limits | None
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """All shapes of a request: every batch size with every length."""
+        return tuple(Shape(batch_size=size, length=length) for size in self.batch_sizes for length in self.lengths)
+
+    @property
+    def threads(self) -> int:
+        """The most threads that are worth it on this machine, or on the one that is emulated."""
+        cores = default_threads()
+        if self.emulated is None or self.emulated.cpus is None:
+            return cores
+        return min(cores, max(1, math.floor(self.emulated.cpus)))
+
+
+def settings_for(
+    bundle: Bundle,
+    *,
+    lengths: Sequence[int] | None = None,
+    batch_sizes: Sequence[int] = (1,),
+    quick: bool = False,
+    requests_per_s: float | None = None,
+    emulate: Limits | None = None,
+) -> ProfileSettings:
+    """Return how a bundle is profiled, exactly or in a quick way; see `edgebert.profile`.
+
+    Raises:
+        ProfileError: a length, batch size or pace that cannot be measured.
+    """
+    longest = bundle.manifest.max_length
+    if not lengths:
+        lengths = [*(length for length in _DEFAULT_LENGTHS if length < longest), longest]
+    if requests_per_s is not None and not requests_per_s > 0:
+        raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
+
+    return ProfileSettings(
+        lengths=_checked("length", lengths, 2, longest),
+        batch_sizes=_checked("batch size", batch_sizes, 1, _MAX_BATCH_SIZE),
+        min_rounds=1 if quick else 3,
+        min_runs=10 if quick else 20,
+        min_seconds=0.05 if quick else 0.3,
+        max_seconds=0.5 if quick else 2.2,
+        interval_share=0.02,
+        requests_per_s=requests_per_s,
+        emulated=emulate,
+    )
+
+
+def _checked(word: str, values: Sequence[int], least: int, most: int) -> tuple[int, ...]:
+    """Return numbers in ascending order, each once, if all are within a range."""
+    for value in values:
+        if not least <= value <= most:
+            raise ProfileError(f"expected a {word} of {least} to {most}, found {value}")
+    return tuple(sorted(set(values)))

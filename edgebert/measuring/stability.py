@@ -1,0 +1,75 @@
+"""How far the rounds of a profile agree, and what is wrong if they do not. Pure functions of numbers."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from edgebert.machine.canary import Reading
+from edgebert.measuring.device_profile import Stability
+from edgebert.measuring.latency_statistics import is_known, rounded
+from edgebert.measuring.profile_settings import ProfileSettings
+from edgebert.measuring.trial_journal import TrialRecord, measurements_in
+
+# What differs by more says that something else was running, or that the clock went down.
+_MAX_DRIFT = 1.1  # between rounds, in the median over shapes
+_MAX_CANARY_DRIFT = 1.25  # between the slowest and the fastest tenth of the readings
+_MAX_OTHERS_SHARE = 0.1  # of all cores' time
+_MIN_CLOCK_SHARE = 0.9  # of the fastest round's clock, in the slowest
+
+
+def stability_of(entries: Collection[Sequence[TrialRecord]], settings: ProfileSettings) -> Stability:
+    """Return how far to trust a profile, from the records of the rounds of each of its entries."""
+    drifts = [drift for records in entries for drift in _drifts(records)]
+    everything = [record for records in entries for record in records]
+    rounds = sorted({record.round for record in everything})
+    readings = tuple(_middle([one.reading for one in everything if one.round == number]) for number in rounds)
+
+    low_ms, high_ms = np.percentile([record.reading.canary_ms for record in everything], (10, 90))
+    canary_drift, median_drift = float(high_ms / low_ms), float(np.median(drifts))
+    others_share = float(np.mean([record.reading.others_share for record in everything]))
+    unsettled = [records[0] for records in entries if not is_known(measurements_in(records), settings)]
+    return Stability(
+        rounds=len(rounds),
+        median_drift=rounded(median_drift),
+        worst_drift=rounded(max(drifts)),
+        canary_drift=rounded(canary_drift),
+        others_share=rounded(others_share),
+        readings=readings,
+        unsettled=tuple(f"{record.subnet} ({record.way})" for record in unsettled),
+        warning=warning_of(canary_drift, median_drift, others_share, readings),
+    )
+
+
+def warning_of(
+    canary_drift: float, median_drift: float, others_share: float, readings: Sequence[Reading]
+) -> str | None:
+    """Return why a profile is not to be trusted and what to do, None if it is."""
+    if canary_drift <= _MAX_CANARY_DRIFT and median_drift <= _MAX_DRIFT and others_share <= _MAX_OTHERS_SHARE:
+        return None
+
+    what = f"rounds differ by {median_drift:.2f}x in the median, the machine itself by {canary_drift:.2f}x"
+    clocks_mhz = [reading.clock_mhz for reading in readings if reading.clock_mhz]
+    if clocks_mhz and min(clocks_mhz) < _MIN_CLOCK_SHARE * max(clocks_mhz):
+        clock = f"its clock went from {max(clocks_mhz):.0f} to {min(clocks_mhz):.0f} MHz"
+        return f"{what}; {clock}: let it cool, plug it in or set its power mode, and profile again"
+    if others_share > _MAX_OTHERS_SHARE:
+        return f"{what}; other processes took {others_share:.0%} of it: close them and profile again"
+    return f"{what}; close other programs, let it cool or set its power mode, and profile again"
+
+
+def _drifts(records: Sequence[TrialRecord]) -> list[float]:
+    """Return for each shape the slowest round's median over the fastest's."""
+    medians_ms = [each.medians_ms for each in measurements_in(records)]
+    return [max(of_shape) / min(of_shape) for of_shape in zip(*medians_ms, strict=True)]
+
+
+def _middle(readings: Sequence[Reading]) -> Reading:
+    """Return the median state of the machine."""
+    clocks_mhz = [reading.clock_mhz for reading in readings if reading.clock_mhz is not None]
+    temperatures_c = [reading.temperature_c for reading in readings if reading.temperature_c is not None]
+    return Reading(
+        canary_ms=rounded(np.median([reading.canary_ms for reading in readings])),
+        others_share=rounded(np.median([reading.others_share for reading in readings])),
+        clock_mhz=rounded(np.median(clocks_mhz)) if clocks_mhz else None,
+        temperature_c=rounded(np.median(temperatures_c)) if temperatures_c else None,
+    )

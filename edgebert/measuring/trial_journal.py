@@ -1,0 +1,73 @@
+"""What a profiling has measured so far, a line of JSON each, so that one that was killed goes on where it was."""
+
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgebert.errors import ProfileError
+from edgebert.journal import Journal
+from edgebert.machine.canary import Reading
+from edgebert.measuring.trial import Died, Measurement
+from edgebert.records import Record
+from edgebert.subnet import Way
+
+logger = logging.getLogger(__name__)
+
+_LASTS_S = 3600  # a machine is not the same for longer: what is older is measured again
+
+
+class TrialRecord(Record, frozen=True):
+    """What came of one trial in one round, and the state of the machine around it."""
+
+    round: int
+    subnet: str
+    way: Way
+    reading: Reading
+    result: Measurement | Died
+
+
+class TrialJournal:
+    """The trials of a profiling so far, kept in a file where there is a place for one."""
+
+    def __init__(self, path: Path | None = None):
+        """Read the file at a path, if it is there and of use; without a path nothing is kept."""
+        self._file = None if path is None else Journal[TrialRecord](path, TrialRecord, ProfileError)
+        self._records = {(one.round, one.subnet, one.way): one for one in self._read()}
+
+    def find(self, this_round: int, subnet_id: str, way: Way) -> TrialRecord | None:
+        """Return what came of a trial, None if it was not made yet."""
+        return self._records.get((this_round, subnet_id, way))
+
+    def add(self, record: TrialRecord) -> None:
+        """Write down a trial."""
+        self._records[record.round, record.subnet, record.way] = record
+        if self._file is None:
+            return
+        try:
+            self._file.append(record)
+        except ProfileError as problem:
+            logger.warning("if it is killed, this profiling will start anew: %s", problem)
+            self._file = None
+
+    def remove(self) -> None:
+        """Delete the file: the profile that it led to is complete."""
+        if self._file is not None:
+            self._file.remove()
+
+    def _read(self) -> list[TrialRecord]:
+        """Return what is in the file; one that is too old, or that another version wrote, is deleted."""
+        if self._file is None or not self._file.path.is_file():
+            return []
+        if time.time() - self._file.path.stat().st_mtime <= _LASTS_S:
+            try:
+                return self._file.read()
+            except ProfileError as problem:
+                logger.info("this profiling starts anew: %s", problem)
+        self._file.remove()
+        return []
+
+
+def measurements_in(records: Iterable[TrialRecord]) -> list[Measurement]:
+    """Return what was measured, round by round, without the trials that failed."""
+    return [record.result for record in records if isinstance(record.result, Measurement)]

@@ -1,0 +1,100 @@
+"""Which ways of running a network are worth measuring: all that are there, less those that a short look rules out."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import msgspec
+
+from edgebert.engines.session import default_way, engine_of, engines_here
+from edgebert.inputs.bundle import ExportedSubnet
+from edgebert.measuring.device_profile import LeftOut
+from edgebert.subnet import Way, WayFilter
+
+# How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.
+_HOPELESS = 2.0
+# How many times faster a flavor that is not the engine's own must be: a short look is no more exact.
+_GAINS = 1.03
+
+# The median latencies of one network in each way, shape by shape.
+MediansByWay = Mapping[Way, Sequence[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A sub-network and a way to run it; there is one of each, so it is its own key."""
+
+    subnet: ExportedSubnet
+    way: Way
+
+    def left_out(self, reason: str) -> LeftOut:
+        """Return that this is not in the profile, and why."""
+        return LeftOut(id=self.subnet.id, way=self.way, reason=reason)
+
+    def __str__(self) -> str:
+        return f"{self.subnet.id} ({self.way})"
+
+
+def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Iterator[Way]:
+    """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
+    if quick:
+        way = default_way(asked.engine, asked.threads)
+        yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
+        return
+
+    for engine in [engine_of(asked.engine)] if asked.engine else engines_here():
+        counts = [asked.threads] if asked.threads else [n for n in engine.thread_counts() if n <= max_threads]
+        for device, threads, flavor, options in itertools.product(
+            engine.devices(), counts, engine.FLAVORS, engine.OPTIONS
+        ):
+            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=options)
+
+
+def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list[Combination]:
+    """Return each sub-network in each way that it can be run in."""
+    return [
+        Combination(subnet, way)
+        for subnet, way in itertools.product(subnets, ways)
+        if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
+    ]
+
+
+def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
+    """Return the ways that are not worth it, and why, from a short look at some networks of one precision.
+
+    Those that are far slower than the best, and of the flavors of graph the one that gains nothing. Fewer threads stay
+    even if they are slower: they leave cores to others.
+    """
+    hopeless = {}
+    for way in dict.fromkeys(itertools.chain.from_iterable(networks)):
+        looked_at = [medians for medians in networks if way in medians]
+        slower = [times for medians in looked_at for times in _times_best(medians[way], medians.values())]
+        if min(slower) >= _HOPELESS:
+            hopeless[way] = f"{min(slower):.1f} to {max(slower):.1f} times as slow as the fastest way"
+            continue
+
+        beside = [times for medians in looked_at for times in _times_other_flavors(way, medians)]
+        # The geometric mean of the middle: of two flavors exactly one is left, whichever is taken first.
+        times_slower = math.exp(median(map(math.log, beside))) if beside else 0.0
+        is_own = way.flavor == engine_of(way.engine).FLAVORS[0]
+        if times_slower > (_GAINS if is_own else 1 / _GAINS):
+            hopeless[way] = f"{times_slower:.2f} times as slow as the other flavor"
+    return hopeless
+
+
+def _times_other_flavors(way: Way, medians: MediansByWay) -> list[float]:
+    """Return how many times slower a way is than the other flavors of the same engine and threads."""
+    others = [medians[other] for other in medians if _differs_in_flavor_alone(way, other)]
+    return _times_best(medians[way], others) if others else []
+
+
+def _differs_in_flavor_alone(way: Way, other: Way) -> bool:
+    return other != way and msgspec.structs.replace(way, flavor=other.flavor) == other
+
+
+def _times_best(own_ms: Sequence[float], all_ms: Iterable[Sequence[float]]) -> list[float]:
+    """Return how many times slower one is than the best of all, shape by shape."""
+    best_ms = [min(of_shape) for of_shape in zip(*all_ms, strict=True)]
+    return [own / best for own, best in zip(own_ms, best_ms, strict=True)]

@@ -1,0 +1,53 @@
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from fake_trials import READING, measurement
+
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.canary import Reading
+from edgebert.measuring.profile_settings import settings_for
+from edgebert.measuring.stability import stability_of, warning_of
+from edgebert.measuring.trial_journal import TrialRecord
+from profiles import way
+
+SETTINGS = settings_for(Bundle.load(), lengths=[8, 16])
+
+
+def records(medians_ms: Sequence[float], readings: Sequence[Reading] = (READING,) * 3) -> list[TrialRecord]:
+    return [
+        TrialRecord(round=number, subnet="a", way=way(), reading=reading, result=measurement(ms, 2 * ms))
+        for number, (ms, reading) in enumerate(zip(medians_ms, readings, strict=True), 1)
+    ]
+
+
+def test_rounds_that_agree_are_trusted() -> None:
+    found = stability_of([records([1.0, 1.0, 1.0])], SETTINGS)
+    assert (found.rounds, found.median_drift, found.worst_drift, found.canary_drift) == (3, 1.0, 1.0, 1.0)
+    assert (found.readings, found.unsettled, found.warning) == ((READING,) * 3, (), None)
+
+
+def test_what_is_unsettled_is_named() -> None:
+    assert stability_of([records([1.0, 1.3, 1.6])], SETTINGS).unsettled == ("a (cpu, fused, 1 thread)",)
+
+
+def test_the_drift_is_the_slowest_rounds_median_over_the_fastest() -> None:
+    found = stability_of([records([1.0, 1.2, 1.1]), records([1.0, 1.0, 1.5])], SETTINGS)
+    assert (found.median_drift, found.worst_drift) == (pytest.approx(1.35), 1.5)
+    assert found.warning is not None
+    assert found.warning.startswith("rounds differ by 1.35x in the median, the machine itself by 1.00x; close other")
+
+
+def test_other_processes_are_named() -> None:
+    busy = msgspec.structs.replace(READING, others_share=0.3)
+    found = stability_of([records([1.0, 1.0, 1.0], [busy] * 3)], SETTINGS)
+    assert found.others_share == 0.3
+    assert found.warning is not None
+    assert "other processes took 30% of it: close them and profile again" in found.warning
+
+
+def test_a_clock_that_goes_down_is_named() -> None:
+    readings = [msgspec.structs.replace(READING, clock_mhz=mhz) for mhz in (3000, 2000)]
+    found = warning_of(canary_drift=1.5, median_drift=1.4, others_share=0.0, readings=readings)
+    assert found is not None
+    assert "its clock went from 3000 to 2000 MHz: let it cool" in found

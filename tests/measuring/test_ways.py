@@ -1,0 +1,62 @@
+import pytest
+
+from edgebert.engines.session import engines_here
+from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import default_threads, thread_counts
+from edgebert.measuring.ways import combinations, hopeless_ways, ways_to_measure
+from edgebert.subnet import WayFilter
+from profiles import way
+
+FUSED, PORTABLE = way(), way(flavor="portable")
+
+
+def test_all_flavors_and_thread_counts_of_all_engines_are_tried() -> None:
+    found = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
+    assert len(set(found)) == len(found)
+    assert {one.engine for one in found} == {engine.NAME for engine in engines_here()}
+    on_cpu = {(one.flavor, one.threads) for one in found if one.engine == "cpu"}
+    assert on_cpu == {(flavor, threads) for flavor in ("fused", "portable") for threads in thread_counts()}
+
+
+def test_only_what_was_asked_for_is_tried() -> None:
+    asked = WayFilter(engine="cpu", threads=3)
+    assert {(one.engine, one.threads) for one in ways_to_measure(asked, 1, quick=False)} == {("cpu", 3)}
+    assert list(ways_to_measure(asked, 1, quick=True)) == [way(3)]
+
+
+def test_a_quick_profile_has_one_way_on_the_threads_that_there_are() -> None:
+    assert list(ways_to_measure(WayFilter(), default_threads(), quick=True)) == [way(default_threads())]
+    assert list(ways_to_measure(WayFilter(), 1, quick=True)) == [way(1)]
+
+
+def test_a_network_is_combined_with_the_flavors_that_it_has(builtin: Bundle) -> None:
+    subnets = builtin.manifest.subnetworks[:2]
+    found = combinations(subnets, [FUSED, PORTABLE, way(flavor="portable", engine="cpu", threads=2)])
+    assert [(one.subnet.id, one.way.flavor, one.way.threads) for one in found] == [
+        (subnet.id, flavor, threads)
+        for subnet in subnets
+        for flavor, threads in (("fused", 1), ("portable", 1), ("portable", 2))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("portable_ms", "hopeless"), [(1.1, PORTABLE), (1.0, PORTABLE), (0.99, PORTABLE), (0.9, FUSED)]
+)
+def test_of_two_flavors_one_is_left_and_a_tie_goes_to_the_engines_own(portable_ms: float, hopeless: object) -> None:
+    found = hopeless_ways([{FUSED: [1.0, 2.0], PORTABLE: [portable_ms, 2 * portable_ms]}])
+    assert list(found) == [hopeless]
+    assert "times as slow as the other flavor" in found[FUSED if hopeless == FUSED else PORTABLE]
+
+
+def test_what_is_far_slower_for_every_network_and_shape_is_hopeless() -> None:
+    slow = {way(1): [4.0, 9.0], way(2): [2.0, 3.0]}
+    assert hopeless_ways([slow]) == {way(1): "2.0 to 3.0 times as slow as the fastest way"}
+    assert hopeless_ways([slow, {way(1): [1.9, 5.0], way(2): [1.0, 2.0]}]) == {}
+
+
+def test_fewer_threads_stay_though_they_are_slower() -> None:
+    assert hopeless_ways([{way(1): [1.9], way(2): [1.0]}]) == {}
+
+
+def test_ways_that_failed_rule_nothing_out() -> None:
+    assert hopeless_ways([{}, {FUSED: [1.0]}]) == {}
