@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 Name = TypeVar("Name", bound=Hashable)
 
+# The kind "slower" is for what is as good as the chosen one: slower than it, or as fast and larger.
 RejectionKind = Literal[
     "over-budget",
     "less-quality",
@@ -243,7 +244,9 @@ def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidat
     if over:
         return _rejection(candidate.entry, "over-budget", over)
     if candidate in tied:
-        return _rejection(candidate.entry, "slower", f"no better, and slower: {candidate.predicted_ms:.2f} ms")
+        is_slower = candidate.predicted_ms > chosen.predicted_ms
+        loses_by = f"slower: {candidate.predicted_ms:.2f} ms" if is_slower else "larger"
+        return _rejection(candidate.entry, "slower", f"no better, and {loses_by}")
     return _rejection(candidate.entry, *_less_good(candidate.subnet, chosen.subnet))
 
 

@@ -78,7 +78,9 @@ def test_a_tolerance_counts_the_nearly_as_good_as_tied() -> None:
 
 def test_equal_in_quality_and_time_the_smaller_wins() -> None:
     bundle, profile = bundle_with([0.9, 0.9]), profile_of([(5.0, 20.0), (5.0, 10.0)])
-    assert select(bundle, profile, Budget()).subnetwork == IDS[1]
+    chosen = select(bundle, profile, Budget())
+    assert chosen.subnetwork == IDS[1]
+    assert reasons(chosen)[IDS[0]] == "no better, and larger"
 
 
 def test_wrong_numerics_and_unknown_qualities_are_never_chosen() -> None:
