@@ -16,6 +16,7 @@ import numpy as np
 
 import edgebert
 from edgebert.cli.output import print_json, print_table
+from edgebert.engines.session import open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
@@ -33,7 +34,8 @@ def milliseconds(call: Callable[[str], object], text: str) -> float:
 
 def differences(model: edgebert.Predictor, texts: list[str]) -> list[float]:
     """Return for each text how much longer the Predictor took, in the median of the rounds."""
-    tokenizer, session = Tokenizer.of(model.bundle), model._session
+    tokenizer = Tokenizer.of(model.bundle)
+    session = open_session(model.bundle, model.subnet, model.selection.way)
 
     def alone(text: str) -> object:
         return session.run(pad([tokenizer.encode(text)], session.input_names))

@@ -31,4 +31,7 @@ except AttributeError as problem:
 
 def test_a_device_has_help_and_is_told_what_exporting_needs() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_ONNX], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("True True False\nexporting needs onnx; pip install 'edgebert[export]'\n", "")
+    assert (done.stdout, done.stderr) == (
+        "True True False\nexporting needs onnx; pip install 'edgebert[export]'\n",
+        "",
+    )

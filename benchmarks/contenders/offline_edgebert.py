@@ -1,8 +1,9 @@
-"""A sub-network of a bundle, by `edgebert.serving.bulk.predict_all`; its time holds the loading of the network."""
+"""A sub-network of a bundle, by `edgebert.serving.bulk.answer_texts`; its time holds the loading of the network."""
 
 from edgebert.choosing.selection import Budget, named
+from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
-from edgebert.serving.bulk import predict_all
+from edgebert.serving.bulk import answer_texts
 
 
 def load(folder, threads, subnet, batch_tokens):
@@ -10,10 +11,10 @@ def load(folder, threads, subnet, batch_tokens):
     bundle = Bundle.load(folder)
     numbers = {label: number for number, label in enumerate(bundle.manifest.labels)}
     budget = Budget().of(bundle)
-    selection = named(bundle.subnet(subnet), budget, provider="CPUExecutionProvider", threads=threads)
+    selection = named(bundle.subnet(subnet), budget, default_way("cpu", threads))
 
     def answer(texts):
-        answers = predict_all(bundle, selection, texts, batch_tokens=batch_tokens)
+        answers = answer_texts(bundle, selection, texts, batch_tokens=batch_tokens)
         return [numbers[prediction["label"]] for _, prediction in answers]
 
     return answer

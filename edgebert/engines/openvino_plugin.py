@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import json
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +35,8 @@ class OpenVinoPlugin(Engine):
 
     def version(self) -> str:
         """Return the versions of the plugin and of what it is plugged into."""
+        from importlib import metadata  # only here, since every import of edgebert would take longer for it
+
         return f"OpenVINO plugin {metadata.version(self._package)}, {runtime_version()}"
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> OnnxRuntimeSession:

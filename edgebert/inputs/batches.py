@@ -36,6 +36,8 @@ class Batch:
 
 def batches_of(tokens: Sequence[Tokens], most: int) -> list[Batch]:
     """Return batches of at most so many texts, the shortest first."""
+    if len(tokens) == 1:  # most requests
+        return [Batch((0,), (tokens[0],))]
     order = sorted(range(len(tokens)), key=lambda place: len(tokens[place].ids))
     groups: list[list[int]] = []
     for place in order:

@@ -1,6 +1,5 @@
 """Reads data files line by line: TSV, CSV, JSON lines and plain text, of any size. Knows nothing about models."""
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +89,8 @@ def _tsv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
 
 
 def _csv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
+    import csv  # only here, since every import of edgebert would take longer for it
+
     csv.field_size_limit(2**31 - 1)  # the default of 128 kB would refuse a long text
     reader = csv.reader(lines, strict=True)
     try:

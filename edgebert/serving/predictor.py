@@ -1,6 +1,5 @@
 """The runtime: loads the sub-network that a budget buys and answers with it."""
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -167,6 +166,8 @@ class Predictor:
 
     async def predict_async(self, texts: Texts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
         """Answer as a call does, without holding up the event loop."""
+        import asyncio  # who has no event loop need not wait until it is imported
+
         return await asyncio.to_thread(self, texts, latency_ms=latency_ms, top_k=top_k)
 
     def stats(self) -> Stats:

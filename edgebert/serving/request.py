@@ -19,8 +19,10 @@ _KEYS = {"text", "text_pair"}
 
 def is_single(texts: object) -> bool:
     """Return whether a call gives one text or pair by itself, and not an iterable of them."""
+    if isinstance(texts, str):
+        return True
     is_pair = isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(part, str) for part in texts)
-    return is_pair or isinstance(texts, str | Mapping)
+    return is_pair or isinstance(texts, Mapping)
 
 
 def read_texts(texts: Any) -> Iterator[Text]:
@@ -49,8 +51,8 @@ def shaped(answers: Sequence[Answer], texts: object, top_k: TopK) -> Any:
 
 def _text_of(value: Any) -> Text:
     """Return what a dict holds as a text or a tuple, and anything else as it is: the tokenizer refuses what is none."""
-    if not isinstance(value, Mapping):
-        return value  # type: ignore[no-any-return]
+    if isinstance(value, str) or not isinstance(value, Mapping):
+        return value
     if "text" not in value or set(value) - _KEYS:
         found = ", ".join(repr(key) for key in value) or "no key"
         raise EdgeBertError(f"expected a text as a dict of 'text' and perhaps 'text_pair', found {found}; pass these")

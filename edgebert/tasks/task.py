@@ -132,8 +132,8 @@ def ranked(labels: Sequence[str], scores: Scores, top_k: TopK) -> list[Answer]:
     if scores.shape[1] != len(labels):
         raise BundleError(f"found {scores.shape[1]} scores for {len(labels)} labels; export the bundle again")
     if top_k == "best":
-        best = scores.argmax(axis=1)
-        return [{"label": labels[place], "score": float(row[place])} for place, row in zip(best, scores, strict=True)]
+        best, rows = scores.argmax(axis=1).tolist(), scores.tolist()
+        return [{"label": labels[place], "score": row[place]} for place, row in zip(best, rows, strict=True)]
     orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     return [
         [{"label": labels[place], "score": float(row[place])} for place in order]

@@ -109,13 +109,14 @@ def test_nothing_is_answered_with_nothing(builtin: Bundle) -> None:
     assert list(answer_texts(builtin, choice(builtin), [])) == []
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_who_has_seen_enough_leaves_no_thread_behind(builtin: Bundle) -> None:
     def threads() -> int:
         return len(os.listdir("/proc/self/task"))
 
     list(answer_texts(builtin, choice(builtin), ["warm up"]))  # the tokenizer keeps its own threads
     before = threads()
-    answers = answer_texts(builtin, choice(builtin), some_texts(500))
+    answers = answer_texts(builtin, choice(builtin), some_texts(100))
     next(answers)
     answers.close()
     patience = time.monotonic() + 120
