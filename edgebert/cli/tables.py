@@ -121,14 +121,15 @@ def print_selection(report: "SelectionReport", *, every: bool) -> None:
 
 def print_evaluation(report: "EvaluationReport") -> None:
     """Print the metrics of sub-networks on labelled data as a table."""
-    print_text(f"{report.dataset}: {report.samples} samples\n")
+    print_text(f"{report.dataset}: {report.samples} samples; * may be as good as the best, by its 95 % interval\n")
     rows = []
     for row in report.rows:
         first, *others = (f"{row.evaluated.metrics[name]:.4f}" for name in report.metrics)
         low, high = row.evaluated.ci95
-        rows.append([row.evaluated.id, first, f"{low:.3f} - {high:.3f}", *others, f"{row.evaluated.seconds:.1f}"])
+        seconds, near = f"{row.evaluated.seconds:.1f}", "*" if row.is_near_best else ""
+        rows.append([row.evaluated.id, first, f"{low:.3f} - {high:.3f}", near, *others, seconds])
     first, *others = report.metrics
-    headers = ["sub-network", first, "95 % interval", *others, "seconds"]
+    headers = ["sub-network", first, "95 % interval", "best", *others, "seconds"]
     _print_with_methods(rows, headers, [row.method for row in report.rows])
 
 

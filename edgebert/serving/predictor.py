@@ -80,7 +80,8 @@ def load(
     asked, way = asked.of(bundle), default_way(provider, threads)
 
     source = ProfileSource(bundle, asked.batch_size, way_filter(provider, threads), profile)
-    if subnet is None and (asked.is_limited or cascade):
+    needs_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
+    if subnet is None and needs_profile:
         selection = select(bundle, source.profile(), asked)
     else:
         selection = choose_unprofiled(bundle, subnet, asked, way)

@@ -81,10 +81,3 @@ def test_a_checkpoint_of_ones_own_is_brought(make_checkpoint: Make, tmp_path: Pa
     for split in ("dev", "test"):
         (tmp_path / f"{split}.tsv").write_text("text\tlabel\ngood film\tLABEL_1\nbad plot\tLABEL_0\n")
     assert "is the best within" in follow(blocks("sh")[2], tmp_path, edgebert_command)
-
-
-def test_the_tree_names_every_file() -> None:
-    root = Path(__file__).parents[2]
-    for folder in ("edgebert", "edgebert/elastic", "exporters"):
-        for path in (root / folder).glob("*.py"):
-            assert path.name.startswith("__") or path.name in README

@@ -1,0 +1,208 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgebert.inputs.bundle import BUILTIN
+from profiles import BEST, LEAST
+
+Edgebert = Callable[..., Any]
+
+
+def labels(output: str) -> list[str]:
+    """Return the label of each line."""
+    return [line.split("\t")[0] for line in output.splitlines()]
+
+
+def test_texts_are_answered(edgebert: Edgebert) -> None:
+    done = edgebert("predict", "a great film", "dull")
+    lines = [line.split("\t") for line in done.out.splitlines()]
+    assert [(label, text) for label, _, text in lines] == [("positive", "a great film"), ("negative", "dull")]
+    assert done.err == f"answered by {BEST}\n"
+
+
+def test_answers_as_json(edgebert: Edgebert) -> None:
+    answer = json.loads(edgebert("predict", "a great film", "dull", "--json").out)
+    assert [prediction["label"] for prediction in answer["predictions"]] == ["positive", "negative"]
+    assert answer["selection"]["subnetwork"] == BEST
+
+
+def test_as_many_labels_as_asked_for(edgebert: Edgebert) -> None:
+    assert edgebert("predict", "dull", "--top-k", "all").out.startswith("negative,positive\t0.99")
+    (answer,) = json.loads(edgebert("predict", "dull", "--top-k", "1", "--json").out)["predictions"]
+    assert [one["label"] for one in answer] == ["negative"]
+
+
+@pytest.mark.parametrize("options", ["", "--file -", "--batch-size 2", "--latency-ms 1e6 --profile {file}"])
+def test_what_is_piped_is_answered_line_by_line(edgebert: Edgebert, profile_file: str, options: str) -> None:
+    words = options.format(file=profile_file).split()
+    done = edgebert("predict", *words, piped="a great film\ndull\nwarm\n")
+    assert labels(done.out) == ["positive", "negative", "positive"]
+
+
+def test_a_budget_is_for_the_texts_that_are_known(edgebert: Edgebert, profile_file: str) -> None:
+    """A short text fits, though the longest input would not; with --length the budget is for that."""
+    command = ["predict", "Who wrote Hamlet ?", "--latency-ms", "8", "--profile", profile_file]
+    selection = json.loads(edgebert(*command, "--json").out)["selection"]
+    assert (selection["subnetwork"], selection["budget"]["length"]) == (BEST, 6)
+    assert "8 ms at p95 for 128 tokens" in edgebert(*command, "--length", "128").error(3)
+
+
+def test_a_name_of_a_file_is_never_taken_for_a_text(
+    edgebert: Edgebert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reviews.txt").write_text("dull\n")
+    (tmp_path / "dull").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "to answer what it holds, pass --file 'reviews.txt'" in edgebert("predict", "reviews.txt").usage_error(
+        "predict"
+    )
+    message = edgebert("predict", str(BUILTIN), "dull").usage_error("predict")
+    assert f"to answer with it, pass --bundle '{BUILTIN}'" in message
+    assert labels(edgebert("predict", "dull").out) == ["negative"]  # a folder of that name is no bundle
+    assert labels(edgebert("predict", piped="reviews.txt\n").out) != []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected TEXT, --file FILE, or texts on standard input"),
+        (["text", "--file", "x"], "expected TEXT or --file, found both"),
+        (["--file", "-", "--out", "x.tsv"], "expected --out with TEXT or a plain --file, found standard input"),
+        (
+            ["text", "--out", "x.txt"],
+            "expected a file for answers that ends in one of .tsv, .csv, .jsonl, found 'x.txt'",
+        ),
+    ],
+)
+def test_wrong_usage_says_what_is_expected(edgebert: Edgebert, arguments: list[str], message: str) -> None:
+    assert message in edgebert("predict", *arguments).usage_error("predict")
+
+
+def test_what_is_printed_has_no_control_characters(edgebert: Edgebert) -> None:
+    text = "a great\x1b[2J film\x07"
+    done = edgebert("predict", text)
+    assert done.out.endswith("a great\\u001b[2J film\\u0007\n")
+    assert edgebert("predict", piped=f"{text}\n").out == done.out
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl"])
+def test_answers_are_written_as_the_ending_says(
+    edgebert: Edgebert, tmp_path: Path, profile_file: str, ending: str
+) -> None:
+    """Texts of the command line, and a file within a budget; the same command again has nothing left to do."""
+    (tmp_path / "t.txt").write_text("a great film\ndull, long\n")
+    sources = (["a great film", "dull, long"], ["--file", str(tmp_path / "t.txt")])
+    written = []
+    for number, source in enumerate(sources):
+        out = tmp_path / f"{number}.{ending}"
+        command = ["predict", *source, "--latency-ms", "1e6", "--profile", profile_file, "--out", str(out)]
+        assert edgebert(*command).out == ""
+        written.append(out.read_text())
+        assert json.loads(edgebert(*command, "--json").out)["out"] == str(out)
+        assert out.read_text() == written[-1]
+    first, second = written
+    assert first == second
+    assert {"tsv": "\tdull, long\n", "csv": ',"dull, long"\n', "jsonl": ',"text":"dull, long"}\n'}[ending] in first
+
+
+def test_an_output_of_other_texts_is_left_alone(edgebert: Edgebert, tmp_path: Path) -> None:
+    out = tmp_path / "t.tsv"
+    out.write_text("text\na great film\n")
+    message = edgebert("predict", "--file", str(out), "--out", str(out)).error(1)
+    assert f"{out}:2: expected " in message
+    assert out.read_text() == "text\na great film\n"
+
+
+def test_a_file_is_answered_up_to_its_bad_line(edgebert: Edgebert, tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_bytes(b"text\n" + b"fine\n" * 64 + b"\xff\n")
+    done = edgebert("predict", "--file", str(tmp_path / "d.tsv"))
+    assert done.status == 1
+    assert len(done.out.splitlines()) == 64
+    assert done.err.startswith(f"error: {tmp_path}/d.tsv:66: expected UTF-8, found byte 0xff; convert")
+
+
+def test_json_that_fails_at_once_prints_nothing(edgebert: Edgebert) -> None:
+    assert "standard input is empty" in edgebert("predict", "--json", piped="").error(1)
+
+
+def test_a_long_file_does_not_have_to_fit_into_memory(tmp_path: Path) -> None:
+    """Answers 100 MB of text in a process that may only grow by less than that."""
+    line = "a great film " * 80_000 + "\n"
+    (tmp_path / "long.txt").write_text(line * 100)
+    code = f"""
+import resource, sys
+from edgebert.cli.main import main
+main(["predict", "a great film", "--subnet", "w0.25-d0.50-int8"])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 80_000_000, resource.RLIM_INFINITY))
+sys.exit(main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", "w0.25-d0.50-int8"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 101), done.stderr
+
+
+def test_an_interrupted_file_is_gone_on_with_to_the_same_result(edgebert: Edgebert, tmp_path: Path) -> None:
+    words = ["a", "great", "film", "dull", "it", "is", "long", "but", "every", "minute", "warm", "bad", "plot"]
+    texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 6]) for number in range(9000)]
+    (tmp_path / "t.tsv").write_text("\n".join(["text", *texts]) + "\n")
+    whole, cut = tmp_path / "whole.tsv", tmp_path / "cut.tsv"
+    command = ["predict", "--file", str(tmp_path / "t.tsv"), "--subnet", LEAST]
+
+    done = edgebert(*command, "--out", str(whole))
+    assert (done.status, done.out, done.err) == (0, "", f"answered by {LEAST}\n")
+    assert len(whole.read_text().splitlines()) == 9000
+    for size in (100_001, whole.stat().st_size):
+        cut.write_bytes(whole.read_bytes()[:size])
+        assert edgebert(*command, "--out", str(cut)).status == 0
+        assert cut.read_bytes() == whole.read_bytes()
+    assert edgebert(*command).out == whole.read_text()
+
+
+def test_a_killed_run_is_gone_on_with(edgebert: Edgebert, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a great film\ndull and long\n" * 15_000)
+    out = tmp_path / "out.tsv"
+    arguments = ["predict", "--file", str(tmp_path / "t.txt"), "--subnet", LEAST, "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "edgebert", *arguments])
+    while not out.exists() or not out.stat().st_size:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+
+    assert edgebert(*arguments).status == 0
+    lines = [line.split("\t") for line in out.read_text().splitlines()]
+    assert len(lines) == 30_000
+    assert {(label, text) for label, _, text in lines} == {("positive", "a great film"), ("negative", "dull and long")}
+
+
+def test_a_pipe_is_answered_line_by_line(tmp_path: Path) -> None:
+    """The first answer comes while the writer still waits."""
+    os.mkfifo(tmp_path / "pipe")
+    for file in ("-", str(tmp_path / "pipe")):
+        command = [sys.executable, "-u", "-m", "edgebert", "predict", "--subnet", LEAST, "--file", file]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process, process.stdin if file == "-" else open(file, "wb") as writer:
+            for text in (b"a great film", b"dull"):
+                writer.write(text + b"\n")
+                writer.flush()
+                assert process.stdout.readline().endswith(b"\t" + text + b"\n")
+
+
+@pytest.mark.parametrize("source", ["--file {file}", "< {file}"])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, source: str) -> None:
+    (tmp_path / "t.txt").write_text("a great film\n" * 20_000)
+    where = source.format(file=tmp_path / "t.txt")
+    command = f"{sys.executable} -m edgebert predict --subnet {LEAST} {where} | head -1"
+    done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"positive\t0\.\d+\ta great film\n", done.stdout)
