@@ -31,7 +31,7 @@ from edgebert.elastic.dynabert.method import DEPTHS, WIDTHS, stage_subnets
 from edgebert.elastic.stage import fine_tuning
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingRun
-from edgebert.engines.session import open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
@@ -90,9 +90,7 @@ def answers(bundle: Bundle, subnet: str, split: Path) -> Answers:
     """Return which examples of a split a sub-network's two graphs get right, asked one by one."""
     tokenizer, task, found = Tokenizer.of(bundle), task_in(bundle.manifest), {}
     for precision in ("int8", "fp32"):
-        session = open_session(
-            bundle, bundle.subnet(f"{subnet}-{precision}"), provider="CPUExecutionProvider", threads=2
-        )
+        session = open_session(bundle, bundle.subnet(f"{subnet}-{precision}"), default_way("cpu", threads=2))
         found[precision] = []
         for example in read_examples(split):
             logits = session.run(pad([tokenizer.encode(example.input)], session.input_names))["logits"]

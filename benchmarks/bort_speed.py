@@ -23,11 +23,12 @@ import numpy as np
 from edgebert.cli.output import print_json
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
 from edgebert.elastic.bort.latencies import write_checkpoint
-from edgebert.engines.session import version
+from edgebert.engines.cpu import CPU
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import this_device, thread_counts
-from edgebert.measuring.profiler import median_interval, profile
+from edgebert.measuring.latency_statistics import median_interval
+from edgebert.measuring.profiler import profile
 
 BERT = SharedSizes(vocabulary=30522, positions=512, types=2, labels=2)
 MODELS = {
@@ -129,7 +130,7 @@ def _compared(
 
 
 def _print(comparisons: Sequence[Comparison], models: Sequence[str], rounds: int) -> None:
-    print(f"{this_device()}; ONNX Runtime {version()}; batch 1, {rounds} rounds, medians in ms, [95 % interval]\n")
+    print(f"{this_device()}; {CPU.version()}; batch 1, {rounds} rounds, medians in ms, [95 % interval]\n")
     parameters = (f"{name} {one.parameters(frame) / 1e6:.1f} M" for name, (one, frame) in MODELS.items())
     print(f"parameters with pooler and two labels: {', '.join(parameters)}\n")
     others = models[1:]

@@ -17,7 +17,7 @@ from edgebert.cli.output import print_json, print_table
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.latency_statistics import median_interval
 from edgebert.tasks.metrics import wilson_interval
 from edgebert.tasks.tasks import task_in
 

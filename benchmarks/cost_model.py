@@ -25,7 +25,6 @@ from edgebert.machine.device import this_device
 from edgebert.measuring import profiler
 from edgebert.measuring.cost_model import CostModel
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
-from edgebert.subnet import CPU
 
 EXPORT = Path(__file__).parent / "contenders" / "edgebert_export.py"
 LENGTHS, BATCH_SIZES = (16, 24, 48, 64, 96, 128), (1, 4, 8)
@@ -71,7 +70,7 @@ class Errors:
 def profile(bundle: Bundle, subnets: Sequence[str]) -> DeviceProfile:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
-        return profiler.profile(bundle, lengths=LENGTHS, batch_sizes=BATCH_SIZES, subnets=subnets, provider=CPU)
+        return profiler.profile(bundle, lengths=LENGTHS, batch_sizes=BATCH_SIZES, subnets=subnets, provider="cpu")
 
 
 def guesses(entry: ProfiledSubnet) -> list[Guess]:

@@ -20,7 +20,7 @@ from statistics import median
 
 from edgebert.cli.output import print_json, print_table
 from edgebert.machine.device import this_device
-from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.latency_statistics import median_interval
 
 CONTENDERS = Path(__file__).parent / "contenders"
 TEXT = "A warm, funny and quietly moving film that earns every one of its laughs."

@@ -1,7 +1,7 @@
 """What does the profiler's way of measuring add to a bare loop around ONNX Runtime?
 
 The smallest sub-network of the built-in bundle, one text of 16 tokens: the profiler's loop and a bare one take turns in
-one process, on one session; each turn of both is a pair.
+one process, each on a session of its own; each turn of both is a pair.
 
     python benchmarks/measuring_overhead.py
 """
@@ -11,22 +11,23 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import onnxruntime
+
 from edgebert.cli.output import print_json, print_table
-from edgebert.engines.session import Session, open_session
+from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.device import this_device, thread_counts
-from edgebert.measuring.device_profile import Way
-from edgebert.measuring.profiler import median_interval
-from edgebert.measuring.trial import Shape, Task, _latencies, _request
-from edgebert.subnet import CPU
+from edgebert.measuring.latency_statistics import median_interval
+from edgebert.measuring.profile_settings import Shape
+from edgebert.measuring.trial import Trial, latencies, request_of
 
 SHAPE = Shape(batch_size=1, length=16)
 
 
-def bare_ms(session: Session, request: Arrays, seconds: float) -> list[float]:
+def bare_ms(session: onnxruntime.InferenceSession, request: Arrays, seconds: float) -> list[float]:
     """Return latencies as the least of loops finds them."""
-    run, samples = session._session.run, []
+    run, samples = session.run, []
     for _ in range(2):  # as the profiler's
         run(None, request)
     end = time.perf_counter() + seconds
@@ -41,13 +42,16 @@ def pairs(threads: int, turns: int, seconds: float) -> list[dict[str, float]]:
     """Return the medians of each turn, the two loops in alternating order; one turn before the first is not counted."""
     bundle = Bundle.load()
     subnet = min(bundle.manifest.subnetworks, key=lambda one: one.parameters)
-    way = Way(provider=CPU, flavor="fused", threads=threads)
-    session = open_session(bundle, subnet, threads=threads)
-    request = _request(bundle, session, SHAPE)
-    task = Task(bundle="", subnet=subnet.id, way=way, shapes=(SHAPE,), min_runs=1, min_seconds=seconds)
+    way = default_way("cpu", threads)
+    session = open_session(bundle, subnet, way)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    bare = onnxruntime.InferenceSession(bundle.path / subnet.graphs[way.flavor].file, options)
+    request = request_of(bundle, session, SHAPE)
+    trial = Trial(bundle="", subnet=subnet.id, way=way, shapes=(SHAPE,), min_runs=1, min_seconds=seconds)
     loops: dict[str, Callable[[], list[float]]] = {
-        "bare": lambda: bare_ms(session, request, seconds),
-        "profiler": lambda: list(_latencies(session, [request], task)[0]),
+        "bare": lambda: bare_ms(bare, request, seconds),
+        "profiler": lambda: list(latencies(session, [request], trial)[0]),
     }
     found = []
     for turn in range(turns + 1):

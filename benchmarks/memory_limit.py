@@ -28,7 +28,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import this_device
 from edgebert.measuring import profiler
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.subnet import CPU
+from edgebert.measuring.profile_settings import Shape
 
 REQUESTS = Path(__file__).parent / "contenders" / "edgebert_requests.py"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -52,7 +52,7 @@ class Outcome:
 def profile(bundle: Bundle, lengths: Sequence[int]) -> DeviceProfile:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
-        return profiler.profile(bundle, lengths=lengths, provider=CPU, quick=True)
+        return profiler.profile(bundle, lengths=lengths, provider="cpu", quick=True)
 
 
 def memory_group() -> Path | None:
@@ -81,10 +81,10 @@ def fresh_group(parent: Path | None) -> Iterator[Path | None]:
 
 
 def serve(
-    bundle: Bundle, entry: ProfiledSubnet, shapes: Sequence[tuple], share: float, requests: int, parent: Path | None
+    bundle: Bundle, entry: ProfiledSubnet, shapes: Sequence[Shape], share: float, requests: int, parent: Path | None
 ) -> Outcome:
     """Let a fresh process serve requests within a share of an entry's peak."""
-    task = {"bundle": str(bundle.path), "subnet": entry.id, "shapes": shapes, "requests": requests}
+    task = {"bundle": str(bundle.path), "subnet": entry.id, "shapes": msgspec.to_builtins(shapes), "requests": requests}
     task |= {"way": msgspec.to_builtins(entry.way), "grant_mb": share * entry.peak_memory_mb}
     drop_from_cache(bundle.path)
     with fresh_group(parent) as group:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgebert.engines.session import providers
+from edgebert.engines.session import engines_here
 
 WORKER = Path(__file__).parent / "contenders" / "worker.py"
-CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
+CPU, OPENVINO = "cpu", "openvino"
 FULL, SMALLEST = "w1.00-d1.00", "w0.25-d0.50"
 
 # The jobs of a contender: one shape again and again, texts as they come, and texts padded to lengths seen before.
@@ -91,9 +91,9 @@ CONTENDERS = {contender.name: contender for contender in OURS + PEERS}
 
 
 def chosen(names: Sequence[str] | None) -> list[Contender]:
-    """Return the contenders of these names; without names, all whose provider is there on this machine."""
+    """Return the contenders of these names; without names, all whose engine is there on this machine."""
     if names is None:
-        here = providers()
+        here = [engine.NAME for engine in engines_here()]
         names = [name for name, one in CONTENDERS.items() if one.options.get("provider", CPU) in here]
         missing = [name for name in CONTENDERS if name not in names]
         print(f"not on this machine: {', '.join(missing) or 'none'}", file=sys.stderr)

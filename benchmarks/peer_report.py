@@ -8,7 +8,7 @@ from peer_contenders import CONTENDERS, ORT_OURS, QUANTIZE_DYNAMIC, REFERENCE
 from peer_journal import Check, Measurement, Settings
 
 from edgebert.cli.output import print_table
-from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.latency_statistics import median_interval
 from edgebert.records import Record
 
 MAX_ACCURACY_LOSS = 0.01

@@ -29,7 +29,7 @@ from edgebert.cli.output import megabytes, print_json, print_table, progress_bar
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.machine.device import default_threads, this_device
-from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.latency_statistics import median_interval
 
 QUANTITIES = {"load_ms": "load, ms", "start_ms": "first answer, ms", "uss_mb": "USS, MB", "pss_mb": "PSS, MB"}
 TEXTS = 20

@@ -23,7 +23,7 @@ from edgebert.cli.output import print_json, print_table
 from edgebert.machine.device import this_device
 from edgebert.measuring import profiler
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.subnet import CPU
+from edgebert.subnet import WayFilter
 
 LENGTHS = (16, 64, 128)
 BUSY = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
@@ -55,7 +55,7 @@ def profile() -> Profiled:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
         start = time.perf_counter()
-        found = profiler.profile(lengths=LENGTHS, provider=CPU)
+        found = profiler.profile(lengths=LENGTHS, provider="cpu")
         return Profiled(found, time.perf_counter() - start)
 
 
@@ -77,9 +77,9 @@ def agreements(other: DeviceProfile, found: DeviceProfile) -> dict[str, Agreemen
     """Compare what both profiles measured, in all and by the number of threads."""
     by_threads = {
         f"{count} {'thread' if count == 1 else 'threads'}": agreement(
-            other.narrowed(CPU, count), found.narrowed(CPU, count)
+            other.narrowed(WayFilter(threads=count)), found.narrowed(WayFilter(threads=count))
         )
-        for count in sorted({entry.threads for entry in found.subnetworks})
+        for count in sorted({entry.way.threads for entry in found.subnetworks})
     }
     return {"all": agreement(other, found), **by_threads}
 

@@ -19,9 +19,8 @@ import msgspec
 from edgebert.cli.output import print_json, print_table
 from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.subnet import CPU
 
-COMMAND = ["profile", "--json", "--provider", CPU, "--lengths", "16,64,128"]
+COMMAND = ["profile", "--json", "--provider", "cpu", "--lengths", "16,64,128"]
 KINDS = {"edgebert profile": [], "edgebert profile --quick": ["--quick"]}
 
 

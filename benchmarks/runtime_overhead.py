@@ -21,7 +21,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import median_interval
+from edgebert.measuring.latency_statistics import median_interval
 
 ROUNDS = 20
 

@@ -12,10 +12,13 @@ import resource
 import sys
 from pathlib import Path
 
+import msgspec
+
 from edgebert.engines.session import open_session
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import Way
-from edgebert.measuring.trial import Shape, _request
+from edgebert.measuring.profile_settings import Shape
+from edgebert.measuring.trial import request_of
+from edgebert.subnet import Way
 
 
 def held_bytes(group: Path | None) -> int:
@@ -40,11 +43,10 @@ def main() -> None:
     group = Path(task["group"]) if task["group"] else None
     held = held_bytes(group)
     limit(group, held + round(task["grant_mb"] * 1e6))
-    bundle, way = Bundle.load(task["bundle"]), Way(**task["way"])
-    session = open_session(
-        bundle, bundle.subnet(task["subnet"]), flavor=way.flavor, provider=way.provider, threads=way.threads
-    )
-    requests = [_request(bundle, session, Shape(batch_size=b, length=n)) for b, n in task["shapes"]]
+    bundle = Bundle.load(task["bundle"])
+    session = open_session(bundle, bundle.subnet(task["subnet"]), msgspec.convert(task["way"], Way))
+    shapes = msgspec.convert(task["shapes"], tuple[Shape, ...])
+    requests = [request_of(bundle, session, shape) for shape in shapes]
     for number in range(task["requests"]):
         session.run(requests[-1 - number % len(requests)])  # the largest first
     print(json.dumps({"held_mb": held / 1e6}), flush=True)
