@@ -14,7 +14,7 @@ import msgspec
 
 from edgebert.errors import BudgetError, EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet, Manifest
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet, check_percentile
+from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, check_percentile
 from edgebert.records import Record
 from edgebert.subnet import Way
 
@@ -149,13 +149,14 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     within = [candidate for candidate in candidates if candidate.strain(budget) <= 1]
     if not within:
         raise _infeasible(bundle, candidates, rejected, budget)
+
     best = max(candidate.worth for candidate in within)
-    # A difference in quality is a ratio of whole numbers: 1e-9 forgives its rounding and nothing else.
-    tied = [candidate for candidate in within if best - candidate.worth <= budget.tolerance + 1e-9]
+    # A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
+    tolerance = (budget.tolerance if bundle.manifest.qualities else 0.0) + 1e-9
+    tied = [candidate for candidate in within if best - candidate.worth <= tolerance]
     chosen = min(tied, key=_cost)
-    for candidate in candidates:
-        if candidate is not chosen:
-            rejected.append(_lost_to(candidate, chosen, tied, budget))
+
+    rejected += [_lost_to(other, chosen, tied, budget) for other in candidates if other is not chosen]
     return Selection(
         subnetwork=chosen.subnet.id,
         method=chosen.subnet.method,
@@ -175,7 +176,7 @@ def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
     known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
     subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(_rejected(other.id, way, *_less_good(other, subnet)) for other in others)
+    rejected = tuple(_rejected((other.id, way), *_less_good(other, subnet)) for other in others)
     return named(subnet, budget, way, rejected)
 
 
@@ -218,19 +219,20 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
         subnet = subnets.get(entry.id)
         predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
         if subnet is None or subnet.id not in worth:
-            rejected.append(_rejection(entry, "unknown-quality", _UNKNOWN))
+            rejected.append(_rejected(entry.key, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.numerics}"
-            rejected.append(_rejection(entry, "wrong-numerics", reason))
+            rejected.append(_rejected(entry.key, "wrong-numerics", reason))
         elif predicted is None:
-            rejected.append(_rejection(entry, "beyond-profile", profile.beyond(length, budget.batch_size)))
+            rejected.append(_rejected(entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
             candidates.append(_Candidate(subnet, entry, predicted, worth[subnet.id]))
-    rejected += [_rejection(one, "left-out", one.reason) for one in profile.left_out]
-    found = {subnet_id for subnet_id, _ in profile.tried()}
-    way = profile.subnetworks[0].way
-    for subnet_id in (subnet_id for subnet_id in subnets if subnet_id not in found):
-        rejected.append(_rejected(subnet_id, way, "not-profiled", "it is not in the profile"))
+
+    rejected += [_rejected(one.key, "left-out", one.reason) for one in profile.left_out]
+    tried = {subnet_id for subnet_id, _ in profile.tried()}
+    way = profile.subnetworks[0].way  # for what was run in no way
+    others = [subnet_id for subnet_id in subnets if subnet_id not in tried]
+    rejected += [_rejected((subnet_id, way), "not-profiled", "it is not in the profile") for subnet_id in others]
     return candidates, rejected
 
 
@@ -242,12 +244,12 @@ def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidat
     """Return why a candidate is not the chosen one."""
     over = candidate.over(budget)
     if over:
-        return _rejection(candidate.entry, "over-budget", over)
+        return _rejected(candidate.entry.key, "over-budget", over)
     if candidate in tied:
         is_slower = candidate.predicted_ms > chosen.predicted_ms
         loses_by = f"slower: {candidate.predicted_ms:.2f} ms" if is_slower else "larger"
-        return _rejection(candidate.entry, "slower", f"no better, and {loses_by}")
-    return _rejection(candidate.entry, *_less_good(candidate.subnet, chosen.subnet))
+        return _rejected(candidate.entry.key, "slower", f"no better, and {loses_by}")
+    return _rejected(candidate.entry.key, *_less_good(candidate.subnet, chosen.subnet))
 
 
 def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionKind, str]:
@@ -262,12 +264,8 @@ def _quality(subnet: ExportedSubnet) -> float | None:
     return subnet.quality.value if subnet.quality else None
 
 
-def _rejection(entry: ProfiledSubnet | LeftOut, kind: RejectionKind, reason: str) -> Rejection:
-    return _rejected(*entry.key, kind, reason)
-
-
-def _rejected(subnet_id: str, way: Way, kind: RejectionKind, reason: str) -> Rejection:
-    return Rejection(subnetwork=subnet_id, way=way, kind=kind, reason=reason)
+def _rejected(key: tuple[str, Way], kind: RejectionKind, reason: str) -> Rejection:
+    return Rejection(subnetwork=key[0], way=key[1], kind=kind, reason=reason)
 
 
 def _infeasible(

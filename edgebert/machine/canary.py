@@ -40,7 +40,9 @@ def watching(threads: int) -> Iterator[list[Reading]]:
     readings: list[Reading] = []
     canary_ms = min(run(threads) for _ in range(_RUNS))
     start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
+
     yield readings
+
     all_s = (time.perf_counter() - start) * (psutil.cpu_count() or 1)
     others_s = _busy_s() - busy_s - (_own_s() - own_s)
     readings.append(

@@ -111,7 +111,7 @@ def _cpu_facts() -> dict[str, str]:
 
 
 # The instruction sets that decide how fast, and for int8 how right, matrix products are.
-_TELLING = re.compile(
+_RELEVANT_SETS = re.compile(
     r"avx2|avx_vnni|avx512f|avx512_vnni|avx512_bf16|amx_(int8|bf16)|fma|asimd(dp|hp)?|i8mm|bf16|sve2?"
 )
 
@@ -121,4 +121,4 @@ _VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 def _instruction_sets(facts: dict[str, str]) -> tuple[str, ...]:
     flags = facts.get("flags") or facts.get("Features") or ""  # on x86, on Arm
-    return tuple(sorted(flag for flag in flags.split() if _TELLING.fullmatch(flag)))
+    return tuple(sorted(flag for flag in flags.split() if _RELEVANT_SETS.fullmatch(flag)))

@@ -37,9 +37,9 @@ def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
     for controllers, path in _memberships(memberships):
         for folder in _folders(root / controllers, path):
             cpus += _cpus(folder)
-            memory_mb += [
-                value / 1e6 for name in ("memory.max", "memory.limit_in_bytes") for value in _numbers(folder / name)
-            ]
+            in_bytes = _numbers(folder / "memory.max") + _numbers(folder / "memory.limit_in_bytes")
+            memory_mb += [value / 1e6 for value in in_bytes]
+
     return Limits(
         cpus=min(cpus, default=None),
         memory_mb=min((value for value in memory_mb if value < _UNLIMITED_MB), default=None),

@@ -170,7 +170,6 @@ class DeviceProfile(Record, frozen=True):
 
     def differs_from(self, other: "DeviceProfile") -> str | None:
         """Return what forbids to put the entries of two profiles side by side, None if nothing does."""
-        shapes = (self.settings.shapes, self.settings.requests_per_s, self.settings.emulated)
         if self.bundle_sha256 != other.bundle_sha256:
             return "it is of another bundle"
         if self.device.fingerprint != other.device.fingerprint:
@@ -179,12 +178,12 @@ class DeviceProfile(Record, frozen=True):
         changed = sorted(name for name in both if self.engine_versions[name] != other.engine_versions[name])
         if changed:
             return f"it was measured with {self.engine_versions[changed[0]]}"
-        if shapes != (other.settings.shapes, other.settings.requests_per_s, other.settings.emulated):
-            lengths, batches = (
-                ",".join(map(str, values)) for values in (self.settings.lengths, self.settings.batch_sizes)
-            )
-            return f"it holds other shapes (--lengths {lengths} --batch-sizes {batches}) or another pace or machine"
-        return None
+
+        settings, others = self.settings, other.settings
+        if (settings.shapes, settings.requests_per_s) != (others.shapes, others.requests_per_s):
+            lengths, batches = (",".join(map(str, values)) for values in (settings.lengths, settings.batch_sizes))
+            return f"it holds other shapes (--lengths {lengths} --batch-sizes {batches}) or another pace"
+        return None if settings.emulated == others.emulated else "another machine was emulated"
 
     def merged(self, newer: "DeviceProfile") -> "DeviceProfile":
         """Return the newer profile with those entries of this one that it does not measure again.
@@ -195,6 +194,7 @@ class DeviceProfile(Record, frozen=True):
         reason = self.differs_from(newer)
         if reason:
             raise ProfileError(f"nothing can be added to the profile: {reason}; give the same options or another --out")
+
         again = {entry.key for entry in newer.subnetworks}
         entries = tuple(entry for entry in self.subnetworks if entry.key not in again) + newer.subnetworks
         measured = {entry.key for entry in entries}

@@ -69,18 +69,17 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
     settings = found.settings
     if settings.requests_per_s or settings.emulated or bundle.manifest.max_length not in settings.lengths:
         return
-    path = _path(bundle, max(settings.batch_sizes))
-    earlier = find(bundle, max(settings.batch_sizes))
-    complete = {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}
-    if earlier is not None and earlier.differs_from(found) is None:
-        if quick:
-            measured = {entry.key for entry in earlier.subnetworks}
-            fresh = tuple(entry for entry in found.subnetworks if entry.key not in measured)
-            found = msgspec.structs.replace(found, subnetworks=fresh) if fresh else earlier
-        found = earlier.merged(found)
-    elif not complete:
+    path, earlier = _path(bundle, max(settings.batch_sizes)), find(bundle, max(settings.batch_sizes))
+    if path is None:
         return
-    if path is not None:
+
+    if earlier is not None and earlier.differs_from(found) is None:
+        measured = {entry.key for entry in earlier.subnetworks}
+        fresh = tuple(entry for entry in found.subnetworks if entry.key not in measured)
+        if quick:
+            found = msgspec.structs.replace(found, subnetworks=fresh) if fresh else earlier
+        _write(earlier.merged(found), path)
+    elif {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}:
         _write(found, path)
 
 

@@ -53,9 +53,9 @@ def profile(
     Every sub-network is measured with every engine, flavor of graph and thread count that is worth it, unless
     `provider` or `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the bundle takes them, and its
     longest input. `quick` measures for about 5 s, in one round and one way. Requests come back to back, or
-    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` hears of each measurement
-    that is done. A profiling that was killed goes on where it was; a complete profile is cached for `load` and
-    `select`, and one of some sub-networks or ways is added to the cached one.
+    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is called after each
+    measurement. A profiling that was killed goes on where it was; a complete profile is cached for `load` and `select`,
+    and one of some sub-networks or ways is added to the cached one.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
@@ -213,6 +213,7 @@ class Profiling:
             unsettled = [one for one in records if not self._is_settled(records[one])]
             if not unsettled or (this_round > min_rounds and self._clock() - start > max_seconds):
                 break
+
             total = self._done + len(unsettled) + len(pairs) * max(0, min_rounds - this_round)
             # Each round starts elsewhere: each is early, midway and late once, which evens out a machine that gets
             # slower by and by, and its rounds lie so far apart that a slow stretch does not hit two of them.
@@ -227,6 +228,7 @@ class Profiling:
                     records[one].append(record)
                 self._done += 1
                 self._on_progress(self._done, total, one.subnet.id)
+
         if not records:
             raise ProfileError("no sub-network could be measured here; see the warnings above")
         return records
