@@ -46,7 +46,7 @@ def main() -> None:
     bundle, profile = Bundle.load(options.bundle), DeviceProfile.load(options.profile)
     if profile.bundle_sha256 != bundle.sha256:
         sys.exit(f"error: {options.profile} is not of the bundle at {bundle.path}")
-    found = {one.id: one for one in evaluate(bundle, options.data).subnetworks}
+    found = {one.id: one for one in evaluate(options.data, bundle).subnetworks}
     points = sorted(points_of(bundle, profile, found), key=lambda point: point.p95_ms)
     if options.json:
         print(json.dumps([asdict(point) for point in points]))

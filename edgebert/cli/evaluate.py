@@ -25,8 +25,8 @@ def run(options: argparse.Namespace) -> None:
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:
         result = evaluate(
-            bundle,
             options.data,
+            bundle,
             subnets=options.subnets,
             provider=options.provider,
             threads=options.threads,

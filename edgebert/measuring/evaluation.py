@@ -38,8 +38,8 @@ class Evaluation(Record, frozen=True):
 
 
 def evaluate(
-    bundle: str | Path | Bundle | None,
     data: str | Path,
+    bundle: str | Path | Bundle | None = None,
     *,
     subnets: Sequence[str] | None = None,
     provider: str | None = None,
