@@ -47,7 +47,7 @@ def test_the_graph_of_another_slice_is_found(exported: Bundle, verifier: Verifie
     right = exported.subnet(f"w0.50-d0.75-{precision}")
     mixed_up = msgspec.structs.replace(right, graphs=exported.subnet(f"{wrong}-{precision}").graphs)
     message = (
-        rf"the graph of {right.id} does not compute what the checkpoint does on CPUExecutionProvider: "
+        rf"the graph of {right.id} does not compute what the checkpoint does on cpu: "
         r"logits differ by \d\S*, at most \d"
     )
     with pytest.raises(ExportError, match=message):
