@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from edgebert.choosing.selection import Budget, Selection, named, select_unprofiled
+from edgebert.choosing.selection import Budget, Selection, named, select, select_unprofiled
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
@@ -61,6 +61,21 @@ def choose_unprofiled(bundle: Bundle, subnet: str | Subnet | None, budget: Budge
     if subnet is None:
         return select_unprofiled(bundle, budget, way)
     return named(subnet_in(bundle, subnet), budget, way)
+
+
+def choose(
+    bundle: Bundle, subnet: str | Subnet | None, budget: Budget, way: Way, source: "ProfileSource | None"
+) -> Selection:
+    """Return the sub-network that is asked for, or else the best: by a profile, or without a source of one in a way.
+
+    Raises:
+        BudgetError: no sub-network meets the budget.
+        BundleError: the bundle has no such sub-network.
+        ProfileError: the profile is damaged, another bundle's, or could not be measured.
+    """
+    if subnet is None and source is not None:
+        return select(bundle, source.profile(), budget)
+    return choose_unprofiled(bundle, subnet, budget, way)
 
 
 def length_of(bundle: Bundle, texts: Texts) -> int:

@@ -53,6 +53,17 @@ class Policy:
         """The two networks that answer in a row, if there are such."""
         return self._dispatcher.cascade if self._dispatcher else None
 
+    def start(self, *, cascade: bool) -> None:
+        """Have all requests answered by a cascade, or if there is a budget of latency each by the best for it.
+
+        Raises:
+            BundleError: the bundle's task has no cascade, or the bundle lacks what one is set by.
+        """
+        if cascade:
+            self.use_cascade()
+        elif self._budget.latency_ms is not None:
+            self.govern()
+
     def govern(self) -> Dispatcher:
         """Have every request answered by the best network that is on time, and return who chooses it."""
         self._usual = dispatcher = self._dispatch()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.choosing.cascade import Cascade
-from edgebert.choosing.selection import Budget, Selection, select
+from edgebert.choosing.selection import Budget, Selection
 from edgebert.engines.engine import Session
 from edgebert.engines.session import default_way, open_session, way_filter
 from edgebert.errors import EdgeBertError
@@ -17,7 +17,7 @@ from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.chooser import Chooser
-from edgebert.serving.parameters import ProfileSource, budget_of, choose_unprofiled
+from edgebert.serving.parameters import ProfileSource, budget_of, choose
 from edgebert.serving.policy import Policy
 from edgebert.serving.request import Texts, read_texts, shaped
 from edgebert.serving.residents import Residents
@@ -57,13 +57,11 @@ def load(
         tolerance: how much worse than the best a sub-network may be to count as equally good.
         budget: the six above as one value.
         subnet: the id of a sub-network, or the value, that is loaded whatever it costs.
-        adaptive: whether each request gets the best sub-network for its own length and the device's present speed;
-            if not, the one that is chosen here answers all.
+        adaptive: whether each request gets the best sub-network for its own length and the device's present speed.
         profile: the profile to choose by; by default the cached one, or else a quick one is measured (about 5 s).
         provider: an engine, by its short name or ONNX Runtime's own for it.
         threads: on how many threads networks run; by default on all cores, or what the profile says is best.
-        cascade: whether a small sub-network answers first, and a larger one only where that is not sure, if the two are
-            as good as what the budget buys, less the `tolerance`, for less time on average.
+        cascade: whether a small sub-network answers first and a larger one where that is unsure, if it costs less.
         warm_up: whether a text is answered before this returns, so that the first request is as fast as the others.
 
     Raises:
@@ -80,19 +78,14 @@ def load(
     asked, way = asked.of(bundle), default_way(provider, threads)
 
     source = ProfileSource(bundle, asked.batch_size, way_filter(provider, threads), profile)
-    needs_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
-    if subnet is None and needs_profile:
-        selection = select(bundle, source.profile(), asked)
-    else:
-        selection = choose_unprofiled(bundle, subnet, asked, way)
+    by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
+    selection = choose(bundle, subnet, asked, way, source if by_profile else None)
 
     tokenizer = Tokenizer.of(bundle)
     residents = Residents(asked.memory_mb, _opener(bundle, tokenizer if warm_up else None))
     policy = Policy(bundle, selection, residents, source.profile if adaptive else None)
-    if cascade:
-        policy.use_cascade()
-    elif adaptive and subnet is None and asked.latency_ms is not None:
-        policy.govern()
+    if adaptive and subnet is None:
+        policy.start(cascade=cascade)
     return Predictor(bundle, selection, tokenizer, residents, policy)
 
 
