@@ -228,5 +228,5 @@ def test_the_command_measures_fidelity(checkpoint: Path, tmp_path: Path, edgeber
     options = ["--widths", "0.5,1.0", "--texts", str(texts), "--task", "multi-label-text-classification"]
     done = edgebert_command("export", str(checkpoint), "--out", bundle, *options)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"fidelity on {tmp_path.name}/texts.tsv (40 samples)" in done.stdout
+    assert f"fidelity is that on {tmp_path.name}/texts.tsv (40 samples)" in done.stdout
     assert "multi-label-text-classification" in done.stdout
