@@ -23,6 +23,7 @@ from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.checkpoint import quiet
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError, ProfileError
+from edgebert.exporters import build
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
@@ -38,6 +39,7 @@ from edgebert.tasks.text_classification import TextClassification
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _VOCABULARY = 1000
+_WARNING = (build, profiler)  # what each of many candidates need not say again
 
 
 class Conditions(Record, frozen=True):
@@ -158,7 +160,8 @@ def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Pa
     if folder.exists():
         return Bundle.load(folder / "bundle")
     write_checkpoint(together, conditions.length, folder / "checkpoint")
-    bundle: Bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
+    with _without_warnings():
+        bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
     shutil.rmtree(folder / "checkpoint")
     return bundle
 
@@ -176,14 +179,15 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep the profiler from saying of each of many quick profiles that it is not to be trusted by itself."""
-    logger = logging.getLogger(profiler.__name__)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep exporter and profiler from saying of each of many bundles that it has no quality and is measured quickly."""
+    before = {logging.getLogger(module.__name__): logging.getLogger(module.__name__).level for module in _WARNING}
+    for logger in before:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _with(
