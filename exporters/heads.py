@@ -23,7 +23,7 @@ WriteProduct = Callable[[str, str], str]
 WriteActivation = Callable[[str], str]
 # The same in numpy.
 Product = Callable[[Array, str], Array]
-Activation = Callable[[Array], Array]
+ComputeActivation = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class HeadLayers:
     outputs: Mapping[str, tuple[str, ...]]
     reads_all_tokens: bool
     write: Callable[[Nodes, str, WriteProduct, WriteActivation], None]
-    compute: Callable[[Mapping[str, Array], Array, Product, Activation], Outputs]
+    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def _write_text_logits(nodes: Nodes, states: str, product: WriteProduct, activat
     nodes.node("Gemm", last, name="logits", transB=1)
 
 
-def _text_logits(tensors: Mapping[str, Array], states: Array, product: Product, activation: Activation) -> Outputs:
+def _text_logits(
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+) -> Outputs:
     active = activation(product(states[:, 0], "pooler"))
     return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
 

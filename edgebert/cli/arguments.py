@@ -71,7 +71,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def budget_of(options: argparse.Namespace, length: int | None = None) -> "Budget":
+def budget_from_options(options: argparse.Namespace, length: int | None = None) -> "Budget":
     """Return the budget that the arguments say; `length` is that of the input where they say none."""
     from edgebert.choosing.selection import Budget
 

@@ -119,7 +119,7 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
 
     return load(
         bundle,
-        budget=arguments.budget_of(options, length_of(bundle, options.text) if options.text else None),
+        budget=arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None),
         subnet=options.subnet,
         profile=options.profile,
         provider=options.provider,
@@ -152,7 +152,7 @@ def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
     from edgebert.engines.session import default_way, way_filter
     from edgebert.serving.parameters import ProfileSource, choose_unprofiled
 
-    budget = arguments.budget_of(options).of(bundle)
+    budget = arguments.budget_from_options(options).of(bundle)
     asked = way_filter(options.provider, options.threads)
     source = ProfileSource(bundle, budget.batch_size, asked, options.profile)
     if options.subnet is None and (options.profile or budget.tolerance):

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
 
     bundle, asked = Bundle.load(options.bundle), way_filter(options.provider, options.threads)
     profile = ProfileSource(bundle, options.batch_size, asked, options.profile).profile()
-    chosen = select(bundle, profile, arguments.budget_of(options))
+    chosen = select(bundle, profile, arguments.budget_from_options(options))
 
     if options.json:
         print_json(chosen)

@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.elastic.checkpoint import read_config
+    from edgebert.elastic.checkpoint import read_model_config
     from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
     from edgebert.elastic.layer_drop.method import LayerDropSettings, train
     from edgebert.elastic.stage import fine_tuning
     from edgebert.errors import TrainingError
 
     files = files_of(options)
-    layers = read_config(files.model).layers
+    layers = read_model_config(files.model).layers
     drops = options.drop or (list(range(1, layers // 2 + 1)) if options.explore else [layers // 3])
     stage = fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
     if len(drops) > 1 and not options.explore:

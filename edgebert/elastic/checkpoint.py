@@ -29,7 +29,7 @@ from edgebert.tasks.task import Task
 CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError)
 
 
-def read_config(path: Path) -> ModelConfig:
+def read_model_config(path: Path) -> ModelConfig:
     """Return what we read of a checkpoint's configuration.
 
     Raises:
@@ -42,13 +42,13 @@ def read_config(path: Path) -> ModelConfig:
     return config_of(found)
 
 
-def task_in(path: Path) -> Task | None:
+def checkpoint_task(path: Path) -> Task | None:
     """Return the task that the checkpoint in a folder was fine-tuned for; None if it has no task's head yet.
 
     Raises:
         TrainingError: there is no checkpoint in this folder, or it is of an unknown family.
     """
-    return fine_tuned_task(read_config(path))
+    return fine_tuned_task(read_model_config(path))
 
 
 def load_elastic(path: Path, task: Task) -> ElasticModel:
@@ -70,7 +70,7 @@ def load_whole(path: Path, task: Task) -> WholeModel:
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
-    config, head = read_config(path), training_head(task)
+    config, head = read_model_config(path), training_head(task)
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
     has_types = not config.family.described.token_types or config.types > 0
     with explained(path):

@@ -32,7 +32,7 @@ class ElasticModel(nn.Module):
     """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model for sequence classification; its weights are shared, not copied.
+        """Wrap a transformers model with a task's head; its weights are shared, not copied.
 
         Raises:
             TrainingError: the model is of no family that can be cut.

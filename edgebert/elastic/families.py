@@ -139,7 +139,7 @@ def _classify_first(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 _ROBERTA = ModelFamily(roberta.FAMILY, _classify_hidden, ("lm_head",))
 
 # By transformers' model_type.
-FAMILIES = {
+TRAINABLE = {
     "bert": ModelFamily(bert.FAMILY, _classify_pooled, ("cls",)),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
@@ -171,7 +171,7 @@ def family_of(model_type: str) -> ModelFamily:
     Raises:
         TrainingError: there is none.
     """
-    return _among(FAMILIES, model_type)
+    return _among(TRAINABLE, model_type)
 
 
 def check_can_be_cut(model_type: str) -> None:
@@ -180,7 +180,7 @@ def check_can_be_cut(model_type: str) -> None:
     Raises:
         TrainingError: they cannot.
     """
-    _among({name: family for name, family in FAMILIES.items() if family.classify}, model_type)
+    _among({name: family for name, family in TRAINABLE.items() if family.classify}, model_type)
 
 
 def _among(families: dict[str, ModelFamily], model_type: str) -> ModelFamily:

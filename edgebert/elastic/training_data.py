@@ -13,8 +13,7 @@ from edgebert.errors import TrainingError
 from edgebert.inputs.dataset import Example
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
-from edgebert.tasks.tasks import task_of
-from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.tasks import DEFAULT_TASK, task_of
 
 LENGTH = 128  # DynaBERT's
 
@@ -53,7 +52,7 @@ class TaskChoice:
     def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
         """Return the task that a checkpoint was fine-tuned for, or else the one that is asked for.
 
-        Without a name it is text-classification. Labels that are not given are those of the training rows.
+        Without a name it is the first of all tasks. Labels that are not given are those of the training rows.
 
         Raises:
             TrainingError: the checkpoint was fine-tuned for another task, or has another number of labels.
@@ -62,7 +61,7 @@ class TaskChoice:
         found = fine_tuned_task(config)
         # What a head was trained for stays; only its labels may get other names.
         if found is None:
-            kind = type(task_of(self.name or TextClassification.NAME, (), TrainingError))
+            kind = type(task_of(self.name or DEFAULT_TASK.NAME, (), TrainingError))
             return kind(self.labels or kind.labels_in(rows))
         if self.name not in (None, found.NAME):
             advice = f"use --task {found.NAME}, or start from another checkpoint"

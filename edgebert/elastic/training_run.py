@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from edgebert import records
-from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_config, save_model
+from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
 from edgebert.elastic.heads import LossFunctions, fine_tuned_task, losses_of
 from edgebert.elastic.model import Model
@@ -109,7 +109,7 @@ class TrainingRun:
         """
         files = dataclasses.replace(files, out=files.out.absolute())
         CHECKPOINT.check_free(files.out)
-        config, tokenizer = read_config(files.model), load_tokenizer(files.model)
+        config, tokenizer = read_model_config(files.model), load_tokenizer(files.model)
         max_length = checked_length(config, options.max_length)
         data = read_training_data(files, config, tokenizer, options.task, max_length)
         settings = TrainingSettings(
@@ -147,7 +147,7 @@ class TrainingRun:
             TrainingError: the folder is another training's or cannot be written, or there is no such checkpoint.
         """
         for checkpoint in checkpoints:
-            read_config(checkpoint)
+            read_model_config(checkpoint)
         plan = TrainingPlan(
             schema_version=TrainingPlan.VERSION,
             files=hashes([self.files.model, *checkpoints], self.files.data),

@@ -15,7 +15,7 @@ class WholeModel(nn.Module):
     """A transformers classifier with one sub-network: all of it."""
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model for sequence classification; its weights are shared, not copied.
+        """Wrap a transformers model with a task's head; its weights are shared, not copied.
 
         Raises:
             TrainingError: the model is of no known family.

@@ -16,7 +16,7 @@ from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
 from edgebert.serving.parameters import choose_unprofiled
-from edgebert.serving.request import Texts, read_texts
+from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Answer, Task, TopK
 from edgebert.tasks.tasks import task_in
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def predict_all(
-    texts: Texts,
+    texts: CallTexts,
     bundle: str | Path | Bundle | None = None,
     *,
     subnet: str | Subnet | None = None,

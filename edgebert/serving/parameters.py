@@ -11,7 +11,7 @@ from edgebert.inputs.tokenization import Tokenizer
 from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import check_profile, profile_of
-from edgebert.serving.request import Texts, read_texts
+from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet, Way, WayFilter
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def choose(
     return choose_unprofiled(bundle, subnet, budget, way)
 
 
-def length_of(bundle: Bundle, texts: Texts) -> int:
+def length_of(bundle: Bundle, texts: CallTexts) -> int:
     """Return how many tokens the longest of some known texts has: the `length` of a budget that is for these alone.
 
     Raises:

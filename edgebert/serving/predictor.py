@@ -19,7 +19,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.chooser import Chooser
 from edgebert.serving.parameters import ProfileSource, budget_of, choose
 from edgebert.serving.policy import Policy
-from edgebert.serving.request import Texts, read_texts, shaped
+from edgebert.serving.request import CallTexts, read_texts, shaped
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
 from edgebert.serving.time_limit import TimeLimit
@@ -132,7 +132,7 @@ class Predictor:
         """The two networks that answer in a row, where a cascade was asked for and gains something."""
         return self._policy.cascade
 
-    def __call__(self, texts: Texts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
+    def __call__(self, texts: CallTexts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
         """Return the answer to each text, in the order given and in the form of transformers' pipeline of the task.
 
         Args:
@@ -157,7 +157,7 @@ class Predictor:
             answers = self._answer(batches, chooser, limit, top_k, start_s)
         return shaped([answers[place] for place in range(len(tokens))], texts, top_k)
 
-    async def predict_async(self, texts: Texts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
+    async def predict_async(self, texts: CallTexts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
         """Answer as a call does, without holding up the event loop."""
         import asyncio  # who has no event loop need not wait until it is imported
 

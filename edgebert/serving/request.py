@@ -12,7 +12,7 @@ from edgebert.tasks.task import Answer, TopK
 
 # One text or pair, as a string, a (text, pair) tuple or a dict with "text" and perhaps "text_pair".
 OneText = Text | Mapping[str, str]
-Texts = OneText | Iterable[OneText]
+CallTexts = OneText | Iterable[OneText]
 
 _KEYS = {"text", "text_pair"}
 

@@ -7,7 +7,9 @@ from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
 
+# The first is what a checkpoint is trained for where nothing says otherwise.
 TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression)
+DEFAULT_TASK = TASKS[0]
 
 
 def task_of(name: str, labels: tuple[str, ...], error: type[EdgeBertError]) -> Task:

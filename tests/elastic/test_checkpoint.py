@@ -6,7 +6,14 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from edgebert.elastic.checkpoint import load_elastic, load_tokenizer, load_whole, read_config, save_model, task_in
+from edgebert.elastic.checkpoint import (
+    checkpoint_task,
+    load_elastic,
+    load_tokenizer,
+    load_whole,
+    read_model_config,
+    save_model,
+)
 from edgebert.errors import TrainingError
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
@@ -28,10 +35,10 @@ SIZES = (4, 4, 32, 64, 8)
 )
 def test_a_task_and_its_labels_survive_the_checkpoint(make_checkpoint: Make, tmp_path: Path, task: Task) -> None:
     origin, out = make_checkpoint("headless"), tmp_path / "out"
-    assert task_in(origin) is None
+    assert checkpoint_task(origin) is None
     model = load_elastic(origin, task)
     save_model(model, load_tokenizer(origin), out)
-    assert task_in(out) == task
+    assert checkpoint_task(out) == task
     config = AutoConfig.from_pretrained(out)
     assert config.num_labels == len(task.labels)
     assert config.id2label == dict(enumerate(task.labels))
@@ -41,23 +48,23 @@ def test_a_task_and_its_labels_survive_the_checkpoint(make_checkpoint: Make, tmp
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "xlnet-headless"])
 def test_sizes_have_the_same_names_in_every_family(make_checkpoint: Make, kind: str) -> None:
-    config = read_config(make_checkpoint(kind))
+    config = read_model_config(make_checkpoint(kind))
     assert (config.layers, config.heads, config.hidden, config.ffn, config.head_size) == SIZES
 
 
 def test_one_label_without_a_problem_type_is_a_regression_as_transformers_trains_it(make_checkpoint: Make) -> None:
-    assert task_in(make_checkpoint("bert", num_labels=1)) == TextRegression(("LABEL_0",))
+    assert checkpoint_task(make_checkpoint("bert", num_labels=1)) == TextRegression(("LABEL_0",))
 
 
 def test_a_checkpoint_of_another_kind_is_refused(make_checkpoint: Make, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"cannot read .*none/config.json: give the folder of a Hugging Face model"):
-        read_config(tmp_path / "none")
+        read_model_config(tmp_path / "none")
     path = make_checkpoint("bert")
     (path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     with pytest.raises(
         TrainingError, match=r"model_type 'gpt2' is not supported; expected one of bert, roberta, .* xlnet"
     ):
-        read_config(path)
+        read_model_config(path)
 
 
 def test_a_model_is_not_written_over_something_else(make_checkpoint: Make, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgebert.elastic.checkpoint import load_tokenizer, read_config
+from edgebert.elastic.checkpoint import load_tokenizer, read_model_config
 from edgebert.elastic.training_data import (
     TaskChoice,
     TrainingData,
@@ -34,7 +34,7 @@ def read(make_checkpoint: Make, make_data: Make, tmp_path: Path) -> Read:
             json.dumps({**json.loads((model / "config.json").read_text()), **(config or {})})
         )
         files = TrainingFiles(model, make_data("train.tsv", 16, **rows), make_data("dev.tsv", 8, **rows), tmp_path)
-        return read_training_data(files, read_config(model), load_tokenizer(model), choice or TaskChoice(), 32)
+        return read_training_data(files, read_model_config(model), load_tokenizer(model), choice or TaskChoice(), 32)
 
     return read
 
@@ -91,7 +91,7 @@ def test_every_label_occurs_in_the_training_rows(read: Read) -> None:
     ("kind", "longest"), [("bert", 40), ("roberta", 38), ("distilbert", 40), ("xlnet-headless", 128)]
 )
 def test_texts_are_cut_at_what_the_checkpoint_has_positions_for(make_checkpoint: Make, kind: str, longest: int) -> None:
-    config = read_config(make_checkpoint(kind))
+    config = read_model_config(make_checkpoint(kind))
     assert checked_length(config, None) == longest
     assert checked_length(config, 20) == 20
     if config.positions:

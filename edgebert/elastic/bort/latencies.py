@@ -34,7 +34,7 @@ from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
 from edgebert.subnet import Precision, Way
-from edgebert.tasks.text_classification import TextClassification
+from edgebert.tasks.tasks import DEFAULT_TASK
 
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -231,7 +231,7 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     )
     # One position more than is measured, so that the profile is no whole one and is not cached.
     sizes = SharedSizes(vocabulary=_VOCABULARY, positions=length + 1, types=1, labels=2)
-    task = TextClassification(("LABEL_0", "LABEL_1"))
+    task = DEFAULT_TASK(("LABEL_0", "LABEL_1"))
     words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
     slices = tuple(
         Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth) for one in together

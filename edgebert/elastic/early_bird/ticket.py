@@ -19,7 +19,7 @@ from edgebert.errors import TrainingError
 from edgebert.records import Record
 
 Drawn = Literal["settled", "at", "latest", "random"]
-Number = Annotated[int, Meta(ge=0)]
+UnitNumber = Annotated[int, Meta(ge=0)]
 
 
 class Pruning(Record, frozen=True):
@@ -38,8 +38,8 @@ class Ticket(Record, frozen=True):
     """The numbers of the heads and of the neurons that each layer keeps, and how and after which step it was drawn."""
 
     schema_version: int
-    heads: tuple[tuple[Number, ...], ...]
-    neurons: tuple[tuple[Number, ...], ...]
+    heads: tuple[tuple[UnitNumber, ...], ...]
+    neurons: tuple[tuple[UnitNumber, ...], ...]
     drawn: Drawn
     step: int
 

@@ -10,7 +10,7 @@ import msgspec
 from edgebert import records
 from edgebert.elastic.checkpoint import load_whole
 from edgebert.elastic.layer_drop.method import LayerDropSettings, layer_similarities, train
-from edgebert.elastic.layer_drop.strategies import STRATEGIES, Strategy, kept_layers, most_dropped
+from edgebert.elastic.layer_drop.strategies import STRATEGIES, Strategy, layers_left, most_dropped
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingRun
@@ -87,7 +87,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
     _save(found, out)
 
     for strategy, drop, seed in variants:
-        layers = kept_layers(strategy, drop, count, similarities)
+        layers = layers_left(strategy, drop, count, similarities)
         same = [one for one in found.trainings if (one.layers, one.seed) == (layers, seed)]
         if any((one.strategy, one.dropped) == (strategy, drop) for one in same):
             continue

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.layer_drop.strategies import Strategy, check_count, kept_layers
+from edgebert.elastic.layer_drop.strategies import Strategy, check_count, layers_left
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.training_data import TrainingFiles
@@ -59,7 +59,7 @@ def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[Whol
     """Return the checkpoint without the layers that a strategy drops, and what its elastic.json says."""
     whole = run.read_model(run.files.model)
     similarities = layer_similarities(run, whole) if settings.strategy == "contribution" else ()
-    layers = kept_layers(settings.strategy, settings.drop, run.config.layers, similarities)
+    layers = layers_left(settings.strategy, settings.drop, run.config.layers, similarities)
     assert isinstance(whole, WholeModel), "layers are dropped from a model that is run whole"
     model = whole.keep_layers(layers)
 

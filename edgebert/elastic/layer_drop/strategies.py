@@ -60,7 +60,7 @@ def most_dropped(strategy: Strategy, layers: int) -> int:
     return min(alternate.get(strategy, layers), layers - 1)
 
 
-def kept_layers(strategy: Strategy, count: int, layers: int, similarities: Sequence[float] = ()) -> tuple[int, ...]:
+def layers_left(strategy: Strategy, count: int, layers: int, similarities: Sequence[float] = ()) -> tuple[int, ...]:
     """Return the 0-based layers that are left when a strategy drops so many (see `dropped_layers`)."""
     dropped = dropped_layers(strategy, count, layers, similarities)
     return tuple(layer for layer in range(layers) if layer not in dropped)

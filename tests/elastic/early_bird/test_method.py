@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification
 
 from edgebert import records
 from edgebert.cli.main import main
-from edgebert.elastic.checkpoint import load_elastic, task_in
+from edgebert.elastic.checkpoint import checkpoint_task, load_elastic
 from edgebert.elastic.early_bird.costs import forward_flops, training_flops
 from edgebert.elastic.early_bird.method import Costs, EarlyBirdResult, EarlyBirdSettings, efficient_training, train
 from edgebert.elastic.early_bird.ticket import (
@@ -282,7 +282,7 @@ def test_a_ticket_is_found_trained_exported_and_answers_as_in_torch(
     (part,) = manifest.subnetworks
     assert (part.id, set(part.heads)) == ("early-bird-h0.75-f0.59", {3})
     assert len(set(part.ffn)) > 1
-    task = task_in(toy.out)
+    task = checkpoint_task(toy.out)
     assert task is not None
     model = load_elastic(toy.out, task).eval()
     plain = AutoModelForSequenceClassification.from_pretrained(toy.out).eval()
@@ -313,7 +313,7 @@ def test_the_kept_units_start_from_the_checkpoints_weights(toy: Toy) -> None:
     for path in (toy.train, toy.dev):
         path.write_text(path.read_text().replace("negative", "LABEL_0").replace("positive", "LABEL_1"))
     ticket = toy.run(stage=efficient_training(1, 1e-12)).ticket
-    task = task_in(toy.out)
+    task = checkpoint_task(toy.out)
     assert task is not None
     origin, result = load_elastic(toy.model, task).eval(), load_elastic(toy.out, task).eval()
     mask, ids = mask_of(ticket, origin.config), torch.randint(5, 30, (3, 9))

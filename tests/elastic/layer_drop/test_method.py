@@ -14,7 +14,7 @@ from edgebert.elastic.checkpoint import load_tokenizer, load_whole
 from edgebert.elastic.events import Event
 from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
 from edgebert.elastic.layer_drop.method import LayerDropSettings, train
-from edgebert.elastic.layer_drop.strategies import STRATEGIES, kept_layers, most_dropped
+from edgebert.elastic.layer_drop.strategies import STRATEGIES, layers_left, most_dropped
 from edgebert.elastic.stage import fine_tuning
 from edgebert.elastic.texts import tokenise
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
@@ -47,13 +47,13 @@ FAMILIES = ("headless", "roberta-lm", "distilbert-headless", "electra-headless",
 )
 def test_strategies_drop_the_layers_of_the_paper(strategy: Any, dropped: dict[int, list[int]]) -> None:
     for count, layers in dropped.items():
-        kept = kept_layers(strategy, count, 12)
+        kept = layers_left(strategy, count, 12)
         assert [layer for layer in range(1, 13) if layer - 1 not in kept] == layers
 
 
 def test_contribution_drops_what_changes_least() -> None:
-    assert kept_layers("contribution", 2, 4, [0.9, 0.2, 0.95, 0.5]) == (1, 3)
-    assert kept_layers("contribution", 1, 3, [0.5, 0.5, 0.5]) == (0, 1)
+    assert layers_left("contribution", 2, 4, [0.9, 0.2, 0.95, 0.5]) == (1, 3)
+    assert layers_left("contribution", 1, 3, [0.5, 0.5, 0.5]) == (0, 1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -61,12 +61,12 @@ def test_contribution_drops_what_changes_least() -> None:
 def test_any_number_of_layers_is_dropped_and_one_is_left(strategy: Any, layers: int) -> None:
     similarities = [0.1 * (layer % 3) for layer in range(layers)]
     for count in range(most_dropped(strategy, layers) + 1):
-        kept = kept_layers(strategy, count, layers, similarities)
+        kept = layers_left(strategy, count, layers, similarities)
         assert len(kept) == layers - count > 0
         assert list(kept) == sorted(set(kept))
     for count in (-1, most_dropped(strategy, layers) + 1):
         with pytest.raises(TrainingError, match=f"drops 0 to {most_dropped(strategy, layers)} of {layers} layers"):
-            kept_layers(strategy, count, layers, similarities)
+            layers_left(strategy, count, layers, similarities)
 
 
 @pytest.fixture
