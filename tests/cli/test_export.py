@@ -33,3 +33,9 @@ def test_a_checkpoint_is_inspected(edgebert: Edgebert, tmp_path: Path) -> None:
     assert lines[0].startswith(f"checkpoint {checkpoint}: bert, ")
     assert lines[1].endswith("labels LABEL_0, LABEL_1, LABEL_2")
     assert lines[2] == "not elastic"
+
+
+def test_a_checkpoint_that_is_not_there_is_one_line_and_status_1(edgebert: Edgebert, tmp_path: Path) -> None:
+    done = edgebert("export", "nowhere", "--out", str(tmp_path / "b"))
+    assert (done.status, done.out) == (1, "")
+    assert "nowhere" in done.error

@@ -77,7 +77,6 @@ def test_importing_the_entry_point_imports_next_to_nothing() -> None:
         (["profile", "--provider", "NPU"], "no provider 'NPU' here; choose one of cpu"),
         (["profile", "--host", ""], "expected a host"),
         (["profile", "--out", "/nowhere/p.json"], "cannot write /nowhere/p.json: No such file or directory"),
-        (["export", "nowhere", "--out", "b"], "nowhere"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_1(edgebert: Edgebert, arguments: list[str], message: str) -> None:
