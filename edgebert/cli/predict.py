@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
+from edgebert.cli.arguments import add
 from edgebert.errors import EdgeBertError
 
 if TYPE_CHECKING:
@@ -27,14 +28,12 @@ _STANDARD_INPUT = "-"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to answer (default: those on standard input)")
-    parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
+    add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, else a text a line; - is standard input")
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
-    parser.add_argument("--out", metavar="FILE", help=out)
-    parser.add_argument(
-        "--top-k", type=_top_k, default="best", metavar="N|all", help="labels for each text (default: the best)"
-    )
+    add(parser, "--out", str, "FILE", out)
+    add(parser, "--top-k", _top_k, "N|all", "labels for each text (default: the best)", "best")
     arguments.add_bundle_option(parser)
-    parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
+    add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
     arguments.add_budget(parser)
 
 
@@ -117,14 +116,8 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
     from edgebert.serving.parameters import length_of
     from edgebert.serving.predictor import load
 
-    return load(
-        bundle,
-        budget=arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None),
-        subnet=options.subnet,
-        profile=options.profile,
-        provider=options.provider,
-        threads=options.threads,
-    )
+    budget = arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None)
+    return load(bundle, budget=budget, **arguments.picked(options, "subnet", "profile", "provider", "threads"))
 
 
 def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -> "Answers":

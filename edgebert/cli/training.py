@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert.cli import arguments
+from edgebert.cli.arguments import add, count, names, picked, positive
 
 if TYPE_CHECKING:
     from edgebert.elastic.events import AugmentEvent, Event, MaskEvent, ScoreEvent, StepEvent, SubnetScore
@@ -26,21 +26,12 @@ def add_data(parser: argparse.ArgumentParser) -> Any:
     data.add_argument("--train", metavar="DATA", required=True, help="labelled rows: .tsv, .csv or .jsonl")
     data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
-    data.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
-    data.add_argument(
-        "--task",
-        type=_task_name,
-        metavar="NAME",
-        help="such as multi-label-text-classification (default: the checkpoint's, or else text-classification)",
-    )
-    data.add_argument(
-        "--regression",
-        dest="task",
-        action="store_const",
-        const="text-regression",
-        help="labels are numbers to predict: the same as --task text-regression",
-    )
-    data.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: 128)")
+    add(data, "--labels", names, "A,B", "names of the labels, in their order")
+    task = "such as multi-label-text-classification (default: the checkpoint's, or else text-classification)"
+    add(data, "--task", _task_name, "NAME", task)
+    regression = "labels are numbers to predict: the same as --task text-regression"
+    data.add_argument("--regression", dest="task", action="store_const", const="text-regression", help=regression)
+    add(data, "--max-length", count, "N", "tokens (default: 128)")
     return data
 
 
@@ -62,20 +53,12 @@ def add_transfer(data: Any) -> None:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a training is run."""
     run = parser.add_argument_group("run")
-    run.add_argument("--batch-size", type=arguments.count, default=32, metavar="N", help="texts in a step, in all (32)")
-    run.add_argument(
-        "--accumulate",
-        type=arguments.count,
-        default=1,
-        metavar="N",
-        help="parts that a step is made in, to save memory",
-    )
+    add(run, "--batch-size", count, "N", "texts in a step, in all (32)", 32)
+    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory", 1)
     run.add_argument("--compute", choices=["fp32", "bf16"], help="default: bf16 where the machine has it")
-    run.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is random (1)")
-    run.add_argument("--work", metavar="FOLDER", help="finished stages, state, journals (default: OUT.training)")
-    run.add_argument(
-        "--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states (5)"
-    )
+    add(run, "--seed", int, "N", "of all that is random (1)", 1)
+    add(run, "--work", str, "FOLDER", "finished stages, state, journals (default: OUT.training)")
+    add(run, "--save-minutes", positive, "X", "between two saved states (5)", 5)
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
@@ -92,15 +75,10 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
     from edgebert.elastic.training_run import RunOptions
 
     return RunOptions(
-        task=TaskChoice(options.task, tuple(options.labels) if options.labels else None),
-        batch_size=options.batch_size,
-        accumulate=options.accumulate,
-        max_length=options.max_length,
-        compute=options.compute,
-        seed=options.seed,
+        task=TaskChoice(options.task, options.labels),
         work=Path(options.work) if options.work else None,
-        save_minutes=options.save_minutes,
         listener=display,
+        **picked(options, "batch_size", "accumulate", "max_length", "compute", "seed", "save_minutes"),
     )
 
 
