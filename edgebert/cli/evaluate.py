@@ -20,10 +20,9 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.cli.tables import print_evaluation
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.evaluation import evaluate
-    from edgebert.reporting.evaluation_report import evaluation_report
 
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:
         asked = arguments.picked(options, "subnets", "provider", "threads")
         result = evaluate(options.data, bundle, **asked, on_progress=show)
-    print_json(result) if options.json else print_evaluation(evaluation_report(result, bundle))
+    print_json(result) if options.json else print_evaluation(result, bundle)

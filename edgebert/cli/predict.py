@@ -141,16 +141,14 @@ def _in_batches(bundle: "Bundle", options: argparse.Namespace, start: int) -> tu
 
 def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
     """Return the choice for a file without a limit: by the profile, if it matters what things cost."""
-    from edgebert.choosing.selection import select
     from edgebert.engines.session import default_way, way_filter
-    from edgebert.serving.parameters import ProfileSource, choose_unprofiled
+    from edgebert.serving.parameters import choose, profile_source
 
-    budget = arguments.budget_from_options(options).of(bundle)
-    asked = way_filter(options.provider, options.threads)
-    source = ProfileSource(bundle, budget.batch_size, asked, options.profile)
-    if options.subnet is None and (options.profile or budget.tolerance):
-        return select(bundle, source.profile(), budget)
-    return choose_unprofiled(bundle, options.subnet, budget, default_way(options.provider, options.threads))
+    budget, source = arguments.budget_from_options(options).of(bundle), None
+    if options.profile or budget.tolerance:
+        asked = way_filter(options.provider, options.threads)
+        source = profile_source(bundle, budget.batch_size, asked, options.profile)
+    return choose(bundle, options.subnet, budget, default_way(options.provider, options.threads), source)
 
 
 def _with_bar(answers: "Answers", done: int, file: str, subnet_id: str) -> "Answers":

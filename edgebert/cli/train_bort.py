@@ -16,7 +16,7 @@ from edgebert.cli.arguments import (
     two_or_more,
     whole_number,
 )
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, files_of, print_trained, run_options_of
+from edgebert.cli.training import Display, add_data, add_run, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
     from edgebert.elastic.bort.architecture import Architecture
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
-    add_transfer(add_data(parser))
+    add_data(parser, distils=True)
     _add_search(parser.add_argument_group("search, over the paper's 300 architectures where no numbers are given"))
     _add_measuring(parser.add_argument_group("latency on the device"))
     _add_surrogates(parser.add_argument_group("error from surrogates, which are trained for a few steps"))
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         masked=None if teacher is None else bort.MaskedTeacher(teacher, bort.masked_lm_distillation(epochs)),
         **picked(options, "search_only", "from_scratch"),
     )
-    with Display() as display, display.resumable():
+    with Display() as display:
         measure = _measuring(options, display)
         found, trained = bort.train(files_of(options), settings, run_options_of(options, display), measure)
     if found is not None and not options.json:

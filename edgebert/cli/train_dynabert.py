@@ -3,13 +3,12 @@
 import argparse
 
 from edgebert.cli.arguments import add, count, names, picked, positive, shares, two_or_more
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, files_of, print_trained, run_options_of
+from edgebert.cli.training import Display, add_data, add_run, files_of, print_trained, run_options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
-    data = add_data(parser)
-    add_transfer(data)
+    data = add_data(parser, distils=True)
     add(data, "--augment", count, "N", "distil on N variants of each training text")
     add(data, "--augment-model", str, "CHECKPOINT", "the masked LM that varies them (default: --model)")
     method = parser.add_argument_group("method")
@@ -39,6 +38,6 @@ def run(options: argparse.Namespace) -> None:
         fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
         augment=options.augment or 0,
     )
-    with Display() as display, display.resumable():
+    with Display() as display:
         trained = train(files_of(options), settings, run_options_of(options, display))
     print_trained(trained, options)

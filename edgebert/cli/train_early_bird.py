@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     stage = efficient_training(options.epochs, rate, embeddings=not options.freeze_embeddings)
     same = picked(options, "ticket", "random", "full_epochs", "full_journal")
     settings = EarlyBirdSettings(search=search, stage=stage, **same)
-    with Display() as display, display.resumable():
+    with Display() as display:
         result = train(files_of(options), settings, run_options_of(options, display))
     _print(result, options)
 

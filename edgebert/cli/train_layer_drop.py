@@ -38,15 +38,15 @@ def run(options: argparse.Namespace) -> None:
 
     files = files_of(options)
     layers = read_model_config(files.model).layers
-    drops = options.drop or (list(range(1, layers // 2 + 1)) if options.explore else [layers // 3])
+    drops = options.drop or (tuple(range(1, layers // 2 + 1)) if options.explore else (layers // 3,))
     stage = fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
     if len(drops) > 1 and not options.explore:
         raise TrainingError("several numbers of layers to drop; choose one or add --explore")
 
-    with Display() as display, display.resumable():
+    with Display() as display:
         run_options = run_options_of(options, display)
         if options.explore:
-            settings = ExplorationSettings(drops=tuple(drops), seeds=options.seeds or (options.seed,), fine_tune=stage)
+            settings = ExplorationSettings(drops=drops, seeds=options.seeds or (options.seed,), fine_tune=stage)
             explored = explore(files, settings, run_options)
         else:
             trained = train(files, LayerDropSettings(options.strategy, drops[0], stage), run_options)

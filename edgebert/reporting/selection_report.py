@@ -4,7 +4,7 @@ A sub-network that was measured in several ways lost for the reason of the way t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgebert.choosing.selection import Budget, Rejection, Selection
@@ -66,44 +66,34 @@ class SelectionReport:
 
 def selection_report(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> SelectionReport:
     """Return what is shown of a selection that was made for a bundle from a profile."""
-    lost = _lost(selection, bundle, profile)
-    return SelectionReport(selection, bundle.manifest.metric, _grouped(lost, selection.subnetwork))
+    lost = sorted(_lost(selection, bundle, profile), key=_distance)
+    other_ways = [one for one in lost if one.subnet_id == selection.subnetwork]
+    nearest: dict[str, Lost] = {}
+    for one in lost:
+        nearest.setdefault(one.subnet_id, one)
+    nearest.pop(selection.subnetwork, None)
+
+    groups = (*_groups(nearest.values(), is_chosen=False), *_groups(other_ways, is_chosen=True))
+    return SelectionReport(selection, bundle.manifest.metric, groups)
 
 
-def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> list[Lost]:
+def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Iterator[Lost]:
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
     entries = {entry.key: entry for entry in profile.subnetworks}
-
-    found = []
     for one in selection.rejected:
         subnet, entry = subnets.get(one.subnetwork), entries.get((one.subnetwork, one.way))
-        found.append(
-            Lost(
-                rejection=one,
-                quality=subnet.quality.value if subnet and subnet.quality else None,
-                parameters=subnet.parameters if subnet else 0,
-                predicted_ms=_predicted_ms(entry, selection.budget) if entry else None,
-                peak_memory_mb=entry.peak_memory_mb if entry else None,
-            )
+        yield Lost(
+            rejection=one,
+            quality=subnet.quality.value if subnet and subnet.quality else None,
+            parameters=subnet.parameters if subnet else 0,
+            predicted_ms=_predicted_ms(entry, selection.budget) if entry else None,
+            peak_memory_mb=entry.peak_memory_mb if entry else None,
         )
-    return found
 
 
 def _predicted_ms(entry: ProfiledSubnet, budget: Budget) -> float | None:
     assert budget.length is not None  # a selection's budget names the length that it was made for
     return entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile)
-
-
-def _grouped(lost: Iterable[Lost], chosen: str) -> tuple[RejectionGroup, ...]:
-    """Return the groups, those that came closest first."""
-    nearest: dict[str, Lost] = {}
-    other_ways = []
-    for one in sorted(lost, key=_distance):
-        if one.subnet_id == chosen:
-            other_ways.append(one)
-        else:
-            nearest.setdefault(one.subnet_id, one)
-    return (*_groups(nearest.values(), is_chosen=False), *_groups(other_ways, is_chosen=True))
 
 
 def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:

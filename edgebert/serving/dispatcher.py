@@ -16,16 +16,23 @@ from edgebert.choosing.selection import Budget
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Answers, Bundle
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.serving.chooser import Answered
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Key, Residents
-from edgebert.tasks.task import Outputs, TopK
+from edgebert.tasks.task import Answer, Outputs, TopK
 from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
 # Of the share of late requests that the percentile allows (benchmarks/runtime_load.py).
 _STAY, _STEP_UP = 0.75, 0.4
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers to a batch, in the order of its texts, and the id of the sub-network that gave them."""
+
+    subnet_id: str
+    answers: list[Answer]
 
 
 @dataclass(frozen=True)
@@ -135,21 +142,24 @@ class Dispatcher:
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
         """Return the best of the loaded networks, and have a better one loaded that would be on time."""
         on_time: list[Option] = []
-        wanted: Option | None = None
+        is_wanted = False
         for option in options:
             if on_time and option.quality < on_time[0].quality - self._budget.tolerance - 1e-9:
                 break
             if not self._is_on_time(option, allowed_ms):
                 continue
-            if self._is_loaded(option):
+            peak_memory_mb = option.entry.peak_memory_mb
+            if self._residents.is_loaded(option.key):
                 on_time.append(option)
-            elif wanted is None and not on_time:
-                wanted = self._wanted(option)
+            elif not on_time and not is_wanted and self._residents.fits(option.key, peak_memory_mb):
+                self._residents.want(option.key, peak_memory_mb)
+                is_wanted = True
         if on_time:
             return min(on_time, key=lambda option: option.bound_ms)
+
         # Nothing will surely be on time: the least late, and the fastest of those. If none is loaded any more, because
         # another thread has closed them, the one that is returned cannot be run either and says so.
-        loaded = [option for option in options if self._is_loaded(option)] or options
+        loaded = [option for option in options if self._residents.is_loaded(option.key)] or options
         return min(loaded, key=lambda option: (self._share_late(option, allowed_ms), option.bound_ms))
 
     def _is_on_time(self, option: Option, allowed_ms: float) -> bool:
@@ -163,18 +173,8 @@ class Dispatcher:
     def _share_late(self, option: Option, allowed_ms: float) -> float:
         return self._governor.share_late(option.way, option.expected_ms, allowed_ms)
 
-    def _is_loaded(self, option: Option) -> bool:
-        return self._residents.is_loaded(option.key)
-
     def _ms_since(self, start_s: float) -> float:
         return (self._clock() - start_s) * 1000
-
-    def _wanted(self, option: Option) -> Option | None:
-        """Have a network loaded in the background, if there may be room for it."""
-        if not self._residents.fits(option.key, option.entry.peak_memory_mb):
-            return None
-        self._residents.want(option.key, option.entry.peak_memory_mb)
-        return option
 
 
 def _replaced(values: NDArray[np.float32], rows: Sequence[int], others: NDArray[np.float32]) -> NDArray[np.float32]:

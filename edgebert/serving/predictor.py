@@ -16,9 +16,8 @@ from edgebert.inputs.batches import Batch, batches_of
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.serving.chooser import Chooser
-from edgebert.serving.parameters import ProfileSource, budget_of, choose
-from edgebert.serving.policy import Policy
+from edgebert.serving.parameters import budget_of, choose, profile_source
+from edgebert.serving.policy import Chooser, Policy
 from edgebert.serving.request import CallTexts, read_texts, shaped
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
@@ -77,15 +76,15 @@ def load(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked, way = asked.of(bundle), default_way(provider, threads)
 
-    source = ProfileSource(bundle, asked.batch_size, way_filter(provider, threads), profile)
+    source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
 
     tokenizer = Tokenizer.of(bundle)
     residents = Residents(asked.memory_mb, _opener(bundle, tokenizer if warm_up else None))
-    policy = Policy(bundle, selection, residents, source.profile if adaptive else None)
-    if adaptive and subnet is None:
-        policy.start(cascade=cascade)
+    policy = Policy(bundle, selection, residents, source if adaptive else None)
+    if adaptive and subnet is None and (cascade or asked.latency_ms is not None):
+        policy.govern(cascade=cascade)
     return Predictor(bundle, selection, tokenizer, residents, policy)
 
 
@@ -194,7 +193,7 @@ class Predictor:
         for number, batch in enumerate(batches):
             now_s = self._clock()
             left_ms = limit.left_ms(number, (now_s - start_s) * 1000, (now_s - batch_start_s) * 1000)
-            answered = chooser.answer(batch, left_ms, top_k)
+            answered = chooser(batch, left_ms, top_k)
             answers.update(zip(batch.places, answered.answers, strict=True))
 
             end_s = self._clock()

@@ -35,7 +35,7 @@ def test_sub_networks_are_added_to_a_profile(edgebert: Edgebert, tmp_path: Path)
     assert edgebert(*arguments, LEAST).status == 0
     done = edgebert(*arguments, BEST, "--emulate", "cpus=1,memory-mb=1000")
     assert done.status == 1
-    assert "error: nothing can be added to the profile: it holds other shapes" in done.err
+    assert "error: nothing can be added to the profile: another machine was emulated" in done.err
     assert edgebert(*arguments, BEST).status == 0
     assert [one["id"] for one in json.loads(Path(out).read_text())["subnetworks"]] == [LEAST, BEST]
 
