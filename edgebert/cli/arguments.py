@@ -115,20 +115,17 @@ counts, whole_numbers = _list_of(count), _list_of(whole_number)
 shares = _list_of(_number(float, lambda value: 0 < value <= 1, "numbers above 0 and at most 1"))
 
 
-_LIMITS = {"cpus": "cpus", "memory-mb": "memory_mb"}
-
-
 def limits(text: str) -> "Limits":
     """Return the limits of a machine to imitate, such as cpus=1,memory-mb=512."""
     from edgebert.machine.limits import Limits
 
     pairs = [part.partition("=") for part in names(text)]
-    if not {name for name, _, _ in pairs} <= _LIMITS.keys():
-        raise argparse.ArgumentTypeError(f"expected {' and '.join(f'{name}=N' for name in _LIMITS)}, found {text}")
-    return Limits(**{_LIMITS[name]: positive(value) for name, _, value in pairs})
+    if not {name for name, _, _ in pairs} <= {"cpus", "memory-mb"}:
+        raise argparse.ArgumentTypeError(f"expected cpus=N and memory-mb=N, found {text}")
+    return Limits(**{name.replace("-", "_"): positive(value) for name, _, value in pairs})
 
 
 def limits_as_text(value: "Limits") -> str:
     """Return limits as `limits` reads them."""
-    found = {name: getattr(value, field) for name, field in _LIMITS.items()}
+    found = {"cpus": value.cpus, "memory-mb": value.memory_mb}
     return ",".join(f"{name}={number:g}" for name, number in found.items() if number is not None)

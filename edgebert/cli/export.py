@@ -14,13 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sub-networks")
     widths = "shares of heads and FFN neurons to keep, such as 0.25,0.5,0.75,1.0 (default: those of elastic.json)"
     add(group, "--widths", shares, "W,...", widths)
-    add(
-        group,
-        "--depths",
-        shares,
-        "D,...",
-        "shares of layers to keep, such as 0.5,0.75,1.0 (default: those of elastic.json)",
-    )
+    depths = "shares of layers to keep, such as 0.5,0.75,1.0 (default: those of elastic.json)"
+    add(group, "--depths", shares, "D,...", depths)
     precisions = "of int8, int8-static, int8-weights and fp32 (default: int8)"
     add(group, "--precisions", names, "NAME,...", precisions, ("int8",))
     add(group, "--calibrate", str, "DATA", "texts to find the ranges of activations with, which int8-static needs")
@@ -33,13 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("quality")
     add(group, "--eval", str, "DATA", "labelled data to measure quality on")
-    add(
-        group,
-        "--texts",
-        str,
-        "FILE",
-        "unlabelled texts: quality is how often a sub-network answers as the full one does",
-    )
+    fidelity = "unlabelled texts: quality is how often a sub-network answers as the full one does"
+    add(group, "--texts", str, "FILE", fidelity)
 
 
 def run(options: argparse.Namespace) -> None:

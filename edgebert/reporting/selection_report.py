@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from edgebert.choosing.selection import Budget, Rejection, Selection
+from edgebert.choosing.selection import Rejection, Selection
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.measuring.device_profile import DeviceProfile
 
 # Kinds of rejections, those first that come closest to being chosen.
 _NEAREST_FIRST = (
@@ -66,7 +66,8 @@ class SelectionReport:
 
 def selection_report(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> SelectionReport:
     """Return what is shown of a selection that was made for a bundle from a profile."""
-    lost = sorted(_lost(selection, bundle, profile), key=_distance)
+    lost = list(_lost(selection, bundle, profile))
+    lost.sort(key=lambda one: (_NEAREST_FIRST.index(one.rejection.kind), one.predicted_ms or 0.0))
     other_ways = [one for one in lost if one.subnet_id == selection.subnetwork]
     nearest: dict[str, Lost] = {}
     for one in lost:
@@ -80,20 +81,18 @@ def selection_report(selection: Selection, bundle: Bundle, profile: DeviceProfil
 def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Iterator[Lost]:
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
     entries = {entry.key: entry for entry in profile.subnetworks}
+    budget = selection.budget
+    assert budget.length is not None  # a selection's budget names the length that it was made for
+
     for one in selection.rejected:
         subnet, entry = subnets.get(one.subnetwork), entries.get((one.subnetwork, one.way))
         yield Lost(
             rejection=one,
             quality=subnet.quality.value if subnet and subnet.quality else None,
             parameters=subnet.parameters if subnet else 0,
-            predicted_ms=_predicted_ms(entry, selection.budget) if entry else None,
+            predicted_ms=entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile) if entry else None,
             peak_memory_mb=entry.peak_memory_mb if entry else None,
         )
-
-
-def _predicted_ms(entry: ProfiledSubnet, budget: Budget) -> float | None:
-    assert budget.length is not None  # a selection's budget names the length that it was made for
-    return entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile)
 
 
 def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:
@@ -102,8 +101,3 @@ def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:
         kind = one.rejection.kind
         alike[kind, None if kind in _BY_NUMBERS else one.rejection.reason].append(one)
     return [RejectionGroup(kind, reason, is_chosen, tuple(members)) for (kind, reason), members in alike.items()]
-
-
-def _distance(lost: Lost) -> tuple[int, float]:
-    """Return how far a sub-network was from being chosen: by its kind of reason, then by its latency."""
-    return _NEAREST_FIRST.index(lost.rejection.kind), lost.predicted_ms or 0.0

@@ -97,9 +97,17 @@ _FORMS = {
 }
 
 
-def check_ending(path: Path) -> None:
-    """Raise an EdgeBertError if answers cannot be written to a file of such a name."""
-    _form_of(path)
+def form_of(path: Path) -> _Form:
+    """Return the form that answers have in a file of such a name.
+
+    Raises:
+        EdgeBertError: they cannot be written to such a file.
+    """
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        known = ", ".join(_FORMS)
+        raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
+    return form
 
 
 def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
@@ -108,7 +116,7 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
     Raises:
         EdgeBertError: it cannot be read, or holds anything else.
     """
-    form = _form_of(path)
+    form = form_of(path)
     if not path.exists():
         return Kept(0, 0)
     lines = size_bytes = 0
@@ -144,7 +152,7 @@ def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> N
     Raises:
         EdgeBertError: the file cannot be written.
     """
-    form = _form_of(path)
+    form = form_of(path)
     try:
         with open(path, "ab") as file:
             file.truncate(after.size_bytes)
@@ -154,14 +162,6 @@ def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> N
                 file.write(form.line(text, answer).encode())
     except OSError as problem:
         raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
-
-
-def _form_of(path: Path) -> _Form:
-    form = _FORMS.get(path.suffix.lower())
-    if form is None:
-        known = ", ".join(_FORMS)
-        raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
-    return form
 
 
 def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgebert.choosing.cascade import Cascade, best_cascade
 from edgebert.choosing.menu import Menu, Option
@@ -23,16 +22,11 @@ from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
+# The id of the sub-network that answered a batch, and the answers in the order of its texts.
+Answered = tuple[str, list[Answer]]
+
 # Of the share of late requests that the percentile allows (benchmarks/runtime_load.py).
 _STAY, _STEP_UP = 0.75, 0.4
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The answers to a batch, in the order of its texts, and the id of the sub-network that gave them."""
-
-    subnet_id: str
-    answers: list[Answer]
 
 
 @dataclass(frozen=True)
@@ -72,13 +66,8 @@ class Dispatcher:
 
     def use_cascade(self, answers: Answers, quality: float) -> None:
         """Answer by two networks in a row from now on, if two are as good as asked for less on average."""
-        self.cascade = best_cascade(
-            answers,
-            self._usual_options,
-            quality=quality,
-            latency_ms=self._budget.latency_ms,
-            memory_mb=self._budget.memory_mb,
-        )
+        limits = {"latency_ms": self._budget.latency_ms, "memory_mb": self._budget.memory_mb}
+        self.cascade = best_cascade(answers, self._usual_options, quality=quality, **limits)
         if self.cascade is None:
             logger.warning("no two networks together are as good as one for less: there is no cascade")
             return
@@ -90,12 +79,12 @@ class Dispatcher:
         return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
 
     def answer(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
-        """Return the answers to a batch that may take `allowed_ms` from now on."""
+        """Return who answered a batch that may take `allowed_ms` from now on, and the answers."""
         start_s = self._clock()
         ran = self._run_in_time(batch, allowed_ms - self._governor.overhead_ms)
         answers = self._task.answers(ran.outputs, top_k)
         self._governor.observe_overhead(self._ms_since(start_s) - ran.network_ms)
-        return Answered(ran.subnet_id, answers)
+        return ran.subnet_id, answers
 
     def _run_in_time(self, batch: Batch, allowed_ms: float) -> _Ran:
         if self.cascade is not None and self._both_ms(self.cascade, batch) <= allowed_ms:
@@ -136,7 +125,9 @@ class Dispatcher:
             return ran
 
         ran_second = self._run(second, rest, expected_ms)
-        outputs = {name: _replaced(values, unsure, ran_second.outputs[name]) for name, values in ran.outputs.items()}
+        outputs = {name: np.array(values) for name, values in ran.outputs.items()}  # an engine's may be read-only
+        for name, values in outputs.items():
+            values[unsure] = ran_second.outputs[name]
         return _Ran(second.id, outputs, ran.network_ms + ran_second.network_ms)
 
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
@@ -175,13 +166,6 @@ class Dispatcher:
 
     def _ms_since(self, start_s: float) -> float:
         return (self._clock() - start_s) * 1000
-
-
-def _replaced(values: NDArray[np.float32], rows: Sequence[int], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an output (texts, ...) in which some rows are another network's."""
-    changed = np.array(values)  # an engine may give a read-only view of its own memory
-    changed[rows] = others
-    return changed
 
 
 def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> DeviceProfile:

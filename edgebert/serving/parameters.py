@@ -31,8 +31,7 @@ def budget_of(budget: Budget | None, **limits: Any) -> Budget:
         return Budget(**limits)
     given = [name for name, value in limits.items() if value != getattr(Budget(), name)]
     if given:
-        names = ", ".join(given)
-        raise EdgeBertError(f"expected a budget or its parts, found both; put {names} into the Budget")
+        raise EdgeBertError(f"expected a budget or its parts, found both; put {', '.join(given)} into the Budget")
     if not isinstance(budget, Budget):
         raise EdgeBertError(f"expected a Budget, found {type(budget).__name__}; pass budget=edgebert.Budget(...)")
     return budget

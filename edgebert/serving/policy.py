@@ -110,7 +110,7 @@ class Policy:
     def _answer_fixed(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
         """Return the answers of the network that was chosen, however long it takes; from several threads at once."""
         outputs = self._session.run(batch.arrays(self._session.input_names))
-        return Answered(self._selection.subnetwork, self._task.answers(outputs, top_k))
+        return self._selection.subnetwork, self._task.answers(outputs, top_k)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""
