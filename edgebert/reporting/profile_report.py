@@ -58,7 +58,11 @@ class ProfileReport:
 def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> ProfileReport:
     """Return what is shown of a profile, with the qualities of its bundle if that is given."""
     batch_size = min(profile.settings.batch_sizes)
-    latencies = {entry.key: _latencies(entry, batch_size) for entry in profile.subnetworks}
+    # All of an entry that has none of that size.
+    latencies = {
+        entry.key: tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
+        for entry in profile.subnetworks
+    }
     qualities = bundle.manifest.qualities if bundle else {}
     methods = bundle.manifest.methods if bundle else {}
     front = pareto_front(
@@ -74,11 +78,6 @@ def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> Prof
     )
     metric = bundle.manifest.metric if bundle else None
     return ProfileReport(profile, metric, batch_size, rows, tuple(_doubts(profile)))
-
-
-def _latencies(entry: ProfiledSubnet, batch_size: int) -> tuple[Latency, ...]:
-    """Return an entry's latencies for one batch size, all if it has none of that size."""
-    return tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
 
 
 def _doubts(profile: DeviceProfile) -> Iterator[Doubt]:

@@ -133,13 +133,11 @@ def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]
 
 def _equally_long(tokens: Sequence[Tokens], batch_tokens: int) -> list[list[int]]:
     """Return the places of texts that share a batch, the longest first, so that no long batch is left for the end."""
-
-    def length(place: int) -> int:
-        return len(tokens[place].ids)
-
+    lengths = [len(text.ids) for text in tokens]
+    order = sorted(range(len(tokens)), key=lengths.__getitem__, reverse=True)
     groups = []
-    for each, places in itertools.groupby(sorted(range(len(tokens)), key=length, reverse=True), key=length):
-        equal, size = list(places), max(1, batch_tokens // each)
+    for length, places in itertools.groupby(order, key=lengths.__getitem__):
+        equal, size = list(places), max(1, batch_tokens // length)
         groups += [equal[first : first + size] for first in range(0, len(equal), size)]
     return groups
 
