@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = "a .tsv, .csv or .jsonl file with the columns text, label and, for pairs of texts, pair"
     parser.add_argument("data", metavar="DATA", help=data)
     arguments.add_bundle_option(parser)
-    parser.add_argument("--subnets", type=arguments.names, metavar="ID,...", help="only these sub-networks")
+    arguments.add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")
     arguments.add_way(parser)
 
 
@@ -20,16 +20,9 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.cli.tables import print_evaluation
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.evaluation import evaluate
-    from edgebert.reporting.evaluation_report import evaluation_report
 
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:
-        result = evaluate(
-            options.data,
-            bundle,
-            subnets=options.subnets,
-            provider=options.provider,
-            threads=options.threads,
-            on_progress=show,
-        )
-    print_json(result) if options.json else print_evaluation(evaluation_report(result, bundle))
+        asked = arguments.picked(options, "subnets", "provider", "threads")
+        result = evaluate(options.data, bundle, **asked, on_progress=show)
+    print_json(result) if options.json else print_evaluation(result, bundle)

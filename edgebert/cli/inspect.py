@@ -2,12 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgebert.cli import arguments
-
-if TYPE_CHECKING:
-    from edgebert.inputs.bundle import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,20 +29,13 @@ def run(options: argparse.Namespace) -> None:
         facts = _checkpoint_facts(path)
         print_json(facts) if options.json else tables.print_checkpoint(path, facts)
     elif path.is_file():
-        profile = DeviceProfile.load(path)
-        report = profile_report(profile, _bundle_of(profile.bundle_sha256))
+        profile, builtin = DeviceProfile.load(path), Bundle.load()
+        # Only of the built-in bundle are qualities at hand.
+        report = profile_report(profile, builtin if builtin.sha256 == profile.bundle_sha256 else None)
         print_json(profile) if options.json else tables.print_profile(report)
     else:
         expected = "expected the folder of a bundle or a checkpoint, or the file of a profile"
         raise EdgeBertError(f"nothing to inspect at {path}: {expected}; check the path")
-
-
-def _bundle_of(sha256: str) -> "Bundle | None":
-    """Return the built-in bundle if a profile is of it: only then are qualities at hand."""
-    from edgebert.inputs.bundle import Bundle
-
-    bundle = Bundle.load()
-    return bundle if bundle.sha256 == sha256 else None
 
 
 def _checkpoint_facts(path: Path) -> dict[str, Any]:
@@ -56,5 +46,4 @@ def _checkpoint_facts(path: Path) -> dict[str, Any]:
     except ImportError as problem:
         message = f"inspecting a checkpoint needs {problem.name}; pip install 'edgebert[export]'"
         raise EdgeBertError(message) from None
-    facts: dict[str, Any] = describe(path)
-    return facts
+    return describe(path)

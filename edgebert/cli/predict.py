@@ -4,11 +4,12 @@ import argparse
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
+from edgebert.cli.arguments import add
 from edgebert.errors import EdgeBertError
 
 if TYPE_CHECKING:
@@ -27,14 +28,12 @@ _STANDARD_INPUT = "-"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to answer (default: those on standard input)")
-    parser.add_argument("--file", metavar="FILE", help=".tsv, .csv, .jsonl, else a text a line; - is standard input")
+    add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, else a text a line; - is standard input")
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
-    parser.add_argument("--out", metavar="FILE", help=out)
-    parser.add_argument(
-        "--top-k", type=_top_k, default="best", metavar="N|all", help="labels for each text (default: the best)"
-    )
+    add(parser, "--out", str, "FILE", out)
+    add(parser, "--top-k", _top_k, "N|all", "labels for each text (default: the best)", "best")
     arguments.add_bundle_option(parser)
-    parser.add_argument("--subnet", metavar="ID", help="this sub-network, whatever it costs")
+    add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
     arguments.add_budget(parser)
 
 
@@ -50,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
 
     A file is answered in batches on all cores; with a budget, or where texts may come slowly, as they come.
     """
+    from edgebert.cli.output import print_text
     from edgebert.inputs.bundle import Bundle
     from edgebert.serving.answer_file import kept
 
@@ -59,14 +59,16 @@ def run(options: argparse.Namespace) -> None:
     done = kept(Path(options.out), _texts(options), bundle.manifest.labels) if options.out else None
     start = done.lines if done else 0
 
-    if not options.text and not _is_stream(options.file) and not _is_limited(options):
-        selection, answers = _in_batches(bundle, options, start)
-        _deliver(answers, selection, options, done)
-        _print_subnets([selection.subnetwork])
-    else:
+    is_limited = options.latency_ms is not None or options.memory_mb is not None
+    if options.text or is_limited or _is_stream(options.file):
         with _loaded(bundle, options) as model:
             _deliver(_as_they_come(model, options, start), model.selection, options, done)
-            _print_subnets(list(model.stats().subnetworks) or [model.selection.subnetwork])
+            subnet_ids = list(model.stats().subnetworks) or [model.selection.subnetwork]
+    else:
+        selection = _chosen(bundle, options)
+        _deliver(_in_batches(bundle, selection, options, start), selection, options, done)
+        subnet_ids = [selection.subnetwork]
+    print_text(f"answered by {', '.join(subnet_ids)}", file=sys.stderr)
 
 
 def _check_texts(options: argparse.Namespace) -> None:
@@ -85,12 +87,12 @@ def _check_texts(options: argparse.Namespace) -> None:
 
 
 def _check_out(options: argparse.Namespace) -> None:
-    from edgebert.serving.answer_file import check_ending
+    from edgebert.serving.answer_file import form_of
 
     if not options.out:
         return
     try:
-        check_ending(Path(options.out))
+        form_of(Path(options.out))
     except EdgeBertError as problem:
         options.usage_error(str(problem))
     if not options.text and _is_stream(options.file):
@@ -100,10 +102,6 @@ def _check_out(options: argparse.Namespace) -> None:
 def _is_stream(file: str) -> bool:
     """Return whether this is standard input, a pipe or a terminal."""
     return file == _STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
-
-
-def _is_limited(options: argparse.Namespace) -> bool:
-    return options.latency_ms is not None or options.memory_mb is not None
 
 
 def _texts(options: argparse.Namespace) -> Iterator["Text"]:
@@ -117,14 +115,8 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
     from edgebert.serving.parameters import length_of
     from edgebert.serving.predictor import load
 
-    return load(
-        bundle,
-        budget=arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None),
-        subnet=options.subnet,
-        profile=options.profile,
-        provider=options.provider,
-        threads=options.threads,
-    )
+    budget = arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None)
+    return load(bundle, budget=budget, **arguments.picked(options, "subnet", "profile", "provider", "threads"))
 
 
 def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -> "Answers":
@@ -135,49 +127,42 @@ def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -
         yield from zip(request, model(request, top_k=options.top_k), strict=True)
 
 
-def _in_batches(bundle: "Bundle", options: argparse.Namespace, start: int) -> tuple["Selection", "Answers"]:
-    """Return the choice for a file and its answers, with a bar on a terminal that does not show the answers."""
-    from edgebert.serving.bulk import answer_texts
-
-    selection = _chosen(bundle, options)
-    answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
-    if options.out or not sys.stdout.isatty():
-        answers = _with_bar(answers, start, options.file, selection.subnetwork)
-    return selection, answers
-
-
 def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
     """Return the choice for a file without a limit: by the profile, if it matters what things cost."""
-    from edgebert.choosing.selection import select
     from edgebert.engines.session import default_way, way_filter
-    from edgebert.serving.parameters import ProfileSource, choose_unprofiled
+    from edgebert.serving.parameters import choose, profile_source
 
-    budget = arguments.budget_from_options(options).of(bundle)
-    asked = way_filter(options.provider, options.threads)
-    source = ProfileSource(bundle, budget.batch_size, asked, options.profile)
-    if options.subnet is None and (options.profile or budget.tolerance):
-        return select(bundle, source.profile(), budget)
-    return choose_unprofiled(bundle, options.subnet, budget, default_way(options.provider, options.threads))
+    budget, source = arguments.budget_from_options(options).of(bundle), None
+    if options.profile or budget.tolerance:
+        asked = way_filter(options.provider, options.threads)
+        source = profile_source(bundle, budget.batch_size, asked, options.profile)
+    return choose(bundle, options.subnet, budget, default_way(options.provider, options.threads), source)
 
 
-def _with_bar(answers: "Answers", done: int, file: str, subnet_id: str) -> "Answers":
-    """Yield answers while a bar on a terminal shows how many there are."""
+def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Namespace, start: int) -> "Answers":
+    """Yield each text of a file with its answer, with a bar on a terminal that does not show the answers."""
     from edgebert.cli.output import progress_bar
+    from edgebert.serving.bulk import answer_texts
 
-    total = _count_lines(file) if sys.stderr.isatty() else 0
+    answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
+    if sys.stdout.isatty() and not options.out:
+        yield from answers
+        return
+
+    total = 0
+    if sys.stderr.isatty():
+        with open(options.file, "rb") as lines:
+            total = sum(1 for _ in lines)
     with progress_bar() as show:
-        for number, answer in enumerate(answers, done + 1):
+        for number, answer in enumerate(answers, start + 1):
             yield answer
-            show(number, total, subnet_id)
-
-
-def _count_lines(file: str) -> int:
-    with open(file, "rb") as lines:
-        return sum(1 for _ in lines)
+            show(number, total, selection.subnetwork)
 
 
 def _deliver(answers: "Answers", selection: "Selection", options: argparse.Namespace, done: "Kept | None") -> None:
-    """Write or print the answers."""
+    """Write or print the answers: JSON piece by piece, since those to a long file need not fit into memory."""
+    import msgspec
+
     from edgebert.cli.output import print_json, print_text
     from edgebert.serving.answer_file import append, line_of
 
@@ -186,27 +171,12 @@ def _deliver(answers: "Answers", selection: "Selection", options: argparse.Names
         if options.json:
             print_json({"selection": selection, "out": options.out})
     elif options.json:
-        _print_json(answers, selection)
+        # Printed with the first answer, so that a bad text prints nothing.
+        before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
+        for _, answer in answers:
+            print_text(before + msgspec.json.encode(answer).decode(), end="")
+            before = ",\n"
+        print_text("\n]}")
     else:
         for text, answer in answers:
             print_text(line_of(text, answer), end="")
-
-
-def _print_subnets(subnet_ids: Sequence[str]) -> None:
-    from edgebert.cli.output import print_text
-
-    print_text(f"answered by {', '.join(subnet_ids)}", file=sys.stderr)
-
-
-def _print_json(answers: Iterable[tuple["Text", "Answer"]], selection: "Selection") -> None:
-    """Print one JSON object piece by piece, since a long file's answers need not fit into memory."""
-    import msgspec
-
-    from edgebert.cli.output import print_text
-
-    # Printed with the first, so that a bad one prints nothing.
-    before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
-    for _, answer in answers:
-        print_text(before + msgspec.json.encode(answer).decode(), end="")
-        before = ",\n"
-    print_text("\n]}")

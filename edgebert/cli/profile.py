@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
+from edgebert.cli.arguments import add
 
 if TYPE_CHECKING:
     from edgebert.inputs.bundle import Bundle
@@ -14,25 +15,20 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     arguments.add_bundle(parser)
-    parser.add_argument("--out", metavar="FILE", help="write the profile there too (it is always kept in the cache)")
+    add(parser, "--out", str, "FILE", "write the profile there too (it is always kept in the cache)")
     lengths = "tokens of the inputs to measure (default: 16,64,128 and the longest there can be)"
-    parser.add_argument("--lengths", type=arguments.counts, metavar="L,...", help=lengths)
-    sizes = "texts in a request (default: 1)"
-    parser.add_argument("--batch-sizes", type=arguments.counts, default=[1], metavar="B,...", help=sizes)
-    parser.add_argument("--threads", type=arguments.count, metavar="N", help="default: one, half the cores and all")
-    engines = (
-        "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it (default: all)"
-    )
-    parser.add_argument("--provider", metavar="NAME", help=engines)
-    parser.add_argument("--subnets", type=arguments.names, metavar="ID,...", help="only these sub-networks")
+    add(parser, "--lengths", arguments.counts, "L,...", lengths)
+    add(parser, "--batch-sizes", arguments.counts, "B,...", "texts in a request (default: 1)", (1,))
+    add(parser, "--threads", arguments.count, "N", "default: one, half the cores and all")
+    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
+    add(parser, "--provider", str, "NAME", f"{engines} (default: all)")
+    add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")
     parser.add_argument("--quick", action="store_true", help="about 5 s: one round, on the CPU, with all cores")
     pace = "requests a second, as the app sends them (default: one after the other)"
-    parser.add_argument("--requests-per-s", type=arguments.positive, metavar="N", help=pace)
-    parser.add_argument(
-        "--emulate", type=arguments.limits, metavar="cpus=N,memory-mb=M", help="imitate a smaller machine"
-    )
-    parser.add_argument("--host", metavar="USER@DEVICE", help="measure there, over ssh, and bring the profile back")
-    parser.add_argument("--host-command", default="edgebert", metavar="COMMAND", help="what runs edgebert on the host")
+    add(parser, "--requests-per-s", arguments.positive, "N", pace)
+    add(parser, "--emulate", arguments.limits, "cpus=N,memory-mb=M", "imitate a smaller machine")
+    add(parser, "--host", str, "USER@DEVICE", "measure there, over ssh, and bring the profile back")
+    add(parser, "--host-command", str, "COMMAND", "what runs edgebert on the host", "edgebert")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,19 +62,9 @@ def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfi
     from edgebert.cli.output import progress_bar
     from edgebert.measuring.profiler import profile
 
+    asked = ("lengths", "batch_sizes", "threads", "provider", "subnets", "quick", "requests_per_s", "emulate")
     with progress_bar() as show:
-        return profile(
-            bundle,
-            lengths=options.lengths,
-            batch_sizes=options.batch_sizes,
-            threads=options.threads,
-            provider=options.provider,
-            subnets=options.subnets,
-            quick=options.quick,
-            requests_per_s=options.requests_per_s,
-            emulate=options.emulate,
-            on_progress=show,
-        )
+        return profile(bundle, **arguments.picked(options, *asked), on_progress=show)
 
 
 def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
@@ -95,6 +81,5 @@ def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "Device
         "--emulate": options.emulate and arguments.limits_as_text(options.emulate),
     }
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    return profile_on(
-        options.host, bundle, [*given, *(["--quick"] if options.quick else [])], command=options.host_command
-    )
+    given += ["--quick"] if options.quick else []
+    return profile_on(options.host, bundle, given, command=options.host_command)

@@ -19,10 +19,10 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.engines.session import way_filter
     from edgebert.inputs.bundle import Bundle
     from edgebert.reporting.selection_report import selection_report
-    from edgebert.serving.parameters import ProfileSource
+    from edgebert.serving.parameters import profile_source
 
     bundle, asked = Bundle.load(options.bundle), way_filter(options.provider, options.threads)
-    profile = ProfileSource(bundle, options.batch_size, asked, options.profile).profile()
+    profile = profile_source(bundle, options.batch_size, asked, options.profile)()
     chosen = select(bundle, profile, arguments.budget_from_options(options))
 
     if options.json:

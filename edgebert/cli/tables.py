@@ -8,50 +8,48 @@ from edgebert.cli.output import megabytes, print_table, print_text
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
     from edgebert.inputs.bundle import Bundle
-    from edgebert.measuring.profile_settings import ProfileSettings
-    from edgebert.reporting.evaluation_report import EvaluationReport
+    from edgebert.measuring.evaluation import Evaluation
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport
 
-_SLICE = ("layers", "heads", "FFN")
+_SIZES = ("sub-network", "parameters", "layers", "heads", "FFN")
 
 
 def print_bundle(bundle: "Bundle") -> None:
     """Print a bundle's manifest as a table."""
     manifest = bundle.manifest
     print_text(f"bundle '{manifest.name}' ({manifest.task}; labels {', '.join(manifest.labels)})")
-    print_text(
-        f"up to {manifest.max_length} tokens; made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}"
-    )
+    made_by = f"made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}"
+    print_text(f"up to {manifest.max_length} tokens; {made_by}")
     sizes = [f"{weights.file} {megabytes(weights.size_bytes)}" for weights in manifest.weight_files]
     total = sum(file.stat().st_size for file in bundle.path.iterdir())
     print_text(f"{', '.join(sizes)}, in all {megabytes(total)}\n")
 
     metric = manifest.metric or "quality"
-    others = sorted({name for subnet in manifest.subnetworks if subnet.quality for name in subnet.quality.also})
-    rows = [
-        [
-            subnet.id,
-            f"{subnet.parameters / 1e6:.1f} M",
-            *_slice_cells(subnet.layers, subnet.heads, subnet.ffn),
-            _number(subnet.quality.value if subnet.quality else None),
-            *(_number(subnet.quality.also.get(name) if subnet.quality else None) for name in others),
-            f"{subnet.export_error.max_abs_difference:.1g}",
-            _number(subnet.export_error.agreement),
-            _number(subnet.export_error.quality_drop, "+.3f"),
-        ]
-        for subnet in manifest.subnetworks
-    ]
-    headers = ["sub-network", "parameters", *_SLICE, metric, *others, "difference", "agreement", "drop"]
+    known = [subnet.quality for subnet in manifest.subnetworks if subnet.quality]
+    others = sorted({name for quality in known for name in quality.also})
+    rows = []
+    for subnet in manifest.subnetworks:
+        qualities = {metric: subnet.quality.value, **subnet.quality.also} if subnet.quality else {}
+        error = subnet.export_error
+        rows.append(
+            [
+                *_size_cells(subnet.id, subnet.parameters, subnet.layers, subnet.heads, subnet.ffn),
+                *(_number(qualities.get(name)) for name in (metric, *others)),
+                f"{error.max_abs_difference:.1g}",
+                _number(error.agreement),
+                _number(error.quality_drop, "+.3f"),
+            ]
+        )
+    headers = [*_SIZES, metric, *others, "difference", "agreement", "drop"]
     _print_with_methods(rows, headers, [subnet.method for subnet in manifest.subnetworks])
 
     print_text(
-        "\nagainst the same slice in float32: the largest difference of an output, the agreement of answers, and"
+        "\nagainst the same slice in float32: the largest difference of an output, the agreement of answers, and\n"
+        "how much quality is lost"
     )
-    print_text("how much quality is lost")
-    datasets = {f"{s.quality.dataset} ({s.quality.samples} samples)" for s in manifest.subnetworks if s.quality}
-    known = f"{metric} is that on {', '.join(sorted(datasets))}"
-    print_text(known if datasets else "no quality is known; export with --eval or --texts")
+    datasets = ", ".join(sorted({f"{quality.dataset} ({quality.samples} samples)" for quality in known}))
+    print_text(f"{metric} is that on {datasets}" if known else "no quality is known; export with --eval or --texts")
 
 
 def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
@@ -66,35 +64,32 @@ def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
 
     kept = f", has the layers {' '.join(map(str, elastic['layers']))} of that" if elastic["layers"] else ""
     print_text(f"elastic: {elastic['method']}, made from {elastic['origin']}{kept}\n")
-    rows = [
-        [one["id"], f"{one['parameters'] / 1e6:.1f} M", *_slice_cells(one["layers"], one["heads"], one["ffn"])]
-        for one in facts["subnetworks"]
-    ]
-    print_table(rows, ["sub-network", "parameters", *_SLICE])
+    keys = ("id", "parameters", "layers", "heads", "ffn")
+    print_table([_size_cells(*(one[key] for key in keys)) for one in facts["subnetworks"]], _SIZES)
 
 
 def print_profile(report: "ProfileReport") -> None:
     """Print a profile as a table, with the Pareto front where qualities are known, and what is doubtful."""
-    profile, metric = report.profile, report.metric or "quality"
-    print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{_circumstances(profile.settings)}")
-    print_text(
-        f"batch {report.batch_size}, p50 / p95 in ms; "
-        f"* is on the Pareto front of {metric} against p95 at the last length\n"
-    )
+    profile, settings, metric = report.profile, report.profile.settings, report.metric or "quality"
+    pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
+    emulated = f"; EMULATED, limited to {settings.emulated}" if settings.emulated else ""
+    print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{pace}{emulated}")
+    front = f"* is on the Pareto front of {metric} against p95 at the last length"
+    print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}\n")
     rows = [
         [
-            row.subnet_id,
-            row.way,
+            row.entry.id,
+            row.entry.way,
             _number(row.quality),
             *(f"{one.p50_ms:.2f} / {one.p95_ms:.2f}" for one in row.latency),
-            f"{row.load_ms:.0f}",
-            f"{row.peak_memory_mb:.0f}",
-            "right" if row.numerics_ok else "WRONG",
+            f"{row.entry.load_ms:.0f}",
+            f"{row.entry.peak_memory_mb:.0f}",
+            "right" if row.entry.numerics_ok else "WRONG",
             "*" if row.is_on_front else "",
         ]
         for row in report.rows
     ]
-    lengths = [f"{length} tokens" for length in report.lengths]
+    lengths = [f"{length} tokens" for length in settings.lengths]
     headers = ["sub-network", "run by", metric, *lengths, "load ms", "peak MB", "numerics", "front"]
     _print_with_methods(rows, headers, [row.method for row in report.rows])
     for doubt in report.doubts:
@@ -119,24 +114,28 @@ def print_selection(report: "SelectionReport", *, every: bool) -> None:
         print_table(rows, headers, words=len(headers))
 
 
-def print_evaluation(report: "EvaluationReport") -> None:
+def print_evaluation(evaluation: "Evaluation", bundle: "Bundle") -> None:
     """Print the metrics of sub-networks on labelled data as a table."""
-    print_text(f"{report.dataset}: {report.samples} samples; * may be as good as the best, by its 95 % interval\n")
-    rows = []
-    for row in report.rows:
-        first, *others = (f"{row.evaluated.metrics[name]:.4f}" for name in report.metrics)
-        low, high = row.evaluated.ci95
-        seconds, near = f"{row.evaluated.seconds:.1f}", "*" if row.is_near_best else ""
-        rows.append([row.evaluated.id, first, f"{low:.3f} - {high:.3f}", near, *others, seconds])
-    first, *others = report.metrics
+    from edgebert.reporting.evaluation_report import near_best
+
+    samples = f"{evaluation.samples} samples; * may be as good as the best, by its 95 % interval"
+    print_text(f"{evaluation.dataset}: {samples}\n")
+    near, rows = near_best(evaluation), []
+    for one in evaluation.subnetworks:
+        first, *others = (f"{value:.4f}" for value in one.metrics.values())
+        interval = f"{one.ci95[0]:.3f} - {one.ci95[1]:.3f}"
+        rows.append([one.id, first, interval, "*" if one.id in near else "", *others, f"{one.seconds:.1f}"])
+    first, *others = evaluation.subnetworks[0].metrics
     headers = ["sub-network", first, "95 % interval", "best", *others, "seconds"]
-    _print_with_methods(rows, headers, [row.method for row in report.rows])
+    _print_with_methods(rows, headers, [bundle.manifest.methods[one.id] for one in evaluation.subnetworks])
 
 
-def _slice_cells(layers: Sequence[int], heads: Sequence[int], ffn: Sequence[int]) -> list[str]:
-    """Return which layers are kept, and how many heads and neurons: one number where all layers have as many."""
+def _size_cells(
+    subnet_id: str, parameters: int, layers: Sequence[int], heads: Sequence[int], ffn: Sequence[int]
+) -> list[str]:
+    """Return how large a sub-network is: heads and neurons are one number where all layers have as many."""
     brief = (str(counts[0]) if len(set(counts)) == 1 else " ".join(map(str, counts)) for counts in (heads, ffn))
-    return [" ".join(map(str, layers)), *brief]
+    return [subnet_id, f"{parameters / 1e6:.1f} M", " ".join(map(str, layers)), *brief]
 
 
 def _number(value: float | None, form: str = ".3f") -> str:
@@ -153,20 +152,17 @@ def _print_with_methods(
     print_table(rows, headers)
 
 
-def _circumstances(settings: "ProfileSettings") -> str:
-    """Return what is unusual about how a profile was measured."""
-    pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
-    return pace + (f"; EMULATED, limited to {settings.emulated}" if settings.emulated else "")
-
-
 def _doubt(doubt: "Doubt") -> str:
-    many = len(doubt.subnet_ids)
-    who = f"{many} sub-networks from {doubt.subnet_ids[0]} on" if many > 1 else "".join(doubt.subnet_ids)
-    if doubt.kind == "wrong-numerics":
-        return f"WRONG: {who} ({doubt.way}) is never selected: {doubt.reason}"
-    if doubt.kind == "left-out":
-        return f"left out: {who} ({doubt.way}): {doubt.reason}"
-    return f"UNSTABLE: {doubt.reason}" if doubt.kind == "unstable" else doubt.reason
+    ids = doubt.subnet_ids
+    who = f"{len(ids)} sub-networks from {ids[0]} on" if len(ids) > 1 else "".join(ids)
+    match doubt.kind:
+        case "wrong-numerics":
+            return f"WRONG: {who} ({doubt.way}) is never selected: {doubt.reason}"
+        case "left-out":
+            return f"left out: {who} ({doubt.way}): {doubt.reason}"
+        case "unstable":
+            return f"UNSTABLE: {doubt.reason}"
+    return doubt.reason
 
 
 def _who(group: "RejectionGroup") -> str:

@@ -4,18 +4,14 @@ import argparse
 
 from edgebert.cli import arguments, train_bort, train_dynabert, train_early_bird, train_layer_drop
 
-_METHODS = {
-    "dynabert": train_dynabert,
-    "layer-drop": train_layer_drop,
-    "early-bird": train_early_bird,
-    "bort": train_bort,
-}
+_METHODS = (train_dynabert, train_layer_drop, train_early_bird, train_bort)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a sub-command for each method."""
+    """Add a sub-command for each method, named as its file is."""
     methods = parser.add_subparsers(title="methods", metavar="METHOD", required=True)
-    for name, method in _METHODS.items():
+    for method in _METHODS:
+        name = method.__name__.rpartition("train_")[2].replace("_", "-")
         summary = (method.__doc__ or "").strip()
         added = methods.add_parser(name, help=summary, description=summary)
         method.add_arguments(added)

@@ -2,31 +2,27 @@
 
 import argparse
 
-from edgebert.cli import arguments
-from edgebert.cli.training import Display, add_data, add_run, add_transfer, files_of, print_trained, run_options_of
-
-_GRID = "shares of heads and FFN neurons (default: 0.25,0.5,0.75,1.0; depths: 0.5,0.75,1.0)"
+from edgebert.cli.arguments import add, count, names, picked, positive, shares, two_or_more
+from edgebert.cli.training import Display, add_data, add_run, files_of, print_trained, run_options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
-    data = add_data(parser)
-    add_transfer(data)
-    data.add_argument("--augment", type=arguments.count, metavar="N", help="distil on N variants of each training text")
-    data.add_argument("--augment-model", metavar="CHECKPOINT", help="the masked LM that varies them (default: --model)")
+    data = add_data(parser, distils=True)
+    add(data, "--augment", count, "N", "distil on N variants of each training text")
+    add(data, "--augment-model", str, "CHECKPOINT", "the masked LM that varies them (default: --model)")
     method = parser.add_argument_group("method")
-    method.add_argument("--widths", type=arguments.shares, default=[0.25, 0.5, 0.75, 1.0], metavar="W,...", help=_GRID)
-    method.add_argument("--depths", type=arguments.shares, default=[0.5, 0.75, 1.0], metavar="D,...", help="of layers")
+    widths = "shares of heads and FFN neurons (default: 0.25,0.5,0.75,1.0; depths: 0.5,0.75,1.0)"
+    add(method, "--widths", shares, "W,...", widths, (0.25, 0.5, 0.75, 1.0))
+    add(method, "--depths", shares, "D,...", "of layers", (0.5, 0.75, 1.0))
     method.add_argument("--recipe", choices=["direct", "paper"], default="direct", help="ours (default) or the paper's")
-    method.add_argument("--stages", type=arguments.names, metavar="NAME,...", help="of width, depth, final")
-    method.add_argument("--epochs", type=arguments.count, metavar="N", help="of each stage (10; paper: 3)")
-    method.add_argument("--learning-rate", type=arguments.positive, metavar="X", help="at most (3e-4; paper: 2e-5)")
-    method.add_argument(
-        "--subnets-per-step", type=arguments.two_or_more, metavar="N", help="that learn (4; paper: all)"
-    )
+    add(method, "--stages", names, "NAME,...", "of width, depth, final")
+    add(method, "--epochs", count, "N", "of each stage (10; paper: 3)")
+    add(method, "--learning-rate", positive, "X", "at most (3e-4; paper: 2e-5)")
+    add(method, "--subnets-per-step", two_or_more, "N", "that learn (4; paper: all)")
     method.add_argument("--teacher-width", choices=["full", "student"], default="full", help="default: full")
-    method.add_argument("--fine-tune-epochs", type=arguments.count, default=4, metavar="N", help="of a new head (4)")
-    method.add_argument("--fine-tune-learning-rate", type=arguments.positive, default=5e-5, metavar="X", help="(5e-5)")
+    add(method, "--fine-tune-epochs", count, "N", "of a new head (4)", 4)
+    add(method, "--fine-tune-learning-rate", positive, "X", "(5e-5)", 5e-5)
     add_run(parser)
 
 
@@ -35,19 +31,13 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.elastic.dynabert.method import DynaBertSettings, train
     from edgebert.elastic.stage import fine_tuning
 
+    same = ("recipe", "stages", "widths", "depths", "epochs", "learning_rate", "teacher_width", "augment_model")
     settings = DynaBertSettings(
-        recipe=options.recipe,
-        stages=tuple(options.stages) if options.stages else None,
-        widths=tuple(options.widths),
-        depths=tuple(options.depths),
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
+        **picked(options, *same),
         sampled=options.subnets_per_step,
-        teacher_width=options.teacher_width,
         fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
         augment=options.augment or 0,
-        augment_model=options.augment_model,
     )
-    with Display() as display, display.resumable():
+    with Display() as display:
         trained = train(files_of(options), settings, run_options_of(options, display))
     print_trained(trained, options)

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from edgebert.cli import arguments
+from edgebert.cli.arguments import add, count, picked, positive, share
 from edgebert.cli.training import FREEZE, Display, add_data, add_run, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
@@ -14,50 +14,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
     add_data(parser)
     search = parser.add_argument_group("search")
-    search.add_argument("--prune-heads", type=arguments.share, default=1 / 3, metavar="P", help="of each layer (1/3)")
-    search.add_argument("--prune-ffn", type=arguments.share, default=0.4, metavar="P", help="of all neurons (0.4)")
-    search.add_argument(
-        "--ffn-multiple", type=arguments.count, default=64, metavar="N", help="that FFN widths are rounded to (64)"
-    )
-    search.add_argument("--head-penalty", type=arguments.positive, default=1e-4, metavar="X", help="L1 (1e-4)")
-    search.add_argument("--neuron-penalty", type=arguments.positive, default=1e-4, metavar="X", help="L1 (1e-4)")
-    search.add_argument(
-        "--check-every",
-        type=arguments.positive,
-        default=0.02,
-        metavar="E",
-        help="part of an epoch from a look at the ticket to the next (0.02)",
-    )
-    search.add_argument(
-        "--settled", type=arguments.positive, default=0.1, metavar="D", help="draw when the last 5 differ by less (0.1)"
-    )
-    search.add_argument(
-        "--draw-at", type=arguments.positive, metavar="E", help="draw after this part of an epoch, settled or not"
-    )
-    search.add_argument(
-        "--search-epochs", type=arguments.positive, default=1, metavar="E", help="the latest to draw at (1)"
-    )
-    search.add_argument("--ticket", metavar="FILE", help="a ticket.json to use: no search")
-    search.add_argument(
-        "--random", action="store_true", help="a control: random units, in each layer as many as in --ticket"
-    )
+    add(search, "--prune-heads", share, "P", "of each layer (1/3)", 1 / 3)
+    add(search, "--prune-ffn", share, "P", "of all neurons (0.4)", 0.4)
+    add(search, "--ffn-multiple", count, "N", "that FFN widths are rounded to (64)", 64)
+    add(search, "--head-penalty", positive, "X", "L1 (1e-4)", 1e-4)
+    add(search, "--neuron-penalty", positive, "X", "L1 (1e-4)", 1e-4)
+    add(search, "--check-every", positive, "E", "part of an epoch from a look at the ticket to the next (0.02)", 0.02)
+    add(search, "--settled", positive, "D", "draw when the last 5 differ by less (0.1)", 0.1)
+    add(search, "--draw-at", positive, "E", "draw after this part of an epoch, settled or not")
+    add(search, "--search-epochs", positive, "E", "the latest to draw at (1)", 1)
+    add(search, "--ticket", str, "FILE", "a ticket.json to use: no search")
+    control = "a control: random units, in each layer as many as in --ticket"
+    search.add_argument("--random", action="store_true", help=control)
+
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=arguments.count, default=2, metavar="N", help="of the ticket (2)")
-    training.add_argument(
-        "--fine-tune-learning-rate",
-        type=arguments.positive,
-        default=5e-5,
-        metavar="X",
-        help="of the full network, so of the search (5e-5)",
-    )
-    training.add_argument("--learning-rate", type=arguments.positive, metavar="X", help="at most (twice that)")
+    add(training, "--epochs", count, "N", "of the ticket (2)", 2)
+    rate = "of the full network, so of the search (5e-5)"
+    add(training, "--fine-tune-learning-rate", positive, "X", rate, 5e-5)
+    add(training, "--learning-rate", positive, "X", "at most (twice that)")
     training.add_argument("--freeze-embeddings", action="store_true", help=FREEZE)
-    training.add_argument(
-        "--full-epochs", type=arguments.count, default=3, metavar="N", help="that costs are compared with (3)"
-    )
-    training.add_argument(
-        "--full-journal", metavar="FILE", help="a journal of the full network's training, to compare times with"
-    )
+    add(training, "--full-epochs", count, "N", "that costs are compared with (3)", 3)
+    add(training, "--full-journal", str, "FILE", "a journal of the full network's training, to compare times with")
     add_run(parser)
 
 
@@ -69,24 +46,15 @@ def run(options: argparse.Namespace) -> None:
 
     search = TicketSearch(
         learning_rate=options.fine_tune_learning_rate,
-        head_penalty=options.head_penalty,
-        neuron_penalty=options.neuron_penalty,
-        check_every=options.check_every,
-        settled=options.settled,
-        draw_at=options.draw_at,
         at_most=options.search_epochs,
         pruning=Pruning(options.prune_heads, options.prune_ffn, options.ffn_multiple),
+        **picked(options, "head_penalty", "neuron_penalty", "check_every", "settled", "draw_at"),
     )
     rate = options.learning_rate or 2 * options.fine_tune_learning_rate
-    settings = EarlyBirdSettings(
-        search=search,
-        stage=efficient_training(options.epochs, rate, embeddings=not options.freeze_embeddings),
-        ticket=options.ticket,
-        random=options.random,
-        full_epochs=options.full_epochs,
-        full_journal=options.full_journal,
-    )
-    with Display() as display, display.resumable():
+    stage = efficient_training(options.epochs, rate, embeddings=not options.freeze_embeddings)
+    same = picked(options, "ticket", "random", "full_epochs", "full_journal")
+    settings = EarlyBirdSettings(search=search, stage=stage, **same)
+    with Display() as display:
         result = train(files_of(options), settings, run_options_of(options, display))
     _print(result, options)
 

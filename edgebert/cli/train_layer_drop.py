@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebert.cli import arguments
+from edgebert.cli.arguments import add, count, counts, positive, whole_numbers
 from edgebert.cli.training import FREEZE, Display, add_data, add_run, files_of, print_trained, run_options_of
 
 if TYPE_CHECKING:
@@ -17,18 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_data(parser)
     method = parser.add_argument_group("method")
-    method.add_argument(
-        "--strategy", choices=STRATEGIES, default="top", help="the layers to drop (default: top, the highest ones)"
-    )
-    method.add_argument(
-        "--drop", type=arguments.whole_numbers, metavar="K", help="how many (default: a third; 0: none)"
-    )
+    strategies = "the layers to drop (default: top, the highest ones)"
+    method.add_argument("--strategy", choices=STRATEGIES, default="top", help=strategies)
+    add(method, "--drop", whole_numbers, "K", "how many (default: a third; 0: none)")
     method.add_argument("--explore", action="store_true", help="train all strategies, and each of --drop 1,2,...")
-    method.add_argument(
-        "--seeds", type=arguments.counts, metavar="N,...", help="with --explore: seeds to train each with"
-    )
-    method.add_argument("--epochs", type=arguments.count, default=3, metavar="N", help="of fine-tuning (3)")
-    method.add_argument("--learning-rate", type=arguments.positive, default=5e-5, metavar="X", help="at most (5e-5)")
+    add(method, "--seeds", counts, "N,...", "with --explore: seeds to train each with")
+    add(method, "--epochs", count, "N", "of fine-tuning (3)", 3)
+    add(method, "--learning-rate", positive, "X", "at most (5e-5)", 5e-5)
     method.add_argument("--freeze-embeddings", action="store_true", help=FREEZE)
     add_run(parser)
 
@@ -43,20 +38,19 @@ def run(options: argparse.Namespace) -> None:
 
     files = files_of(options)
     layers = read_model_config(files.model).layers
-    drops = options.drop or (list(range(1, layers // 2 + 1)) if options.explore else [layers // 3])
+    drops = options.drop or (tuple(range(1, layers // 2 + 1)) if options.explore else (layers // 3,))
     stage = fine_tuning(options.epochs, options.learning_rate, embeddings=not options.freeze_embeddings)
     if len(drops) > 1 and not options.explore:
         raise TrainingError("several numbers of layers to drop; choose one or add --explore")
 
-    with Display() as display, display.resumable():
+    with Display() as display:
         run_options = run_options_of(options, display)
         if options.explore:
-            seeds = tuple(options.seeds or [options.seed])
-            explored = explore(
-                files, ExplorationSettings(drops=tuple(drops), seeds=seeds, fine_tune=stage), run_options
-            )
+            settings = ExplorationSettings(drops=drops, seeds=options.seeds or (options.seed,), fine_tune=stage)
+            explored = explore(files, settings, run_options)
         else:
             trained = train(files, LayerDropSettings(options.strategy, drops[0], stage), run_options)
+
     if options.explore:
         _print_explored(explored, options)
     else:
@@ -75,11 +69,9 @@ def _print_explored(explored: "Explored", options: argparse.Namespace) -> None:
     scores: dict[tuple[str, int], list[float]] = {}
     for one in explored.trainings:
         scores.setdefault((one.strategy if one.dropped else "none", one.dropped), []).append(one.score)
-    strategies = list(dict.fromkeys(strategy for strategy, _ in scores))
     drops = sorted({drop for _, drop in scores})
     cells = {place: f"{statistics.mean(found):.4f} ({len(found)})" for place, found in scores.items()}
+    strategies = dict.fromkeys(strategy for strategy, _ in scores)
+    rows = [[strategy, *(cells.get((strategy, drop), "") for drop in drops)] for strategy in strategies]
     print(f"{options.out}: {explored.metric} on {Path(options.dev).name}, mean (trainings), by dropped layers\n")
-    print_table(
-        [[strategy, *(cells.get((strategy, drop), "") for drop in drops)] for strategy in strategies],
-        ["strategy", *map(str, drops)],
-    )
+    print_table(rows, ["strategy", *map(str, drops)])

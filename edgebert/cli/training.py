@@ -1,14 +1,13 @@
 """What the methods of `edgebert train` share: arguments, the display of what happens, and the table of scores."""
 
 import argparse
-import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert.cli import arguments
+from edgebert.cli.arguments import add, count, names, picked, positive
 
 if TYPE_CHECKING:
     from edgebert.elastic.events import AugmentEvent, Event, MaskEvent, ScoreEvent, StepEvent, SubnetScore
@@ -19,28 +18,21 @@ FREEZE = "leave the embedding tables as they are: checkpoints of one origin then
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
 
-def add_data(parser: argparse.ArgumentParser) -> Any:
-    """Add the arguments that say what is learnt from, and return their group."""
+def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argparse._ArgumentGroup:
+    """Add the arguments that say what is learnt from, more texts if the method distils, and return their group."""
     data = parser.add_argument_group("data")
     data.add_argument("--model", metavar="CHECKPOINT", required=True, help="a Hugging Face folder, fine-tuned or not")
     data.add_argument("--train", metavar="DATA", required=True, help="labelled rows: .tsv, .csv or .jsonl")
     data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
-    data.add_argument("--labels", type=arguments.names, metavar="A,B", help="names of the labels, in their order")
-    data.add_argument(
-        "--task",
-        type=_task_name,
-        metavar="NAME",
-        help="such as multi-label-text-classification (default: the checkpoint's, or else text-classification)",
-    )
-    data.add_argument(
-        "--regression",
-        dest="task",
-        action="store_const",
-        const="text-regression",
-        help="labels are numbers to predict: the same as --task text-regression",
-    )
-    data.add_argument("--max-length", type=arguments.count, metavar="N", help="tokens (default: 128)")
+    add(data, "--labels", names, "A,B", "names of the labels, in their order")
+    task = "such as multi-label-text-classification (default: the checkpoint's, or else text-classification)"
+    add(data, "--task", _task_name, "NAME", task)
+    regression = "labels are numbers to predict: the same as --task text-regression"
+    data.add_argument("--regression", dest="task", action="store_const", const="text-regression", help=regression)
+    add(data, "--max-length", count, "N", "tokens (default: 128)")
+    if distils:
+        data.add_argument("--transfer", metavar="FILE", action="append", default=[], help="more texts to distil on")
     return data
 
 
@@ -54,28 +46,15 @@ def _task_name(text: str) -> str:
     return text
 
 
-def add_transfer(data: Any) -> None:
-    """Add more texts, for the methods that distil."""
-    data.add_argument("--transfer", metavar="FILE", action="append", default=[], help="more texts to distil on")
-
-
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a training is run."""
     run = parser.add_argument_group("run")
-    run.add_argument("--batch-size", type=arguments.count, default=32, metavar="N", help="texts in a step, in all (32)")
-    run.add_argument(
-        "--accumulate",
-        type=arguments.count,
-        default=1,
-        metavar="N",
-        help="parts that a step is made in, to save memory",
-    )
+    add(run, "--batch-size", count, "N", "texts in a step, in all (32)", 32)
+    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory", 1)
     run.add_argument("--compute", choices=["fp32", "bf16"], help="default: bf16 where the machine has it")
-    run.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is random (1)")
-    run.add_argument("--work", metavar="FOLDER", help="finished stages, state, journals (default: OUT.training)")
-    run.add_argument(
-        "--save-minutes", type=arguments.positive, default=5, metavar="X", help="between two saved states (5)"
-    )
+    add(run, "--seed", int, "N", "of all that is random (1)", 1)
+    add(run, "--work", str, "FOLDER", "finished stages, state, journals (default: OUT.training)")
+    add(run, "--save-minutes", positive, "X", "between two saved states (5)", 5)
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
@@ -92,15 +71,10 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
     from edgebert.elastic.training_run import RunOptions
 
     return RunOptions(
-        task=TaskChoice(options.task, tuple(options.labels) if options.labels else None),
-        batch_size=options.batch_size,
-        accumulate=options.accumulate,
-        max_length=options.max_length,
-        compute=options.compute,
-        seed=options.seed,
+        task=TaskChoice(options.task, options.labels),
         work=Path(options.work) if options.work else None,
-        save_minutes=options.save_minutes,
         listener=display,
+        **picked(options, "batch_size", "accumulate", "max_length", "compute", "seed", "save_minutes"),
     )
 
 
@@ -155,17 +129,10 @@ class Display:
     def __enter__(self) -> "Display":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    @contextlib.contextmanager
-    def resumable(self) -> Iterator[None]:
-        """Say, when a training is interrupted, that it can go on."""
-        try:
-            yield
-        except KeyboardInterrupt:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
             self.say("the same command goes on from the last saved state")
-            raise
+        self._bar.close()
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -175,11 +142,7 @@ class Display:
         """Show how far a step is that is no stage of training."""
         if self._bar.total != total:
             self._bar.reset(total)
-        self._bar.set_description(what, refresh=False)
-        self._bar.update(done - self._bar.n)
-        if self._bar.disable and time.monotonic() - self._told > _PLAIN_SECONDS:
-            self.say(f"{what}: {done} of {total}")
-            self._told = time.monotonic()
+        self._show(done, what, f"{what}: {done} of {total}")
 
     def __call__(self, event: "Event", /) -> None:
         """Show an event."""
@@ -203,11 +166,15 @@ class Display:
             self._stage = event.stage
             self._bar.reset(event.steps)
             self._bar.initial = self._bar.n = event.step - 1
-            self._bar.set_description(event.stage, refresh=False)
         self._bar.set_postfix_str(loss, refresh=False)
-        self._bar.update(event.step - self._bar.n)
+        self._show(event.step, event.stage, ", ".join(filter(None, (_place(event), loss))))
+
+    def _show(self, done: int, what: str, line: str) -> None:
+        """Move the bar; where there is none, print the line now and then."""
+        self._bar.set_description(what, refresh=False)
+        self._bar.update(done - self._bar.n)
         if self._bar.disable and time.monotonic() - self._told > _PLAIN_SECONDS:
-            self.say(", ".join(filter(None, (_place(event), loss))))
+            self.say(line)
             self._told = time.monotonic()
 
     def _show_mask(self, event: "MaskEvent") -> None:
@@ -220,17 +187,14 @@ class Display:
         self.say(f"{event.stage}: ticket after step {event.step}, {differ}{end}")
 
     def _show_scores(self, event: "ScoreEvent") -> None:
+        from tabulate import tabulate
+
         best = ", the best so far" if event.best else ""
         mean = sum(one.score for one in event.scores) / len(event.scores)
         self.say(f"{_place(event)}, mean dev score {mean:.4f}{best}")
         if len(event.scores) > 1:
-            self.say(_table(*score_table(event.scores)))
-
-
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    from tabulate import tabulate
-
-    return str(tabulate(rows, headers, tablefmt="plain", disable_numparse=True)) + "\n"
+            rows, headers = score_table(event.scores)
+            self.say(str(tabulate(rows, headers, tablefmt="plain", disable_numparse=True)) + "\n")
 
 
 def _place(event: "StepEvent | AugmentEvent | ScoreEvent") -> str:

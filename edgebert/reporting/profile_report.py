@@ -24,14 +24,10 @@ class ProfileRow:
     `method` and `quality` are the bundle's, None where it is not at hand or does not know them.
     """
 
-    subnet_id: str
+    entry: ProfiledSubnet
     method: str | None
-    way: Way
     quality: float | None
     latency: tuple[Latency, ...]
-    load_ms: float
-    peak_memory_mb: float
-    numerics_ok: bool
     is_on_front: bool
 
 
@@ -55,7 +51,6 @@ class ProfileReport:
     profile: DeviceProfile
     metric: str | None
     batch_size: int
-    lengths: tuple[int, ...]
     rows: tuple[ProfileRow, ...]
     doubts: tuple[Doubt, ...]
 
@@ -63,42 +58,26 @@ class ProfileReport:
 def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> ProfileReport:
     """Return what is shown of a profile, with the qualities of its bundle if that is given."""
     batch_size = min(profile.settings.batch_sizes)
+    # All of an entry that has none of that size.
+    latencies = {
+        entry.key: tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
+        for entry in profile.subnetworks
+    }
     qualities = bundle.manifest.qualities if bundle else {}
     methods = bundle.manifest.methods if bundle else {}
-    points = [
-        (entry.key, qualities[entry.id], _latencies(entry, batch_size)[-1].p95_ms)
-        for entry in profile.subnetworks
-        if entry.id in qualities and entry.numerics_ok
-    ]
-    front = pareto_front(points)
-
+    front = pareto_front(
+        [
+            (entry.key, qualities[entry.id], latencies[entry.key][-1].p95_ms)
+            for entry in profile.subnetworks
+            if entry.id in qualities and entry.numerics_ok
+        ]
+    )
     rows = tuple(
-        ProfileRow(
-            subnet_id=entry.id,
-            method=methods.get(entry.id),
-            way=entry.way,
-            quality=qualities.get(entry.id),
-            latency=_latencies(entry, batch_size),
-            load_ms=entry.load_ms,
-            peak_memory_mb=entry.peak_memory_mb,
-            numerics_ok=entry.numerics_ok,
-            is_on_front=entry.key in front,
-        )
-        for entry in profile.subnetworks
+        ProfileRow(one, methods.get(one.id), qualities.get(one.id), latencies[one.key], one.key in front)
+        for one in profile.subnetworks
     )
-    return ProfileReport(
-        profile=profile,
-        metric=bundle.manifest.metric if bundle else None,
-        batch_size=batch_size,
-        lengths=profile.settings.lengths,
-        rows=rows,
-        doubts=tuple(_doubts(profile)),
-    )
-
-
-def _latencies(entry: ProfiledSubnet, batch_size: int) -> tuple[Latency, ...]:
-    """Return an entry's latencies for one batch size, all if it has none of that size."""
-    return tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
+    metric = bundle.manifest.metric if bundle else None
+    return ProfileReport(profile, metric, batch_size, rows, tuple(_doubts(profile)))
 
 
 def _doubts(profile: DeviceProfile) -> Iterator[Doubt]:
@@ -109,10 +88,9 @@ def _doubts(profile: DeviceProfile) -> Iterator[Doubt]:
 
     # A way is left out for many sub-networks at once, for the same reason.
     alike: dict[tuple[Way, str], list[str]] = defaultdict(list)
-    for one in profile.left_out:
-        alike[one.way, one.reason].append(one.id)
-    for (way, reason), subnet_ids in alike.items():
-        yield Doubt("left-out", reason, tuple(subnet_ids), way)
+    for left_out in profile.left_out:
+        alike[left_out.way, left_out.reason].append(left_out.id)
+    yield from (Doubt("left-out", reason, tuple(ids), way) for (way, reason), ids in alike.items())
 
     yield from _doubts_of_stability(profile)
 

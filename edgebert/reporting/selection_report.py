@@ -4,12 +4,12 @@ A sub-network that was measured in several ways lost for the reason of the way t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from edgebert.choosing.selection import Budget, Rejection, Selection
+from edgebert.choosing.selection import Rejection, Selection
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
+from edgebert.measuring.device_profile import DeviceProfile
 
 # Kinds of rejections, those first that come closest to being chosen.
 _NEAREST_FIRST = (
@@ -66,44 +66,33 @@ class SelectionReport:
 
 def selection_report(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> SelectionReport:
     """Return what is shown of a selection that was made for a bundle from a profile."""
-    lost = _lost(selection, bundle, profile)
-    return SelectionReport(selection, bundle.manifest.metric, _grouped(lost, selection.subnetwork))
+    lost = list(_lost(selection, bundle, profile))
+    lost.sort(key=lambda one: (_NEAREST_FIRST.index(one.rejection.kind), one.predicted_ms or 0.0))
+    other_ways = [one for one in lost if one.subnet_id == selection.subnetwork]
+    nearest: dict[str, Lost] = {}
+    for one in lost:
+        nearest.setdefault(one.subnet_id, one)
+    nearest.pop(selection.subnetwork, None)
+
+    groups = (*_groups(nearest.values(), is_chosen=False), *_groups(other_ways, is_chosen=True))
+    return SelectionReport(selection, bundle.manifest.metric, groups)
 
 
-def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> list[Lost]:
+def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Iterator[Lost]:
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
     entries = {entry.key: entry for entry in profile.subnetworks}
+    budget = selection.budget
+    assert budget.length is not None  # a selection's budget names the length that it was made for
 
-    found = []
     for one in selection.rejected:
         subnet, entry = subnets.get(one.subnetwork), entries.get((one.subnetwork, one.way))
-        found.append(
-            Lost(
-                rejection=one,
-                quality=subnet.quality.value if subnet and subnet.quality else None,
-                parameters=subnet.parameters if subnet else 0,
-                predicted_ms=_predicted_ms(entry, selection.budget) if entry else None,
-                peak_memory_mb=entry.peak_memory_mb if entry else None,
-            )
+        yield Lost(
+            rejection=one,
+            quality=subnet.quality.value if subnet and subnet.quality else None,
+            parameters=subnet.parameters if subnet else 0,
+            predicted_ms=entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile) if entry else None,
+            peak_memory_mb=entry.peak_memory_mb if entry else None,
         )
-    return found
-
-
-def _predicted_ms(entry: ProfiledSubnet, budget: Budget) -> float | None:
-    assert budget.length is not None  # a selection's budget names the length that it was made for
-    return entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile)
-
-
-def _grouped(lost: Iterable[Lost], chosen: str) -> tuple[RejectionGroup, ...]:
-    """Return the groups, those that came closest first."""
-    nearest: dict[str, Lost] = {}
-    other_ways = []
-    for one in sorted(lost, key=_distance):
-        if one.subnet_id == chosen:
-            other_ways.append(one)
-        else:
-            nearest.setdefault(one.subnet_id, one)
-    return (*_groups(nearest.values(), is_chosen=False), *_groups(other_ways, is_chosen=True))
 
 
 def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:
@@ -112,8 +101,3 @@ def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:
         kind = one.rejection.kind
         alike[kind, None if kind in _BY_NUMBERS else one.rejection.reason].append(one)
     return [RejectionGroup(kind, reason, is_chosen, tuple(members)) for (kind, reason), members in alike.items()]
-
-
-def _distance(lost: Lost) -> tuple[int, float]:
-    """Return how far a sub-network was from being chosen: by its kind of reason, then by its latency."""
-    return _NEAREST_FIRST.index(lost.rejection.kind), lost.predicted_ms or 0.0

@@ -6,8 +6,8 @@ Knows nothing about networks; an answer is a dict with a label and a score, or a
 import csv
 import io
 import itertools
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,96 +29,85 @@ class Kept:
     size_bytes: int
 
 
-class _Form(ABC):
-    """How answers are written: `HEADER` begins the file, and each answer is one line."""
+@dataclass(frozen=True)
+class _Form:
+    """How answers are written: `header` begins the file, and `line` makes an answer's line with its line break.
 
-    HEADER = b""
+    `read` gives the labels of a line, joined by commas, and its text (see `_shown`); a ValueError if there are none.
+    """
 
-    @abstractmethod
-    def line(self, text: Text, answer: Answer) -> str:
-        """Return an answer's line with its line break."""
+    header: bytes
+    line: Callable[[Text, Answer], str]
+    read: Callable[[str], tuple[str, str]]
 
-    @abstractmethod
-    def read(self, line: str) -> tuple[str, str]:
-        """Return the labels of a line, joined by commas, and its text (see `_shown`).
+    def beginnings(self, label: str) -> list[str]:
+        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it.
 
-        Raises:
-            ValueError: it is no line of this form.
+        That is what answers have in common which differ in all that follows the label.
         """
-
-    @abstractmethod
-    def beginnings(self, label: str) -> Sequence[str]:
-        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it."""
-
-
-class _Tsv(_Form):
-    """Label, score and text, separated by tabs; several labels and their scores are joined by commas."""
-
-    def line(self, text: Text, answer: Answer) -> str:
-        return "\t".join(_cells(text, answer)) + "\n"
-
-    def read(self, line: str) -> tuple[str, str]:
-        label, _, text = line.rstrip("\n").split("\t")
-        return label, text
-
-    def beginnings(self, label: str) -> Sequence[str]:
-        return [f"{label}\t", f"{label},"]
-
-
-class _Csv(_Form):
-    """The same three cells, quoted where they must be, under a header."""
-
-    HEADER = b"label,score,text\n"
-
-    def line(self, text: Text, answer: Answer) -> str:
-        row = io.StringIO()
-        csv.writer(row, lineterminator="\n").writerow(_cells(text, answer))
-        return row.getvalue()
-
-    def read(self, line: str) -> tuple[str, str]:
-        ((label, _, text),) = csv.reader([line])
-        return label, text
-
-    def beginnings(self, label: str) -> Sequence[str]:
-        one = self.line("", {"label": label, "score": 0.0}).removesuffix("0.0000,\n")
-        escaped = label.replace('"', '""')
-        return [one, f'"{escaped},']
-
-
-class _JsonLines(_Form):
-    """A JSON object with the answer's keys, or a list of answers, and the text, and the pair where there is one."""
-
-    def line(self, text: Text, answer: Answer) -> str:
-        first, pair = (text, None) if isinstance(text, str) else text
-        row = {**(answer if isinstance(answer, dict) else {"answers": answer}), "text": first}
-        return msgspec.json.encode(row if pair is None else {**row, "pair": pair}).decode() + "\n"
-
-    def read(self, line: str) -> tuple[str, str]:
-        try:
-            row: dict[str, Any] = msgspec.json.decode(line, type=dict)
-            answers = row["answers"] if "answers" in row else [{"label": row["label"], "score": row["score"]}]
-            text = row["text"] if "pair" not in row else (row["text"], row["pair"])
-            return ",".join(answer["label"] for answer in answers), _shown(text)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as problem:
-            raise ValueError(str(problem)) from None
-
-    def beginnings(self, label: str) -> Sequence[str]:
-        one = f'{{"label":{msgspec.json.encode(label).decode()},"score":'
-        return [one, f'{{"answers":[{one}']
-
-
-_TSV = _Tsv()
-_FORMS: dict[str, _Form] = {".tsv": _TSV, ".csv": _Csv(), ".jsonl": _JsonLines()}
+        one = [{"label": label, "score": score} for score in (0.0, 1.0)]
+        several = [[each, {"label": str(each["score"]), "score": 0.0}] for each in one]
+        lines = ([self.line("", answer) for answer in answers] for answers in (one, several))
+        return [os.path.commonprefix(pair) for pair in lines]  # noqa: RUF071  by characters, and no paths
 
 
 def line_of(text: Text, answer: Answer) -> str:
-    """Return an answer as a line to show: label, score and text, separated by tabs."""
-    return _TSV.line(text, answer)
+    """Return an answer as a line to show: label, score and text, separated by tabs; several are joined by commas."""
+    return "\t".join(_cells(text, answer)) + "\n"
 
 
-def check_ending(path: Path) -> None:
-    """Raise an EdgeBertError if answers cannot be written to a file of such a name."""
-    _form_of(path)
+def _read_tsv(line: str) -> tuple[str, str]:
+    label, _, text = line.rstrip("\n").split("\t")
+    return label, text
+
+
+def _csv_line(text: Text, answer: Answer) -> str:
+    """Return the same three cells, quoted where they must be."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow(_cells(text, answer))
+    return row.getvalue()
+
+
+def _read_csv(line: str) -> tuple[str, str]:
+    ((label, _, text),) = csv.reader([line])
+    return label, text
+
+
+def _json_line(text: Text, answer: Answer) -> str:
+    """Return a JSON object of the answer's keys, or a list of answers, and the text, and the pair if there is one."""
+    row = dict(answer) if isinstance(answer, dict) else {"answers": answer}
+    row.update({"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]})
+    return msgspec.json.encode(row).decode() + "\n"
+
+
+def _read_json(line: str) -> tuple[str, str]:
+    try:
+        row: dict[str, Any] = msgspec.json.decode(line, type=dict)
+        answers = row["answers"] if "answers" in row else [{"label": row["label"], "score": row["score"]}]
+        text = row["text"] if "pair" not in row else (row["text"], row["pair"])
+        return ",".join(answer["label"] for answer in answers), _shown(text)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as problem:
+        raise ValueError(str(problem)) from None
+
+
+_FORMS = {
+    ".tsv": _Form(b"", line_of, _read_tsv),
+    ".csv": _Form(b"label,score,text\n", _csv_line, _read_csv),
+    ".jsonl": _Form(b"", _json_line, _read_json),
+}
+
+
+def form_of(path: Path) -> _Form:
+    """Return the form that answers have in a file of such a name.
+
+    Raises:
+        EdgeBertError: they cannot be written to such a file.
+    """
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        known = ", ".join(_FORMS)
+        raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
+    return form
 
 
 def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
@@ -127,14 +116,14 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
     Raises:
         EdgeBertError: it cannot be read, or holds anything else.
     """
-    form = _form_of(path)
+    form = form_of(path)
     if not path.exists():
         return Kept(0, 0)
     lines = size_bytes = 0
     last = torn = b""
     try:
         with open(path, "rb") as file:
-            header = file.read(len(form.HEADER))
+            header = file.read(len(form.header))
             for line in file:
                 if line.endswith(b"\n"):
                     lines, size_bytes, last = lines + 1, size_bytes + len(line), line
@@ -143,11 +132,11 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
     except OSError as problem:
         raise EdgeBertError(f"cannot read {path}: {problem.strerror}; choose another file") from None
 
-    if not form.HEADER.startswith(header):
-        raise EdgeBertError(f"{path}:1: expected {_quoted(form.HEADER)}, found {_quoted(header)}; {_ADVICE}")
-    if header != form.HEADER:  # cut off within the header
+    if not form.header.startswith(header):
+        raise EdgeBertError(f"{path}:1: expected {_quoted(form.header)}, found {_quoted(header)}; {_ADVICE}")
+    if header != form.header:  # cut off within the header
         return Kept(0, 0)
-    before = form.HEADER.count(b"\n")
+    before = form.header.count(b"\n")
     if lines:
         text = next(itertools.islice(texts, lines - 1, None), None)
         _check_line(form, last, text, labels, f"{path}:{lines + before}")
@@ -163,24 +152,16 @@ def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> N
     Raises:
         EdgeBertError: the file cannot be written.
     """
-    form = _form_of(path)
+    form = form_of(path)
     try:
         with open(path, "ab") as file:
             file.truncate(after.size_bytes)
             if not after.size_bytes:
-                file.write(form.HEADER)
+                file.write(form.header)
             for text, answer in answers:
                 file.write(form.line(text, answer).encode())
     except OSError as problem:
         raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
-
-
-def _form_of(path: Path) -> _Form:
-    form = _FORMS.get(path.suffix.lower())
-    if form is None:
-        known = ", ".join(_FORMS)
-        raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
-    return form
 
 
 def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:

@@ -11,14 +11,13 @@ import msgspec
 
 from edgebert.choosing.selection import Budget, Selection
 from edgebert.engines.cpu import CPU
-from edgebert.engines.engine import Session
 from edgebert.engines.session import default_way, open_session
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
-from edgebert.serving.parameters import choose_unprofiled
+from edgebert.serving.parameters import choose
 from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Answer, Task, TopK
+from edgebert.tasks.task import Answer, TopK
 from edgebert.tasks.tasks import task_in
 
 # What is read at once. The more it is, the more texts of one length there are to share batches.
@@ -49,7 +48,7 @@ def predict_all(
         EdgeBertError: a text is empty or no text; all before it are answered first.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    selection = choose_unprofiled(bundle, subnet, Budget().of(bundle), default_way(provider, threads))
+    selection = choose(bundle, subnet, Budget().of(bundle), default_way(provider, threads))
     return (answer for _, answer in answer_texts(bundle, selection, read_texts(texts), top_k=top_k))
 
 
@@ -75,9 +74,12 @@ def answer_texts(
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
     session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
-    network = _Network(session, task_in(bundle.manifest), top_k)
-    tokenizer = Tokenizer.of(bundle)
-    pool = ThreadPoolExecutor(workers)
+    task, tokenizer, pool = task_in(bundle.manifest), Tokenizer.of(bundle), ThreadPoolExecutor(workers)
+
+    def answered(tokens: Sequence[Tokens], places: Sequence[int]) -> dict[int, Answer]:
+        """Return the answers to the texts at some places of a chunk, by place."""
+        outputs = session.run(pad([tokens[place] for place in places], session.input_names))
+        return dict(zip(places, task.answers(outputs, top_k), strict=True))
 
     def submitted() -> Iterator[_Chunk]:
         """Yield chunks whose batches wait for a thread; tokens are made here, while the pool runs the chunk before."""
@@ -85,14 +87,17 @@ def answer_texts(
         for chunk in _chunks(texts, tokenizer):
             if first + len(chunk) > start:
                 tokens = tokenizer.encode_all(chunk)
-                groups = _equally_long(tokens, batch_tokens)
-                batches = [pool.submit(network.answer, tokens, places) for places in groups]
+                batches = [pool.submit(answered, tokens, places) for places in _equally_long(tokens, batch_tokens)]
                 yield _Chunk(chunk, max(0, start - first), batches)
             first += len(chunk)
 
     try:
         for chunk in _one_ahead(submitted()):
-            yield from chunk.answers()
+            found: dict[int, Answer] = {}
+            for batch in chunk.batches:
+                found.update(batch.result())
+            for place in range(chunk.unasked, len(chunk.texts)):
+                yield chunk.texts[place], found[place]
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -104,27 +109,6 @@ class _Chunk:
     texts: Sequence[Text]
     unasked: int
     batches: Sequence[Future[dict[int, Answer]]]
-
-    def answers(self) -> Iterator[tuple[Text, Answer]]:
-        found: dict[int, Answer] = {}
-        for batch in self.batches:
-            found.update(batch.result())
-        for place in range(self.unasked, len(self.texts)):
-            yield self.texts[place], found[place]
-
-
-@dataclass(frozen=True)
-class _Network:
-    """A loaded network and what makes answers of its outputs."""
-
-    session: Session
-    task: Task
-    top_k: TopK
-
-    def answer(self, tokens: Sequence[Tokens], places: Sequence[int]) -> dict[int, Answer]:
-        """Return the answers to the texts at some places of a chunk, by place."""
-        outputs = self.session.run(pad([tokens[place] for place in places], self.session.input_names))
-        return dict(zip(places, self.task.answers(outputs, self.top_k), strict=True))
 
 
 def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]:
@@ -149,13 +133,11 @@ def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]
 
 def _equally_long(tokens: Sequence[Tokens], batch_tokens: int) -> list[list[int]]:
     """Return the places of texts that share a batch, the longest first, so that no long batch is left for the end."""
-
-    def length(place: int) -> int:
-        return len(tokens[place].ids)
-
+    lengths = [len(text.ids) for text in tokens]
+    order = sorted(range(len(tokens)), key=lengths.__getitem__, reverse=True)
     groups = []
-    for each, places in itertools.groupby(sorted(range(len(tokens)), key=length, reverse=True), key=length):
-        equal, size = list(places), max(1, batch_tokens // each)
+    for length, places in itertools.groupby(order, key=lengths.__getitem__):
+        equal, size = list(places), max(1, batch_tokens // length)
         groups += [equal[first : first + size] for first in range(0, len(equal), size)]
     return groups
 

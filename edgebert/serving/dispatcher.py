@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgebert.choosing.cascade import Cascade, best_cascade
 from edgebert.choosing.menu import Menu, Option
@@ -16,13 +15,15 @@ from edgebert.choosing.selection import Budget
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Answers, Bundle
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
-from edgebert.serving.chooser import Answered
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Key, Residents
-from edgebert.tasks.task import Outputs, TopK
+from edgebert.tasks.task import Answer, Outputs, TopK
 from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
+
+# The id of the sub-network that answered a batch, and the answers in the order of its texts.
+Answered = tuple[str, list[Answer]]
 
 # Of the share of late requests that the percentile allows (benchmarks/runtime_load.py).
 _STAY, _STEP_UP = 0.75, 0.4
@@ -65,13 +66,8 @@ class Dispatcher:
 
     def use_cascade(self, answers: Answers, quality: float) -> None:
         """Answer by two networks in a row from now on, if two are as good as asked for less on average."""
-        self.cascade = best_cascade(
-            answers,
-            self._usual_options,
-            quality=quality,
-            latency_ms=self._budget.latency_ms,
-            memory_mb=self._budget.memory_mb,
-        )
+        limits = {"latency_ms": self._budget.latency_ms, "memory_mb": self._budget.memory_mb}
+        self.cascade = best_cascade(answers, self._usual_options, quality=quality, **limits)
         if self.cascade is None:
             logger.warning("no two networks together are as good as one for less: there is no cascade")
             return
@@ -83,12 +79,12 @@ class Dispatcher:
         return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
 
     def answer(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
-        """Return the answers to a batch that may take `allowed_ms` from now on."""
+        """Return who answered a batch that may take `allowed_ms` from now on, and the answers."""
         start_s = self._clock()
         ran = self._run_in_time(batch, allowed_ms - self._governor.overhead_ms)
         answers = self._task.answers(ran.outputs, top_k)
         self._governor.observe_overhead(self._ms_since(start_s) - ran.network_ms)
-        return Answered(ran.subnet_id, answers)
+        return ran.subnet_id, answers
 
     def _run_in_time(self, batch: Batch, allowed_ms: float) -> _Ran:
         if self.cascade is not None and self._both_ms(self.cascade, batch) <= allowed_ms:
@@ -129,27 +125,32 @@ class Dispatcher:
             return ran
 
         ran_second = self._run(second, rest, expected_ms)
-        outputs = {name: _replaced(values, unsure, ran_second.outputs[name]) for name, values in ran.outputs.items()}
+        outputs = {name: np.array(values) for name, values in ran.outputs.items()}  # an engine's may be read-only
+        for name, values in outputs.items():
+            values[unsure] = ran_second.outputs[name]
         return _Ran(second.id, outputs, ran.network_ms + ran_second.network_ms)
 
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
         """Return the best of the loaded networks, and have a better one loaded that would be on time."""
         on_time: list[Option] = []
-        wanted: Option | None = None
+        is_wanted = False
         for option in options:
             if on_time and option.quality < on_time[0].quality - self._budget.tolerance - 1e-9:
                 break
             if not self._is_on_time(option, allowed_ms):
                 continue
-            if self._is_loaded(option):
+            peak_memory_mb = option.entry.peak_memory_mb
+            if self._residents.is_loaded(option.key):
                 on_time.append(option)
-            elif wanted is None and not on_time:
-                wanted = self._wanted(option)
+            elif not on_time and not is_wanted and self._residents.fits(option.key, peak_memory_mb):
+                self._residents.want(option.key, peak_memory_mb)
+                is_wanted = True
         if on_time:
             return min(on_time, key=lambda option: option.bound_ms)
+
         # Nothing will surely be on time: the least late, and the fastest of those. If none is loaded any more, because
         # another thread has closed them, the one that is returned cannot be run either and says so.
-        loaded = [option for option in options if self._is_loaded(option)] or options
+        loaded = [option for option in options if self._residents.is_loaded(option.key)] or options
         return min(loaded, key=lambda option: (self._share_late(option, allowed_ms), option.bound_ms))
 
     def _is_on_time(self, option: Option, allowed_ms: float) -> bool:
@@ -163,25 +164,8 @@ class Dispatcher:
     def _share_late(self, option: Option, allowed_ms: float) -> float:
         return self._governor.share_late(option.way, option.expected_ms, allowed_ms)
 
-    def _is_loaded(self, option: Option) -> bool:
-        return self._residents.is_loaded(option.key)
-
     def _ms_since(self, start_s: float) -> float:
         return (self._clock() - start_s) * 1000
-
-    def _wanted(self, option: Option) -> Option | None:
-        """Have a network loaded in the background, if there may be room for it."""
-        if not self._residents.fits(option.key, option.entry.peak_memory_mb):
-            return None
-        self._residents.want(option.key, option.entry.peak_memory_mb)
-        return option
-
-
-def _replaced(values: NDArray[np.float32], rows: Sequence[int], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an output (texts, ...) in which some rows are another network's."""
-    changed = np.array(values)  # an engine may give a read-only view of its own memory
-    changed[rows] = others
-    return changed
 
 
 def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> DeviceProfile:

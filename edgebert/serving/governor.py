@@ -78,23 +78,20 @@ class Governor:
 
     def share_late(self, way: Way, expected_ms: float, allowed_ms: float) -> float:
         """Return the share of recent requests that would have taken longer than allowed with such a network."""
-        observed = self._observed.get(way)
-        if observed is None or not observed.late:
-            return 0.0
-        now_s, late = self._clock(), 0.0
-        for one in observed.late:
-            if one.projected_ms(expected_ms) > allowed_ms:
-                late += math.exp((one.time_s - now_s) / _MEMORY_S)
-        return late / (observed.weight(now_s) + _DOUBT)
+        return self._mean(way, lambda one: one.projected_ms(expected_ms) > allowed_ms)
 
     def slow_down(self, way: Way) -> float:
         """Return how many times the expected latency the recent requests took: 1 as long as they are on time."""
+        return 1 + self._mean(way, lambda one: one.observed_ms / one.expected_ms - 1)
+
+    def _mean(self, way: Way, value_of: Callable[[_Late], float]) -> float:
+        """Return the mean of a value over the recent requests; that of a request on time is 0."""
         observed = self._observed.get(way)
         if observed is None or not observed.late:
-            return 1.0
-        now_s = self._clock()
-        excess = sum(
-            (one.observed_ms / one.expected_ms - 1) * math.exp((one.time_s - now_s) / _MEMORY_S)
-            for one in observed.late
-        )
-        return 1 + excess / (observed.weight(now_s) + _DOUBT)
+            return 0.0
+        now_s, total = self._clock(), 0.0
+        for one in observed.late:
+            value = value_of(one)
+            if value:
+                total += value * math.exp((one.time_s - now_s) / _MEMORY_S)
+        return total / (observed.weight(now_s) + _DOUBT)

@@ -15,13 +15,16 @@ from edgebert.errors import BudgetError, BundleError
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.serving.chooser import Chooser, FixedChoice
-from edgebert.serving.dispatcher import Dispatcher
+from edgebert.serving.dispatcher import Answered, Dispatcher
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Residents
 from edgebert.serving.time_limit import TimeLimit
 from edgebert.subnet import Way
+from edgebert.tasks.task import TopK
 from edgebert.tasks.tasks import task_in
+
+# Answers a batch, which may take so many milliseconds from now on.
+Chooser = Callable[[Batch, float, TopK], Answered]
 
 
 class Policy:
@@ -43,49 +46,37 @@ class Policy:
         self._bundle, self._selection, self._budget = bundle, selection, selection.budget
         self._residents, self._profile, self._clock = residents, profile, clock
         self._governor = Governor(clock)
-        session = residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
-        self.fixed = FixedChoice(selection.subnetwork, session, task_in(bundle.manifest))
-        self._usual: Chooser = self.fixed
+        self._session = residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
+        self._task = task_in(bundle.manifest)
         self._dispatcher: Dispatcher | None = None
+        self._is_governed = False
 
     @property
     def cascade(self) -> Cascade | None:
         """The two networks that answer in a row, if there are such."""
         return self._dispatcher.cascade if self._dispatcher else None
 
-    def start(self, *, cascade: bool) -> None:
-        """Have all requests answered by a cascade, or if there is a budget of latency each by the best for it.
+    def govern(self, *, cascade: bool = False) -> None:
+        """Have every request answered by the best network that is on time, or by two networks in a row.
+
+        These two are as good together as the one that was chosen, less the tolerance.
 
         Raises:
             BundleError: the bundle's task has no cascade, or the bundle lacks what one is set by.
         """
-        if cascade:
-            self.use_cascade()
-        elif self._budget.latency_ms is not None:
-            self.govern()
-
-    def govern(self) -> Dispatcher:
-        """Have every request answered by the best network that is on time, and return who chooses it."""
-        self._usual = dispatcher = self._dispatch()
-        return dispatcher
-
-    def use_cascade(self) -> None:
-        """Have two networks answer in a row that are as good as the one that was chosen, less the tolerance.
-
-        Raises:
-            BundleError: the bundle's task has no cascade, or the bundle lacks what one is set by.
-        """
-        name, task = self._bundle.manifest.name, self.fixed.task
-        if not task.has_cascade:
-            raise BundleError(f"{task.NAME} has no cascade for the labels of bundle '{name}'; leave out cascade")
-        answers = self._bundle.answers()
-        if answers is None:
+        name, answers = self._bundle.manifest.name, self._bundle.answers() if cascade else None
+        if cascade and not self._task.has_cascade:
+            raise BundleError(f"{self._task.NAME} has no cascade for the labels of bundle '{name}'; leave out cascade")
+        if cascade and answers is None:
             raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
-        self.govern().use_cascade(answers, (self._selection.quality or 0.0) - self._budget.tolerance)
+
+        dispatcher, self._is_governed = self._dispatch(), True
+        if answers is not None:
+            dispatcher.use_cascade(answers, (self._selection.quality or 0.0) - self._budget.tolerance)
 
     def has_limit(self, latency_ms: float | None) -> bool:
         """Return whether a request that may take `latency_ms` is to be kept within any budget."""
-        return latency_ms is not None or self._budget.is_limited or self._usual is not self.fixed
+        return latency_ms is not None or self._budget.is_limited or self._is_governed
 
     def chooser_for(self, batches: Sequence[Batch], latency_ms: float | None) -> tuple[Chooser, TimeLimit]:
         """Return who answers a request's batches, and how long they may take; `latency_ms` is a budget of its own.
@@ -97,7 +88,7 @@ class Policy:
         limit = TimeLimit(budget.latency_ms or math.inf)
         is_too_long = budget.is_limited and budget.length is not None and longest > budget.length
         if latency_ms is None and not is_too_long:
-            return self._usual, limit
+            return self._dispatch().answer if self._is_governed else self._answer_fixed, limit
 
         if self._profile is None:
             found = f"{longest} tokens for a budget of {budget.length}" if is_too_long else "a budget for one request"
@@ -105,16 +96,21 @@ class Policy:
         dispatcher = self._dispatch()
         if latency_ms is None:
             self._check_possible(dispatcher, budget.latency_ms, longest)
-            return dispatcher, limit
+            return dispatcher.answer, limit
 
         fastest_ms = [dispatcher.fastest_ms(batch) for batch in batches]
         if not sum(fastest_ms) <= latency_ms:
             self._check_possible(dispatcher, latency_ms / len(batches), longest)
-        return dispatcher, TimeLimit.for_call(latency_ms, fastest_ms)
+        return dispatcher.answer, TimeLimit.for_call(latency_ms, fastest_ms)
 
     def slow_down(self, way: Way) -> float:
         """Return how many times the profiled latency the recent requests took in a way."""
         return self._governor.slow_down(way)
+
+    def _answer_fixed(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
+        """Return the answers of the network that was chosen, however long it takes; from several threads at once."""
+        outputs = self._session.run(batch.arrays(self._session.input_names))
+        return self._selection.subnetwork, self._task.answers(outputs, top_k)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""

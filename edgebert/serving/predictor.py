@@ -1,6 +1,7 @@
 """The runtime: loads the sub-network that a budget buys and answers with it."""
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +17,8 @@ from edgebert.inputs.batches import Batch, batches_of
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.serving.chooser import Chooser
-from edgebert.serving.parameters import ProfileSource, budget_of, choose
-from edgebert.serving.policy import Policy
+from edgebert.serving.parameters import budget_of, choose, profile_source
+from edgebert.serving.policy import Chooser, Policy
 from edgebert.serving.request import CallTexts, read_texts, shaped
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
@@ -77,28 +77,24 @@ def load(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked, way = asked.of(bundle), default_way(provider, threads)
 
-    source = ProfileSource(bundle, asked.batch_size, way_filter(provider, threads), profile)
+    source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
 
     tokenizer = Tokenizer.of(bundle)
-    residents = Residents(asked.memory_mb, _opener(bundle, tokenizer if warm_up else None))
-    policy = Policy(bundle, selection, residents, source.profile if adaptive else None)
-    if adaptive and subnet is None:
-        policy.start(cascade=cascade)
+    residents = Residents(asked.memory_mb, functools.partial(_open_network, bundle, tokenizer if warm_up else None))
+    policy = Policy(bundle, selection, residents, source if adaptive else None)
+    if adaptive and subnet is None and (cascade or asked.latency_ms is not None):
+        policy.govern(cascade=cascade)
     return Predictor(bundle, selection, tokenizer, residents, policy)
 
 
-def _opener(bundle: Bundle, warm_up: Tokenizer | None) -> Callable[[str, Way], Session]:
-    """Return what loads a sub-network of a bundle, and has it answer a text if there is a tokenizer to warm it up."""
-
-    def open_network(subnet_id: str, way: Way) -> Session:
-        session = open_session(bundle, bundle.subnet(subnet_id), way)
-        if warm_up is not None:  # a network's first answer takes longer
-            session.run(batches_of([warm_up.encode("a")], 1)[0].arrays(session.input_names))
-        return session
-
-    return open_network
+def _open_network(bundle: Bundle, warm_up: Tokenizer | None, subnet_id: str, way: Way) -> Session:
+    """Load a sub-network of a bundle, and have it answer a text if there is a tokenizer to warm it up."""
+    session = open_session(bundle, bundle.subnet(subnet_id), way)
+    if warm_up is not None:  # a network's first answer takes longer
+        session.run(batches_of([warm_up.encode("a")], 1)[0].arrays(session.input_names))
+    return session
 
 
 class Predictor:
@@ -194,11 +190,11 @@ class Predictor:
         for number, batch in enumerate(batches):
             now_s = self._clock()
             left_ms = limit.left_ms(number, (now_s - start_s) * 1000, (now_s - batch_start_s) * 1000)
-            answered = chooser.answer(batch, left_ms, top_k)
-            answers.update(zip(batch.places, answered.answers, strict=True))
+            subnet_id, found = chooser(batch, left_ms, top_k)
+            answers.update(zip(batch.places, found, strict=True))
 
             end_s = self._clock()
-            counted.append((answered.subnet_id, AnsweredBy(len(batch.places), (end_s - batch_start_s) * 1000)))
+            counted.append((subnet_id, AnsweredBy(len(batch.places), (end_s - batch_start_s) * 1000)))
             batch_start_s = end_s
         is_kept = limit.is_kept((batch_start_s - start_s) * 1000, max(batch.ms for _, batch in counted))
         self._tally.add(counted, is_kept)

@@ -35,8 +35,7 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests = self._budgeted = self._kept = self._switches = 0
-        self._texts: dict[str, int] = {}
-        self._ms: dict[str, float] = {}
+        self._answered: dict[str, AnsweredBy] = {}
         self._last: str | None = None
 
     def add(self, batches: Iterable[tuple[str, AnsweredBy]], is_kept: bool | None) -> None:
@@ -46,8 +45,8 @@ class Tally:
         """
         with self._lock:
             for subnet_id, batch in batches:
-                self._texts[subnet_id] = self._texts.get(subnet_id, 0) + batch.texts
-                self._ms[subnet_id] = self._ms.get(subnet_id, 0.0) + batch.ms
+                before = self._answered.get(subnet_id, AnsweredBy(0, 0.0))
+                self._answered[subnet_id] = AnsweredBy(before.texts + batch.texts, before.ms + batch.ms)
                 self._switches += self._last not in (None, subnet_id)
                 self._last = subnet_id
             self._requests += 1
@@ -62,8 +61,6 @@ class Tally:
                 within_budget=self._kept / self._budgeted if self._budgeted else None,
                 switches=self._switches,
                 slow_down=dict(slow_down),
-                subnetworks={
-                    name: AnsweredBy(texts=texts, ms=round(self._ms[name], 3)) for name, texts in self._texts.items()
-                },
+                subnetworks={name: AnsweredBy(one.texts, round(one.ms, 3)) for name, one in self._answered.items()},
                 loaded=tuple(loaded),
             )

@@ -13,8 +13,8 @@ def changed_stability(profile: DeviceProfile, **values: object) -> DeviceProfile
 
 def test_the_front_is_what_no_other_beats(builtin: Bundle) -> None:
     report = profile_report(profile_of_costs(builtin, {BEST: 40.0, MIDDLE: 50.0, LEAST: 10.0}), builtin)
-    assert [(row.subnet_id, row.is_on_front) for row in report.rows] == [(BEST, True), (MIDDLE, False), (LEAST, True)]
-    assert (report.metric, report.batch_size, report.lengths) == ("accuracy", 1, LENGTHS)
+    assert [(row.entry.id, row.is_on_front) for row in report.rows] == [(BEST, True), (MIDDLE, False), (LEAST, True)]
+    assert (report.metric, report.batch_size, report.profile.settings.lengths) == ("accuracy", 1, LENGTHS)
 
 
 def test_wrong_numerics_are_not_on_the_front_and_doubtful(builtin: Bundle) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.tokenization import Text
-from edgebert.serving.answer_file import Kept, append, check_ending, kept, line_of
+from edgebert.serving.answer_file import Kept, append, form_of, kept, line_of
 from edgebert.tasks.task import Answer
 
 LABELS = ("negative", "positive", 'odd, "quoted"')
@@ -81,9 +81,9 @@ def test_a_file_that_is_not_there_is_begun(tmp_path: Path) -> None:
 
 
 def test_other_endings_are_refused_by_name() -> None:
-    check_ending(Path("answers.JSONL"))
+    form_of(Path("answers.JSONL"))
     with pytest.raises(EdgeBertError, match=r"ends in one of \.tsv, \.csv, \.jsonl, found 'out\.txt'; rename it"):
-        check_ending(Path("out.txt"))
+        form_of(Path("out.txt"))
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,8 @@ class Device:
         selection = unlimited or select(self.bundle, profile, budget)
         residents = Residents(budget.memory_mb, self.open_network)
         policy = Policy(self.bundle, selection, residents, lambda: profile, self.clock)
-        if cascade:
-            policy.use_cascade()
-        elif not subnet:
-            policy.govern()
+        if not subnet:
+            policy.govern(cascade=cascade)
         return Predictor(self.bundle, selection, Tokenizer.of(self.bundle), residents, policy, self.clock), residents
 
 

@@ -5,7 +5,7 @@ from edgebert.choosing.selection import Budget
 from edgebert.engines.session import default_way
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
-from edgebert.serving.parameters import budget_of, choose_unprofiled, length_of, subnet_in
+from edgebert.serving.parameters import budget_of, choose, length_of, subnet_in
 from edgebert.subnet import Subnet
 from profiles import BEST, LEAST
 
@@ -39,8 +39,8 @@ def test_the_value_of_another_bundle_is_refused_in_few_words(builtin: Bundle) ->
 
 def test_without_a_name_the_best_is_chosen(builtin: Bundle) -> None:
     way = default_way()
-    assert choose_unprofiled(builtin, None, Budget(), way).quality == max(builtin.manifest.qualities.values())
-    assert choose_unprofiled(builtin, LEAST, Budget(), way).subnetwork == LEAST
+    assert choose(builtin, None, Budget(), way).quality == max(builtin.manifest.qualities.values())
+    assert choose(builtin, LEAST, Budget(), way).subnetwork == LEAST
 
 
 def test_known_texts_have_the_length_of_the_longest(builtin: Bundle) -> None:
