@@ -7,13 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    RobertaTokenizer,
-)
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, RobertaTokenizer
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel

@@ -79,10 +79,7 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         labels_seen=_any_row,
     ),
     TextRegression.NAME: TrainingHead(
-        *_CLASSIFIER,
-        problem_type="regression",
-        unknown_target=lambda labels: math.nan,
-        labels_seen=lambda targets: {0},
+        *_CLASSIFIER, problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
     ),
 }
 

@@ -129,11 +129,7 @@ def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int
 
 
 def gradients(
-    stage: Stage,
-    settings: TrainingSettings,
-    context: StageContext,
-    subnets: Sequence[Subnet],
-    numbers: Sequence[int],
+    stage: Stage, settings: TrainingSettings, context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]
 ) -> dict[str, float]:
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
     accelerator, tokens = context.accelerator, sum(len(context.texts.ids[number]) for number in numbers)
@@ -234,12 +230,7 @@ def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: Stage
             }
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
     event = ScoreEvent(
-        stage=stage.name,
-        step=progress.step,
-        steps=steps,
-        scores=scores,
-        best=best,
-        seconds=round(progress.seconds, 2),
+        stage=stage.name, step=progress.step, steps=steps, scores=scores, best=best, seconds=round(progress.seconds, 2)
     )
     context.report(event)
 
@@ -249,11 +240,7 @@ def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: St
     if not context.accelerator.is_main_process:
         return
     progress.journal_bytes = context.journal.file.size_bytes
-    state = {
-        "progress": vars(progress),
-        "student": context.student.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
+    state = {"progress": vars(progress), "student": context.student.state_dict(), "optimizer": optimizer.state_dict()}
     records.replace_file(context.folder / STATE, lambda path: torch.save(state, path), TrainingError)
 
 

@@ -98,10 +98,7 @@ def _cut(numbers: list[int], size: int) -> list[list[int]]:
 
 
 def tokenise(
-    tokenizer: PreTrainedTokenizerBase,
-    inputs: Sequence[Text],
-    max_length: int,
-    targets: Sequence[Target] | None = None,
+    tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Text], max_length: int, targets: Sequence[Target] | None = None
 ) -> Texts:
     """Return texts, or (text, pair) tuples, as a transformers tokenizer encodes them, of at most so many tokens."""
     # A tokenizer takes pairs as two columns, not as a list of tuples.

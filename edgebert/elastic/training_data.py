@@ -87,11 +87,7 @@ class TrainingData:
 
 
 def read_training_data(
-    files: TrainingFiles,
-    config: ModelConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    choice: TaskChoice,
-    max_length: int,
+    files: TrainingFiles, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, choice: TaskChoice, max_length: int
 ) -> TrainingData:
     """Read the data files of a training, with texts of at most so many tokens.
 

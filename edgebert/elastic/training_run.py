@@ -23,13 +23,7 @@ from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, best_compute, run_stage
-from edgebert.elastic.training_data import (
-    TaskChoice,
-    TrainingData,
-    TrainingFiles,
-    checked_length,
-    read_training_data,
-)
+from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.records import Record

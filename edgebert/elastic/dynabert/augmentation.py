@@ -117,11 +117,7 @@ class Variants(Record, frozen=True):
 
 
 def augmented(
-    inputs: Sequence[Text],
-    count: int,
-    load: Callable[[], Augmenter],
-    cache: Path,
-    on_text: Callable[[int, int], None],
+    inputs: Sequence[Text], count: int, load: Callable[[], Augmenter], cache: Path, on_text: Callable[[int, int], None]
 ) -> list[Text]:
     """Return so many variants of each text or pair, made once: they are kept in a file, a line for each input.
 

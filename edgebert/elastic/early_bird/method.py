@@ -9,15 +9,7 @@ from pathlib import Path
 from edgebert import records
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.early_bird.costs import Cost, training_flops
-from edgebert.elastic.early_bird.ticket import (
-    Ticket,
-    check_fits,
-    draw,
-    draw_like,
-    mask_of,
-    prune,
-    random_coefficients,
-)
+from edgebert.elastic.early_bird.ticket import Ticket, check_fits, draw, draw_like, mask_of, prune, random_coefficients
 from edgebert.elastic.early_bird.ticket_search import ScaledModel, TicketSearch, find_ticket
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import EventJournal
