@@ -11,10 +11,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.heads import training_head
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.staging import FolderKind, staged
@@ -36,15 +35,6 @@ def read_model_config(path: Path) -> ModelConfig:
     return config_of(found)
 
 
-def checkpoint_task(path: Path) -> Task | None:
-    """Return the task that the checkpoint in a folder was fine-tuned for; None if it has no task's head yet.
-
-    Raises:
-        TrainingError: there is no checkpoint in this folder, or it is of an unknown family.
-    """
-    return fine_tuned_task(read_model_config(path))
-
-
 def load_elastic(path: Path, task: Task) -> ElasticModel:
     """Return the model of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
 
@@ -54,13 +44,13 @@ def load_elastic(path: Path, task: Task) -> ElasticModel:
     return ElasticModel(_load(path, task))
 
 
-def load_whole(path: Path, task: Task) -> WholeModel:
+def load_whole(path: Path, task: Task) -> Model:
     """Return the model of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
 
     Raises:
         TrainingError: the checkpoint cannot be read, or is of an unknown family.
     """
-    return WholeModel(_load(path, task))
+    return Model(_load(path, task))
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:

@@ -5,11 +5,10 @@ import hashlib
 import torch
 from torch import nn
 
-from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, TrainingSettings
 
 
-def make_optimizer(student: Model, settings: TrainingSettings) -> torch.optim.Optimizer:
+def make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Return AdamW, with weight decay for matrices only."""
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in learning if parameter.ndim > 1]
@@ -18,7 +17,7 @@ def make_optimizer(student: Model, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.AdamW(groups, fused=True)
 
 
-def take_step(student: Model, optimizer: torch.optim.Optimizer, rate: float, settings: TrainingSettings) -> None:
+def take_step(student: nn.Module, optimizer: torch.optim.Optimizer, rate: float, settings: TrainingSettings) -> None:
     """Take one step of the optimizer along the gradients, which are clipped, and set them to zero."""
     for group in optimizer.param_groups:
         group["lr"] = rate

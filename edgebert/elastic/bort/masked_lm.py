@@ -15,9 +15,8 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
-from edgebert.elastic.model import ModelOutput
+from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.texts import Target, TensorBatch, Texts
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.errors import TrainingError
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Outputs, Scores
@@ -25,7 +24,7 @@ from edgebert.tasks.task import Outputs, Scores
 SHARE = 0.15  # of the tokens, as BERT's
 
 
-class MaskedLM(WholeModel):
+class MaskedLM(Model):
     """A masked language model whose logits are those of the hidden tokens: (hidden tokens, vocabulary)."""
 
     def __init__(self, model: PreTrainedModel, mask_id: int):
@@ -35,14 +34,14 @@ class MaskedLM(WholeModel):
             TrainingError: the model is of no family whose head is known.
         """
         super().__init__(model)
-        if not self.config.family.masked_lm_head:
+        if not self.family.masked_lm_head:
             raise TrainingError(f"masked language models of {self.config.model_type} are not supported; give another")
         self._mask_id = mask_id
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
         states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
-        return ModelOutput(self.config.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
+        return ModelOutput(self.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
 
 
 class MaskedTokenAccuracy:
@@ -120,7 +119,7 @@ def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
     with explained(path):
         model, report = AutoModelForMaskedLM.from_pretrained(path, output_loading_info=True)
     found = MaskedLM(model.float(), mask_id)
-    heads = found.config.family.masked_lm_head
+    heads = found.family.masked_lm_head
     if any(name.partition(".")[0] in heads for name in report["missing_keys"]):
         raise TrainingError(f"{path} has no masked-LM head ({heads[0]}.*); give a pre-trained checkpoint")
     return found

@@ -16,11 +16,11 @@ from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
 from edgebert.elastic.heads import LOSSES, training_head
+from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
@@ -203,7 +203,7 @@ class _Distillation:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
         return run.run_stage(stage, start, whole, self.teacher)
 
-    def _student(self, one: Architecture) -> WholeModel:
+    def _student(self, one: Architecture) -> Model:
         masked = self.settings.masked
         model = self.builder.masked_lm(one) if masked else self.builder.classifier(one)
         if not self.settings.from_scratch:
@@ -211,7 +211,7 @@ class _Distillation:
                 load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
             )
             TeacherEmbeddings.of(teacher.plain()).copy_into(model)
-        return WholeModel(model)
+        return Model(model)
 
 
 def _masked_lm_run(run: TrainingRun) -> TrainingRun:

@@ -150,12 +150,10 @@ def _random_ticket(config: ModelConfig, choice: _TicketChoice, seed: int) -> Tic
 
 
 def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
-    model = run.read_model(run.files.model)
-    assert isinstance(model, ElasticModel), "coefficients need a model that can be cut"
+    student = ScaledModel(run.read_model(run.files.model).plain()).to(run.folder.accelerator.device)
     if not stage.embeddings:
-        model.freeze_embeddings()
-    student = ScaledModel(model).to(run.folder.accelerator.device)
-    context = run.stage_context(search.stage.name, student, [model.subnet()])
+        student.freeze_embeddings()
+    context = run.stage_context(search.stage.name, student, [student.subnet()])
     return find_ticket(search, student, run.settings, context)
 
 

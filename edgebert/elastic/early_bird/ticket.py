@@ -11,8 +11,8 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitScales
-from edgebert.elastic.importance import Importance, rewire
+from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.importance import rewire
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
@@ -88,7 +88,7 @@ def check_fits(pruning: Pruning, config: ModelConfig) -> None:
         raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
 
 
-def draw(coefficients: UnitScales, pruning: Pruning) -> Mask:
+def draw(coefficients: UnitValues, pruning: Pruning) -> Mask:
     """Return the units with the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
 
     Heads are compared within their layer, neurons with those of all layers. Every layer keeps at least one head and
@@ -100,7 +100,7 @@ def draw(coefficients: UnitScales, pruning: Pruning) -> Mask:
     return Mask(_largest(coefficients.heads.abs(), [kept] * layers), _largest(coefficients.neurons.abs(), widths))
 
 
-def draw_like(mask: Mask, coefficients: UnitScales) -> Mask:
+def draw_like(mask: Mask, coefficients: UnitValues) -> Mask:
     """Return the units with the largest coefficients, in each layer as many as a mask keeps.
 
     With random coefficients that is a fair control of a ticket: of its size in every layer, and of its speed.
@@ -109,11 +109,11 @@ def draw_like(mask: Mask, coefficients: UnitScales) -> Mask:
     return Mask(_largest(coefficients.heads, heads), _largest(coefficients.neurons, neurons))
 
 
-def random_coefficients(config: ModelConfig, seed: int) -> UnitScales:
+def random_coefficients(config: ModelConfig, seed: int) -> UnitValues:
     """Return coefficients of a network's units that say nothing of them."""
     generator, layers = torch.Generator().manual_seed(seed), config.layers
     heads, neurons = (torch.rand(layers, size, generator=generator) for size in (config.heads, config.ffn))
-    return UnitScales(heads, neurons)
+    return UnitValues(heads, neurons)
 
 
 def distance(one: Mask, other: Mask) -> Distance:
@@ -125,7 +125,7 @@ def distance(one: Mask, other: Mask) -> Distance:
     return Distance(heads, neurons)
 
 
-def left_to_ties(coefficients: UnitScales, mask: Mask) -> Distance:
+def left_to_ties(coefficients: UnitValues, mask: Mask) -> Distance:
     """Return how different a mask could be if equal coefficients in a layer were told apart in another way.
 
     While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
@@ -195,5 +195,5 @@ def prune(model: ElasticModel, ticket: Ticket) -> None:
         TrainingError: the ticket was drawn from a network of other sizes.
     """
     mask = mask_of(ticket, model.config)
-    rewire(model, Importance(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
+    rewire(model, UnitValues(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
     model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])

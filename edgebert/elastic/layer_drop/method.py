@@ -11,7 +11,6 @@ from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.records import Record
 
@@ -55,12 +54,11 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     return run.finish(result, manifest, settings.fine_tune)
 
 
-def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[WholeModel, ElasticManifest]:
+def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[Model, ElasticManifest]:
     """Return the checkpoint without the layers that a strategy drops, and what its elastic.json says."""
     whole = run.read_model(run.files.model)
     similarities = layer_similarities(run, whole) if settings.strategy == "contribution" else ()
     layers = layers_left(settings.strategy, settings.drop, run.config.layers, similarities)
-    assert isinstance(whole, WholeModel), "layers are dropped from a model that is run whole"
     model = whole.keep_layers(layers)
 
     kept = model.subnet()
