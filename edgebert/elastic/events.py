@@ -1,7 +1,8 @@
 """What happens while a training runs: events, written to a file of JSON lines and told to a listener."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, TypeVar
 
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
@@ -78,13 +79,11 @@ class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
 
 
 Event = StepEvent | ScoreEvent | AugmentEvent | MaskEvent | TrialEvent
+E = TypeVar("E", bound=Event)
 
 
-class Listener(Protocol):
-    """Is called with each event of a training."""
-
-    def __call__(self, event: Event, /) -> None:
-        """Take an event."""
+# Is called with each event of a training.
+Listener = Callable[[Event], None]
 
 
 def no_listener(event: Event, /) -> None:
@@ -110,10 +109,9 @@ class EventJournal:
         Raises:
             TrainingError: the file cannot be read, or holds no scores.
         """
-        found = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
-        if not found:
-            raise self._incomplete("scores")
-        return found[-1]
+        return self._last(
+            [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best], "scores"
+        )
 
     def last(self) -> Event:
         """Return the last event.
@@ -121,10 +119,9 @@ class EventJournal:
         Raises:
             TrainingError: the file cannot be read, or holds none.
         """
-        found = self.file.read()
-        if not found:
-            raise self._incomplete("events")
-        return found[-1]
+        return self._last(self.file.read(), "events")
 
-    def _incomplete(self, what: str) -> TrainingError:
-        return TrainingError(f"{self.file.path}: expected {what}, found none; remove its folder and train again")
+    def _last(self, found: Sequence[E], what: str) -> E:
+        if not found:
+            raise TrainingError(f"{self.file.path}: expected {what}, found none; remove its folder and train again")
+        return found[-1]

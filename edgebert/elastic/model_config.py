@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from transformers import PreTrainedConfig
 
-from edgebert.elastic.families import ModelFamily, check_can_be_cut, family_of
+from edgebert.elastic.families import ModelFamily, family_of
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.slices import dynabert_subnet
@@ -61,7 +61,7 @@ class ModelConfig(Record, frozen=True):
         Raises:
             TrainingError: its family is another one, or it uses what the elastic model does not compute.
         """
-        check_can_be_cut(self.model_type)
+        family_of(self.model_type, to_cut=True)
         # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
         if self.position_type != "absolute" or self.is_decoder:
             found = "a decoder" if self.is_decoder else f"position_embedding_type '{self.position_type}'"

@@ -100,14 +100,14 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
             rate = learning_rate_at(stage, settings, progress.step, steps)
             chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
             torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, context.accelerator.process_index))
-            with memory_explained(settings):
+            with memory_explained(settings.too_large):
                 losses = gradients(stage, settings, context, chosen, numbers)
                 check_finite(losses, stage, progress.step)
-                take_step(student, optimizer, rate, settings)
+                take_step(student, optimizer, rate, settings.clip_norm)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
             event = StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2))
             context.report(event)
-        with memory_explained(settings):
+        with memory_explained(settings.too_large):
             _keep_best(stage, steps, progress, context)
 
     # The main process may still be writing the best weights.
@@ -204,17 +204,15 @@ def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
 
 
 @contextlib.contextmanager
-def memory_explained(settings: TrainingSettings) -> Iterator[None]:
-    """Turn the errors that mean too little memory into one that says what to do."""
+def memory_explained(too_large: str) -> Iterator[None]:
+    """Turn the errors that mean too little memory into one that says what is too large and what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as problem:
         signs = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
             raise
-        parts = f"{settings.batch_size} texts of up to {settings.max_length} tokens in {settings.accumulate} part(s)"
-        advice = "run the same command again with a higher --accumulate"
-        raise TrainingError(f"out of memory with {parts}; {advice}") from None
+        raise TrainingError(f"out of memory with {too_large}") from None
 
 
 def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: StageContext) -> None:

@@ -79,18 +79,8 @@ class MaskedTexts(Texts):
         """Return texts with tokens that are to be guessed; those without any word are left out."""
         special = frozenset(tokenizer.all_special_ids)
         # Something must be hidden in each text.
-        kept = [number for number, ids in enumerate(texts.ids) if not special.issuperset(ids)]
-        return cls(
-            ids=[texts.ids[number] for number in kept],
-            types=None if texts.types is None else [texts.types[number] for number in kept],
-            targets=None,
-            pad_id=texts.pad_id,
-            pad_type=texts.pad_type,
-            pad_left=texts.pad_left,
-            mask_id=tokenizer.mask_token_id,
-            special_ids=special,
-            fixed=fixed,
-        )
+        kept = texts.some([number for number, ids in enumerate(texts.ids) if not special.issuperset(ids)])
+        return cls(**vars(kept), mask_id=tokenizer.mask_token_id, special_ids=special, fixed=fixed)
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them, with tokens hidden."""

@@ -44,27 +44,13 @@ class SearchSettings(Record, frozen=True):
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
     """Return the distillation from the fine-tuned teacher's logits; labels count too if they are given a weight."""
-    return Stage(
-        name="task",
-        epochs=epochs,
-        learning_rate=learning_rate,
-        label_weight=label_weight,
-        logit_weight=1.0,
-        teacher="fine-tuned",
-        dropout=False,
-    )
+    return Stage("task", epochs, learning_rate, label_weight, logit_weight=1.0, teacher="fine-tuned", dropout=False)
 
 
 def masked_lm_distillation(epochs: int = 3, learning_rate: float = 1e-4) -> Stage:
     """Return the paper's pre-training: 0.1 * masked-LM loss + 0.5 * distillation at temperature 2."""
     return Stage(
-        name="masked-lm",
-        epochs=epochs,
-        learning_rate=learning_rate,
-        label_weight=0.1,
-        logit_weight=0.5,
-        teacher="previous",
-        temperature=2.0,
+        "masked-lm", epochs, learning_rate, label_weight=0.1, logit_weight=0.5, teacher="previous", temperature=2.0
     )
 
 
@@ -139,15 +125,11 @@ def train(
 
 def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     masked = settings.masked
-    stages = [
-        *([] if run.is_fine_tuned else [settings.fine_tune]),
-        *([masked.stage] if masked else []),
-        settings.distil,
-    ]
-    choice = _Choice(
-        str(settings.architecture) if settings.architecture else None, settings.search, settings.from_scratch
-    )
-    run.claim_folder(stages, choice, [Path(masked.checkpoint)] if masked else [])
+    before = [] if run.is_fine_tuned else [settings.fine_tune]
+    distilling = [masked.stage, settings.distil] if masked else [settings.distil]
+    named = str(settings.architecture) if settings.architecture else None
+    choice = _Choice(named, settings.search, settings.from_scratch)
+    run.claim_folder([*before, *distilling], choice, [Path(masked.checkpoint)] if masked else [])
 
 
 @dataclass(frozen=True)
@@ -170,15 +152,10 @@ class _Distillation:
         run, search = self.run, self.settings.search
         assert search is not None, "without an architecture there is a search"
         model = run.read_model(self.teacher).eval()
-        surrogate = Surrogate.prepare(
-            search.surrogate,
-            self.builder,
-            TeacherRun(model, run.settings.compute, run.folder.accelerator.device),
-            None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain()),
-            run.data.distil,
-            run.data.dev,
-            run.folder.path / TRIALS,
-        )
+        teacher = TeacherRun(model, run.settings.compute, run.folder.accelerator.device)
+        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain())
+        journal, texts = run.folder.path / TRIALS, (run.data.distil, run.data.dev)
+        surrogate = Surrogate.prepare(search.surrogate, self.builder, teacher, embeddings, *texts, journal)
         return ArchitectureSearch(
             search.space,
             self.builder.sizes,
@@ -207,10 +184,8 @@ class _Distillation:
         masked = self.settings.masked
         model = self.builder.masked_lm(one) if masked else self.builder.classifier(one)
         if not self.settings.from_scratch:
-            teacher = (
-                load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
-            )
-            TeacherEmbeddings.of(teacher.plain()).copy_into(model)
+            own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
+            TeacherEmbeddings.of(own.plain()).copy_into(model)
         return Model(model)
 
 

@@ -14,8 +14,10 @@ from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.heads import losses_of
 from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
-from edgebert.elastic.texts import Texts
+from edgebert.elastic.stage_training import memory_explained
+from edgebert.elastic.texts import Texts, in_parts
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
 from edgebert.records import Record
@@ -37,10 +39,6 @@ class SurrogateSettings(Record, frozen=True):
     def __str__(self) -> str:
         texts = f"{self.batch_size} texts of up to {self.length} tokens"
         return f"distillation loss on {self.dev_texts} dev texts after {self.steps} steps of {texts}"
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step: it rises over the warm-up, then stays."""
-        return self.learning_rate * min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
 
 
 class SurrogateTrial(Record, frozen=True):
@@ -72,11 +70,15 @@ class TeacherRun:
     compute: Compute
     device: torch.device
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which teacher and students compute."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16")
+
     @torch.no_grad()
     def logits(self, texts: Texts) -> Tensor:
         """Return the logits (texts, labels) of some texts, in one batch."""
         batch = texts.batch(range(len(texts)), self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+        with self.autocast():
             output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
         return output.logits.float()
 
@@ -96,8 +98,7 @@ class Surrogate:
     batches: Sequence[TaughtTexts]
     dev: Sequence[TaughtTexts]
     vocabulary: int
-    compute: Compute
-    device: torch.device
+    teacher: TeacherRun
     path: Path
 
     @classmethod
@@ -115,9 +116,7 @@ class Surrogate:
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
         dev_numbers = sorted(generator.sample(range(len(dev)), min(len(dev), settings.dev_texts)))
-        dev_batches = [
-            dev_numbers[start : start + _SCORING_BATCH] for start in range(0, len(dev_numbers), _SCORING_BATCH)
-        ]
+        dev_batches = in_parts(dev_numbers, _SCORING_BATCH)
 
         chosen = [(texts, batch) for batch in train_batches] + [(dev, batch) for batch in dev_batches]
         cut = [_cut(source, batch, settings.length) for source, batch in chosen]
@@ -132,8 +131,7 @@ class Surrogate:
             batches=taught[: len(train_batches)],
             dev=taught[len(train_batches) :],
             vocabulary=len(ids),
-            compute=teacher.compute,
-            device=teacher.device,
+            teacher=teacher,
             path=path,
         )
 
@@ -148,13 +146,9 @@ class Surrogate:
         if one in known:
             return known[one]
         start = time.monotonic()
-        try:
+        advice = "lower --surrogate-batch-size or give a space of smaller ones"
+        with memory_explained(f"a surrogate of {one}; {advice}"):
             error = max(_LEAST_ERROR, self._train(one))
-        except (RuntimeError, MemoryError) as problem:
-            if isinstance(problem, RuntimeError) and "memory" not in str(problem):
-                raise
-            advice = "lower --surrogate-batch-size or give a space of smaller ones"
-            raise TrainingError(f"out of memory with a surrogate of {one}; {advice}") from None
         if not error < float("inf"):
             raise TrainingError(f"the surrogate of {one} diverged; lower --surrogate-learning-rate")
 
@@ -167,25 +161,21 @@ class Surrogate:
         if self.embeddings:
             self.embeddings.copy_into(model)
         student: nn.Module = model
-        student.to(self.device).eval()  # no dropout
+        student.to(self.teacher.device).eval()  # no dropout
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
-        for step, taught in enumerate(self.batches):
-            for group in optimizer.param_groups:
-                group["lr"] = self.settings.rate_at(step)
-            loss = self._loss(student, taught) / len(taught.texts)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+        for step, taught in enumerate(self.batches, 1):
+            torch.autograd.backward(self._loss(student, taught) / len(taught.texts))
+            rate = warmed_up(self.settings.learning_rate, self.settings.warmup, step, self.settings.steps)
+            take_step(student, optimizer, rate, clip_norm=1.0)
 
         with torch.inference_mode():
             losses = [float(self._loss(student, taught)) for taught in self.dev]
         return sum(losses) / sum(len(taught.texts) for taught in self.dev)
 
     def _loss(self, student: nn.Module, taught: TaughtTexts) -> Tensor:
-        batch = taught.texts.batch(range(len(taught.texts)), self.device)
+        batch = taught.texts.batch(range(len(taught.texts)), self.teacher.device)
         types = {} if batch.types is None else {"token_type_ids": batch.types}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+        with self.teacher.autocast():
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
         return losses_of(self.builder.task).of_teacher(logits, taught.logits, 1.0)
 
@@ -196,7 +186,7 @@ def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSett
     numbers: list[int] = []
     while len(numbers) < wanted:
         numbers += generator.sample(range(count), count)
-    return [numbers[start : start + settings.batch_size] for start in range(0, wanted, settings.batch_size)]
+    return in_parts(numbers[:wanted], settings.batch_size)
 
 
 def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
@@ -206,12 +196,9 @@ def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
         # The last is the separator, with which all texts end.
         return row if len(row) <= length else [*row[: length - 1], row[-1]]
 
-    return dataclasses.replace(
-        texts,
-        ids=[short(texts.ids[number]) for number in numbers],
-        types=None if texts.types is None else [short(texts.types[number]) for number in numbers],
-        targets=None,
-    )
+    some = texts.some(numbers)
+    types = None if some.types is None else list(map(short, some.types))
+    return dataclasses.replace(some, ids=list(map(short, some.ids)), types=types)
 
 
 def _renumbered(texts: Texts, numbers: Mapping[int, int]) -> Texts:

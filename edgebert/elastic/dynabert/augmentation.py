@@ -14,6 +14,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 from edgebert.elastic.checkpoint import explained, load_tokenizer
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import TrainingSettings
+from edgebert.elastic.texts import in_parts
 from edgebert.errors import TrainingError
 from edgebert.inputs.tokenization import Text
 from edgebert.journal import Journal
@@ -65,8 +66,7 @@ class Augmenter:
             and text[slice(*encoded["offset_mapping"][position])].isalpha()
         ]
         found = []
-        for start in range(0, len(places), _MASKED_BATCH):
-            chunk = places[start : start + _MASKED_BATCH]
+        for chunk in in_parts(places, _MASKED_BATCH):
             for position, best in zip(chunk, self._predict(ids, chunk), strict=True):
                 span = slice(*encoded["offset_mapping"][position])
                 words = (self._words[token] for token in best if token in self._words)

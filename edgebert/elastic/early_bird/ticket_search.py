@@ -14,7 +14,7 @@ from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, 
 from edgebert.elastic.elastic_model import ElasticModel, UnitValues
 from edgebert.elastic.events import MaskEvent, StepEvent
 from edgebert.elastic.model import ModelOutput
-from edgebert.elastic.optimization import make_optimizer, seed_of, take_step
+from edgebert.elastic.optimization import make_optimizer, seed_of, take_step, warmed_up
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, check_finite, epoch_batches, gradients, memory_explained
 from edgebert.elastic.texts import Texts
@@ -145,16 +145,16 @@ def find_ticket(
     student.train()
     for step, numbers in enumerate(search.batches(context.texts, settings), 1):
         # It rises as in other stages, then stays: what settles is not for want of movement.
-        rate = search.learning_rate * min(1.0, step / max(1.0, settings.warmup * steps))
+        rate = warmed_up(search.learning_rate, settings.warmup, step, steps)
         torch.manual_seed(seed_of(settings.seed, SEARCH, step, context.accelerator.process_index))
-        with memory_explained(settings):
+        with memory_explained(settings.too_large):
             losses = gradients(stage, settings, context, context.subnets, numbers)
             # The penalty is of the step, not of each text, so it is added once beside the parts of a batch.
             penalty = student.penalty(search)
             torch.autograd.backward(penalty)
             losses = {"labels": losses["labels"], "penalty": penalty.item()}
             check_finite(losses, stage, step - 1)
-            take_step(student.classifier, optimizer, rate, settings)
+            take_step(student.classifier, optimizer, rate, settings.clip_norm)
         context.report(StepEvent(SEARCH, step, steps, losses, rate, round(time.monotonic() - started, 2)))
 
         if step % every == 0 or step == steps:

@@ -9,6 +9,7 @@ from edgebert.elastic.checkpoint import load_whole
 from edgebert.elastic.layer_drop.strategies import Strategy, check_count, layers_left
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
+from edgebert.elastic.texts import in_parts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest, Slice
@@ -75,11 +76,11 @@ def layer_similarities(run: TrainingRun, model: Model) -> list[float]:
     """
     model.eval()
     device, texts, batch_size = run.folder.accelerator.device, run.data.train, run.settings.batch_size
-    numbers = range(min(len(texts), MEASURED_TEXTS))
+    numbers = list(range(min(len(texts), MEASURED_TEXTS)))
     subnet, place = model.subnet(), -1 if texts.pad_left else 0  # XLNet's [CLS] is the last token
     total = torch.zeros(len(subnet.layers))
-    for start in range(0, len(numbers), batch_size):
-        batch = texts.batch(numbers[start : start + batch_size], device)
+    for some in in_parts(numbers, batch_size):
+        batch = texts.batch(some, device)
         states = [state[:, place] for state in model(batch.ids, batch.mask, subnet, batch.types).hidden]
         for layer, (before, after) in enumerate(itertools.pairwise(states)):
             total[layer] += cosine_similarity(before.float(), after.float()).sum().cpu()
