@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import training_head
+from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
@@ -54,7 +54,7 @@ def load_whole(path: Path, task: Task) -> Model:
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
-    config, head = read_model_config(path), training_head(task)
+    config, head = read_model_config(path), TRAINING_HEADS[task.NAME]
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
     has_types = not config.family.described.token_types or config.types > 0
     with explained(path):

@@ -94,7 +94,6 @@ class EventJournal:
     """The events of one stage in a file, which a resumed training cuts back to where its state was saved."""
 
     def __init__(self, path: Path, listener: Listener = no_listener):
-        """Take the file's path and who is told of each new event."""
         self.file = Journal[Event](path, Event, TrainingError)
         self._listener = listener
 
@@ -109,9 +108,8 @@ class EventJournal:
         Raises:
             TrainingError: the file cannot be read, or holds no scores.
         """
-        return self._last(
-            [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best], "scores"
-        )
+        scores = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
+        return self._last(scores, "scores")
 
     def last(self) -> Event:
         """Return the last event.

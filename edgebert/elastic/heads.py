@@ -36,6 +36,7 @@ class LossFunctions:
     of_teacher: Callable[[Tensor, Tensor, float], Tensor]
 
 
+# What training a task minimises, by the task's LOSS.
 LOSSES: dict[Loss, LossFunctions] = {
     "cross-entropy": LossFunctions(losses.cross_entropy, losses.soft_cross_entropy),
     "binary-cross-entropy": LossFunctions(losses.binary_cross_entropy, losses.soft_binary_cross_entropy),
@@ -82,16 +83,6 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         *_CLASSIFIER, problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
     ),
 }
-
-
-def training_head(task: Task) -> TrainingHead:
-    """Return the head of a task."""
-    return TRAINING_HEADS[task.NAME]
-
-
-def losses_of(task: Task) -> LossFunctions:
-    """Return what training a task minimises."""
-    return LOSSES[task.LOSS]
 
 
 def fine_tuned_task(config: ModelConfig) -> Task | None:

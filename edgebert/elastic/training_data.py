@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, read_rows, tokenise
 from edgebert.errors import TrainingError
@@ -119,7 +119,7 @@ def read_training_data(
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     # A label that no row teaches would be answered at random.
-    seen = training_head(task).labels_seen(train.targets or [])
+    seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{label}'; add some")

@@ -4,7 +4,7 @@ from accelerate import Accelerator
 from toys import random_model
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import losses_of
+from edgebert.elastic.heads import LOSSES
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.texts import Target, Texts
 from edgebert.tasks.multi_label import MultiLabelTextClassification
@@ -18,7 +18,7 @@ SEVERAL = MultiLabelTextClassification(("a", "b", "c"))
 def scorer(task: Task, targets: list[Target], pad_id: int = 0) -> Scorer:
     ids = [[5 + number % 20] * (number % 7 + 2) for number in range(len(targets))]
     texts = Texts(ids=ids, types=None, targets=targets, pad_id=pad_id)
-    return Scorer(task, losses_of(task), texts, Accelerator(cpu=True))
+    return Scorer(task, LOSSES[task.LOSS], texts, Accelerator(cpu=True))
 
 
 @pytest.mark.parametrize(

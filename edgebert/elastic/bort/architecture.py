@@ -3,6 +3,7 @@
 import itertools
 import re
 
+from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 
@@ -53,6 +54,11 @@ class Architecture(Record, frozen=True):
         square = hidden * hidden + hidden  # queries, keys, values, the attention's output, and the pooler
         layer = 4 * square + norm + (hidden * self.ffn + self.ffn) + (self.ffn * hidden + hidden) + norm
         return embeddings + self.depth * layer + square + sizes.labels * (hidden + 1)
+
+    def whole(self) -> Slice:
+        """Return the sub-network that is all of a model of this architecture."""
+        count = self.depth
+        return Slice(str(self), tuple(range(count)), (self.heads,) * count, (self.ffn,) * count)
 
     def __str__(self) -> str:
         return f"bort-d{self.depth}-a{self.heads}-h{self.hidden}-i{self.ffn}"

@@ -9,9 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
 from edgebert.elastic.bort.error_model import ErrorModel
 from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
@@ -99,10 +97,6 @@ class SearchResult(Record, frozen=True):
     def architecture(self) -> Architecture:
         """The architecture that was chosen."""
         return Architecture.parse(self.chosen)
-
-    def save(self, path: Path) -> None:
-        """Write the file."""
-        records.write_bytes(path, records.encode(self), TrainingError)
 
 
 @dataclass

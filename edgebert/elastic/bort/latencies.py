@@ -21,7 +21,7 @@ from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
 from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.checkpoint import quiet
-from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, ProfileError
 from edgebert.exporters import build
 from edgebert.exporters.build import export
@@ -226,22 +226,16 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     Raises:
         ExportError: there is no room.
     """
-    largest = msgspec.structs.replace(
-        together[0], depth=max(one.depth for one in together), ffn=max(one.ffn for one in together)
-    )
+    depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
+    largest = msgspec.structs.replace(together[0], depth=depth, ffn=ffn)
     # One position more than is measured, so that the profile is no whole one and is not cached.
     sizes = SharedSizes(vocabulary=_VOCABULARY, positions=length + 1, types=1, labels=2)
-    task = DEFAULT_TASK(("LABEL_0", "LABEL_1"))
+    builder = StudentBuilder(sizes, pad_id=0, layer_norm_eps=1e-12, task=DEFAULT_TASK(("LABEL_0", "LABEL_1")), seed=0)
     words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
-    slices = tuple(
-        Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth) for one in together
-    )
     try:
         with quiet():
-            StudentBuilder(sizes, pad_id=0, layer_norm_eps=1e-12, task=task, seed=0).classifier(
-                largest
-            ).save_pretrained(folder)
+            builder.classifier(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
-    ElasticManifest.of_slices("bort", "random", slices).save(folder)
+    ElasticManifest.of_slices("bort", "random", tuple(one.whole() for one in together)).save(folder)

@@ -15,13 +15,13 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.heads import LOSSES, training_head
+from edgebert.elastic.heads import LOSSES, TRAINING_HEADS
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
-from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.tasks.task import Task
@@ -119,7 +119,7 @@ def train(
     if settings.search_only:
         return found, None
     result = distillery.train(architecture)
-    manifest = _manifest(architecture, files.origin)
+    manifest = ElasticManifest.of_slices(METHOD, files.origin, (architecture.whole(),))
     return found, run.finish(result, manifest, settings.distil)
 
 
@@ -145,7 +145,9 @@ class _Distillation:
         """Search for the architecture, unless that has been done before."""
         path = self.run.folder.path / SEARCH
         # On several devices one searches and the others wait: latency is not measured beside other work.
-        self.run.folder.make_once(path, lambda: self._search(measure).save(path))
+        self.run.folder.make_once(
+            path, lambda: records.write_bytes(path, records.encode(self._search(measure)), TrainingError)
+        )
         return records.read(path, SearchResult, TrainingError)
 
     def _search(self, measure: MeasureLatencies) -> SearchResult:
@@ -170,7 +172,7 @@ class _Distillation:
     def train(self, one: Architecture) -> Path:
         """Train a student of an architecture; return the folder of the result."""
         run, masked, stage = self.run, self.settings.masked, self.settings.distil
-        whole = [_manifest(one, "").subnetworks[0].subnet(METHOD, "fp32")]
+        whole = [one.whole().subnet(METHOD, "fp32")]
         start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
         if masked:
             start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
@@ -207,10 +209,5 @@ def _masked_lm_run(run: TrainingRun) -> TrainingRun:
 def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
     """Return texts with the targets of the first of them, which are those that are labelled."""
     assert labelled.targets is not None, "training texts have labels"
-    unknown = training_head(task).unknown_target(len(task.labels))
+    unknown = TRAINING_HEADS[task.NAME].unknown_target(len(task.labels))
     return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
-
-
-def _manifest(one: Architecture, origin: str) -> ElasticManifest:
-    every = Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth)
-    return ElasticManifest.of_slices(METHOD, origin, (every,))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
-from edgebert.elastic.heads import training_head
+from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -46,7 +46,7 @@ class StudentBuilder:
         """Return a new model with the task's head, of a smaller vocabulary if asked for."""
         torch.manual_seed(self.seed)
         config = self._config(one, vocabulary)
-        found: PreTrainedModel = training_head(self.task).auto_class.from_config(config)  # type: ignore[no-untyped-call]
+        found: PreTrainedModel = TRAINING_HEADS[self.task.NAME].auto_class.from_config(config)  # type: ignore[no-untyped-call]
         return found
 
     def masked_lm(self, one: Architecture) -> PreTrainedModel:
@@ -68,7 +68,7 @@ class StudentBuilder:
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type=training_head(self.task).problem_type,
+            problem_type=TRAINING_HEADS[self.task.NAME].problem_type,
         )
 
 

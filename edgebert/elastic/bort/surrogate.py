@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.heads import losses_of
+from edgebert.elastic.heads import LOSSES
 from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
@@ -177,7 +177,7 @@ class Surrogate:
         types = {} if batch.types is None else {"token_type_ids": batch.types}
         with self.teacher.autocast():
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return losses_of(self.builder.task).of_teacher(logits, taught.logits, 1.0)
+        return LOSSES[self.builder.task.LOSS].of_teacher(logits, taught.logits, 1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

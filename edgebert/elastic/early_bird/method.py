@@ -11,7 +11,6 @@ from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.early_bird.costs import Cost, training_flops
 from edgebert.elastic.early_bird.ticket import Ticket, check_fits, draw, draw_like, mask_of, prune, random_coefficients
 from edgebert.elastic.early_bird.ticket_search import ScaledModel, TicketSearch, find_ticket
-from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import EventJournal
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.stage import Stage
@@ -22,7 +21,6 @@ from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Task
 
 METHOD, TICKET, COSTS, EFFICIENT = "early-bird", "ticket.json", "costs.json", "efficient"
 
@@ -79,11 +77,6 @@ class _TicketChoice(Record, frozen=True):
     ticket: Ticket | None
     random: bool
 
-    @property
-    def is_search(self) -> bool:
-        """Whether a ticket is searched for."""
-        return self.ticket is None and not self.random
-
 
 def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions) -> EarlyBirdResult:
     """Find a ticket of a checkpoint, cut the checkpoint to it, train what is left on labelled texts, and write it.
@@ -100,18 +93,20 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     choice = _TicketChoice(settings.search, _given_ticket(settings.ticket, run.config), settings.random)
     if choice.ticket is None:
         check_fits(settings.search.pruning, run.config)
-    step_seconds = None if settings.full_journal is None else _step_seconds(Path(settings.full_journal))
+    # How long a step of the full network takes, if its journal says that.
+    last = EventJournal(Path(settings.full_journal)).last() if settings.full_journal is not None else None
+    step_seconds = last.seconds / last.step if last else None
     run.claim_folder([settings.search.stage, settings.stage], choice)
 
     # The training starts from the checkpoint's weights: what the search did to them is thrown away.
     ticket = _ticket(run, choice, settings.stage)
     part = ticket.slice(run.config)
-    pruned = dataclasses.replace(run, load=lambda path, task: _load_pruned(path, task, ticket))
+    pruned = dataclasses.replace(run, load=lambda path, task: prune(load_elastic(path, task), ticket))
     result = pruned.run_stage(settings.stage, files.model, [part.subnet(METHOD, "fp32")])
     manifest = ElasticManifest.of_slices(METHOD, files.origin, (part,))
     trained = run.finish(result, manifest, settings.stage)
-    costs = _costs(run, choice.is_search, ticket, settings, step_seconds)
-    return EarlyBirdResult(trained, ticket, costs)
+    searched = choice.ticket is None and not choice.random
+    return EarlyBirdResult(trained, ticket, _costs(run, searched, ticket, settings, step_seconds))
 
 
 def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
@@ -121,12 +116,6 @@ def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
     ticket = records.read(Path(path), Ticket, TrainingError)
     mask_of(ticket, config)
     return ticket
-
-
-def _step_seconds(journal: Path) -> float:
-    """Return the seconds that a step took in the training that a journal tells of."""
-    last = EventJournal(journal).last()
-    return last.seconds / last.step
 
 
 def _ticket(run: TrainingRun, choice: _TicketChoice, stage: Stage) -> Ticket:
@@ -155,13 +144,6 @@ def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
         student.freeze_embeddings()
     context = run.stage_context(search.stage.name, student, [student.subnet()])
     return find_ticket(search, student, run.settings, context)
-
-
-def _load_pruned(path: Path, task: Task, ticket: Ticket) -> ElasticModel:
-    """Return the model of a checkpoint, cut to a ticket."""
-    model = load_elastic(path, task)
-    prune(model, ticket)
-    return model
 
 
 def _costs(

@@ -60,21 +60,9 @@ class Mask:
 
     def ticket(self, drawn: Drawn, step: int) -> Ticket:
         """Return the ticket that keeps these units."""
-        heads, neurons = (
-            tuple(tuple(row.nonzero().flatten().tolist()) for row in units) for units in (self.heads, self.neurons)
-        )
-        return Ticket(schema_version=Ticket.VERSION, heads=heads, neurons=neurons, drawn=drawn, step=step)
-
-
-class Distance(Record, frozen=True):
-    """The share of heads and that of neurons that two masks treat differently (normalised Hamming distances)."""
-
-    heads: float
-    neurons: float
-
-    def below(self, limit: float) -> bool:
-        """Whether both are."""
-        return max(self.heads, self.neurons) < limit
+        heads = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.heads)
+        neurons = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.neurons)
+        return Ticket(Ticket.VERSION, heads, neurons, drawn, step)
 
 
 def check_fits(pruning: Pruning, config: ModelConfig) -> None:
@@ -116,23 +104,20 @@ def random_coefficients(config: ModelConfig, seed: int) -> UnitValues:
     return UnitValues(heads, neurons)
 
 
-def distance(one: Mask, other: Mask) -> Distance:
-    """Return how different two masks are."""
-    heads, neurons = (
-        int((mine != theirs).sum()) / mine.numel()
-        for mine, theirs in ((one.heads, other.heads), (one.neurons, other.neurons))
-    )
-    return Distance(heads, neurons)
+def distance(one: Mask, other: Mask) -> tuple[float, float]:
+    """Return the shares of heads and of neurons that two masks treat differently (normalised Hamming distances)."""
+    heads, neurons = one.heads != other.heads, one.neurons != other.neurons
+    return float(heads.double().mean()), float(neurons.double().mean())
 
 
-def left_to_ties(coefficients: UnitValues, mask: Mask) -> Distance:
-    """Return how different a mask could be if equal coefficients in a layer were told apart in another way.
+def left_to_ties(coefficients: UnitValues, mask: Mask) -> tuple[float, float]:
+    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way.
 
     While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
     """
     pairs = ((coefficients.heads, mask.heads), (coefficients.neurons, mask.neurons))
     heads, neurons = (sum(map(_ties, units.abs(), kept)) / units.numel() for units, kept in pairs)
-    return Distance(heads, neurons)
+    return heads, neurons
 
 
 def _ties(coefficients: Tensor, kept: Tensor) -> int:
@@ -188,8 +173,8 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
     return mask
 
 
-def prune(model: ElasticModel, ticket: Ticket) -> None:
-    """Cut a network in place to the units of a ticket, which then compute exactly what they did among the others.
+def prune(model: ElasticModel, ticket: Ticket) -> ElasticModel:
+    """Cut a network in place to the units of a ticket, and return it; they compute what they did among the others.
 
     Raises:
         TrainingError: the ticket was drawn from a network of other sizes.
@@ -197,3 +182,4 @@ def prune(model: ElasticModel, ticket: Ticket) -> None:
     mask = mask_of(ticket, model.config)
     rewire(model, UnitValues(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
     model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])
+    return model

@@ -99,20 +99,20 @@ class MaskHistory:
         """Compare a mask with those before it, and say whether it is to be the ticket."""
         ties, limit = left_to_ties(coefficients, mask), self._search.settled
         found = [distance(mask, earlier) for earlier in reversed(self._masks)]
-        settled = len(found) == WINDOW - 1 and all(one.below(limit) for one in (*found, ties))
+        settled = len(found) == WINDOW - 1 and all(max(one) < limit for one in (*found, ties))
         # Masks that ties decide would seem to have settled from the first step on.
-        if not ties.below(limit):
-            self._masks.clear()
-        else:
+        if max(ties) < limit:
             self._masks.append(mask)
+        else:
+            self._masks.clear()
 
         return MaskEvent(
             stage=SEARCH,
             step=step,
             steps=steps,
-            heads=tuple(one.heads for one in found),
-            neurons=tuple(one.neurons for one in found),
-            ties=(ties.heads, ties.neurons),
+            heads=tuple(heads for heads, _ in found),
+            neurons=tuple(neurons for _, neurons in found),
+            ties=ties,
             drawn=self._reason(settled, step, steps),
             seconds=seconds,
         )
