@@ -60,11 +60,6 @@ class TrainingHead:
     labels_seen: Callable[[Sequence[Target]], set[int]]
 
 
-def _any_row(targets: Sequence[Target]) -> set[int]:
-    rows = [row for row in targets if isinstance(row, list)]
-    return {number for row in rows for number, value in enumerate(row) if value > 0}
-
-
 _CLASSIFIER = (AutoModelForSequenceClassification, "ForSequenceClassification")
 TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
@@ -77,7 +72,9 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         *_CLASSIFIER,
         problem_type="multi_label_classification",
         unknown_target=lambda labels: [math.nan] * labels,
-        labels_seen=_any_row,
+        labels_seen=lambda targets: {
+            number for row in targets if isinstance(row, list) for number, value in enumerate(row) if value > 0
+        },
     ),
     TextRegression.NAME: TrainingHead(
         *_CLASSIFIER, problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}

@@ -72,6 +72,9 @@ class TrainingResult:
 class TrainingRun:
     """What the steps of a training share. A method prepares it, claims its folder, runs steps and finishes it.
 
+    What is finished stands in the work folder: the same steps go on there after an interruption, and come to the same
+    result.
+
     `config` is that of the checkpoint that the training starts from; `load` reads the models that stages train.
     `metric` and `losses` are the task's, unless a stage learns something else.
     """
@@ -108,8 +111,8 @@ class TrainingRun:
             compute=options.compute or best_compute(),
         )
         work = options.work.absolute() if options.work else files.out.with_name(f"{files.out.name}.training")
-        # The devices of `accelerate launch`, else a GPU if there is one, else the CPU. Their mixed precision is fixed for
-        # the life of a process, so that is left to each stage.
+        # The devices of `accelerate launch`, else a GPU if there is one, else the CPU. Their mixed precision is fixed
+        # for the life of a process, so that is left to each stage.
         accelerator = Accelerator(mixed_precision="no")
         return cls(
             files=files,

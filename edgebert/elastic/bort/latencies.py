@@ -132,7 +132,7 @@ def measure_latencies(
     found = read_latencies(path, conditions)
     if found is None and not wanted:
         raise ProfileError("expected architectures to measure, found none; give a larger space")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder, _without_warnings():
         for this_round in range(conditions.rounds):
             known = found.rounds_ms if found else {}
             missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
@@ -160,8 +160,7 @@ def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Pa
     if folder.exists():
         return Bundle.load(folder / "bundle")
     write_checkpoint(together, conditions.length, folder / "checkpoint")
-    with _without_warnings():
-        bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
+    bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
     shutil.rmtree(folder / "checkpoint")
     return bundle
 
@@ -170,8 +169,7 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
     """Return a quick profile."""
     if host is None:
         lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        with _without_warnings():
-            return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
+        return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
     words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
     return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
@@ -180,14 +178,12 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep exporter and profiler from saying of each of many bundles that it has no quality and is measured quickly."""
-    before = {logging.getLogger(module.__name__): logging.getLogger(module.__name__).level for module in _WARNING}
-    for logger in before:
-        logger.setLevel(logging.ERROR)
-    try:
+    loggers = [logging.getLogger(module.__name__) for module in _WARNING]
+    with contextlib.ExitStack() as restored:
+        for logger in loggers:
+            restored.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
         yield
-    finally:
-        for logger, level in before.items():
-            logger.setLevel(level)
 
 
 def _with(

@@ -96,8 +96,7 @@ def train(
     """Make a checkpoint of the best architecture; return what the search found and what was trained.
 
     The checkpoint that the training starts from is the teacher. The student learns what the fine-tuned teacher says
-    about the training texts and those to transfer. What is finished stands in the work folder; the same call goes on
-    there after an interruption and comes to the same result.
+    about the training texts and those to transfer.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.

@@ -17,7 +17,7 @@ from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
 from edgebert.elastic.stage_training import memory_explained
-from edgebert.elastic.texts import Texts, in_parts
+from edgebert.elastic.texts import Target, Texts, in_parts
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
 from edgebert.records import Record
@@ -55,14 +55,6 @@ def trials_in(path: Path) -> Journal[SurrogateTrial]:
 
 
 @dataclass(frozen=True)
-class TaughtTexts:
-    """Texts that are cut and whose tokens are numbered anew, and what the teacher answers: logits (texts, labels)."""
-
-    texts: Texts
-    logits: Tensor
-
-
-@dataclass(frozen=True)
 class TeacherRun:
     """A teacher, and how it is run."""
 
@@ -75,12 +67,13 @@ class TeacherRun:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16")
 
     @torch.no_grad()
-    def logits(self, texts: Texts) -> Tensor:
-        """Return the logits (texts, labels) of some texts, in one batch."""
+    def answers(self, texts: Texts) -> list[list[float]]:
+        """Return the logits of each of some texts, in one batch."""
         batch = texts.batch(range(len(texts)), self.device)
         with self.autocast():
             output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
-        return output.logits.float()
+        answers: list[list[float]] = output.logits.float().tolist()
+        return answers
 
 
 @dataclass(frozen=True)
@@ -89,14 +82,15 @@ class Surrogate:
 
     The error e of an architecture is the distillation loss per text on dev texts after `steps` steps of AdamW without
     dropout. Each student starts as it would in earnest: from random weights of the same seed, and with the teacher's
-    `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing.
+    `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing. Their
+    targets are the teacher's logits.
     """
 
     settings: SurrogateSettings
     builder: StudentBuilder
     embeddings: TeacherEmbeddings | None
-    batches: Sequence[TaughtTexts]
-    dev: Sequence[TaughtTexts]
+    batches: Sequence[Texts]
+    dev: Sequence[Texts]
     vocabulary: int
     teacher: TeacherRun
     path: Path
@@ -123,7 +117,7 @@ class Surrogate:
         # Tokens that do not occur need no embeddings, which are most of a small student's parameters.
         ids = sorted({texts.pad_id, *(token for one in cut for text in one.ids for token in text)})
         renumbered = {token: number for number, token in enumerate(ids)}
-        taught = [TaughtTexts(_renumbered(one, renumbered), teacher.logits(one)) for one in cut]
+        taught = [_renumbered(one, renumbered, teacher.answers(one)) for one in cut]
         return cls(
             settings=settings,
             builder=dataclasses.replace(builder, pad_id=renumbered[texts.pad_id]),
@@ -163,21 +157,22 @@ class Surrogate:
         student: nn.Module = model
         student.to(self.teacher.device).eval()  # no dropout
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
-        for step, taught in enumerate(self.batches, 1):
-            torch.autograd.backward(self._loss(student, taught) / len(taught.texts))
+        for step, texts in enumerate(self.batches, 1):
+            torch.autograd.backward(self._loss(student, texts) / len(texts))
             rate = warmed_up(self.settings.learning_rate, self.settings.warmup, step, self.settings.steps)
             take_step(student, optimizer, rate, clip_norm=1.0)
 
         with torch.inference_mode():
-            losses = [float(self._loss(student, taught)) for taught in self.dev]
-        return sum(losses) / sum(len(taught.texts) for taught in self.dev)
+            losses = [float(self._loss(student, texts)) for texts in self.dev]
+        return sum(losses) / sum(map(len, self.dev))
 
-    def _loss(self, student: nn.Module, taught: TaughtTexts) -> Tensor:
-        batch = taught.texts.batch(range(len(taught.texts)), self.teacher.device)
+    def _loss(self, student: nn.Module, texts: Texts) -> Tensor:
+        batch = texts.batch(range(len(texts)), self.teacher.device)
+        assert batch.targets is not None, "the teacher has answered"
         types = {} if batch.types is None else {"token_type_ids": batch.types}
         with self.teacher.autocast():
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return LOSSES[self.builder.task.LOSS].of_teacher(logits, taught.logits, 1.0)
+        return LOSSES[self.builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:
@@ -201,7 +196,7 @@ def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
     return dataclasses.replace(some, ids=list(map(short, some.ids)), types=types)
 
 
-def _renumbered(texts: Texts, numbers: Mapping[int, int]) -> Texts:
-    """Return texts whose tokens have other numbers."""
+def _renumbered(texts: Texts, numbers: Mapping[int, int], targets: Sequence[Target]) -> Texts:
+    """Return texts whose tokens have other numbers, with targets."""
     ids = [[numbers[token] for token in row] for row in texts.ids]
-    return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id])
+    return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id], targets=targets)

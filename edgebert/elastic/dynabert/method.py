@@ -80,9 +80,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     """Make an elastic checkpoint, and return what it holds.
 
     A checkpoint without a task's head is fine-tuned first. Then the important heads and neurons are put first, and the
-    stages distil into all sub-networks what the fine-tuned model does on the training texts and those to transfer. What
-    is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
-    result.
+    stages distil into all sub-networks what the fine-tuned model does on the training texts and those to transfer.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.

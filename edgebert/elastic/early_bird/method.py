@@ -81,8 +81,7 @@ class _TicketChoice(Record, frozen=True):
 def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions) -> EarlyBirdResult:
     """Find a ticket of a checkpoint, cut the checkpoint to it, train what is left on labelled texts, and write it.
 
-    What is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
-    result, though an interrupted search begins anew.
+    After an interruption the same call goes on, though a search begins anew (see `TrainingRun`).
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.

@@ -35,8 +35,7 @@ class LayerDropSettings(Record, frozen=True):
 def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions) -> TrainingResult:
     """Drop layers from a checkpoint by a strategy, fine-tune it on labelled texts, and write it.
 
-    Its elastic.json says which layers of the model they were. What is finished stands in the work folder; the same call
-    goes on there after an interruption and comes to the same result.
+    Its elastic.json says which layers of the model they were.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
