@@ -28,7 +28,6 @@ class ModelConfig(Record, frozen=True):
     positions: int
     first_position: int
     types: int
-    pad_id: int
     activation: str
     hidden_dropout: float
     attention_dropout: float
@@ -89,7 +88,6 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
         first_position=first_position,
         # XLNet has types but no table of them: it compares the types of two tokens.
         types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
-        pad_id=config.pad_token_id or 0,
         activation=getattr(config, family.activation_key),
         hidden_dropout=getattr(config, family.hidden_dropout_key),
         attention_dropout=getattr(config, family.attention_dropout_key),

@@ -105,8 +105,7 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
                 check_finite(losses, stage, progress.step)
                 take_step(student, optimizer, rate, settings.clip_norm)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
-            event = StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2))
-            context.report(event)
+            context.report(StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
         with memory_explained(settings.too_large):
             _keep_best(stage, steps, progress, context)
 
@@ -223,14 +222,10 @@ def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: Stage
     if best:
         progress.best = total
         if context.accelerator.is_main_process:
-            tensors = {
-                name: tensor.detach().clone().contiguous() for name, tensor in context.student.state_dict().items()
-            }
+            state = context.student.state_dict()
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
-    event = ScoreEvent(
-        stage=stage.name, step=progress.step, steps=steps, scores=scores, best=best, seconds=round(progress.seconds, 2)
-    )
-    context.report(event)
+    context.report(ScoreEvent(stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:

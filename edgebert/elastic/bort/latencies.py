@@ -207,13 +207,8 @@ def _with(
     if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
         seen = f"{device}; {', '.join(map(str, ways))}"
         raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
-    return Latencies(
-        schema_version=Latencies.VERSION,
-        conditions=conditions,
-        device=device,
-        way=ways.pop(),
-        measured=tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items()),
-    )
+    measured = tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items())
+    return Latencies(Latencies.VERSION, conditions, device, ways.pop(), measured)
 
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:

@@ -156,7 +156,7 @@ class _Distillation:
         teacher = TeacherRun(model, run.settings.compute, run.folder.accelerator.device)
         embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain())
         journal, texts = run.folder.path / TRIALS, (run.data.distil, run.data.dev)
-        surrogate = Surrogate.prepare(search.surrogate, self.builder, teacher, embeddings, *texts, journal)
+        surrogate = Surrogate(search.surrogate, self.builder, teacher, embeddings, *texts, journal)
         return ArchitectureSearch(
             search.space,
             self.builder.sizes,

@@ -76,7 +76,6 @@ class TeacherRun:
         return answers
 
 
-@dataclass(frozen=True)
 class Surrogate:
     """Trains students of any architecture for a few steps, all on the same texts in the same order.
 
@@ -86,18 +85,8 @@ class Surrogate:
     targets are the teacher's logits.
     """
 
-    settings: SurrogateSettings
-    builder: StudentBuilder
-    embeddings: TeacherEmbeddings | None
-    batches: Sequence[Texts]
-    dev: Sequence[Texts]
-    vocabulary: int
-    teacher: TeacherRun
-    path: Path
-
-    @classmethod
-    def prepare(
-        cls,
+    def __init__(
+        self,
         settings: SurrogateSettings,
         builder: StudentBuilder,
         teacher: TeacherRun,
@@ -105,7 +94,7 @@ class Surrogate:
         texts: Texts,
         dev: Texts,
         path: Path,
-    ) -> "Surrogate":
+    ):
         """Draw the texts and ask the teacher about them; `path` is the journal of errors."""
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
@@ -118,16 +107,11 @@ class Surrogate:
         ids = sorted({texts.pad_id, *(token for one in cut for text in one.ids for token in text)})
         renumbered = {token: number for number, token in enumerate(ids)}
         taught = [_renumbered(one, renumbered, teacher.answers(one)) for one in cut]
-        return cls(
-            settings=settings,
-            builder=dataclasses.replace(builder, pad_id=renumbered[texts.pad_id]),
-            embeddings=embeddings.rows(ids) if embeddings else None,
-            batches=taught[: len(train_batches)],
-            dev=taught[len(train_batches) :],
-            vocabulary=len(ids),
-            teacher=teacher,
-            path=path,
-        )
+        self._batches, self._dev = taught[: len(train_batches)], taught[len(train_batches) :]
+        self._builder = dataclasses.replace(builder, pad_id=renumbered[texts.pad_id])
+        self._embeddings = embeddings.rows(ids) if embeddings else None
+        self._settings, self._teacher, self._vocabulary = settings, teacher, len(ids)
+        self._journal = trials_in(path)
 
     def error(self, one: Architecture) -> float:
         """Return the error of an architecture, from the journal if it is there.
@@ -135,8 +119,7 @@ class Surrogate:
         Raises:
             TrainingError: the loss is no longer finite, or the memory is not enough.
         """
-        journal = trials_in(self.path)
-        known = {trial.architecture: trial.error for trial in journal.read()}
+        known = {trial.architecture: trial.error for trial in self._journal.read()}
         if one in known:
             return known[one]
         start = time.monotonic()
@@ -147,32 +130,32 @@ class Surrogate:
             raise TrainingError(f"the surrogate of {one} diverged; lower --surrogate-learning-rate")
 
         trial = SurrogateTrial(one, round(error, 6), round(time.monotonic() - start, 2))
-        journal.append(trial)
+        self._journal.append(trial)
         return trial.error
 
     def _train(self, one: Architecture) -> float:
-        model = self.builder.classifier(one, self.vocabulary)
-        if self.embeddings:
-            self.embeddings.copy_into(model)
+        model = self._builder.classifier(one, self._vocabulary)
+        if self._embeddings:
+            self._embeddings.copy_into(model)
         student: nn.Module = model
-        student.to(self.teacher.device).eval()  # no dropout
+        student.to(self._teacher.device).eval()  # no dropout
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
-        for step, texts in enumerate(self.batches, 1):
+        for step, texts in enumerate(self._batches, 1):
             torch.autograd.backward(self._loss(student, texts) / len(texts))
-            rate = warmed_up(self.settings.learning_rate, self.settings.warmup, step, self.settings.steps)
+            rate = warmed_up(self._settings.learning_rate, self._settings.warmup, step, self._settings.steps)
             take_step(student, optimizer, rate, clip_norm=1.0)
 
         with torch.inference_mode():
-            losses = [float(self._loss(student, texts)) for texts in self.dev]
-        return sum(losses) / sum(map(len, self.dev))
+            losses = [float(self._loss(student, texts)) for texts in self._dev]
+        return sum(losses) / sum(map(len, self._dev))
 
     def _loss(self, student: nn.Module, texts: Texts) -> Tensor:
-        batch = texts.batch(range(len(texts)), self.teacher.device)
+        batch = texts.batch(range(len(texts)), self._teacher.device)
         assert batch.targets is not None, "the teacher has answered"
         types = {} if batch.types is None else {"token_type_ids": batch.types}
-        with self.teacher.autocast():
+        with self._teacher.autocast():
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return LOSSES[self.builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
+        return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

@@ -97,14 +97,10 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     if settings.augment:
         run = _with_variants(run, varying, settings.augment)
     result = _run_all(run, stages)
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method="dynabert",
-        widths=tuple(sorted({width for stage in stages for width in stage.widths})),
-        depths=tuple(sorted({depth for stage in stages for depth in stage.depths})),
-        rewired=True,
-        origin=files.origin,
-    )
+    widths = tuple(sorted({width for stage in stages for width in stage.widths}))
+    depths = tuple(sorted({depth for stage in stages for depth in stage.depths}))
+    version = ElasticManifest.VERSION
+    manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin)
     return run.finish(result, manifest, stages[-1])
 
 

@@ -123,18 +123,13 @@ def _ticket(run: TrainingRun, choice: _TicketChoice, stage: Stage) -> Ticket:
     # A search runs on all devices together, so this is no step that one device makes alone.
     if run.folder.is_missing(path):
         if choice.random:
-            ticket = _random_ticket(run.config, choice, run.settings.seed)
+            noise = random_coefficients(run.config, run.settings.seed)
+            given = choice.ticket and mask_of(choice.ticket, run.config)
+            ticket = (draw_like(given, noise) if given else draw(noise, choice.search.pruning)).ticket("random", 0)
         else:
             ticket = choice.ticket or _searched(run, choice.search, stage)
         run.folder.make_once(path, lambda: records.write_bytes(path, records.encode(ticket, indent=0), TrainingError))
     return records.read(path, Ticket, TrainingError)
-
-
-def _random_ticket(config: ModelConfig, choice: _TicketChoice, seed: int) -> Ticket:
-    noise = random_coefficients(config, seed)
-    given = None if choice.ticket is None else mask_of(choice.ticket, config)
-    mask = draw(noise, choice.search.pruning) if given is None else draw_like(given, noise)
-    return mask.ticket("random", 0)
 
 
 def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
@@ -177,13 +172,9 @@ def _costs(
         search=searching,
         training=training,
         full=alone,
-        flops_saved=_saved(searching.flops + training.flops, alone.flops),
-        seconds_saved=_saved(spent_seconds, alone.seconds) if alone.seconds else None,
+        flops_saved=round(1 - (searching.flops + training.flops) / alone.flops, 4),
+        seconds_saved=round(1 - spent_seconds / alone.seconds, 4) if alone.seconds else None,
     )
     if run.folder.accelerator.is_main_process:
         records.write_bytes(run.folder.path / COSTS, records.encode(costs), TrainingError)
     return costs
-
-
-def _saved(spent: float, full: float) -> float:
-    return round(1 - spent / full, 4)

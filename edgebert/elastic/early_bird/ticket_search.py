@@ -106,21 +106,13 @@ class MaskHistory:
         else:
             self._masks.clear()
 
-        return MaskEvent(
-            stage=SEARCH,
-            step=step,
-            steps=steps,
-            heads=tuple(heads for heads, _ in found),
-            neurons=tuple(neurons for _, neurons in found),
-            ties=ties,
-            drawn=self._reason(settled, step, steps),
-            seconds=seconds,
-        )
-
-    def _reason(self, settled: bool, step: int, steps: int) -> Literal["settled", "at", "latest"] | None:
-        if self._search.draw_at is not None:
-            return "at" if step == steps else None
-        return "settled" if settled else "latest" if step == steps else None
+        drawn: Literal["settled", "at", "latest"] | None = None
+        if settled and self._search.draw_at is None:
+            drawn = "settled"
+        elif step == steps:
+            drawn = "latest" if self._search.draw_at is None else "at"
+        heads, neurons = tuple(heads for heads, _ in found), tuple(neurons for _, neurons in found)
+        return MaskEvent(SEARCH, step, steps, heads, neurons, ties, drawn, seconds)
 
 
 def find_ticket(

@@ -147,7 +147,7 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(
     """And so does the checkpoint that transformers loads."""
     drawn = draw(random_coefficients(model.config, 5), PRUNING)
     full, scales = model.subnet(), UnitValues(drawn.heads.float(), drawn.neurons.float())
-    ids = ids * mask + model.config.pad_id * (1 - mask)
+    ids = ids * mask + model.classifier.config.pad_token_id * (1 - mask)
     with torch.no_grad():
         expected = model(ids, mask, full, scales=scales).logits
         assert not torch.allclose(expected, model(ids, mask, full).logits)
