@@ -23,11 +23,7 @@ CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingE
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """Return what we read of a checkpoint's configuration.
-
-    Raises:
-        TrainingError: there is none that can be read, or it is of an unknown family.
-    """
+    """Return what we read of a configuration, or raise a TrainingError if it is missing or of an unknown family."""
     if not (path / "config.json").is_file():
         raise TrainingError(f"cannot read {path / 'config.json'}: give the folder of a Hugging Face model")
     with explained(path):
@@ -75,11 +71,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    """Return the transformers tokenizer of a checkpoint.
-
-    Raises:
-        TrainingError: it has none that can be read.
-    """
+    """Return the transformers tokenizer of a checkpoint, or raise a TrainingError if none can be read."""
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
     merged = (path / "merges.txt").is_file() and not any((path / n).is_file() for n in ("tokenizer.json", "vocab.txt"))
     with explained(path):

@@ -103,20 +103,12 @@ class EventJournal:
         self._listener(event)
 
     def best(self) -> ScoreEvent:
-        """Return the scores of the weights that were kept.
-
-        Raises:
-            TrainingError: the file cannot be read, or holds no scores.
-        """
+        """Return the scores of the weights that were kept, or raise a TrainingError if none can be read."""
         scores = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
         return self._last(scores, "scores")
 
     def last(self) -> Event:
-        """Return the last event.
-
-        Raises:
-            TrainingError: the file cannot be read, or holds none.
-        """
+        """Return the last event, or raise a TrainingError if none can be read."""
         return self._last(self.file.read(), "events")
 
     def _last(self, found: Sequence[E], what: str) -> E:

@@ -156,11 +156,7 @@ TRAINABLE = {
 
 
 def family_of(model_type: str, *, to_cut: bool = False) -> ModelFamily:
-    """Return the description of a family, of whose models sub-networks can be cut if that is what it is for.
-
-    Raises:
-        TrainingError: there is none.
-    """
+    """Return a family, or raise a TrainingError if it is unknown or, `to_cut`, its models cannot be cut."""
     families = {name: family for name, family in TRAINABLE.items() if family.classify or not to_cut}
     if model_type not in families:
         expected = f"expected one of {', '.join(families)}"

@@ -66,17 +66,13 @@ def rewire(model: ElasticModel, importance: UnitValues) -> None:
         columns = (head_order[:, None] * size + torch.arange(size)).flatten()
         for projection in (layer.query, layer.key, layer.value):
             _permute_outputs(projection, columns)
-        _permute_inputs(layer.attention_out, columns)
+        layer.attention_out.weight.copy_(layer.attention_out.weight[:, columns])
 
         neuron_order = neurons.argsort(descending=True, stable=True)
         _permute_outputs(layer.ffn_in, neuron_order)
-        _permute_inputs(layer.ffn_out, neuron_order)
+        layer.ffn_out.weight.copy_(layer.ffn_out.weight[:, neuron_order])
 
 
 def _permute_outputs(linear: nn.Linear, order: Tensor) -> None:
-    linear.weight.copy_(linear.weight[order].clone())
-    linear.bias.copy_(linear.bias[order].clone())
-
-
-def _permute_inputs(linear: nn.Linear, order: Tensor) -> None:
-    linear.weight.copy_(linear.weight[:, order].clone())
+    linear.weight.copy_(linear.weight[order])
+    linear.bias.copy_(linear.bias[order])

@@ -55,11 +55,7 @@ class ModelConfig(Record, frozen=True):
         return dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
 
     def check_elastic(self) -> None:
-        """Check that sub-networks can be cut from the model.
-
-        Raises:
-            TrainingError: its family is another one, or it uses what the elastic model does not compute.
-        """
+        """Raise a TrainingError if the model is of no family that can be cut, or uses what we do not compute then."""
         family_of(self.model_type, to_cut=True)
         # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
         if self.position_type != "absolute" or self.is_decoder:
@@ -68,11 +64,7 @@ class ModelConfig(Record, frozen=True):
 
 
 def config_of(config: PreTrainedConfig) -> ModelConfig:
-    """Return what we read of a transformers configuration.
-
-    Raises:
-        TrainingError: the model is of no known family.
-    """
+    """Return what we read of a transformers configuration, or raise a TrainingError if its family is unknown."""
     family = family_of(config.model_type)
     first_position = family.described.first_position(config.to_dict())
     names = {int(number): name for number, name in (config.id2label or {}).items()}

@@ -128,8 +128,7 @@ def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
 def checked_length(config: ModelConfig, max_length: int | None) -> int:
     """Return the tokens that a text is cut at: as asked for, or 128 or as many as the checkpoint takes.
 
-    Raises:
-        TrainingError: more than the checkpoint takes.
+    More than it takes are a TrainingError.
     """
     longest = config.positions
     if not longest:  # XLNet's positions are relative, and any length goes

@@ -29,11 +29,7 @@ class Architecture(Record, frozen=True):
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
-        """Return the architecture of a name such as d4-a8-h1024-i768.
-
-        Raises:
-            TrainingError: it is no such name, or the heads do not divide the hidden size.
-        """
+        """Return the architecture of a name such as d4-a8-h1024-i768; what is none is a TrainingError."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise TrainingError(f"expected an architecture such as d4-a8-h1024-i768, found '{name}'")

@@ -97,11 +97,7 @@ class Host:
 
 
 def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
-    """Return what a file holds; None if there is none.
-
-    Raises:
-        ProfileError: it is damaged, or was measured under other conditions.
-    """
+    """Return what a file holds, None if there is none; damage and other conditions are a ProfileError."""
     if not path.exists():
         return None
     found = records.read(path, Latencies, ProfileError)
@@ -212,11 +208,7 @@ def _with(
 
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:
-    """Write a random checkpoint that holds some architectures of one hidden size and number of heads as slices.
-
-    Raises:
-        ExportError: there is no room.
-    """
+    """Write a random checkpoint that holds architectures of one hidden size and number of heads as slices."""
     depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
     largest = msgspec.structs.replace(together[0], depth=depth, ffn=ffn)
     # One position more than is measured, so that the profile is no whole one and is not cached.

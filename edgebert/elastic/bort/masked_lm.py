@@ -28,11 +28,7 @@ class MaskedLM(Model):
     """A masked language model whose logits are those of the hidden tokens: (hidden tokens, vocabulary)."""
 
     def __init__(self, model: PreTrainedModel, mask_id: int):
-        """Wrap a transformers model with a masked-LM head.
-
-        Raises:
-            TrainingError: the model is of no family whose head is known.
-        """
+        """Wrap a transformers model with a masked-LM head, or raise a TrainingError if the family's is unknown."""
         super().__init__(model)
         if not self.family.masked_lm_head:
             raise TrainingError(f"masked language models of {self.config.model_type} are not supported; give another")
@@ -101,11 +97,7 @@ class MaskedTexts(Texts):
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
-    """Return the masked language model of a checkpoint.
-
-    Raises:
-        TrainingError: it cannot be read, or has no head for masked tokens.
-    """
+    """Return a checkpoint's masked language model, or raise a TrainingError if it cannot be read or has no head."""
     with explained(path):
         model, report = AutoModelForMaskedLM.from_pretrained(path, output_loading_info=True)
     found = MaskedLM(model.float(), mask_id)

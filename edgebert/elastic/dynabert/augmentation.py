@@ -29,11 +29,7 @@ class Augmenter:
     """A masked language model that varies texts; the variants depend on the text and the seed alone."""
 
     def __init__(self, checkpoint: Path, device: torch.device, settings: TrainingSettings):
-        """Load the model.
-
-        Raises:
-            TrainingError: the checkpoint cannot be read, or has no masked-LM head.
-        """
+        """Load the model, or raise a TrainingError if the checkpoint cannot be read or has no masked-LM head."""
         with explained(checkpoint):
             model, found = AutoModelForMaskedLM.from_pretrained(checkpoint, output_loading_info=True)
         if found["missing_keys"]:

@@ -50,8 +50,7 @@ class DynaBertSettings(Record, frozen=True):
     def stages_after_rewiring(self, *, distils_logits: bool = True) -> tuple[Stage, ...]:
         """Return the stages in their order; without `distils_logits` the teacher's hidden states alone are distilled.
 
-        Raises:
-            TrainingError: an unknown stage.
+        An unknown stage is a TrainingError.
         """
         paper = self.recipe == "paper"
         names = self.stages or (("width", "depth") if paper else ("depth",))

@@ -66,11 +66,7 @@ class Mask:
 
 
 def check_fits(pruning: Pruning, config: ModelConfig) -> None:
-    """Check that a network can be pruned like this.
-
-    Raises:
-        TrainingError: its layers are no multiples of the blocks that neurons are kept in.
-    """
+    """Raise a TrainingError if a network's layers are no multiples of the blocks that neurons are kept in."""
     if config.ffn % pruning.multiple:
         sizes = f"a divisor of {config.ffn}, the checkpoint's FFN size"
         raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
@@ -150,11 +146,7 @@ def _largest(values: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 def mask_of(ticket: Ticket, config: ModelConfig) -> Mask:
-    """Return a ticket as a mask over the units of a network of this configuration.
-
-    Raises:
-        TrainingError: it was drawn from a network of other sizes.
-    """
+    """Return a ticket as a mask over a network's units, or raise a TrainingError if that is of other sizes."""
     layers, heads, ffn = config.layers, config.heads, config.ffn
     try:
         return Mask(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
@@ -174,11 +166,7 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
 
 
 def prune(model: ElasticModel, ticket: Ticket) -> ElasticModel:
-    """Cut a network in place to the units of a ticket, and return it; they compute what they did among the others.
-
-    Raises:
-        TrainingError: the ticket was drawn from a network of other sizes.
-    """
+    """Cut a network in place to the units of a ticket, and return it; they compute what they did among the others."""
     mask = mask_of(ticket, model.config)
     rewire(model, UnitValues(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
     model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])

@@ -38,22 +38,14 @@ def layers_left(strategy: Strategy, count: int, layers: int, similarities: Seque
 
 
 def check_count(strategy: Strategy, count: int, layers: int) -> None:
-    """Check that a strategy can drop so many of so many layers.
-
-    Raises:
-        TrainingError: an unknown strategy, or one that cannot drop so many.
-    """
+    """Raise a TrainingError if there is no such strategy, or it cannot drop so many of so many layers."""
     most = most_dropped(strategy, layers)
     if not 0 <= count <= most:
         raise TrainingError(f"{strategy} drops 0 to {most} of {layers} layers, not {count}; choose another number")
 
 
 def most_dropped(strategy: Strategy, layers: int) -> int:
-    """Return how many layers, of so many, a strategy can drop: one at least is left.
-
-    Raises:
-        TrainingError: an unknown strategy.
-    """
+    """Return how many layers, of so many, a strategy can drop; one is left. An unknown strategy is a TrainingError."""
     if strategy not in STRATEGIES:
         raise TrainingError(f"no strategy '{strategy}'; choose among {', '.join(STRATEGIES)}")
     alternate = {"even-alternate": layers // 2, "odd-alternate": (layers + 1) // 2}
