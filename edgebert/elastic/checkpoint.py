@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import TRAINING_HEADS
+from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
@@ -29,6 +29,14 @@ def read_model_config(path: Path) -> ModelConfig:
     with explained(path):
         found = AutoConfig.from_pretrained(path)
     return config_of(found)
+
+
+def checkpoint_task(path: Path) -> Task | None:
+    """Return the task that a folder's checkpoint was fine-tuned for, None if it has no task's head yet.
+
+    No checkpoint or one of an unknown family is a TrainingError.
+    """
+    return fine_tuned_task(read_model_config(path))
 
 
 def load_elastic(path: Path, task: Task) -> ElasticModel:

@@ -31,11 +31,7 @@ class ElasticModel(Model):
     """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model with a task's head; its weights are shared, not copied.
-
-        Raises:
-            TrainingError: the model is of no family that can be cut.
-        """
+        """Wrap a transformers model as `Model` does; of no family that can be cut it is a TrainingError."""
         super().__init__(classifier)
         self.config.check_elastic()
         self._activation = ACT2FN[self.config.activation]

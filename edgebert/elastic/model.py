@@ -1,6 +1,5 @@
 """A transformers model of any known family, run as it is: what training, scoring and saving need of every model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -26,11 +25,7 @@ class Model(nn.Module):
     """A transformers model with one sub-network, which is all of it; models that can be cut have others too."""
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model with a head; its weights are shared, not copied.
-
-        Raises:
-            TrainingError: the model is of no known family.
-        """
+        """Wrap a transformers model with a head, whose weights are shared; of no known family it is a TrainingError."""
         super().__init__()
         self.config = config_of(classifier.config)
         self.family = self.config.family
@@ -61,7 +56,3 @@ class Model(nn.Module):
     def plain(self) -> PreTrainedModel:
         """Return the model as transformers loads it."""
         return self.classifier
-
-    def keep_layers(self, layers: Sequence[int]) -> "Model":
-        """Return a copy that has only some of the layers, whose numbers are given in their order."""
-        return Model(self.family.with_layers(self.classifier, layers))

@@ -7,13 +7,13 @@ import torch
 from transformers import AutoConfig
 
 from edgebert.elastic.checkpoint import (
+    checkpoint_task,
     load_elastic,
     load_tokenizer,
     load_whole,
     read_model_config,
     save_model,
 )
-from edgebert.elastic.heads import fine_tuned_task
 from edgebert.errors import TrainingError
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
@@ -35,10 +35,10 @@ SIZES = (4, 4, 32, 64, 8)
 )
 def test_a_task_and_its_labels_survive_the_checkpoint(make_checkpoint: Make, tmp_path: Path, task: Task) -> None:
     origin, out = make_checkpoint("headless"), tmp_path / "out"
-    assert fine_tuned_task(read_model_config(origin)) is None
+    assert checkpoint_task(origin) is None
     model = load_elastic(origin, task)
     save_model(model, load_tokenizer(origin), out)
-    assert fine_tuned_task(read_model_config(out)) == task
+    assert checkpoint_task(out) == task
     config = AutoConfig.from_pretrained(out)
     assert config.num_labels == len(task.labels)
     assert config.id2label == dict(enumerate(task.labels))
@@ -53,7 +53,7 @@ def test_sizes_have_the_same_names_in_every_family(make_checkpoint: Make, kind: 
 
 
 def test_one_label_without_a_problem_type_is_a_regression_as_transformers_trains_it(make_checkpoint: Make) -> None:
-    assert fine_tuned_task(read_model_config(make_checkpoint("bert", num_labels=1))) == TextRegression(("LABEL_0",))
+    assert checkpoint_task(make_checkpoint("bert", num_labels=1)) == TextRegression(("LABEL_0",))
 
 
 def test_a_checkpoint_of_another_kind_is_refused(make_checkpoint: Make, tmp_path: Path) -> None:

@@ -27,10 +27,6 @@ class Measurements:
     where: str
 
 
-MeasureSome = Callable[[Sequence[Architecture]], Measurements]
-FindError = Callable[[Architecture], float]
-
-
 class Approximation(Record, frozen=True):
     """How much of the space is looked at.
 
@@ -112,8 +108,8 @@ class ArchitectureSearch:
     sizes: SharedSizes
     goal: Goal
     approximation: Approximation
-    measure: MeasureSome
-    find_error: FindError
+    measure: Callable[[Sequence[Architecture]], Measurements]
+    find_error: Callable[[Architecture], float]
     seed: int = 1
     listener: Listener = no_listener
     everyone: Sequence[Architecture] = field(init=False)

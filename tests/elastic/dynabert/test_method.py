@@ -16,9 +16,8 @@ from safetensors.torch import load_file
 from toys import ELASTIC_FAMILIES, random_model
 
 from edgebert.cli.main import main
-from edgebert.elastic.checkpoint import load_elastic, load_tokenizer, read_model_config
+from edgebert.elastic.checkpoint import checkpoint_task, load_elastic, load_tokenizer
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets, train
-from edgebert.elastic.heads import fine_tuned_task
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import fine_tuning
 from edgebert.elastic.texts import tokenise
@@ -101,7 +100,7 @@ def test_a_headless_checkpoint_becomes_elastic(toy: Toy, recipe: str) -> None:
     trained = toy.run(toy_settings(recipe=recipe))
     assert ElasticManifest.load(toy.out) == trained.manifest
     assert trained.manifest.widths == (0.5, 1.0)
-    assert fine_tuned_task(read_model_config(toy.out)) == CLASSES
+    assert checkpoint_task(toy.out) == CLASSES
     assert len(trained.scores) == 6
     assert min(scores_of(trained)) > 0.8  # chance is 0.5; the task is learnt
 
@@ -161,10 +160,7 @@ def test_pairs_are_learnt(make_toy: Callable[..., Toy]) -> None:
 
 def test_a_regression_is_learnt_from_hidden_states(make_toy: Callable[..., Toy]) -> None:
     trained = make_toy(task=TextRegression.NAME).run(toy_settings(epochs=4), task=TaskChoice(TextRegression.NAME))
-    assert (trained.metric, fine_tuned_task(read_model_config(trained.checkpoint))) == (
-        "spearman",
-        TextRegression(("score",)),
-    )
+    assert (trained.metric, checkpoint_task(trained.checkpoint)) == ("spearman", TextRegression(("score",)))
     assert min(scores_of(trained)) > 0.7
     steps = [json.loads(line) for line in (trained.work / "depth.jsonl").read_text().splitlines()]
     assert {step["losses"]["logits"] for step in steps if step["event"] == "step"} == {0.0}
@@ -175,7 +171,7 @@ def test_several_labels_for_one_text_are_learnt(make_toy: Callable[..., Toy], tm
     toy = make_toy(task=name)
     trained = toy.run(task=TaskChoice(name))
     assert trained.metric == "micro_f1"
-    assert fine_tuned_task(read_model_config(toy.out)) == MultiLabelTextClassification(("bad", "good", "worth seeing"))
+    assert checkpoint_task(toy.out) == MultiLabelTextClassification(("bad", "good", "worth seeing"))
     assert min(scores_of(trained)) > 0.8
     # The checkpoint says what it was trained for, so that it need not be said again.
     again = dataclasses.replace(toy, model=toy.out, out=tmp_path / "again").run(toy_settings(epochs=1))
