@@ -42,8 +42,7 @@ def checkpoint_task(path: Path) -> Task | None:
 def load_elastic(path: Path, task: Task) -> ElasticModel:
     """Return the model of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
 
-    Raises:
-        TrainingError: the checkpoint cannot be read, or is of a family that cannot be cut.
+    One that cannot be read, or is of a family that cannot be cut, is a TrainingError.
     """
     return ElasticModel(_load(path, task))
 
@@ -51,8 +50,7 @@ def load_elastic(path: Path, task: Task) -> ElasticModel:
 def load_whole(path: Path, task: Task) -> Model:
     """Return the model of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
 
-    Raises:
-        TrainingError: the checkpoint cannot be read, or is of an unknown family.
+    One that cannot be read, or is of an unknown family, is a TrainingError.
     """
     return Model(_load(path, task))
 

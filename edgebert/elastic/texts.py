@@ -86,7 +86,8 @@ class Texts:
         )
 
     def _padded(self, rows: Sequence[list[int]], filler: int, device: torch.device) -> Tensor:
-        padding = [[filler] * (max(map(len, rows)) - len(row)) for row in rows]
+        length = max(map(len, rows))
+        padding = [[filler] * (length - len(row)) for row in rows]
         padded = [pad + row if self.pad_left else row + pad for row, pad in zip(rows, padding, strict=True)]
         return torch.tensor(padded, device=device)
 

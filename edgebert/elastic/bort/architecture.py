@@ -69,11 +69,7 @@ class Space(Record, frozen=True):
     ffn: tuple[int, ...] = (256, 512, 768, 1024, 3072)
 
     def architectures(self) -> list[Architecture]:
-        """Return all architectures of the space, those whose heads do not divide their hidden size left out.
-
-        Raises:
-            TrainingError: fewer than two are left, so there is nothing to choose.
-        """
+        """Return all architectures whose heads divide their hidden size; fewer than two are a TrainingError."""
         numbers = (sorted(set(options)) for options in (self.depths, self.heads, self.hidden, self.ffn))
         found = [one for one in itertools.starmap(Architecture, itertools.product(*numbers)) if one.is_possible]
         if len(found) < 2:

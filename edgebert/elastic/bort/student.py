@@ -29,11 +29,7 @@ class StudentBuilder:
 
     @classmethod
     def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
-        """Return what makes a teacher's students, from its configuration and tokenised texts.
-
-        Raises:
-            TrainingError: the teacher reads texts in a way that no BERT can.
-        """
+        """Return what makes a teacher's students; a teacher that reads texts as no BERT can is a TrainingError."""
         if texts.pad_left:
             advice = "give a teacher of another family"
             raise TrainingError(f"expected a teacher that reads [CLS] first, found {teacher.model_type}; {advice}")
