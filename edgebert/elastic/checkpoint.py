@@ -7,20 +7,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    RobertaTokenizer,
-)
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, RobertaTokenizer
 from transformers.utils import logging
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.staging import FolderKind, staged
@@ -30,11 +23,7 @@ CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingE
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """Return what we read of a checkpoint's configuration.
-
-    Raises:
-        TrainingError: there is none that can be read, or it is of an unknown family.
-    """
+    """Return what we read of a configuration, or raise a TrainingError if it is missing or of an unknown family."""
     if not (path / "config.json").is_file():
         raise TrainingError(f"cannot read {path / 'config.json'}: give the folder of a Hugging Face model")
     with explained(path):
@@ -43,10 +32,9 @@ def read_model_config(path: Path) -> ModelConfig:
 
 
 def checkpoint_task(path: Path) -> Task | None:
-    """Return the task that the checkpoint in a folder was fine-tuned for; None if it has no task's head yet.
+    """Return the task that a folder's checkpoint was fine-tuned for, None if it has no task's head yet.
 
-    Raises:
-        TrainingError: there is no checkpoint in this folder, or it is of an unknown family.
+    No checkpoint or one of an unknown family is a TrainingError.
     """
     return fine_tuned_task(read_model_config(path))
 
@@ -54,23 +42,21 @@ def checkpoint_task(path: Path) -> Task | None:
 def load_elastic(path: Path, task: Task) -> ElasticModel:
     """Return the model of a checkpoint, to be cut in each call, with a new head if it has none; seed torch before.
 
-    Raises:
-        TrainingError: the checkpoint cannot be read, or is of a family that cannot be cut.
+    One that cannot be read, or is of a family that cannot be cut, is a TrainingError.
     """
     return ElasticModel(_load(path, task))
 
 
-def load_whole(path: Path, task: Task) -> WholeModel:
+def load_whole(path: Path, task: Task) -> Model:
     """Return the model of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
 
-    Raises:
-        TrainingError: the checkpoint cannot be read, or is of an unknown family.
+    One that cannot be read, or is of an unknown family, is a TrainingError.
     """
-    return WholeModel(_load(path, task))
+    return Model(_load(path, task))
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
-    config, head = read_model_config(path), training_head(task)
+    config, head = read_model_config(path), TRAINING_HEADS[task.NAME]
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
     has_types = not config.family.described.token_types or config.types > 0
     with explained(path):
@@ -91,11 +77,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    """Return the transformers tokenizer of a checkpoint.
-
-    Raises:
-        TrainingError: it has none that can be read.
-    """
+    """Return the transformers tokenizer of a checkpoint, or raise a TrainingError if none can be read."""
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
     merged = (path / "merges.txt").is_file() and not any((path / n).is_file() for n in ("tokenizer.json", "vocab.txt"))
     with explained(path):

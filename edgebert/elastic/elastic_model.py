@@ -15,35 +15,26 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
 from edgebert.elastic.families import Layer
-from edgebert.elastic.model import ModelOutput
-from edgebert.elastic.model_config import config_of
+from edgebert.elastic.model import Model, ModelOutput
 from edgebert.subnet import Subnet
 
 
 @dataclass(frozen=True)
-class UnitScales:
-    """What each unit's output is multiplied by: heads (layers, heads) and FFN neurons (layers, FFN size)."""
+class UnitValues:
+    """A number for each unit: heads (layers, heads) and FFN neurons (layers, FFN size)."""
 
     heads: Tensor
     neurons: Tensor
 
 
-class ElasticModel(nn.Module):
+class ElasticModel(Model):
     """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model with a task's head; its weights are shared, not copied.
-
-        Raises:
-            TrainingError: the model is of no family that can be cut.
-        """
-        super().__init__()
-        self.config = config_of(classifier.config)
+        """Wrap a transformers model as `Model` does; of no family that can be cut it is a TrainingError."""
+        super().__init__(classifier)
         self.config.check_elastic()
-        self.classifier = classifier
-        self._family = self.config.family
         self._activation = ACT2FN[self.config.activation]
-        self.train(classifier.training)
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
         """Return DynaBERT's slice of this model for a width and a depth."""
@@ -51,12 +42,12 @@ class ElasticModel(nn.Module):
 
     def layers(self) -> list[Layer]:
         """Return the parts of each layer."""
-        return self._family.layers_of(self.classifier)
+        return self.family.layers_of(self.classifier)
 
     def forward(
-        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitScales | None = None
+        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitValues | None = None
     ) -> ModelOutput:
-        """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
+        """Run a sub-network as `Model.forward` does; what each unit puts out is multiplied by `scales`."""
         state = self._embed(ids, types)
         layers = self.layers()
         # Several rows of queries share one row of keys; True is where a key may be looked at.
@@ -70,13 +61,12 @@ class ElasticModel(nn.Module):
             state = self._feed_forward(layer, state, ffn, None if scales is None else scales.neurons[index])
             hidden.append(state)
 
-        assert self._family.classify is not None, "a family that can be cut has a head"
-        return ModelOutput(self._family.classify(self.classifier, state), tuple(hidden))
+        assert self.family.classify is not None, "a family that can be cut has a head"
+        return ModelOutput(self.family.classify(self.classifier, state), tuple(hidden))
 
     def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
-        inputs = {"token_type_ids": types} if types is not None and self._family.described.token_types else {}
-        state: Tensor = self._family.embeddings(self.classifier)(input_ids=ids, **inputs)
-        projection = self._family.projection(self.classifier)
+        state: Tensor = self.family.embeddings(self.classifier)(input_ids=ids, **self.typed(types))
+        projection = self.family.projection(self.classifier)
         return state if projection is None else projection(state)
 
     def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
@@ -97,7 +87,7 @@ class ElasticModel(nn.Module):
         # Back to (batch, length, heads * head size), for the map that joins the heads.
         mixed = mixed.transpose(1, 2).reshape(batch, length, size)
         out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
-        if self._family.attention_dropout_after:
+        if self.family.attention_dropout_after:
             out = self._drop(out)
         normalised: Tensor = layer.attention_norm(state + out)
         return normalised
@@ -113,19 +103,15 @@ class ElasticModel(nn.Module):
     def _drop(self, out: Tensor) -> Tensor:
         return functional.dropout(out, self.config.hidden_dropout, self.training)
 
-    def freeze_embeddings(self) -> None:
-        """Make training leave the embedding tables, and their LayerNorm, as they are."""
-        self._family.embeddings(self.classifier).requires_grad_(False)
-
     def extract(self, subnet: Subnet) -> PreTrainedModel:
         """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
 
         Layers are left out, and FFN neurons down to the most that a layer keeps. transformers fixes the size of a head
         as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
         """
-        plain, ffn_size = self._family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
-        setattr(plain.config, self._family.ffn_key, ffn_size)
-        for layer, heads, ffn in zip(self._family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
+        plain, ffn_size = self.family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
+        setattr(plain.config, self.family.ffn_key, ffn_size)
+        for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
             size = heads * self.config.head_size
             _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)
         return plain

@@ -1,7 +1,8 @@
 """What happens while a training runs: events, written to a file of JSON lines and told to a listener."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, TypeVar
 
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
@@ -78,13 +79,11 @@ class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
 
 
 Event = StepEvent | ScoreEvent | AugmentEvent | MaskEvent | TrialEvent
+E = TypeVar("E", bound=Event)
 
 
-class Listener(Protocol):
-    """Is called with each event of a training."""
-
-    def __call__(self, event: Event, /) -> None:
-        """Take an event."""
+# Is called with each event of a training.
+Listener = Callable[[Event], None]
 
 
 def no_listener(event: Event, /) -> None:
@@ -95,7 +94,6 @@ class EventJournal:
     """The events of one stage in a file, which a resumed training cuts back to where its state was saved."""
 
     def __init__(self, path: Path, listener: Listener = no_listener):
-        """Take the file's path and who is told of each new event."""
         self.file = Journal[Event](path, Event, TrainingError)
         self._listener = listener
 
@@ -105,26 +103,15 @@ class EventJournal:
         self._listener(event)
 
     def best(self) -> ScoreEvent:
-        """Return the scores of the weights that were kept.
-
-        Raises:
-            TrainingError: the file cannot be read, or holds no scores.
-        """
-        found = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
-        if not found:
-            raise self._incomplete("scores")
-        return found[-1]
+        """Return the scores of the weights that were kept, or raise a TrainingError if none can be read."""
+        scores = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
+        return self._last(scores, "scores")
 
     def last(self) -> Event:
-        """Return the last event.
+        """Return the last event, or raise a TrainingError if none can be read."""
+        return self._last(self.file.read(), "events")
 
-        Raises:
-            TrainingError: the file cannot be read, or holds none.
-        """
-        found = self.file.read()
+    def _last(self, found: Sequence[E], what: str) -> E:
         if not found:
-            raise self._incomplete("events")
+            raise TrainingError(f"{self.file.path}: expected {what}, found none; remove its folder and train again")
         return found[-1]
-
-    def _incomplete(self, what: str) -> TrainingError:
-        return TrainingError(f"{self.file.path}: expected {what}, found none; remove its folder and train again")

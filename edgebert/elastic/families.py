@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -33,6 +34,10 @@ class Layer:
     ffn_in: nn.Linear
     ffn_out: nn.Linear
     ffn_norm: nn.Module
+
+
+# The exporters' names of a layer's parts, in the order of the fields above.
+_UNITS = ("q", "k", "v", "o", "attention_norm", "ffn_in", "ffn_out", "ffn_norm")
 
 
 @dataclass(frozen=True)
@@ -80,27 +85,12 @@ class ModelFamily:
 
     def layers_of(self, model: PreTrainedModel) -> list[Layer]:
         """Return the parts of each layer of a model of this family, which must be one that can be cut."""
-        return [self._layer(model, number) for number in range(len(list(model.get_submodule(self.stack).children())))]
-
-    def _layer(self, model: PreTrainedModel, number: int) -> Layer:
-        def module(unit: str) -> nn.Module:
-            return model.get_submodule(self.described.units[unit].format(layer=number))
-
-        def linear(unit: str) -> nn.Linear:
-            found = module(unit)
-            assert isinstance(found, nn.Linear), f"{unit} is a linear map"
-            return found
-
-        return Layer(
-            query=linear("q"),
-            key=linear("k"),
-            value=linear("v"),
-            attention_out=linear("o"),
-            attention_norm=module("attention_norm"),
-            ffn_in=linear("ffn_in"),
-            ffn_out=linear("ffn_out"),
-            ffn_norm=module("ffn_norm"),
-        )
+        places = [self.described.units[unit] for unit in _UNITS]
+        numbers = range(len(list(model.get_submodule(self.stack).children())))
+        parts: list[list[Any]] = [
+            [model.get_submodule(place.format(layer=number)) for place in places] for number in numbers
+        ]
+        return [Layer(*modules) for modules in parts]
 
     def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
@@ -156,8 +146,8 @@ TRAINABLE = {
     "electra": ModelFamily(electra.FAMILY, _classify_hidden, ("generator_predictions", "generator_lm_head")),
     "xlnet": ModelFamily(
         xlnet.FAMILY,
-        None,
-        (),
+        classify=None,
+        masked_lm_head=(),
         activation_key="ff_activation",
         hidden_dropout_key="dropout",
         attention_dropout_key="dropout",
@@ -165,25 +155,9 @@ TRAINABLE = {
 }
 
 
-def family_of(model_type: str) -> ModelFamily:
-    """Return the description of a family.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    return _among(TRAINABLE, model_type)
-
-
-def check_can_be_cut(model_type: str) -> None:
-    """Check that sub-networks can be cut from models of a family.
-
-    Raises:
-        TrainingError: they cannot.
-    """
-    _among({name: family for name, family in TRAINABLE.items() if family.classify}, model_type)
-
-
-def _among(families: dict[str, ModelFamily], model_type: str) -> ModelFamily:
+def family_of(model_type: str, *, to_cut: bool = False) -> ModelFamily:
+    """Return a family, or raise a TrainingError if it is unknown or, `to_cut`, its models cannot be cut."""
+    families = {name: family for name, family in TRAINABLE.items() if family.classify or not to_cut}
     if model_type not in families:
         expected = f"expected one of {', '.join(families)}"
         raise TrainingError(f"model_type '{model_type}' is not supported; {expected}")

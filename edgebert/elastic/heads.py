@@ -36,6 +36,7 @@ class LossFunctions:
     of_teacher: Callable[[Tensor, Tensor, float], Tensor]
 
 
+# What training a task minimises, by the task's LOSS.
 LOSSES: dict[Loss, LossFunctions] = {
     "cross-entropy": LossFunctions(losses.cross_entropy, losses.soft_cross_entropy),
     "binary-cross-entropy": LossFunctions(losses.binary_cross_entropy, losses.soft_binary_cross_entropy),
@@ -59,11 +60,6 @@ class TrainingHead:
     labels_seen: Callable[[Sequence[Target]], set[int]]
 
 
-def _any_row(targets: Sequence[Target]) -> set[int]:
-    rows = [row for row in targets if isinstance(row, list)]
-    return {number for row in rows for number, value in enumerate(row) if value > 0}
-
-
 _CLASSIFIER = (AutoModelForSequenceClassification, "ForSequenceClassification")
 TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
@@ -76,25 +72,14 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         *_CLASSIFIER,
         problem_type="multi_label_classification",
         unknown_target=lambda labels: [math.nan] * labels,
-        labels_seen=_any_row,
+        labels_seen=lambda targets: {
+            number for row in targets if isinstance(row, list) for number, value in enumerate(row) if value > 0
+        },
     ),
     TextRegression.NAME: TrainingHead(
-        *_CLASSIFIER,
-        problem_type="regression",
-        unknown_target=lambda labels: math.nan,
-        labels_seen=lambda targets: {0},
+        *_CLASSIFIER, problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
     ),
 }
-
-
-def training_head(task: Task) -> TrainingHead:
-    """Return the head of a task."""
-    return TRAINING_HEADS[task.NAME]
-
-
-def losses_of(task: Task) -> LossFunctions:
-    """Return what training a task minimises."""
-    return LOSSES[task.LOSS]
 
 
 def fine_tuned_task(config: ModelConfig) -> Task | None:

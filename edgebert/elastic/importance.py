@@ -5,27 +5,18 @@ unchanged (DynaBERT, arXiv 2004.04037, section 2.1). Knows nothing about trainin
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitScales
+from edgebert.elastic.elastic_model import ElasticModel, UnitValues
 from edgebert.elastic.families import Layer
 from edgebert.elastic.texts import TensorBatch
 
 
-@dataclass(frozen=True)
-class Importance:
-    """How much the loss depends on each unit: heads (layers, heads) and neurons (layers, FFN size)."""
-
-    heads: Tensor
-    neurons: Tensor
-
-
 def rank(
     model: ElasticModel, batches: Iterable[TensorBatch], label_loss: Callable[[Tensor, Tensor], Tensor]
-) -> Importance:
+) -> UnitValues:
     """Return the importance of every head and neuron for the loss of labelled batches.
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
@@ -42,7 +33,7 @@ def rank(
             assert batch.targets is not None, "importance is for a loss of labels"
             model.zero_grad()
             # A head's mask is a factor of 1 on its output; neurons are ranked by their weights.
-            ones = UnitScales(torch.ones_like(heads).requires_grad_(), torch.ones_like(neurons))
+            ones = UnitValues(torch.ones_like(heads).requires_grad_(), torch.ones_like(neurons))
             logits = model(batch.ids, batch.mask, full, batch.types, ones).logits
             torch.autograd.backward(label_loss(logits, batch.targets) / len(batch.ids))
 
@@ -52,7 +43,7 @@ def rank(
     finally:
         model.zero_grad()
         model.train(was_training)
-    return Importance(heads.cpu(), neurons.cpu())
+    return UnitValues(heads.cpu(), neurons.cpu())
 
 
 def _neuron_gradient(layer: Layer) -> Tensor:
@@ -66,7 +57,7 @@ def _neuron_gradient(layer: Layer) -> Tensor:
 
 
 @torch.no_grad()
-def rewire(model: ElasticModel, importance: Importance) -> None:
+def rewire(model: ElasticModel, importance: UnitValues) -> None:
     """Reorder the heads and neurons of a model in place, the most important first."""
     size = model.config.head_size
     for layer, heads, neurons in zip(model.layers(), importance.heads, importance.neurons, strict=True):
@@ -75,17 +66,13 @@ def rewire(model: ElasticModel, importance: Importance) -> None:
         columns = (head_order[:, None] * size + torch.arange(size)).flatten()
         for projection in (layer.query, layer.key, layer.value):
             _permute_outputs(projection, columns)
-        _permute_inputs(layer.attention_out, columns)
+        layer.attention_out.weight.copy_(layer.attention_out.weight[:, columns])
 
         neuron_order = neurons.argsort(descending=True, stable=True)
         _permute_outputs(layer.ffn_in, neuron_order)
-        _permute_inputs(layer.ffn_out, neuron_order)
+        layer.ffn_out.weight.copy_(layer.ffn_out.weight[:, neuron_order])
 
 
 def _permute_outputs(linear: nn.Linear, order: Tensor) -> None:
-    linear.weight.copy_(linear.weight[order].clone())
-    linear.bias.copy_(linear.bias[order].clone())
-
-
-def _permute_inputs(linear: nn.Linear, order: Tensor) -> None:
-    linear.weight.copy_(linear.weight[:, order].clone())
+    linear.weight.copy_(linear.weight[order])
+    linear.bias.copy_(linear.bias[order])

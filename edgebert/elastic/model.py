@@ -1,15 +1,12 @@
-"""What training, scoring and saving need of a model, elastic or run as it is."""
+"""A transformers model of any known family, run as it is: what training, scoring and saving need of every model."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from typing_extensions import Self
 
-from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.model_config import config_of
+from edgebert.elastic_manifest import Slice
 from edgebert.subnet import Subnet
 
 
@@ -24,35 +21,38 @@ class ModelOutput:
     hidden: tuple[Tensor, ...]
 
 
-class Model(Protocol):
-    """A torch module with sub-networks; everything but the first five members is `torch.nn.Module`'s own."""
+class Model(nn.Module):
+    """A transformers model with one sub-network, which is all of it; models that can be cut have others too."""
 
-    training: bool
-
-    @property
-    def config(self) -> ModelConfig:
-        """The sizes of the whole model."""
+    def __init__(self, classifier: PreTrainedModel):
+        """Wrap a transformers model with a head, whose weights are shared; of no known family it is a TrainingError."""
+        super().__init__()
+        self.config = config_of(classifier.config)
+        self.family = self.config.family
+        self.classifier = classifier
+        self.train(classifier.training)
 
     def subnet(self) -> Subnet:
         """Return the sub-network that is the whole model."""
+        count = self.config.layers
+        whole = Slice("full", tuple(range(count)), (self.config.heads,) * count, (self.config.ffn,) * count)
+        return whole.subnet("full", "fp32")
 
-    def __call__(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
+    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
+        # Its layers may have other numbers, those of the model that it was cut from.
+        assert len(subnet.layers) == self.config.layers, "a whole model runs all of its layers"
+        out = self.classifier(input_ids=ids, attention_mask=mask, output_hidden_states=True, **self.typed(types))
+        return ModelOutput(out.logits, out.hidden_states)
+
+    def typed(self, types: Tensor | None) -> dict[str, Tensor]:
+        """Return token types by transformers' name of that input, for a model that takes them."""
+        return {} if types is None or not self.family.described.token_types else {"token_type_ids": types}
 
     def freeze_embeddings(self) -> None:
         """Make training leave the embedding tables, and their LayerNorm, as they are."""
+        self.family.embeddings(self.classifier).requires_grad_(False)
 
     def plain(self) -> PreTrainedModel:
         """Return the model as transformers loads it."""
-
-    def train(self, mode: bool = True) -> Self: ...  # noqa: D102
-
-    def eval(self) -> Self: ...  # noqa: D102
-
-    def to(self, device: torch.device) -> Self: ...  # noqa: D102
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...  # noqa: D102
-
-    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> object: ...  # noqa: D102
+        return self.classifier

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from transformers import PreTrainedConfig
 
-from edgebert.elastic.families import ModelFamily, check_can_be_cut, family_of
+from edgebert.elastic.families import ModelFamily, family_of
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.slices import dynabert_subnet
@@ -28,7 +28,6 @@ class ModelConfig(Record, frozen=True):
     positions: int
     first_position: int
     types: int
-    pad_id: int
     activation: str
     hidden_dropout: float
     attention_dropout: float
@@ -56,12 +55,8 @@ class ModelConfig(Record, frozen=True):
         return dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
 
     def check_elastic(self) -> None:
-        """Check that sub-networks can be cut from the model.
-
-        Raises:
-            TrainingError: its family is another one, or it uses what the elastic model does not compute.
-        """
-        check_can_be_cut(self.model_type)
+        """Raise a TrainingError if the model is of no family that can be cut, or uses what we do not compute then."""
+        family_of(self.model_type, to_cut=True)
         # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
         if self.position_type != "absolute" or self.is_decoder:
             found = "a decoder" if self.is_decoder else f"position_embedding_type '{self.position_type}'"
@@ -69,11 +64,7 @@ class ModelConfig(Record, frozen=True):
 
 
 def config_of(config: PreTrainedConfig) -> ModelConfig:
-    """Return what we read of a transformers configuration.
-
-    Raises:
-        TrainingError: the model is of no known family.
-    """
+    """Return what we read of a transformers configuration, or raise a TrainingError if its family is unknown."""
     family = family_of(config.model_type)
     first_position = family.described.first_position(config.to_dict())
     names = {int(number): name for number, name in (config.id2label or {}).items()}
@@ -89,7 +80,6 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
         first_position=first_position,
         # XLNet has types but no table of them: it compares the types of two tokens.
         types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
-        pad_id=config.pad_token_id or 0,
         activation=getattr(config, family.activation_key),
         hidden_dropout=getattr(config, family.hidden_dropout_key),
         attention_dropout=getattr(config, family.attention_dropout_key),

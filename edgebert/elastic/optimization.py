@@ -5,11 +5,10 @@ import hashlib
 import torch
 from torch import nn
 
-from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, TrainingSettings
 
 
-def make_optimizer(student: Model, settings: TrainingSettings) -> torch.optim.Optimizer:
+def make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Return AdamW, with weight decay for matrices only."""
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in learning if parameter.ndim > 1]
@@ -18,11 +17,11 @@ def make_optimizer(student: Model, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.AdamW(groups, fused=True)
 
 
-def take_step(student: Model, optimizer: torch.optim.Optimizer, rate: float, settings: TrainingSettings) -> None:
+def take_step(student: nn.Module, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float) -> None:
     """Take one step of the optimizer along the gradients, which are clipped, and set them to zero."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm)
+    nn.utils.clip_grad_norm_(student.parameters(), clip_norm)
     optimizer.step()
     optimizer.zero_grad()
 
@@ -32,6 +31,11 @@ def learning_rate_at(stage: Stage, settings: TrainingSettings, step: int, steps:
     warmup = settings.warmup * steps
     share = (step + 1) / warmup if step < warmup else (steps - step) / max(1.0, steps - warmup)
     return stage.learning_rate * min(1.0, share)
+
+
+def warmed_up(rate: float, warmup: float, step: int, steps: int) -> float:
+    """Return the rate of a step, counted from 1: it rises over the warm-up in a line, then stays."""
+    return rate * min(1.0, step / max(1.0, warmup * steps))
 
 
 def seed_of(*parts: object) -> int:

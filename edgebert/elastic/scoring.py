@@ -16,8 +16,6 @@ from edgebert.elastic.texts import Target, Texts
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Outputs, Scores
 
-_BATCH_SIZE = 64
-
 
 class DevMetric(Protocol):
     """The part of a `Task` that scoring needs."""
@@ -51,7 +49,7 @@ class Scorer:
         return tuple(by_id[subnet.id] for subnet in subnets)
 
     @torch.inference_mode()
-    def score(self, model: Model, subnet: Subnet, batch_size: int = _BATCH_SIZE) -> SubnetScore:
+    def score(self, model: Model, subnet: Subnet, batch_size: int = 64) -> SubnetScore:
         """Return the score of one sub-network, in fp32 and without dropout."""
         was_training = model.training
         model.eval()

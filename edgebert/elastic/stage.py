@@ -46,6 +46,12 @@ class TrainingSettings(Record, frozen=True):
     weight_decay: float = 0.01
     clip_norm: float = 1.0
 
+    @property
+    def too_large(self) -> str:
+        """What to say and what to do where the memory is not enough."""
+        parts = f"{self.batch_size} texts of up to {self.max_length} tokens in {self.accumulate} part(s)"
+        return f"{parts}; run the same command again with a higher --accumulate"
+
 
 def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5, *, embeddings: bool = True) -> Stage:
     """Return fine-tuning on the labels; without `embeddings` the embedding tables stay as they are."""

@@ -100,14 +100,13 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
             rate = learning_rate_at(stage, settings, progress.step, steps)
             chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
             torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, context.accelerator.process_index))
-            with memory_explained(settings):
+            with memory_explained(settings.too_large):
                 losses = gradients(stage, settings, context, chosen, numbers)
                 check_finite(losses, stage, progress.step)
-                take_step(student, optimizer, rate, settings)
+                take_step(student, optimizer, rate, settings.clip_norm)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
-            event = StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2))
-            context.report(event)
-        with memory_explained(settings):
+            context.report(StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
+        with memory_explained(settings.too_large):
             _keep_best(stage, steps, progress, context)
 
     # The main process may still be writing the best weights.
@@ -129,11 +128,7 @@ def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int
 
 
 def gradients(
-    stage: Stage,
-    settings: TrainingSettings,
-    context: StageContext,
-    subnets: Sequence[Subnet],
-    numbers: Sequence[int],
+    stage: Stage, settings: TrainingSettings, context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]
 ) -> dict[str, float]:
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
     accelerator, tokens = context.accelerator, sum(len(context.texts.ids[number]) for number in numbers)
@@ -208,17 +203,15 @@ def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
 
 
 @contextlib.contextmanager
-def memory_explained(settings: TrainingSettings) -> Iterator[None]:
-    """Turn the errors that mean too little memory into one that says what to do."""
+def memory_explained(too_large: str) -> Iterator[None]:
+    """Turn the errors that mean too little memory into one that says what is too large and what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as problem:
         signs = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
             raise
-        parts = f"{settings.batch_size} texts of up to {settings.max_length} tokens in {settings.accumulate} part(s)"
-        advice = "run the same command again with a higher --accumulate"
-        raise TrainingError(f"out of memory with {parts}; {advice}") from None
+        raise TrainingError(f"out of memory with {too_large}") from None
 
 
 def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: StageContext) -> None:
@@ -229,19 +222,10 @@ def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: Stage
     if best:
         progress.best = total
         if context.accelerator.is_main_process:
-            tensors = {
-                name: tensor.detach().clone().contiguous() for name, tensor in context.student.state_dict().items()
-            }
+            state = context.student.state_dict()
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
-    event = ScoreEvent(
-        stage=stage.name,
-        step=progress.step,
-        steps=steps,
-        scores=scores,
-        best=best,
-        seconds=round(progress.seconds, 2),
-    )
-    context.report(event)
+    context.report(ScoreEvent(stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:
@@ -249,11 +233,7 @@ def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: St
     if not context.accelerator.is_main_process:
         return
     progress.journal_bytes = context.journal.file.size_bytes
-    state = {
-        "progress": vars(progress),
-        "student": context.student.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
+    state = {"progress": vars(progress), "student": context.student.state_dict(), "optimizer": optimizer.state_dict()}
     records.replace_file(context.folder / STATE, lambda path: torch.save(state, path), TrainingError)
 
 

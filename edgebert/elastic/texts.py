@@ -33,8 +33,7 @@ class TensorBatch:
 
 @dataclass(frozen=True)
 class Texts:
-    """Tokenised texts: token ids and, where the tokenizer gives them, token types; targets where labels are
-    known.
+    """Tokenised texts: token ids and, where the tokenizer gives them, token types; targets where labels are known.
 
     Batches are padded on the side and with the id and the type that the tokenizer pads with.
     """
@@ -49,6 +48,11 @@ class Texts:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def some(self, numbers: Sequence[int]) -> "Texts":
+        """Return some of these texts, without targets."""
+        types = None if self.types is None else [self.types[number] for number in numbers]
+        return dataclasses.replace(self, ids=[self.ids[number] for number in numbers], types=types, targets=None)
+
     def and_also(self, others: "Texts") -> "Texts":
         """Return these texts and others, without targets."""
         types = None if self.types is None or others.types is None else [*self.types, *others.types]
@@ -59,33 +63,33 @@ class Texts:
         order = list(range(len(self)))
         if shuffle is None:
             order.sort(key=lambda number: len(self.ids[number]))
-            return _cut(order, batch_size)
+            return in_parts(order, batch_size)
         # Shuffled, sorted by length within blocks of batches, then the batches are shuffled again.
         generator = random.Random(shuffle)
         generator.shuffle(order)
-        blocks = _cut(order, batch_size * BLOCK_BATCHES)
-        batches = [
-            batch for block in blocks for batch in _cut(sorted(block, key=lambda n: len(self.ids[n])), batch_size)
-        ]
+        blocks = in_parts(order, batch_size * BLOCK_BATCHES)
+        by_length = (sorted(block, key=lambda number: len(self.ids[number])) for block in blocks)
+        batches = [batch for block in by_length for batch in in_parts(block, batch_size)]
         generator.shuffle(batches)
         return batches
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them."""
-        length = max(len(self.ids[number]) for number in numbers)
-        targets = None if self.targets is None else torch.tensor([self.targets[number] for number in numbers])
+        rows = [self.ids[number] for number in numbers]
+        types = None if self.types is None else [self.types[number] for number in numbers]
+        targets = None if self.targets is None else [self.targets[number] for number in numbers]
         return TensorBatch(
-            ids=self._padded([self.ids[number] for number in numbers], length, self.pad_id).to(device),
-            mask=self._padded([[1] * len(self.ids[number]) for number in numbers], length, 0).to(device),
-            types=None
-            if self.types is None
-            else self._padded([self.types[number] for number in numbers], length, self.pad_type).to(device),
-            targets=None if targets is None else targets.to(device),
+            ids=self._padded(rows, self.pad_id, device),
+            mask=self._padded([[1] * len(row) for row in rows], 0, device),
+            types=None if types is None else self._padded(types, self.pad_type, device),
+            targets=None if targets is None else torch.tensor(targets, device=device),
         )
 
-    def _padded(self, rows: Sequence[list[int]], length: int, filler: int) -> Tensor:
+    def _padded(self, rows: Sequence[list[int]], filler: int, device: torch.device) -> Tensor:
+        length = max(map(len, rows))
         padding = [[filler] * (length - len(row)) for row in rows]
-        return torch.tensor([pad + row if self.pad_left else row + pad for row, pad in zip(rows, padding, strict=True)])
+        padded = [pad + row if self.pad_left else row + pad for row, pad in zip(rows, padding, strict=True)]
+        return torch.tensor(padded, device=device)
 
     def all_batches(self, batch_size: int, device: torch.device) -> Iterator[TensorBatch]:
         """Yield every text once, the shortest first."""
@@ -93,15 +97,13 @@ class Texts:
             yield self.batch(numbers, device)
 
 
-def _cut(numbers: list[int], size: int) -> list[list[int]]:
+def in_parts(numbers: list[int], size: int) -> list[list[int]]:
+    """Return numbers in lists of so many, the last of which may be shorter."""
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def tokenise(
-    tokenizer: PreTrainedTokenizerBase,
-    inputs: Sequence[Text],
-    max_length: int,
-    targets: Sequence[Target] | None = None,
+    tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Text], max_length: int, targets: Sequence[Target] | None = None
 ) -> Texts:
     """Return texts, or (text, pair) tuples, as a transformers tokenizer encodes them, of at most so many tokens."""
     # A tokenizer takes pairs as two columns, not as a list of tuples.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.elastic.heads import fine_tuned_task, training_head
+from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, read_rows, tokenise
 from edgebert.errors import TrainingError
@@ -87,11 +87,7 @@ class TrainingData:
 
 
 def read_training_data(
-    files: TrainingFiles,
-    config: ModelConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    choice: TaskChoice,
-    max_length: int,
+    files: TrainingFiles, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, choice: TaskChoice, max_length: int
 ) -> TrainingData:
     """Read the data files of a training, with texts of at most so many tokens.
 
@@ -123,7 +119,7 @@ def read_training_data(
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     # A label that no row teaches would be answered at random.
-    seen = training_head(task).labels_seen(train.targets or [])
+    seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{label}'; add some")
@@ -132,8 +128,7 @@ def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
 def checked_length(config: ModelConfig, max_length: int | None) -> int:
     """Return the tokens that a text is cut at: as asked for, or 128 or as many as the checkpoint takes.
 
-    Raises:
-        TrainingError: more than the checkpoint takes.
+    More than it takes are a TrainingError.
     """
     longest = config.positions
     if not longest:  # XLNet's positions are relative, and any length goes

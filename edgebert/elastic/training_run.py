@@ -17,19 +17,13 @@ from transformers import PreTrainedTokenizerBase
 from edgebert import records
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
-from edgebert.elastic.heads import LossFunctions, fine_tuned_task, losses_of
+from edgebert.elastic.heads import LOSSES, LossFunctions, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, best_compute, run_stage
-from edgebert.elastic.training_data import (
-    TaskChoice,
-    TrainingData,
-    TrainingFiles,
-    checked_length,
-    read_training_data,
-)
+from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.records import Record
@@ -74,15 +68,12 @@ class TrainingResult:
     main_process: bool
 
 
-def devices() -> Accelerator:
-    """Return the devices of this run: those of `accelerate launch`, else a GPU if there is one, else the CPU."""
-    # Its mixed precision is fixed for the life of a process, so that is left to each stage.
-    return Accelerator(mixed_precision="no")
-
-
 @dataclass(frozen=True)
 class TrainingRun:
     """What the steps of a training share. A method prepares it, claims its folder, runs steps and finishes it.
+
+    What is finished stands in the work folder: the same steps go on there after an interruption, and come to the same
+    result.
 
     `config` is that of the checkpoint that the training starts from; `load` reads the models that stages train.
     `metric` and `losses` are the task's, unless a stage learns something else.
@@ -120,6 +111,9 @@ class TrainingRun:
             compute=options.compute or best_compute(),
         )
         work = options.work.absolute() if options.work else files.out.with_name(f"{files.out.name}.training")
+        # The devices of `accelerate launch`, else a GPU if there is one, else the CPU. Their mixed precision is fixed
+        # for the life of a process, so that is left to each stage.
+        accelerator = Accelerator(mixed_precision="no")
         return cls(
             files=files,
             options=options,
@@ -127,10 +121,10 @@ class TrainingRun:
             data=data,
             tokenizer=tokenizer,
             settings=settings,
-            folder=WorkFolder(work, devices()),
+            folder=WorkFolder(work, accelerator),
             load=load,
             metric=data.task,
-            losses=losses_of(data.task),
+            losses=LOSSES[data.task.LOSS],
         )
 
     @property

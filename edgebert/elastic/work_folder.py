@@ -57,11 +57,7 @@ class WorkFolder:
     accelerator: Accelerator
 
     def claim(self, plan: TrainingPlan) -> None:
-        """Make the folder this training's, or find that it already is.
-
-        Raises:
-            TrainingError: it is another one's, or cannot be written.
-        """
+        """Make the folder this training's, or raise a TrainingError if it is another one's or cannot be written."""
         path = self.path / PLAN
         self.make_once(path, lambda: self._begin(path, plan))
         # All devices compare, also the one that wrote it: they were started with the same command.

@@ -30,7 +30,7 @@ def subnets(model: ElasticModel) -> Iterator[Subnet]:
 
 
 def named(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {"input_ids": ids * mask + model.config.pad_id * (1 - mask), "attention_mask": mask}
+    return {"input_ids": ids * mask + model.classifier.config.pad_token_id * (1 - mask), "attention_mask": mask}
 
 
 def test_the_full_sub_network_is_the_original_model(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> None:

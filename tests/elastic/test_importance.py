@@ -4,8 +4,8 @@ import pytest
 import torch
 from toys import random_model
 
-from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.importance import Importance, rank, rewire
+from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.importance import rank, rewire
 from edgebert.elastic.losses import cross_entropy
 from edgebert.elastic.texts import TensorBatch
 
@@ -101,5 +101,5 @@ def test_units_move_as_their_importance_says() -> None:
     model = ElasticModel(random_model())
     before = model.layers()[0].ffn_in.weight.detach().clone()
     neurons = torch.arange(64, dtype=torch.float).expand(4, 64)  # the last is the most important
-    rewire(model, Importance(heads=torch.zeros(4, 4), neurons=neurons))
+    rewire(model, UnitValues(heads=torch.zeros(4, 4), neurons=neurons))
     torch.testing.assert_close(model.layers()[0].ffn_in.weight, before.flip(0))

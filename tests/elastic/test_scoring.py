@@ -4,7 +4,7 @@ from accelerate import Accelerator
 from toys import random_model
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import losses_of
+from edgebert.elastic.heads import LOSSES
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.texts import Target, Texts
 from edgebert.tasks.multi_label import MultiLabelTextClassification
@@ -18,7 +18,7 @@ SEVERAL = MultiLabelTextClassification(("a", "b", "c"))
 def scorer(task: Task, targets: list[Target], pad_id: int = 0) -> Scorer:
     ids = [[5 + number % 20] * (number % 7 + 2) for number in range(len(targets))]
     texts = Texts(ids=ids, types=None, targets=targets, pad_id=pad_id)
-    return Scorer(task, losses_of(task), texts, Accelerator(cpu=True))
+    return Scorer(task, LOSSES[task.LOSS], texts, Accelerator(cpu=True))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def scorer(task: Task, targets: list[Target], pad_id: int = 0) -> Scorer:
 def test_a_score_is_the_tasks_first_metric_however_texts_are_batched(
     model: ElasticModel, task: Task, targets: list[Target]
 ) -> None:
-    scoring, subnet = scorer(task, targets, model.config.pad_id), model.subnet(0.5, 0.5)
+    scoring, subnet = scorer(task, targets, model.classifier.config.pad_token_id), model.subnet(0.5, 0.5)
     one, many = (scoring.score(model, subnet, size) for size in (1, 16))
     assert one.score == many.score
     assert one.loss == pytest.approx(many.loss, rel=1e-5)

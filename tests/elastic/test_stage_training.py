@@ -16,7 +16,7 @@ from edgebert.elastic import stage_training
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
-from edgebert.elastic.heads import LossFunctions, losses_of
+from edgebert.elastic.heads import LOSSES, LossFunctions
 from edgebert.elastic.losses import cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.optimization import learning_rate_at
 from edgebert.elastic.scoring import Scorer
@@ -49,7 +49,7 @@ def context(tmp_path: Path) -> StageContext:
         teacher=teacher.eval(),
         subnets=stage_subnets(student.config, DEPTH),
         texts=texts,
-        scorer=Scorer(TASK, losses_of(TASK), texts, accelerator),
+        scorer=Scorer(TASK, LOSSES[TASK.LOSS], texts, accelerator),
         accelerator=accelerator,
         folder=tmp_path,
         journal=EventJournal(tmp_path / "journal.jsonl"),

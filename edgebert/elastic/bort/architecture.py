@@ -3,6 +3,7 @@
 import itertools
 import re
 
+from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 
@@ -28,11 +29,7 @@ class Architecture(Record, frozen=True):
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
-        """Return the architecture of a name such as d4-a8-h1024-i768.
-
-        Raises:
-            TrainingError: it is no such name, or the heads do not divide the hidden size.
-        """
+        """Return the architecture of a name such as d4-a8-h1024-i768; what is none is a TrainingError."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise TrainingError(f"expected an architecture such as d4-a8-h1024-i768, found '{name}'")
@@ -54,6 +51,11 @@ class Architecture(Record, frozen=True):
         layer = 4 * square + norm + (hidden * self.ffn + self.ffn) + (self.ffn * hidden + hidden) + norm
         return embeddings + self.depth * layer + square + sizes.labels * (hidden + 1)
 
+    def whole(self) -> Slice:
+        """Return the sub-network that is all of a model of this architecture."""
+        count = self.depth
+        return Slice(str(self), tuple(range(count)), (self.heads,) * count, (self.ffn,) * count)
+
     def __str__(self) -> str:
         return f"bort-d{self.depth}-a{self.heads}-h{self.hidden}-i{self.ffn}"
 
@@ -67,11 +69,7 @@ class Space(Record, frozen=True):
     ffn: tuple[int, ...] = (256, 512, 768, 1024, 3072)
 
     def architectures(self) -> list[Architecture]:
-        """Return all architectures of the space, those whose heads do not divide their hidden size left out.
-
-        Raises:
-            TrainingError: fewer than two are left, so there is nothing to choose.
-        """
+        """Return all architectures whose heads divide their hidden size; fewer than two are a TrainingError."""
         numbers = (sorted(set(options)) for options in (self.depths, self.heads, self.hidden, self.ffn))
         found = [one for one in itertools.starmap(Architecture, itertools.product(*numbers)) if one.is_possible]
         if len(found) < 2:

@@ -9,9 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
 from edgebert.elastic.bort.error_model import ErrorModel
 from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
@@ -27,10 +25,6 @@ class Measurements:
 
     ms: Mapping[Architecture, float]
     where: str
-
-
-MeasureSome = Callable[[Sequence[Architecture]], Measurements]
-FindError = Callable[[Architecture], float]
 
 
 class Approximation(Record, frozen=True):
@@ -100,10 +94,6 @@ class SearchResult(Record, frozen=True):
         """The architecture that was chosen."""
         return Architecture.parse(self.chosen)
 
-    def save(self, path: Path) -> None:
-        """Write the file."""
-        records.write_bytes(path, records.encode(self), TrainingError)
-
 
 @dataclass
 class ArchitectureSearch:
@@ -118,8 +108,8 @@ class ArchitectureSearch:
     sizes: SharedSizes
     goal: Goal
     approximation: Approximation
-    measure: MeasureSome
-    find_error: FindError
+    measure: Callable[[Sequence[Architecture]], Measurements]
+    find_error: Callable[[Architecture], float]
     seed: int = 1
     listener: Listener = no_listener
     everyone: Sequence[Architecture] = field(init=False)

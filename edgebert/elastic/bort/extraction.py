@@ -3,6 +3,7 @@
 Numbers in, one choice out; knows neither how they were measured nor how they were estimated. Needs no torch.
 """
 
+import operator
 from collections.abc import Iterable, Sequence
 
 from edgebert.elastic.bort.architecture import Architecture
@@ -46,8 +47,8 @@ def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _beats(one: Candidate, other: Candidate) -> bool:
-    pairs = list(zip(_numbers(one), _numbers(other), strict=True))
-    return all(mine <= theirs for mine, theirs in pairs) and any(mine < theirs for mine, theirs in pairs)
+    mine, theirs = _numbers(one), _numbers(other)
+    return mine != theirs and all(map(operator.le, mine, theirs))
 
 
 def _numbers(one: Candidate) -> tuple[float, ...]:
@@ -76,9 +77,8 @@ class Goal(Record, frozen=True):
         # An estimated error is no ground for a choice.
         trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]
         if not trained:
-            raise TrainingError(
-                "expected a candidate that was trained and is better than the maximum point, found none"
-            )
+            expected = "a candidate that was trained and is better than the maximum point"
+            raise TrainingError(f"expected {expected}, found none")
         return min(trained, key=lambda one: (-self.value(one, maximum), one.ms, one.parameters))
 
     def check(self, candidates: Sequence[Candidate]) -> None:

@@ -21,7 +21,7 @@ from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
 from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.checkpoint import quiet
-from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, ProfileError
 from edgebert.exporters import build
 from edgebert.exporters.build import export
@@ -97,11 +97,7 @@ class Host:
 
 
 def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
-    """Return what a file holds; None if there is none.
-
-    Raises:
-        ProfileError: it is damaged, or was measured under other conditions.
-    """
+    """Return what a file holds, None if there is none; damage and other conditions are a ProfileError."""
     if not path.exists():
         return None
     found = records.read(path, Latencies, ProfileError)
@@ -132,7 +128,7 @@ def measure_latencies(
     found = read_latencies(path, conditions)
     if found is None and not wanted:
         raise ProfileError("expected architectures to measure, found none; give a larger space")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder, _without_warnings():
         for this_round in range(conditions.rounds):
             known = found.rounds_ms if found else {}
             missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
@@ -160,8 +156,7 @@ def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Pa
     if folder.exists():
         return Bundle.load(folder / "bundle")
     write_checkpoint(together, conditions.length, folder / "checkpoint")
-    with _without_warnings():
-        bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
+    bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
     shutil.rmtree(folder / "checkpoint")
     return bundle
 
@@ -170,8 +165,7 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
     """Return a quick profile."""
     if host is None:
         lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        with _without_warnings():
-            return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
+        return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
     words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
     return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
@@ -180,14 +174,12 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep exporter and profiler from saying of each of many bundles that it has no quality and is measured quickly."""
-    before = {logging.getLogger(module.__name__): logging.getLogger(module.__name__).level for module in _WARNING}
-    for logger in before:
-        logger.setLevel(logging.ERROR)
-    try:
+    loggers = [logging.getLogger(module.__name__) for module in _WARNING]
+    with contextlib.ExitStack() as restored:
+        for logger in loggers:
+            restored.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
         yield
-    finally:
-        for logger, level in before.items():
-            logger.setLevel(level)
 
 
 def _with(
@@ -211,37 +203,22 @@ def _with(
     if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
         seen = f"{device}; {', '.join(map(str, ways))}"
         raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
-    return Latencies(
-        schema_version=Latencies.VERSION,
-        conditions=conditions,
-        device=device,
-        way=ways.pop(),
-        measured=tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items()),
-    )
+    measured = tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items())
+    return Latencies(Latencies.VERSION, conditions, device, ways.pop(), measured)
 
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:
-    """Write a random checkpoint that holds some architectures of one hidden size and number of heads as slices.
-
-    Raises:
-        ExportError: there is no room.
-    """
-    largest = msgspec.structs.replace(
-        together[0], depth=max(one.depth for one in together), ffn=max(one.ffn for one in together)
-    )
+    """Write a random checkpoint that holds architectures of one hidden size and number of heads as slices."""
+    depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
+    largest = msgspec.structs.replace(together[0], depth=depth, ffn=ffn)
     # One position more than is measured, so that the profile is no whole one and is not cached.
     sizes = SharedSizes(vocabulary=_VOCABULARY, positions=length + 1, types=1, labels=2)
-    task = DEFAULT_TASK(("LABEL_0", "LABEL_1"))
+    builder = StudentBuilder(sizes, pad_id=0, layer_norm_eps=1e-12, task=DEFAULT_TASK(("LABEL_0", "LABEL_1")), seed=0)
     words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
-    slices = tuple(
-        Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth) for one in together
-    )
     try:
         with quiet():
-            StudentBuilder(sizes, pad_id=0, layer_norm_eps=1e-12, task=task, seed=0).classifier(
-                largest
-            ).save_pretrained(folder)
+            builder.classifier(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
-    ElasticManifest.of_slices("bort", "random", slices).save(folder)
+    ElasticManifest.of_slices("bort", "random", tuple(one.whole() for one in together)).save(folder)

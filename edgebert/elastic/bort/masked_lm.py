@@ -15,9 +15,8 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
-from edgebert.elastic.model import ModelOutput
+from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.texts import Target, TensorBatch, Texts
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.errors import TrainingError
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Outputs, Scores
@@ -25,24 +24,20 @@ from edgebert.tasks.task import Outputs, Scores
 SHARE = 0.15  # of the tokens, as BERT's
 
 
-class MaskedLM(WholeModel):
+class MaskedLM(Model):
     """A masked language model whose logits are those of the hidden tokens: (hidden tokens, vocabulary)."""
 
     def __init__(self, model: PreTrainedModel, mask_id: int):
-        """Wrap a transformers model with a masked-LM head.
-
-        Raises:
-            TrainingError: the model is of no family whose head is known.
-        """
+        """Wrap a transformers model with a masked-LM head, or raise a TrainingError if the family's is unknown."""
         super().__init__(model)
-        if not self.config.family.masked_lm_head:
+        if not self.family.masked_lm_head:
             raise TrainingError(f"masked language models of {self.config.model_type} are not supported; give another")
         self._mask_id = mask_id
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
         states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
-        return ModelOutput(self.config.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
+        return ModelOutput(self.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
 
 
 class MaskedTokenAccuracy:
@@ -80,18 +75,8 @@ class MaskedTexts(Texts):
         """Return texts with tokens that are to be guessed; those without any word are left out."""
         special = frozenset(tokenizer.all_special_ids)
         # Something must be hidden in each text.
-        kept = [number for number, ids in enumerate(texts.ids) if not special.issuperset(ids)]
-        return cls(
-            ids=[texts.ids[number] for number in kept],
-            types=None if texts.types is None else [texts.types[number] for number in kept],
-            targets=None,
-            pad_id=texts.pad_id,
-            pad_type=texts.pad_type,
-            pad_left=texts.pad_left,
-            mask_id=tokenizer.mask_token_id,
-            special_ids=special,
-            fixed=fixed,
-        )
+        kept = texts.some([number for number, ids in enumerate(texts.ids) if not special.issuperset(ids)])
+        return cls(**vars(kept), mask_id=tokenizer.mask_token_id, special_ids=special, fixed=fixed)
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them, with tokens hidden."""
@@ -112,15 +97,11 @@ class MaskedTexts(Texts):
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
-    """Return the masked language model of a checkpoint.
-
-    Raises:
-        TrainingError: it cannot be read, or has no head for masked tokens.
-    """
+    """Return a checkpoint's masked language model, or raise a TrainingError if it cannot be read or has no head."""
     with explained(path):
         model, report = AutoModelForMaskedLM.from_pretrained(path, output_loading_info=True)
     found = MaskedLM(model.float(), mask_id)
-    heads = found.config.family.masked_lm_head
+    heads = found.family.masked_lm_head
     if any(name.partition(".")[0] in heads for name in report["missing_keys"]):
         raise TrainingError(f"{path} has no masked-LM head ({heads[0]}.*); give a pre-trained checkpoint")
     return found

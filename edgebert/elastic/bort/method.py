@@ -15,13 +15,13 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.heads import LOSSES, training_head
+from edgebert.elastic.heads import LOSSES, TRAINING_HEADS
+from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
-from edgebert.elastic.whole_model import WholeModel
-from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.tasks.task import Task
@@ -44,27 +44,13 @@ class SearchSettings(Record, frozen=True):
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
     """Return the distillation from the fine-tuned teacher's logits; labels count too if they are given a weight."""
-    return Stage(
-        name="task",
-        epochs=epochs,
-        learning_rate=learning_rate,
-        label_weight=label_weight,
-        logit_weight=1.0,
-        teacher="fine-tuned",
-        dropout=False,
-    )
+    return Stage("task", epochs, learning_rate, label_weight, logit_weight=1.0, teacher="fine-tuned", dropout=False)
 
 
 def masked_lm_distillation(epochs: int = 3, learning_rate: float = 1e-4) -> Stage:
     """Return the paper's pre-training: 0.1 * masked-LM loss + 0.5 * distillation at temperature 2."""
     return Stage(
-        name="masked-lm",
-        epochs=epochs,
-        learning_rate=learning_rate,
-        label_weight=0.1,
-        logit_weight=0.5,
-        teacher="previous",
-        temperature=2.0,
+        "masked-lm", epochs, learning_rate, label_weight=0.1, logit_weight=0.5, teacher="previous", temperature=2.0
     )
 
 
@@ -110,8 +96,7 @@ def train(
     """Make a checkpoint of the best architecture; return what the search found and what was trained.
 
     The checkpoint that the training starts from is the teacher. The student learns what the fine-tuned teacher says
-    about the training texts and those to transfer. What is finished stands in the work folder; the same call goes on
-    there after an interruption and comes to the same result.
+    about the training texts and those to transfer.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
@@ -133,21 +118,17 @@ def train(
     if settings.search_only:
         return found, None
     result = distillery.train(architecture)
-    manifest = _manifest(architecture, files.origin)
+    manifest = ElasticManifest.of_slices(METHOD, files.origin, (architecture.whole(),))
     return found, run.finish(result, manifest, settings.distil)
 
 
 def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     masked = settings.masked
-    stages = [
-        *([] if run.is_fine_tuned else [settings.fine_tune]),
-        *([masked.stage] if masked else []),
-        settings.distil,
-    ]
-    choice = _Choice(
-        str(settings.architecture) if settings.architecture else None, settings.search, settings.from_scratch
-    )
-    run.claim_folder(stages, choice, [Path(masked.checkpoint)] if masked else [])
+    before = [] if run.is_fine_tuned else [settings.fine_tune]
+    distilling = [masked.stage, settings.distil] if masked else [settings.distil]
+    named = str(settings.architecture) if settings.architecture else None
+    choice = _Choice(named, settings.search, settings.from_scratch)
+    run.claim_folder([*before, *distilling], choice, [Path(masked.checkpoint)] if masked else [])
 
 
 @dataclass(frozen=True)
@@ -163,22 +144,19 @@ class _Distillation:
         """Search for the architecture, unless that has been done before."""
         path = self.run.folder.path / SEARCH
         # On several devices one searches and the others wait: latency is not measured beside other work.
-        self.run.folder.make_once(path, lambda: self._search(measure).save(path))
+        self.run.folder.make_once(
+            path, lambda: records.write_bytes(path, records.encode(self._search(measure)), TrainingError)
+        )
         return records.read(path, SearchResult, TrainingError)
 
     def _search(self, measure: MeasureLatencies) -> SearchResult:
         run, search = self.run, self.settings.search
         assert search is not None, "without an architecture there is a search"
         model = run.read_model(self.teacher).eval()
-        surrogate = Surrogate.prepare(
-            search.surrogate,
-            self.builder,
-            TeacherRun(model, run.settings.compute, run.folder.accelerator.device),
-            None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain()),
-            run.data.distil,
-            run.data.dev,
-            run.folder.path / TRIALS,
-        )
+        teacher = TeacherRun(model, run.settings.compute, run.folder.accelerator.device)
+        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain())
+        journal, texts = run.folder.path / TRIALS, (run.data.distil, run.data.dev)
+        surrogate = Surrogate(search.surrogate, self.builder, teacher, embeddings, *texts, journal)
         return ArchitectureSearch(
             search.space,
             self.builder.sizes,
@@ -193,7 +171,7 @@ class _Distillation:
     def train(self, one: Architecture) -> Path:
         """Train a student of an architecture; return the folder of the result."""
         run, masked, stage = self.run, self.settings.masked, self.settings.distil
-        whole = [_manifest(one, "").subnetworks[0].subnet(METHOD, "fp32")]
+        whole = [one.whole().subnet(METHOD, "fp32")]
         start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
         if masked:
             start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
@@ -203,15 +181,13 @@ class _Distillation:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
         return run.run_stage(stage, start, whole, self.teacher)
 
-    def _student(self, one: Architecture) -> WholeModel:
+    def _student(self, one: Architecture) -> Model:
         masked = self.settings.masked
         model = self.builder.masked_lm(one) if masked else self.builder.classifier(one)
         if not self.settings.from_scratch:
-            teacher = (
-                load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
-            )
-            TeacherEmbeddings.of(teacher.plain()).copy_into(model)
-        return WholeModel(model)
+            own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
+            TeacherEmbeddings.of(own.plain()).copy_into(model)
+        return Model(model)
 
 
 def _masked_lm_run(run: TrainingRun) -> TrainingRun:
@@ -232,10 +208,5 @@ def _masked_lm_run(run: TrainingRun) -> TrainingRun:
 def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
     """Return texts with the targets of the first of them, which are those that are labelled."""
     assert labelled.targets is not None, "training texts have labels"
-    unknown = training_head(task).unknown_target(len(task.labels))
+    unknown = TRAINING_HEADS[task.NAME].unknown_target(len(task.labels))
     return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
-
-
-def _manifest(one: Architecture, origin: str) -> ElasticManifest:
-    every = Slice(str(one), tuple(range(one.depth)), (one.heads,) * one.depth, (one.ffn,) * one.depth)
-    return ElasticManifest.of_slices(METHOD, origin, (every,))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
-from edgebert.elastic.heads import training_head
+from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -29,11 +29,7 @@ class StudentBuilder:
 
     @classmethod
     def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
-        """Return what makes a teacher's students, from its configuration and tokenised texts.
-
-        Raises:
-            TrainingError: the teacher reads texts in a way that no BERT can.
-        """
+        """Return what makes a teacher's students; a teacher that reads texts as no BERT can is a TrainingError."""
         if texts.pad_left:
             advice = "give a teacher of another family"
             raise TrainingError(f"expected a teacher that reads [CLS] first, found {teacher.model_type}; {advice}")
@@ -46,7 +42,7 @@ class StudentBuilder:
         """Return a new model with the task's head, of a smaller vocabulary if asked for."""
         torch.manual_seed(self.seed)
         config = self._config(one, vocabulary)
-        found: PreTrainedModel = training_head(self.task).auto_class.from_config(config)  # type: ignore[no-untyped-call]
+        found: PreTrainedModel = TRAINING_HEADS[self.task.NAME].auto_class.from_config(config)  # type: ignore[no-untyped-call]
         return found
 
     def masked_lm(self, one: Architecture) -> PreTrainedModel:
@@ -68,7 +64,7 @@ class StudentBuilder:
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type=training_head(self.task).problem_type,
+            problem_type=TRAINING_HEADS[self.task.NAME].problem_type,
         )
 
 

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.heads import losses_of
+from edgebert.elastic.heads import LOSSES
 from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
-from edgebert.elastic.texts import Texts
+from edgebert.elastic.stage_training import memory_explained
+from edgebert.elastic.texts import Target, Texts, in_parts
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
 from edgebert.records import Record
@@ -38,10 +40,6 @@ class SurrogateSettings(Record, frozen=True):
         texts = f"{self.batch_size} texts of up to {self.length} tokens"
         return f"distillation loss on {self.dev_texts} dev texts after {self.steps} steps of {texts}"
 
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step: it rises over the warm-up, then stays."""
-        return self.learning_rate * min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
-
 
 class SurrogateTrial(Record, frozen=True):
     """The error that was found for an architecture."""
@@ -57,14 +55,6 @@ def trials_in(path: Path) -> Journal[SurrogateTrial]:
 
 
 @dataclass(frozen=True)
-class TaughtTexts:
-    """Texts that are cut and whose tokens are numbered anew, and what the teacher answers: logits (texts, labels)."""
-
-    texts: Texts
-    logits: Tensor
-
-
-@dataclass(frozen=True)
 class TeacherRun:
     """A teacher, and how it is run."""
 
@@ -72,37 +62,31 @@ class TeacherRun:
     compute: Compute
     device: torch.device
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which teacher and students compute."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16")
+
     @torch.no_grad()
-    def logits(self, texts: Texts) -> Tensor:
-        """Return the logits (texts, labels) of some texts, in one batch."""
+    def answers(self, texts: Texts) -> list[list[float]]:
+        """Return the logits of each of some texts, in one batch."""
         batch = texts.batch(range(len(texts)), self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+        with self.autocast():
             output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
-        return output.logits.float()
+        answers: list[list[float]] = output.logits.float().tolist()
+        return answers
 
 
-@dataclass(frozen=True)
 class Surrogate:
     """Trains students of any architecture for a few steps, all on the same texts in the same order.
 
     The error e of an architecture is the distillation loss per text on dev texts after `steps` steps of AdamW without
     dropout. Each student starts as it would in earnest: from random weights of the same seed, and with the teacher's
-    `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing.
+    `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing. Their
+    targets are the teacher's logits.
     """
 
-    settings: SurrogateSettings
-    builder: StudentBuilder
-    embeddings: TeacherEmbeddings | None
-    batches: Sequence[TaughtTexts]
-    dev: Sequence[TaughtTexts]
-    vocabulary: int
-    compute: Compute
-    device: torch.device
-    path: Path
-
-    @classmethod
-    def prepare(
-        cls,
+    def __init__(
+        self,
         settings: SurrogateSettings,
         builder: StudentBuilder,
         teacher: TeacherRun,
@@ -110,32 +94,24 @@ class Surrogate:
         texts: Texts,
         dev: Texts,
         path: Path,
-    ) -> "Surrogate":
+    ):
         """Draw the texts and ask the teacher about them; `path` is the journal of errors."""
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
         dev_numbers = sorted(generator.sample(range(len(dev)), min(len(dev), settings.dev_texts)))
-        dev_batches = [
-            dev_numbers[start : start + _SCORING_BATCH] for start in range(0, len(dev_numbers), _SCORING_BATCH)
-        ]
+        dev_batches = in_parts(dev_numbers, _SCORING_BATCH)
 
         chosen = [(texts, batch) for batch in train_batches] + [(dev, batch) for batch in dev_batches]
         cut = [_cut(source, batch, settings.length) for source, batch in chosen]
         # Tokens that do not occur need no embeddings, which are most of a small student's parameters.
         ids = sorted({texts.pad_id, *(token for one in cut for text in one.ids for token in text)})
         renumbered = {token: number for number, token in enumerate(ids)}
-        taught = [TaughtTexts(_renumbered(one, renumbered), teacher.logits(one)) for one in cut]
-        return cls(
-            settings=settings,
-            builder=dataclasses.replace(builder, pad_id=renumbered[texts.pad_id]),
-            embeddings=embeddings.rows(ids) if embeddings else None,
-            batches=taught[: len(train_batches)],
-            dev=taught[len(train_batches) :],
-            vocabulary=len(ids),
-            compute=teacher.compute,
-            device=teacher.device,
-            path=path,
-        )
+        taught = [_renumbered(one, renumbered, teacher.answers(one)) for one in cut]
+        self._batches, self._dev = taught[: len(train_batches)], taught[len(train_batches) :]
+        self._builder = dataclasses.replace(builder, pad_id=renumbered[texts.pad_id])
+        self._embeddings = embeddings.rows(ids) if embeddings else None
+        self._settings, self._teacher, self._vocabulary = settings, teacher, len(ids)
+        self._journal = trials_in(path)
 
     def error(self, one: Architecture) -> float:
         """Return the error of an architecture, from the journal if it is there.
@@ -143,51 +119,43 @@ class Surrogate:
         Raises:
             TrainingError: the loss is no longer finite, or the memory is not enough.
         """
-        journal = trials_in(self.path)
-        known = {trial.architecture: trial.error for trial in journal.read()}
+        known = {trial.architecture: trial.error for trial in self._journal.read()}
         if one in known:
             return known[one]
         start = time.monotonic()
-        try:
+        advice = "lower --surrogate-batch-size or give a space of smaller ones"
+        with memory_explained(f"a surrogate of {one}; {advice}"):
             error = max(_LEAST_ERROR, self._train(one))
-        except (RuntimeError, MemoryError) as problem:
-            if isinstance(problem, RuntimeError) and "memory" not in str(problem):
-                raise
-            advice = "lower --surrogate-batch-size or give a space of smaller ones"
-            raise TrainingError(f"out of memory with a surrogate of {one}; {advice}") from None
         if not error < float("inf"):
             raise TrainingError(f"the surrogate of {one} diverged; lower --surrogate-learning-rate")
 
         trial = SurrogateTrial(one, round(error, 6), round(time.monotonic() - start, 2))
-        journal.append(trial)
+        self._journal.append(trial)
         return trial.error
 
     def _train(self, one: Architecture) -> float:
-        model = self.builder.classifier(one, self.vocabulary)
-        if self.embeddings:
-            self.embeddings.copy_into(model)
+        model = self._builder.classifier(one, self._vocabulary)
+        if self._embeddings:
+            self._embeddings.copy_into(model)
         student: nn.Module = model
-        student.to(self.device).eval()  # no dropout
+        student.to(self._teacher.device).eval()  # no dropout
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
-        for step, taught in enumerate(self.batches):
-            for group in optimizer.param_groups:
-                group["lr"] = self.settings.rate_at(step)
-            loss = self._loss(student, taught) / len(taught.texts)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+        for step, texts in enumerate(self._batches, 1):
+            torch.autograd.backward(self._loss(student, texts) / len(texts))
+            rate = warmed_up(self._settings.learning_rate, self._settings.warmup, step, self._settings.steps)
+            take_step(student, optimizer, rate, clip_norm=1.0)
 
         with torch.inference_mode():
-            losses = [float(self._loss(student, taught)) for taught in self.dev]
-        return sum(losses) / sum(len(taught.texts) for taught in self.dev)
+            losses = [float(self._loss(student, texts)) for texts in self._dev]
+        return sum(losses) / sum(map(len, self._dev))
 
-    def _loss(self, student: nn.Module, taught: TaughtTexts) -> Tensor:
-        batch = taught.texts.batch(range(len(taught.texts)), self.device)
+    def _loss(self, student: nn.Module, texts: Texts) -> Tensor:
+        batch = texts.batch(range(len(texts)), self._teacher.device)
+        assert batch.targets is not None, "the teacher has answered"
         types = {} if batch.types is None else {"token_type_ids": batch.types}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+        with self._teacher.autocast():
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return losses_of(self.builder.task).of_teacher(logits, taught.logits, 1.0)
+        return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:
@@ -196,7 +164,7 @@ def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSett
     numbers: list[int] = []
     while len(numbers) < wanted:
         numbers += generator.sample(range(count), count)
-    return [numbers[start : start + settings.batch_size] for start in range(0, wanted, settings.batch_size)]
+    return in_parts(numbers[:wanted], settings.batch_size)
 
 
 def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
@@ -206,15 +174,12 @@ def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
         # The last is the separator, with which all texts end.
         return row if len(row) <= length else [*row[: length - 1], row[-1]]
 
-    return dataclasses.replace(
-        texts,
-        ids=[short(texts.ids[number]) for number in numbers],
-        types=None if texts.types is None else [short(texts.types[number]) for number in numbers],
-        targets=None,
-    )
+    some = texts.some(numbers)
+    types = None if some.types is None else list(map(short, some.types))
+    return dataclasses.replace(some, ids=list(map(short, some.ids)), types=types)
 
 
-def _renumbered(texts: Texts, numbers: Mapping[int, int]) -> Texts:
-    """Return texts whose tokens have other numbers."""
+def _renumbered(texts: Texts, numbers: Mapping[int, int], targets: Sequence[Target]) -> Texts:
+    """Return texts whose tokens have other numbers, with targets."""
     ids = [[numbers[token] for token in row] for row in texts.ids]
-    return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id])
+    return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id], targets=targets)

@@ -14,6 +14,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 from edgebert.elastic.checkpoint import explained, load_tokenizer
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import TrainingSettings
+from edgebert.elastic.texts import in_parts
 from edgebert.errors import TrainingError
 from edgebert.inputs.tokenization import Text
 from edgebert.journal import Journal
@@ -28,11 +29,7 @@ class Augmenter:
     """A masked language model that varies texts; the variants depend on the text and the seed alone."""
 
     def __init__(self, checkpoint: Path, device: torch.device, settings: TrainingSettings):
-        """Load the model.
-
-        Raises:
-            TrainingError: the checkpoint cannot be read, or has no masked-LM head.
-        """
+        """Load the model, or raise a TrainingError if the checkpoint cannot be read or has no masked-LM head."""
         with explained(checkpoint):
             model, found = AutoModelForMaskedLM.from_pretrained(checkpoint, output_loading_info=True)
         if found["missing_keys"]:
@@ -65,8 +62,7 @@ class Augmenter:
             and text[slice(*encoded["offset_mapping"][position])].isalpha()
         ]
         found = []
-        for start in range(0, len(places), _MASKED_BATCH):
-            chunk = places[start : start + _MASKED_BATCH]
+        for chunk in in_parts(places, _MASKED_BATCH):
             for position, best in zip(chunk, self._predict(ids, chunk), strict=True):
                 span = slice(*encoded["offset_mapping"][position])
                 words = (self._words[token] for token in best if token in self._words)
@@ -117,11 +113,7 @@ class Variants(Record, frozen=True):
 
 
 def augmented(
-    inputs: Sequence[Text],
-    count: int,
-    load: Callable[[], Augmenter],
-    cache: Path,
-    on_text: Callable[[int, int], None],
+    inputs: Sequence[Text], count: int, load: Callable[[], Augmenter], cache: Path, on_text: Callable[[int, int], None]
 ) -> list[Text]:
     """Return so many variants of each text or pair, made once: they are kept in a file, a line for each input.
 

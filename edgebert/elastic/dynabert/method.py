@@ -50,8 +50,7 @@ class DynaBertSettings(Record, frozen=True):
     def stages_after_rewiring(self, *, distils_logits: bool = True) -> tuple[Stage, ...]:
         """Return the stages in their order; without `distils_logits` the teacher's hidden states alone are distilled.
 
-        Raises:
-            TrainingError: an unknown stage.
+        An unknown stage is a TrainingError.
         """
         paper = self.recipe == "paper"
         names = self.stages or (("width", "depth") if paper else ("depth",))
@@ -80,9 +79,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     """Make an elastic checkpoint, and return what it holds.
 
     A checkpoint without a task's head is fine-tuned first. Then the important heads and neurons are put first, and the
-    stages distil into all sub-networks what the fine-tuned model does on the training texts and those to transfer. What
-    is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
-    result.
+    stages distil into all sub-networks what the fine-tuned model does on the training texts and those to transfer.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
@@ -99,14 +96,10 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     if settings.augment:
         run = _with_variants(run, varying, settings.augment)
     result = _run_all(run, stages)
-    manifest = ElasticManifest(
-        schema_version=ElasticManifest.VERSION,
-        method="dynabert",
-        widths=tuple(sorted({width for stage in stages for width in stage.widths})),
-        depths=tuple(sorted({depth for stage in stages for depth in stage.depths})),
-        rewired=True,
-        origin=files.origin,
-    )
+    widths = tuple(sorted({width for stage in stages for width in stage.widths}))
+    depths = tuple(sorted({depth for stage in stages for depth in stage.depths}))
+    version = ElasticManifest.VERSION
+    manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin)
     return run.finish(result, manifest, stages[-1])
 
 

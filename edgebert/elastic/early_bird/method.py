@@ -9,17 +9,8 @@ from pathlib import Path
 from edgebert import records
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.early_bird.costs import Cost, training_flops
-from edgebert.elastic.early_bird.ticket import (
-    Ticket,
-    check_fits,
-    draw,
-    draw_like,
-    mask_of,
-    prune,
-    random_coefficients,
-)
+from edgebert.elastic.early_bird.ticket import Ticket, check_fits, draw, draw_like, mask_of, prune, random_coefficients
 from edgebert.elastic.early_bird.ticket_search import ScaledModel, TicketSearch, find_ticket
-from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import EventJournal
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.stage import Stage
@@ -30,7 +21,6 @@ from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Task
 
 METHOD, TICKET, COSTS, EFFICIENT = "early-bird", "ticket.json", "costs.json", "efficient"
 
@@ -87,17 +77,11 @@ class _TicketChoice(Record, frozen=True):
     ticket: Ticket | None
     random: bool
 
-    @property
-    def is_search(self) -> bool:
-        """Whether a ticket is searched for."""
-        return self.ticket is None and not self.random
-
 
 def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions) -> EarlyBirdResult:
     """Find a ticket of a checkpoint, cut the checkpoint to it, train what is left on labelled texts, and write it.
 
-    What is finished stands in the work folder; the same call goes on there after an interruption and comes to the same
-    result, though an interrupted search begins anew.
+    After an interruption the same call goes on, though a search begins anew (see `TrainingRun`).
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
@@ -108,18 +92,20 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     choice = _TicketChoice(settings.search, _given_ticket(settings.ticket, run.config), settings.random)
     if choice.ticket is None:
         check_fits(settings.search.pruning, run.config)
-    step_seconds = None if settings.full_journal is None else _step_seconds(Path(settings.full_journal))
+    # How long a step of the full network takes, if its journal says that.
+    last = EventJournal(Path(settings.full_journal)).last() if settings.full_journal is not None else None
+    step_seconds = last.seconds / last.step if last else None
     run.claim_folder([settings.search.stage, settings.stage], choice)
 
     # The training starts from the checkpoint's weights: what the search did to them is thrown away.
     ticket = _ticket(run, choice, settings.stage)
     part = ticket.slice(run.config)
-    pruned = dataclasses.replace(run, load=lambda path, task: _load_pruned(path, task, ticket))
+    pruned = dataclasses.replace(run, load=lambda path, task: prune(load_elastic(path, task), ticket))
     result = pruned.run_stage(settings.stage, files.model, [part.subnet(METHOD, "fp32")])
     manifest = ElasticManifest.of_slices(METHOD, files.origin, (part,))
     trained = run.finish(result, manifest, settings.stage)
-    costs = _costs(run, choice.is_search, ticket, settings, step_seconds)
-    return EarlyBirdResult(trained, ticket, costs)
+    searched = choice.ticket is None and not choice.random
+    return EarlyBirdResult(trained, ticket, _costs(run, searched, ticket, settings, step_seconds))
 
 
 def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
@@ -131,47 +117,27 @@ def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
     return ticket
 
 
-def _step_seconds(journal: Path) -> float:
-    """Return the seconds that a step took in the training that a journal tells of."""
-    last = EventJournal(journal).last()
-    return last.seconds / last.step
-
-
 def _ticket(run: TrainingRun, choice: _TicketChoice, stage: Stage) -> Ticket:
     """Return the ticket of a training, made once: given, drawn at random, or searched for."""
     path = run.folder.path / TICKET
     # A search runs on all devices together, so this is no step that one device makes alone.
     if run.folder.is_missing(path):
         if choice.random:
-            ticket = _random_ticket(run.config, choice, run.settings.seed)
+            noise = random_coefficients(run.config, run.settings.seed)
+            given = choice.ticket and mask_of(choice.ticket, run.config)
+            ticket = (draw_like(given, noise) if given else draw(noise, choice.search.pruning)).ticket("random", 0)
         else:
             ticket = choice.ticket or _searched(run, choice.search, stage)
         run.folder.make_once(path, lambda: records.write_bytes(path, records.encode(ticket, indent=0), TrainingError))
     return records.read(path, Ticket, TrainingError)
 
 
-def _random_ticket(config: ModelConfig, choice: _TicketChoice, seed: int) -> Ticket:
-    noise = random_coefficients(config, seed)
-    given = None if choice.ticket is None else mask_of(choice.ticket, config)
-    mask = draw(noise, choice.search.pruning) if given is None else draw_like(given, noise)
-    return mask.ticket("random", 0)
-
-
 def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
-    model = run.read_model(run.files.model)
-    assert isinstance(model, ElasticModel), "coefficients need a model that can be cut"
+    student = ScaledModel(run.read_model(run.files.model).plain()).to(run.folder.accelerator.device)
     if not stage.embeddings:
-        model.freeze_embeddings()
-    student = ScaledModel(model).to(run.folder.accelerator.device)
-    context = run.stage_context(search.stage.name, student, [model.subnet()])
+        student.freeze_embeddings()
+    context = run.stage_context(search.stage.name, student, [student.subnet()])
     return find_ticket(search, student, run.settings, context)
-
-
-def _load_pruned(path: Path, task: Task, ticket: Ticket) -> ElasticModel:
-    """Return the model of a checkpoint, cut to a ticket."""
-    model = load_elastic(path, task)
-    prune(model, ticket)
-    return model
 
 
 def _costs(
@@ -206,13 +172,9 @@ def _costs(
         search=searching,
         training=training,
         full=alone,
-        flops_saved=_saved(searching.flops + training.flops, alone.flops),
-        seconds_saved=_saved(spent_seconds, alone.seconds) if alone.seconds else None,
+        flops_saved=round(1 - (searching.flops + training.flops) / alone.flops, 4),
+        seconds_saved=round(1 - spent_seconds / alone.seconds, 4) if alone.seconds else None,
     )
     if run.folder.accelerator.is_main_process:
         records.write_bytes(run.folder.path / COSTS, records.encode(costs), TrainingError)
     return costs
-
-
-def _saved(spent: float, full: float) -> float:
-    return round(1 - spent / full, 4)

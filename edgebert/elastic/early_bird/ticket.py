@@ -11,8 +11,8 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitScales
-from edgebert.elastic.importance import Importance, rewire
+from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.importance import rewire
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
@@ -60,35 +60,19 @@ class Mask:
 
     def ticket(self, drawn: Drawn, step: int) -> Ticket:
         """Return the ticket that keeps these units."""
-        heads, neurons = (
-            tuple(tuple(row.nonzero().flatten().tolist()) for row in units) for units in (self.heads, self.neurons)
-        )
-        return Ticket(schema_version=Ticket.VERSION, heads=heads, neurons=neurons, drawn=drawn, step=step)
-
-
-class Distance(Record, frozen=True):
-    """The share of heads and that of neurons that two masks treat differently (normalised Hamming distances)."""
-
-    heads: float
-    neurons: float
-
-    def below(self, limit: float) -> bool:
-        """Whether both are."""
-        return max(self.heads, self.neurons) < limit
+        heads = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.heads)
+        neurons = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.neurons)
+        return Ticket(Ticket.VERSION, heads, neurons, drawn, step)
 
 
 def check_fits(pruning: Pruning, config: ModelConfig) -> None:
-    """Check that a network can be pruned like this.
-
-    Raises:
-        TrainingError: its layers are no multiples of the blocks that neurons are kept in.
-    """
+    """Raise a TrainingError if a network's layers are no multiples of the blocks that neurons are kept in."""
     if config.ffn % pruning.multiple:
         sizes = f"a divisor of {config.ffn}, the checkpoint's FFN size"
         raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
 
 
-def draw(coefficients: UnitScales, pruning: Pruning) -> Mask:
+def draw(coefficients: UnitValues, pruning: Pruning) -> Mask:
     """Return the units with the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
 
     Heads are compared within their layer, neurons with those of all layers. Every layer keeps at least one head and
@@ -100,7 +84,7 @@ def draw(coefficients: UnitScales, pruning: Pruning) -> Mask:
     return Mask(_largest(coefficients.heads.abs(), [kept] * layers), _largest(coefficients.neurons.abs(), widths))
 
 
-def draw_like(mask: Mask, coefficients: UnitScales) -> Mask:
+def draw_like(mask: Mask, coefficients: UnitValues) -> Mask:
     """Return the units with the largest coefficients, in each layer as many as a mask keeps.
 
     With random coefficients that is a fair control of a ticket: of its size in every layer, and of its speed.
@@ -109,30 +93,27 @@ def draw_like(mask: Mask, coefficients: UnitScales) -> Mask:
     return Mask(_largest(coefficients.heads, heads), _largest(coefficients.neurons, neurons))
 
 
-def random_coefficients(config: ModelConfig, seed: int) -> UnitScales:
+def random_coefficients(config: ModelConfig, seed: int) -> UnitValues:
     """Return coefficients of a network's units that say nothing of them."""
     generator, layers = torch.Generator().manual_seed(seed), config.layers
     heads, neurons = (torch.rand(layers, size, generator=generator) for size in (config.heads, config.ffn))
-    return UnitScales(heads, neurons)
+    return UnitValues(heads, neurons)
 
 
-def distance(one: Mask, other: Mask) -> Distance:
-    """Return how different two masks are."""
-    heads, neurons = (
-        int((mine != theirs).sum()) / mine.numel()
-        for mine, theirs in ((one.heads, other.heads), (one.neurons, other.neurons))
-    )
-    return Distance(heads, neurons)
+def distance(one: Mask, other: Mask) -> tuple[float, float]:
+    """Return the shares of heads and of neurons that two masks treat differently (normalised Hamming distances)."""
+    heads, neurons = one.heads != other.heads, one.neurons != other.neurons
+    return float(heads.double().mean()), float(neurons.double().mean())
 
 
-def left_to_ties(coefficients: UnitScales, mask: Mask) -> Distance:
-    """Return how different a mask could be if equal coefficients in a layer were told apart in another way.
+def left_to_ties(coefficients: UnitValues, mask: Mask) -> tuple[float, float]:
+    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way.
 
     While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
     """
     pairs = ((coefficients.heads, mask.heads), (coefficients.neurons, mask.neurons))
     heads, neurons = (sum(map(_ties, units.abs(), kept)) / units.numel() for units, kept in pairs)
-    return Distance(heads, neurons)
+    return heads, neurons
 
 
 def _ties(coefficients: Tensor, kept: Tensor) -> int:
@@ -165,11 +146,7 @@ def _largest(values: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 def mask_of(ticket: Ticket, config: ModelConfig) -> Mask:
-    """Return a ticket as a mask over the units of a network of this configuration.
-
-    Raises:
-        TrainingError: it was drawn from a network of other sizes.
-    """
+    """Return a ticket as a mask over a network's units, or raise a TrainingError if that is of other sizes."""
     layers, heads, ffn = config.layers, config.heads, config.ffn
     try:
         return Mask(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
@@ -188,12 +165,9 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
     return mask
 
 
-def prune(model: ElasticModel, ticket: Ticket) -> None:
-    """Cut a network in place to the units of a ticket, which then compute exactly what they did among the others.
-
-    Raises:
-        TrainingError: the ticket was drawn from a network of other sizes.
-    """
+def prune(model: ElasticModel, ticket: Ticket) -> ElasticModel:
+    """Cut a network in place to the units of a ticket, and return it; they compute what they did among the others."""
     mask = mask_of(ticket, model.config)
-    rewire(model, Importance(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
+    rewire(model, UnitValues(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
     model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])
+    return model

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, draw, left_to_ties
-from edgebert.elastic.elastic_model import ElasticModel, UnitScales
+from edgebert.elastic.elastic_model import ElasticModel, UnitValues
 from edgebert.elastic.events import MaskEvent, StepEvent
 from edgebert.elastic.model import ModelOutput
-from edgebert.elastic.optimization import make_optimizer, seed_of, take_step
+from edgebert.elastic.optimization import make_optimizer, seed_of, take_step, warmed_up
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, check_finite, epoch_batches, gradients, memory_explained
 from edgebert.elastic.texts import Texts
@@ -59,37 +59,23 @@ class TicketSearch(Record, frozen=True):
         return itertools.islice(itertools.chain.from_iterable(epochs), self.steps(texts, settings))
 
 
-class ScaledModel(nn.Module):
+class ScaledModel(ElasticModel):
     """An elastic model with a coefficient for each head and each neuron, all 1 at first, that learn with it."""
 
-    def __init__(self, model: ElasticModel):
-        """Wrap a model, whose weights are shared."""
-        super().__init__()
-        full = model.subnet()
-        self.model, self.config = model, model.config
-        self.heads = nn.Parameter(torch.ones(len(full.layers), full.heads[0]))
-        self.neurons = nn.Parameter(torch.ones(len(full.layers), full.ffn[0]))
+    def __init__(self, classifier: PreTrainedModel):
+        super().__init__(classifier)
+        self.heads = nn.Parameter(torch.ones(self.config.layers, self.config.heads))
+        self.neurons = nn.Parameter(torch.ones(self.config.layers, self.config.ffn))
 
-    def subnet(self) -> Subnet:
-        """Return the sub-network that is the whole model."""
-        return self.model.subnet()
+    def forward(
+        self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitValues | None = None
+    ) -> ModelOutput:
+        """Run a sub-network as the elastic model does, by default with the coefficients."""
+        return super().forward(ids, mask, subnet, types, scales or UnitValues(self.heads, self.neurons))
 
-    def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
-        """Run a sub-network as the elastic model does, with the coefficients."""
-        output: ModelOutput = self.model(ids, mask, subnet, types, UnitScales(self.heads, self.neurons))
-        return output
-
-    def freeze_embeddings(self) -> None:
-        """Make training leave the embedding tables, and their LayerNorm, as they are."""
-        self.model.freeze_embeddings()
-
-    def plain(self) -> PreTrainedModel:
-        """Return the model without the coefficients, as transformers loads it."""
-        return self.model.plain()
-
-    def coefficients(self) -> UnitScales:
+    def coefficients(self) -> UnitValues:
         """Return the coefficients as they are now, in the CPU's memory."""
-        return UnitScales(self.heads.detach().cpu(), self.neurons.detach().cpu())
+        return UnitValues(self.heads.detach().cpu(), self.neurons.detach().cpu())
 
     def penalty(self, search: TicketSearch) -> Tensor:
         """Return what large coefficients cost."""
@@ -106,36 +92,27 @@ class MaskHistory:
     """
 
     def __init__(self, search: TicketSearch):
-        """Begin with no masks."""
         self._search = search
         self._masks: deque[Mask] = deque(maxlen=WINDOW - 1)
 
-    def compare(self, coefficients: UnitScales, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
+    def compare(self, coefficients: UnitValues, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
         """Compare a mask with those before it, and say whether it is to be the ticket."""
         ties, limit = left_to_ties(coefficients, mask), self._search.settled
         found = [distance(mask, earlier) for earlier in reversed(self._masks)]
-        settled = len(found) == WINDOW - 1 and all(one.below(limit) for one in (*found, ties))
+        settled = len(found) == WINDOW - 1 and all(max(one) < limit for one in (*found, ties))
         # Masks that ties decide would seem to have settled from the first step on.
-        if not ties.below(limit):
-            self._masks.clear()
-        else:
+        if max(ties) < limit:
             self._masks.append(mask)
+        else:
+            self._masks.clear()
 
-        return MaskEvent(
-            stage=SEARCH,
-            step=step,
-            steps=steps,
-            heads=tuple(one.heads for one in found),
-            neurons=tuple(one.neurons for one in found),
-            ties=(ties.heads, ties.neurons),
-            drawn=self._reason(settled, step, steps),
-            seconds=seconds,
-        )
-
-    def _reason(self, settled: bool, step: int, steps: int) -> Literal["settled", "at", "latest"] | None:
-        if self._search.draw_at is not None:
-            return "at" if step == steps else None
-        return "settled" if settled else "latest" if step == steps else None
+        drawn: Literal["settled", "at", "latest"] | None = None
+        if settled and self._search.draw_at is None:
+            drawn = "settled"
+        elif step == steps:
+            drawn = "latest" if self._search.draw_at is None else "at"
+        heads, neurons = tuple(heads for heads, _ in found), tuple(neurons for _, neurons in found)
+        return MaskEvent(SEARCH, step, steps, heads, neurons, ties, drawn, seconds)
 
 
 def find_ticket(
@@ -149,7 +126,7 @@ def find_ticket(
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
     stage, history = search.stage, MaskHistory(search)
-    optimizer = make_optimizer(student.model, settings)
+    optimizer = make_optimizer(student.classifier, settings)
     optimizer.add_param_group({"params": [student.heads, student.neurons], "weight_decay": 0.0})
     steps = search.steps(context.texts, settings)
     every = search.steps(context.texts, settings, search.check_every)
@@ -160,16 +137,16 @@ def find_ticket(
     student.train()
     for step, numbers in enumerate(search.batches(context.texts, settings), 1):
         # It rises as in other stages, then stays: what settles is not for want of movement.
-        rate = search.learning_rate * min(1.0, step / max(1.0, settings.warmup * steps))
+        rate = warmed_up(search.learning_rate, settings.warmup, step, steps)
         torch.manual_seed(seed_of(settings.seed, SEARCH, step, context.accelerator.process_index))
-        with memory_explained(settings):
+        with memory_explained(settings.too_large):
             losses = gradients(stage, settings, context, context.subnets, numbers)
             # The penalty is of the step, not of each text, so it is added once beside the parts of a batch.
             penalty = student.penalty(search)
             torch.autograd.backward(penalty)
             losses = {"labels": losses["labels"], "penalty": penalty.item()}
             check_finite(losses, stage, step - 1)
-            take_step(student.model, optimizer, rate, settings)
+            take_step(student.classifier, optimizer, rate, settings.clip_norm)
         context.report(StepEvent(SEARCH, step, steps, losses, rate, round(time.monotonic() - started, 2)))
 
         if step % every == 0 or step == steps:

@@ -114,11 +114,4 @@ def _train_one(files: TrainingFiles, settings: LayerDropSettings, options: RunOp
     trained = train(own_files, settings, dataclasses.replace(options, seed=seed, work=work))
     shutil.rmtree(work)
     (scored,) = trained.scores
-    return Exploration(
-        strategy=settings.strategy,
-        dropped=settings.drop,
-        layers=trained.manifest.layers,
-        seed=seed,
-        score=scored.score,
-        checkpoint=name,
-    )
+    return Exploration(settings.strategy, settings.drop, trained.manifest.layers, seed, scored.score, name)

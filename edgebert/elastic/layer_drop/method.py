@@ -9,9 +9,9 @@ from edgebert.elastic.checkpoint import load_whole
 from edgebert.elastic.layer_drop.strategies import Strategy, check_count, layers_left
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
+from edgebert.elastic.texts import in_parts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
-from edgebert.elastic.whole_model import WholeModel
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.records import Record
 
@@ -35,8 +35,7 @@ class LayerDropSettings(Record, frozen=True):
 def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions) -> TrainingResult:
     """Drop layers from a checkpoint by a strategy, fine-tune it on labelled texts, and write it.
 
-    Its elastic.json says which layers of the model they were. What is finished stands in the work folder; the same call
-    goes on there after an interruption and comes to the same result.
+    Its elastic.json says which layers of the model they were.
 
     Raises:
         TrainingError: the checkpoint, the data and the settings do not go together, or training failed.
@@ -55,13 +54,12 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     return run.finish(result, manifest, settings.fine_tune)
 
 
-def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[WholeModel, ElasticManifest]:
+def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[Model, ElasticManifest]:
     """Return the checkpoint without the layers that a strategy drops, and what its elastic.json says."""
     whole = run.read_model(run.files.model)
     similarities = layer_similarities(run, whole) if settings.strategy == "contribution" else ()
     layers = layers_left(settings.strategy, settings.drop, run.config.layers, similarities)
-    assert isinstance(whole, WholeModel), "layers are dropped from a model that is run whole"
-    model = whole.keep_layers(layers)
+    model = Model(whole.family.with_layers(whole.plain(), layers))
 
     kept = model.subnet()
     part = Slice(settings.name, layers, kept.heads, kept.ffn)
@@ -77,11 +75,11 @@ def layer_similarities(run: TrainingRun, model: Model) -> list[float]:
     """
     model.eval()
     device, texts, batch_size = run.folder.accelerator.device, run.data.train, run.settings.batch_size
-    numbers = range(min(len(texts), MEASURED_TEXTS))
+    numbers = list(range(min(len(texts), MEASURED_TEXTS)))
     subnet, place = model.subnet(), -1 if texts.pad_left else 0  # XLNet's [CLS] is the last token
     total = torch.zeros(len(subnet.layers))
-    for start in range(0, len(numbers), batch_size):
-        batch = texts.batch(numbers[start : start + batch_size], device)
+    for some in in_parts(numbers, batch_size):
+        batch = texts.batch(some, device)
         states = [state[:, place] for state in model(batch.ids, batch.mask, subnet, batch.types).hidden]
         for layer, (before, after) in enumerate(itertools.pairwise(states)):
             total[layer] += cosine_similarity(before.float(), after.float()).sum().cpu()

@@ -9,8 +9,8 @@ Strategy = Literal["top", "bottom", "even-alternate", "odd-alternate", "symmetri
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
-def dropped_layers(strategy: Strategy, count: int, layers: int, similarities: Sequence[float] = ()) -> tuple[int, ...]:
-    """Return the 0-based layers, of so many, that a strategy drops.
+def layers_left(strategy: Strategy, count: int, layers: int, similarities: Sequence[float] = ()) -> tuple[int, ...]:
+    """Return the 0-based layers that are left when a strategy drops so many.
 
     Counted from 1, as the paper does, even-alternate drops the highest even layers and odd-alternate the highest odd
     ones. Symmetric drops the middle, and where that is not the same at both ends it keeps the lower layer. Contribution
@@ -34,33 +34,19 @@ def dropped_layers(strategy: Strategy, count: int, layers: int, similarities: Se
         case "even-alternate" | "odd-alternate":
             alternate = range(strategy == "even-alternate", layers, 2)
             dropped = alternate[len(alternate) - count :]
-    return tuple(sorted(dropped))
+    return tuple(layer for layer in range(layers) if layer not in dropped)
 
 
 def check_count(strategy: Strategy, count: int, layers: int) -> None:
-    """Check that a strategy can drop so many of so many layers.
-
-    Raises:
-        TrainingError: an unknown strategy, or one that cannot drop so many.
-    """
+    """Raise a TrainingError if there is no such strategy, or it cannot drop so many of so many layers."""
     most = most_dropped(strategy, layers)
     if not 0 <= count <= most:
         raise TrainingError(f"{strategy} drops 0 to {most} of {layers} layers, not {count}; choose another number")
 
 
 def most_dropped(strategy: Strategy, layers: int) -> int:
-    """Return how many layers, of so many, a strategy can drop: one at least is left.
-
-    Raises:
-        TrainingError: an unknown strategy.
-    """
+    """Return how many layers, of so many, a strategy can drop; one is left. An unknown strategy is a TrainingError."""
     if strategy not in STRATEGIES:
         raise TrainingError(f"no strategy '{strategy}'; choose among {', '.join(STRATEGIES)}")
     alternate = {"even-alternate": layers // 2, "odd-alternate": (layers + 1) // 2}
     return min(alternate.get(strategy, layers), layers - 1)
-
-
-def layers_left(strategy: Strategy, count: int, layers: int, similarities: Sequence[float] = ()) -> tuple[int, ...]:
-    """Return the 0-based layers that are left when a strategy drops so many (see `dropped_layers`)."""
-    dropped = dropped_layers(strategy, count, layers, similarities)
-    return tuple(layer for layer in range(layers) if layer not in dropped)
