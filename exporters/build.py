@@ -96,12 +96,12 @@ def export(
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
     out = Path(out).absolute()
-    manifest = _manifest(summaries, name or out.name, _checked_max_length(max_length, summaries), pairs)
+    manifest = _manifest(summaries, name or out.name, max_length, pairs)
     subnets = [subnet for summary in summaries for subnet in summary.subnets]
     calibration = _calibration_texts(subnets, calibration_data)
     data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
     # A label that is wrong is found before anything is written.
-    targets = None if data is None else targets_in(summaries[0].task, data)
+    targets = None if data is None else targets_in(summaries[0].source.task, data)
 
     with staged(out, _BUNDLE) as folder:
         storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
@@ -130,7 +130,7 @@ def _evaluator(
         source = max(summaries, key=lambda summary: summary.parameters).checkpoint()
         full = full_subnet(source, "fp32")
         full_scores = float_scores(writer, source, [full], texts)[full.id]
-    return Evaluator(summaries[0].task, file, targets, texts, full_scores)
+    return Evaluator(summaries[0].source.task, file, targets, texts, full_scores)
 
 
 def _write_bundle(
@@ -148,12 +148,15 @@ def _write_bundle(
             on_progress(len(finished), total, one.subnet.id)
 
     answers = [one.answers for one in finished if one.answers]
-    golden_inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
-    writer.finish(
-        [one.subnet for one in finished],
-        _golden(golden_inputs, [one.golden for one in finished]),
-        answers_to(evaluator.file, answers) if evaluator and answers else None,
+    inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
+    golden = Golden(
+        schema_version=Golden.VERSION,
+        texts=GOLDEN_TEXTS,
+        inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
+        outputs=tuple(one.golden for one in finished),
     )
+    all_answers = answers_to(evaluator.file, answers) if evaluator and answers else None
+    writer.finish([one.subnet for one in finished], golden, all_answers)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def _exported(
 
     for subnet in summary.subnets:
         # Chosen first: the graphs hold the ranges, and the reference rounds by them.
-        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if texts else {}
+        is_static = subnet.precision == "int8-static"
+        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
         exported, answers = graphs.add(subnet, ranges), None
         expected = verifier.expected(subnet, ranges)
         difference = verifier.check(graphs.bundle, exported, expected)
@@ -193,35 +197,31 @@ def _exported(
         yield _Exported(exported, _golden_output(subnet, expected[0]), answers)
 
 
-def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int, pairs: bool) -> Manifest:
+def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
+    sources = [summary.source for summary in summaries]
+    shortest = min(sources, key=lambda source: source.max_length)
+    longest = shortest.max_length
+    if max_length is not None and not 2 <= max_length <= longest:
+        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
+        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
+
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
         name=name,
         edgebert_version=__version__,
-        task=summaries[0].task.NAME,
-        labels=summaries[0].task.labels,
-        max_length=max_length,
+        task=sources[0].task.NAME,
+        labels=sources[0].task.labels,
+        max_length=longest if max_length is None else max_length,
         tokenizer=unwritten,
-        inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
+        inputs=graph_inputs(token_types=pairs and any(source.token_types for source in sources)),
         pairs=pairs,
         golden=unwritten,
         answers=None,
         weight_files=(),
         subnetworks=(),
     )
-
-
-def _checked_max_length(max_length: int | None, summaries: Sequence[CheckpointSummary]) -> int:
-    shortest = min(summaries, key=lambda summary: summary.max_length)
-    longest = shortest.max_length
-    if max_length is None:
-        return longest
-    if not 2 <= max_length <= longest:
-        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
-        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
-    return max_length
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphInput]) -> Inputs:
@@ -244,8 +244,6 @@ def _calibrated(
 ) -> Ranges:
     """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
     whose outputs for the calibration texts are nearest to what they are without rounding."""
-    if subnet.precision != "int8-static":
-        return {}
     observed, exact = observe(subnet, graphs.source, tensors, texts)
 
     def rank(ranges: Ranges) -> tuple[float, float]:
@@ -253,10 +251,10 @@ def _calibrated(
         session = open_session(graphs.bundle, exported, way)
         pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
         errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
-        if evaluator is None:
-            return 0.0, -float(np.mean(errors))
-        first, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
-        return first, -float(np.mean(errors))
+        quality = 0.0
+        if evaluator is not None:
+            quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
+        return quality, -float(np.mean(errors))
 
     return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)
 
@@ -272,12 +270,3 @@ def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
         for name, array in outputs.items()
     )
     return GoldenOutput(id=subnet.id, values=values)
-
-
-def _golden(inputs: Inputs, outputs: Sequence[GoldenOutput]) -> Golden:
-    return Golden(
-        schema_version=Golden.VERSION,
-        texts=GOLDEN_TEXTS,
-        inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
-        outputs=tuple(outputs),
-    )

@@ -8,6 +8,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint_reader import read_tokenizer_config
 
 
 def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
@@ -38,9 +39,8 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
         raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
     if not tokenizer.encode("").ids:
-        raise ExportError(
-            f"{checkpoint}: the tokenizer adds no [CLS] and [SEP]; use the one the model was trained with"
-        )
+        found = "the tokenizer adds no [CLS] and [SEP]"
+        raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
 
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -92,7 +92,9 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
         raise ExportError(f"{checkpoint / 'vocab.txt'}: expected {', '.join(missing)}; it is not BERT's vocabulary")
     tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary])
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=_is_uncased(checkpoint))
+    # Where nothing is said, transformers assumes that texts are lower-cased.
+    lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     separator, start = ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
@@ -114,11 +116,3 @@ def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", end), ("<s>", start), add_prefix_space=False)
     return tokenizer
-
-
-def _is_uncased(checkpoint: Path) -> bool:
-    """Return whether texts are lower-cased: as tokenizer_config.json says, else as transformers assumes (they are)."""
-    config = checkpoint / "tokenizer_config.json"
-    if not config.is_file():
-        return True
-    return bool(json.loads(config.read_text(encoding="utf-8")).get("do_lower_case", True))
