@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint_reader import read_tokenizer_config
@@ -90,16 +90,10 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
     missing = [token for token in ("[CLS]", "[SEP]", "[UNK]") if token not in vocabulary]
     if missing:
         raise ExportError(f"{checkpoint / 'vocab.txt'}: expected {', '.join(missing)}; it is not BERT's vocabulary")
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary])
     # Where nothing is said, transformers assumes that texts are lower-cased.
     lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    separator, start = ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-    tokenizer.post_processor = processors.BertProcessing(separator, start)
-    return tokenizer
+    made = tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
+    return tokenizers.Tokenizer.from_str(made.to_str())
 
 
 def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:

@@ -74,9 +74,9 @@ class Task(ABC):
     def scores(self, outputs: Outputs) -> Scores:
         """Return what answers are given by, (batch, labels), as transformers' pipeline of the task scales logits."""
 
-    @abstractmethod
     def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return the answer to each text of a batch, in the form of transformers' pipeline of the task."""
+        """Return {"label", "score"} for each text of a batch, or a list of them, as transformers' pipelines do."""
+        return ranked(self.labels, self.scores(outputs), top_k)
 
     @abstractmethod
     def metrics(self, scores: Scores, targets: Sequence[Any]) -> dict[str, float]:
