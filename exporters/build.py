@@ -13,8 +13,9 @@ import numpy as np
 
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
+from edgebert.exporters import reference
 from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
-from edgebert.exporters.calibration import MOST_TEXTS, RANGE_METHODS, Ranges, observe
+from edgebert.exporters.calibration import MOST_TEXTS, Observed, Ranges
 from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.plan import full_subnet
 from edgebert.exporters.quality import Evaluator, answers_to, float_scores
@@ -244,7 +245,8 @@ def _calibrated(
 ) -> Ranges:
     """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
     whose outputs for the calibration texts are nearest to what they are without rounding."""
-    observed, exact = observe(subnet, graphs.source, tensors, texts)
+    observed = Observed()
+    exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
 
     def rank(ranges: Ranges) -> tuple[float, float]:
         exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
@@ -256,7 +258,7 @@ def _calibrated(
             quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
         return quality, -float(np.mean(errors))
 
-    return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)
+    return max(observed.choices(), key=rank)
 
 
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:

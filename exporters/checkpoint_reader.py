@@ -28,8 +28,6 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     """
     config = read_config(path)
     family = _family(path, config)
-    _check_supported(path, config, family)
-
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
     head = choose_head(path, config, family, sizes.labels, task)
@@ -77,19 +75,17 @@ def read_tokenizer_config(path: Path) -> dict[str, Any]:
 
 
 def _family(path: Path, config: dict[str, Any]) -> Family:
+    """Return the family of a checkpoint, all of whose settings are supported."""
     found = config.get("model_type", "bert")  # the oldest configs, BERT's, do not name it
-    for family in FAMILIES:
-        if found in family.model_types:
-            return family
-    known = ", ".join(name for family in FAMILIES for name in family.model_types)
-    raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
-
-
-def _check_supported(path: Path, config: dict[str, Any], family: Family) -> None:
+    family = next((family for family in FAMILIES if found in family.model_types), None)
+    if family is None:
+        known = ", ".join(name for family in FAMILIES for name in family.model_types)
+        raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
     for key, value in family.supported.items():
         found = config.get(key, value)
         if found != value:
             raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
+    return family
 
 
 def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str, Array]) -> Sizes:
