@@ -40,7 +40,7 @@ from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
-from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.subnet import Precision, Subnet, storage_of
 from edgebert.tasks.task import Outputs
 from edgebert.version import __version__
 
@@ -98,15 +98,14 @@ def export(
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
     out = Path(out).absolute()
     manifest = _manifest(summaries, name or out.name, max_length, pairs)
-    subnets = [subnet for summary in summaries for subnet in summary.subnets]
-    calibration = _calibration_texts(subnets, calibration_data)
+    used = {subnet.precision for summary in summaries for subnet in summary.subnets}
+    calibration = _calibration_texts(calibration_data) if "int8-static" in used else []
     data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
     # A label that is wrong is found before anything is written.
     targets = None if data is None else targets_in(summaries[0].source.task, data)
 
     with staged(out, _BUNDLE) as folder:
-        storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
-        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, sorted(set(map(storage_of, used))))
         evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
         _write_bundle(summaries, writer, calibration, evaluator, on_progress)
     if evaluator is None:
@@ -230,10 +229,8 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphI
     return pad([tokenizer.encode(text) for text in texts], inputs)
 
 
-def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> list[Text]:
-    """Return some texts of a data file, always the same ones; none if no precision needs them."""
-    if all(subnet.precision != "int8-static" for subnet in subnets):
-        return []
+def _calibration_texts(data: str | Path | None) -> list[Text]:
+    """Return some texts of a data file, always the same ones."""
     if data is None:
         raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
     texts = (example.input for example in read_examples(data))

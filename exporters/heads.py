@@ -119,7 +119,6 @@ def _heads_of_architecture(path: Path, config: Mapping[str, Any], family: Family
     names = found if isinstance(found, list) else [found]
     heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
     if not heads:
-        suffixes = dict.fromkeys(head.suffix for head in HEADS)
-        expected = " or ".join(prefix + suffix for suffix in suffixes for prefix in family.prefixes)
+        expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
         raise ExportError(f"{path}: expected a {expected}, found {found}; fine-tune it for its task first")
     return heads

@@ -1,6 +1,6 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,7 @@ from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
-from edgebert.subnet import Precision, Storage, Subnet, Way, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.tasks.task import Outputs, mean_difference
 
 # How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
@@ -55,7 +55,9 @@ class Verifier:
         exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
 
         difference, agreement = 0.0, 1.0
-        for way in _ways(subnet):
+        usual_ways = [(engine, default_way(engine.NAME, threads=1)) for engine in engines_here()]
+        flavors = [(way, flavor) for engine, way in usual_ways for flavor in engine.FLAVORS if flavor in subnet.graphs]
+        for way in (msgspec.structs.replace(way, flavor=flavor) for way, flavor in flavors):
             session = open_session(bundle, subnet, way)
             found = [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
             check_close(subnet, found, expected, way.engine)
@@ -76,14 +78,6 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return lambda unit, x: ranges[unit].rounded(x)
         case _:
             return reference.unrounded
-
-
-def _ways(subnet: ExportedSubnet) -> Iterator[Way]:
-    """Yield every way, on one thread, in which a sub-network can be run here."""
-    for engine in engines_here():
-        usual = default_way(engine.NAME, threads=1)
-        flavors = [flavor for flavor in engine.FLAVORS if flavor in subnet.graphs]
-        yield from (msgspec.structs.replace(usual, flavor=flavor) for flavor in flavors)
 
 
 def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
