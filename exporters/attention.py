@@ -1,9 +1,10 @@
 """Attention of networks whose embeddings say where a token stands: every family's but XLNet's (relative.py)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from edgebert.exporters.checkpoint import Sizes
-from edgebert.exporters.nodes import Matrix, Nodes, Projections
+from edgebert.exporters.nodes import Matrix, Nodes
 
 
 class Operators(Protocol):
@@ -19,9 +20,12 @@ class Operators(Protocol):
         """Return what every token attends to, (batch, length, size)."""
 
     def attention(
-        self, nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None
+        self, nodes: Nodes, projected: Sequence[str], heads: int, size: int, key_mask: str, bias: str | None = None
     ) -> str:
-        """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size)."""
+        """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
+
+        `projected` are the names of the query (batch, tokens, size), the key and the value (batch, length, size).
+        """
 
     def gelu(self, nodes: Nodes, x: str) -> str:
         """Return x times the normal distribution function of x."""
@@ -45,5 +49,5 @@ class Attention:
         cls = nodes.node("Slice", [states, nodes.integers(0), nodes.integers(1), nodes.integers(1)])
         query = self._operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
         pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        projected = Projections(query, *nodes.split(pair, size, 2))
+        projected = [query, *nodes.split(pair, size, 2)]
         return cls, self._operators.attention(nodes, projected, heads, size, self._key_mask)

@@ -13,8 +13,9 @@ import numpy as np
 
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
+from edgebert.exporters import reference
 from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
-from edgebert.exporters.calibration import MOST_TEXTS, RANGE_METHODS, Ranges, observe
+from edgebert.exporters.calibration import MOST_TEXTS, Observed, Ranges
 from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.plan import full_subnet
 from edgebert.exporters.quality import Evaluator, answers_to, float_scores
@@ -39,7 +40,7 @@ from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
-from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.subnet import Precision, Subnet, storage_of
 from edgebert.tasks.task import Outputs
 from edgebert.version import __version__
 
@@ -96,16 +97,15 @@ def export(
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
     out = Path(out).absolute()
-    manifest = _manifest(summaries, name or out.name, _checked_max_length(max_length, summaries), pairs)
-    subnets = [subnet for summary in summaries for subnet in summary.subnets]
-    calibration = _calibration_texts(subnets, calibration_data)
+    manifest = _manifest(summaries, name or out.name, max_length, pairs)
+    used = {subnet.precision for summary in summaries for subnet in summary.subnets}
+    calibration = _calibration_texts(calibration_data) if "int8-static" in used else []
     data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
     # A label that is wrong is found before anything is written.
-    targets = None if data is None else targets_in(summaries[0].task, data)
+    targets = None if data is None else targets_in(summaries[0].source.task, data)
 
     with staged(out, _BUNDLE) as folder:
-        storages: list[Storage] = sorted({storage_of(subnet.precision) for subnet in subnets})
-        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, sorted(set(map(storage_of, used))))
         evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
         _write_bundle(summaries, writer, calibration, evaluator, on_progress)
     if evaluator is None:
@@ -130,7 +130,7 @@ def _evaluator(
         source = max(summaries, key=lambda summary: summary.parameters).checkpoint()
         full = full_subnet(source, "fp32")
         full_scores = float_scores(writer, source, [full], texts)[full.id]
-    return Evaluator(summaries[0].task, file, targets, texts, full_scores)
+    return Evaluator(summaries[0].source.task, file, targets, texts, full_scores)
 
 
 def _write_bundle(
@@ -148,12 +148,15 @@ def _write_bundle(
             on_progress(len(finished), total, one.subnet.id)
 
     answers = [one.answers for one in finished if one.answers]
-    golden_inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
-    writer.finish(
-        [one.subnet for one in finished],
-        _golden(golden_inputs, [one.golden for one in finished]),
-        answers_to(evaluator.file, answers) if evaluator and answers else None,
+    inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
+    golden = Golden(
+        schema_version=Golden.VERSION,
+        texts=GOLDEN_TEXTS,
+        inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
+        outputs=tuple(one.golden for one in finished),
     )
+    all_answers = answers_to(evaluator.file, answers) if evaluator and answers else None
+    writer.finish([one.subnet for one in finished], golden, all_answers)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def _exported(
 
     for subnet in summary.subnets:
         # Chosen first: the graphs hold the ranges, and the reference rounds by them.
-        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if texts else {}
+        is_static = subnet.precision == "int8-static"
+        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
         exported, answers = graphs.add(subnet, ranges), None
         expected = verifier.expected(subnet, ranges)
         difference = verifier.check(graphs.bundle, exported, expected)
@@ -193,18 +197,25 @@ def _exported(
         yield _Exported(exported, _golden_output(subnet, expected[0]), answers)
 
 
-def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int, pairs: bool) -> Manifest:
+def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
+    sources = [summary.source for summary in summaries]
+    shortest = min(sources, key=lambda source: source.max_length)
+    longest = shortest.max_length
+    if max_length is not None and not 2 <= max_length <= longest:
+        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
+        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
+
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
         name=name,
         edgebert_version=__version__,
-        task=summaries[0].task.NAME,
-        labels=summaries[0].task.labels,
-        max_length=max_length,
+        task=sources[0].task.NAME,
+        labels=sources[0].task.labels,
+        max_length=longest if max_length is None else max_length,
         tokenizer=unwritten,
-        inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
+        inputs=graph_inputs(token_types=pairs and any(source.token_types for source in sources)),
         pairs=pairs,
         golden=unwritten,
         answers=None,
@@ -213,26 +224,13 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
     )
 
 
-def _checked_max_length(max_length: int | None, summaries: Sequence[CheckpointSummary]) -> int:
-    shortest = min(summaries, key=lambda summary: summary.max_length)
-    longest = shortest.max_length
-    if max_length is None:
-        return longest
-    if not 2 <= max_length <= longest:
-        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
-        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
-    return max_length
-
-
 def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphInput]) -> Inputs:
     """Return the graph inputs of some texts."""
     return pad([tokenizer.encode(text) for text in texts], inputs)
 
 
-def _calibration_texts(subnets: Sequence[Subnet], data: str | Path | None) -> list[Text]:
-    """Return some texts of a data file, always the same ones; none if no precision needs them."""
-    if all(subnet.precision != "int8-static" for subnet in subnets):
-        return []
+def _calibration_texts(data: str | Path | None) -> list[Text]:
+    """Return some texts of a data file, always the same ones."""
     if data is None:
         raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
     texts = (example.input for example in read_examples(data))
@@ -244,21 +242,20 @@ def _calibrated(
 ) -> Ranges:
     """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
     whose outputs for the calibration texts are nearest to what they are without rounding."""
-    if subnet.precision != "int8-static":
-        return {}
-    observed, exact = observe(subnet, graphs.source, tensors, texts)
+    observed = Observed()
+    exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
 
     def rank(ranges: Ranges) -> tuple[float, float]:
         exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
         session = open_session(graphs.bundle, exported, way)
         pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
         errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
-        if evaluator is None:
-            return 0.0, -float(np.mean(errors))
-        first, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
-        return first, -float(np.mean(errors))
+        quality = 0.0
+        if evaluator is not None:
+            quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
+        return quality, -float(np.mean(errors))
 
-    return max((observed.ranges(method) for method in RANGE_METHODS), key=rank)
+    return max(observed.choices(), key=rank)
 
 
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
@@ -272,12 +269,3 @@ def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
         for name, array in outputs.items()
     )
     return GoldenOutput(id=subnet.id, values=values)
-
-
-def _golden(inputs: Inputs, outputs: Sequence[GoldenOutput]) -> Golden:
-    return Golden(
-        schema_version=Golden.VERSION,
-        texts=GOLDEN_TEXTS,
-        inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
-        outputs=tuple(outputs),
-    )

@@ -52,10 +52,7 @@ class GraphWriter:
             **msgspec.structs.asdict(subnet),
             hidden_size=self.source.sizes.hidden,
             parameters=parameters_of(subnet, self.source),
-            graphs={
-                flavor: _write(self.bundle.path, f"{subnet.id}.{flavor}.onnx", graph)
-                for flavor, graph in graphs.items()
-            },
+            graphs={f: _write(self.bundle.path, f"{subnet.id}.{f}.onnx", graph) for f, graph in graphs.items()},
             quality=None,
             export_error=ExportDifference(max_abs_difference=0.0, agreement=None, quality_drop=None),
         )

@@ -3,22 +3,15 @@
 Which way of choosing a range is best differs from sub-network to sub-network; the caller tries them all.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator
 
 import numpy as np
 
-from edgebert.exporters import reference
-from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.quantize import Range
-from edgebert.exporters.reference import Inputs
-from edgebert.subnet import Subnet
-from edgebert.tasks.task import Outputs
 
-RangeMethod = Literal["extremes", "percentile", "mse"]
 Ranges = dict[str, Range]
 
-RANGE_METHODS: tuple[RangeMethod, ...] = ("extremes", "percentile", "mse")
 MOST_TEXTS = 128
 _VALUES_A_TEXT = 512  # drawn at random from what enters a unit; 65,536 in all
 _PERCENTILE = 0.01  # per cent of the values that are cut off at each end
@@ -41,26 +34,15 @@ class Observed:
         self._samples.setdefault(unit, []).append(drawn)
         return x
 
-    def ranges(self, method: RangeMethod) -> Ranges:
-        """Return each unit's range, by one of `RANGE_METHODS`."""
-        return {unit: _range(method, whole, np.concatenate(self._samples[unit])) for unit, whole in self._whole.items()}
+    def choices(self) -> Iterator[Ranges]:
+        """Yield each unit's range: from end to end, without the rarest values, and with the least squared error."""
+        samples = {unit: np.concatenate(drawn) for unit, drawn in self._samples.items()}
+        yield self._whole
+        ends = [_PERCENTILE, 100 - _PERCENTILE]
+        yield {unit: Range.of(np.percentile(sample, ends)) for unit, sample in samples.items()}
+        yield {unit: _of_least_error(whole, samples[unit]) for unit, whole in self._whole.items()}
 
 
-def observe(
-    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], texts: Sequence[Inputs]
-) -> tuple[Observed, list[Outputs]]:
-    """Run texts, one by one, through a sub-network; return what entered its products, and each one's outputs."""
-    observed = Observed()
-    return observed, [reference.outputs(subnet, source, tensors, inputs, observed.see) for inputs in texts]
-
-
-def _range(method: RangeMethod, whole: Range, sample: Array) -> Range:
-    match method:
-        case "extremes":
-            return whole
-        case "percentile":
-            low, high = np.percentile(sample, [_PERCENTILE, 100 - _PERCENTILE])
-            return Range(min(float(low), 0), max(float(high), 0))
-        case "mse":
-            parts = [Range(whole.low * float(part), whole.high * float(part)) for part in _SHRINKS]
-            return min(parts, key=lambda part: float(np.square(part.rounded(sample) - sample).mean()))
+def _of_least_error(whole: Range, sample: Array) -> Range:
+    parts = [Range(whole.low * float(part), whole.high * float(part)) for part in _SHRINKS]
+    return min(parts, key=lambda part: float(np.square(part.rounded(sample) - sample).mean()))

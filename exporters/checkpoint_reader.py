@@ -28,8 +28,6 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     """
     config = read_config(path)
     family = _family(path, config)
-    _check_supported(path, config, family)
-
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
     head = choose_head(path, config, family, sizes.labels, task)
@@ -52,21 +50,13 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     )
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's config.json.
+def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
+    """Return a checkpoint's config.json, or another JSON file of its folder.
 
     Raises:
         ExportError: there is none, or it is no JSON object.
     """
-    return _read_object(path / "config.json")
-
-
-def _read_tokenizer_config(path: Path) -> dict[str, Any]:
-    file = path / "tokenizer_config.json"
-    return _read_object(file) if file.is_file() else {}
-
-
-def _read_object(file: Path) -> dict[str, Any]:
+    file = path / name
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
@@ -79,20 +69,23 @@ def _read_object(file: Path) -> dict[str, Any]:
     return found
 
 
+def read_tokenizer_config(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's tokenizer_config.json, nothing if it has none; raises as `read_config`."""
+    return read_config(path, "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
+
+
 def _family(path: Path, config: dict[str, Any]) -> Family:
+    """Return the family of a checkpoint, all of whose settings are supported."""
     found = config.get("model_type", "bert")  # the oldest configs, BERT's, do not name it
-    for family in FAMILIES:
-        if found in family.model_types:
-            return family
-    known = ", ".join(name for family in FAMILIES for name in family.model_types)
-    raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
-
-
-def _check_supported(path: Path, config: dict[str, Any], family: Family) -> None:
+    family = next((family for family in FAMILIES if found in family.model_types), None)
+    if family is None:
+        known = ", ".join(name for family in FAMILIES for name in family.model_types)
+        raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
     for key, value in family.supported.items():
         found = config.get(key, value)
         if found != value:
             raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
+    return family
 
 
 def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str, Array]) -> Sizes:
@@ -104,7 +97,7 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     keys = {**family.sizes, **({} if _has_types(config, family, stored) else {"types": 0})}
 
     counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in keys.items()}
-    if not family.gives_types(config, _read_tokenizer_config(path)):
+    if not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
     sizes = Sizes(
@@ -153,10 +146,8 @@ def _count(path: Path, config: dict[str, Any], key: str) -> int:
 def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
     value = config.get("layer_norm_eps", 1e-12)
     if type(value) not in (int, float) or not 0 <= value < 1:
-        found = repr(value)[:40]
-        raise ExportError(
-            f"{path / 'config.json'}: expected a layer_norm_eps of 0 to 1, found {found}; download it again"
-        )
+        found = f"expected a layer_norm_eps of 0 to 1, found {repr(value)[:40]}"
+        raise ExportError(f"{path / 'config.json'}: {found}; download it again")
     return float(value)
 
 
@@ -166,24 +157,20 @@ def _take(path: Path, stored: dict[str, Array], name: str, shape: TensorShape, s
         raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
     tensor = stored[name]
     if tensor.shape != expected:
-        raise ExportError(
-            f"{path}: expected tensor {name} of shape {expected}, found {tensor.shape}; check config.json"
-        )
+        found = f"expected tensor {name} of shape {expected}, found {tensor.shape}"
+        raise ExportError(f"{path}: {found}; check config.json")
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
     return tensor
 
 
 def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-    given_names = config.get("id2label") or {}
-    if not isinstance(given_names, dict) or not all(isinstance(label, str) for label in given_names.values()):
-        raise ExportError(f"{path / 'config.json'}: expected names for id2label; give them with --labels")
-    named = {str(number): label for number, label in given_names.items()}
+    named, advice = config.get("id2label") or {}, "give them with --labels"
+    if not isinstance(named, dict) or not all(isinstance(label, str) for label in named.values()):
+        raise ExportError(f"{path / 'config.json'}: expected names for id2label; {advice}")
     labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
-        raise ExportError(
-            f"{path}: expected {count} different labels, found {', '.join(labels)}; give them with --labels"
-        )
+        raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; {advice}")
     return labels
 
 

@@ -11,11 +11,6 @@ from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, r
 from edgebert.exporters.plan import plan
 
 
-def _labels(config: dict[str, Any]) -> list[str]:
-    names = config.get("id2label")
-    return [str(label) for label in names.values()] if isinstance(names, dict) else []
-
-
 def describe(path: Path) -> dict[str, Any]:
     """Return what is known of a checkpoint; sub-networks only if it is elastic.
 
@@ -23,6 +18,7 @@ def describe(path: Path) -> dict[str, Any]:
         ExportError: it cannot be read, or is elastic and not of a supported architecture.
     """
     config, elastic, file = read_config(path), ElasticManifest.load(path), weight_file(path)
+    names = config.get("id2label")
     subnetworks = []
     if elastic is not None:
         source = read_checkpoint(path)
@@ -35,7 +31,7 @@ def describe(path: Path) -> dict[str, Any]:
         "parameters": sum(tensor.size for tensor in read_tensors(path).values()),
         "weight_file": file.name,
         "size_bytes": file.stat().st_size,
-        "labels": _labels(config),
+        "labels": list(map(str, names.values())) if isinstance(names, dict) else [],
         "elastic": None if elastic is None else msgspec.to_builtins(elastic),
         "subnetworks": subnetworks,
     }

@@ -1,6 +1,6 @@
 """What every family of encoders has in common, and in what they differ (see families/)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 Activation = Literal["tanh", "relu", "gelu"]
 TensorShape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
 
-# The shape of every tensor by our name of the unit: of a layer, and of the model.
-_LAYER: dict[str, dict[str, TensorShape]] = {
-    "q": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
-    "k": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
-    "v": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
-    "o": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
-    "attention_norm": {"weight": ("hidden",), "bias": ("hidden",)},
-    "ffn_in": {"weight": ("ffn", "hidden"), "bias": ("ffn",)},
-    "ffn_out": {"weight": ("hidden", "ffn"), "bias": ("hidden",)},
-    "ffn_norm": {"weight": ("hidden",), "bias": ("hidden",)},
+# The shape of every weight, by our name of the unit: of the tables, of each layer, and of the rest of the model.
+_TABLES: dict[str, TensorShape] = {
+    "word": ("vocabulary", "embedding"),
+    "position": ("positions", "embedding"),
+    "type": ("types", "embedding"),
 }
-_MODEL: dict[str, dict[str, TensorShape]] = {
-    "word": {"weight": ("vocabulary", "embedding")},
-    "position": {"weight": ("positions", "embedding")},
-    "type": {"weight": ("types", "embedding")},
-    "embedding_norm": {"weight": ("embedding",), "bias": ("embedding",)},
-    "projection": {"weight": ("hidden", "embedding"), "bias": ("hidden",)},
-    "pooler": {"weight": ("hidden", "hidden"), "bias": ("hidden",)},
-    "classifier": {"weight": ("labels", "hidden"), "bias": ("labels",)},
+_LAYER: dict[str, TensorShape] = {
+    **dict.fromkeys(("q", "k", "v", "o"), ("hidden", "hidden")),
+    "attention_norm": ("hidden",),
+    "ffn_in": ("ffn", "hidden"),
+    "ffn_out": ("hidden", "ffn"),
+    "ffn_norm": ("hidden",),
 }
-EMBEDDINGS = ("word", "position", "type")
+_WEIGHTS: dict[str, TensorShape] = {
+    **_TABLES,
+    **_LAYER,
+    "embedding_norm": ("embedding",),
+    "projection": ("hidden", "embedding"),
+    "pooler": ("hidden", "hidden"),
+    "classifier": ("labels", "hidden"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,18 @@ class Family:
 
         `projected` says that the embeddings are narrower than the layers and a unit between them makes up for it.
         """
-        for unit in ("word", "position", "type", "embedding_norm", *(["projection"] if projected else [])):
-            yield from self._tensors(unit, unit, _MODEL)
+        yield from self._tensors((*_TABLES, "embedding_norm", *(["projection"] if projected else [])))
         for layer in range(layers):
-            for unit in _LAYER:
-                yield from self._tensors(f"{layer}.{unit}", unit, _LAYER, layer)
+            yield from self._tensors(_LAYER, f"{layer}.")
             for ours, (theirs, shape) in self.relative.items():
                 yield f"{layer}.{ours}", theirs.format(layer=layer), shape
-        for unit in ("pooler", "classifier"):
-            yield from self._tensors(unit, unit, _MODEL)
+        yield from self._tensors(("pooler", "classifier"))
 
-    def _tensors(
-        self, ours: str, unit: str, shapes: dict[str, dict[str, TensorShape]], layer: int = 0
-    ) -> Iterator[tuple[str, str, TensorShape]]:
-        if unit in self.units:
-            for part, shape in shapes[unit].items():
-                name = ours if unit in EMBEDDINGS else f"{ours}.{part}"
-                yield name, f"{self.units[unit].format(layer=layer)}.{part}", shape
+    def _tensors(self, units: Iterable[str], layer: str = "") -> Iterator[tuple[str, str, TensorShape]]:
+        for unit in units:
+            if unit not in self.units:
+                continue
+            theirs, shape = self.units[unit].format(layer=layer.rstrip(".")), _WEIGHTS[unit]
+            yield unit if unit in _TABLES else f"{layer}{unit}.weight", f"{theirs}.weight", shape
+            if unit not in _TABLES:
+                yield f"{layer}{unit}.bias", f"{theirs}.bias", shape[:1]  # a number for each output

@@ -4,10 +4,12 @@ Attention takes the mask as it comes, (batch, length) int32. Sums are `Sum`, not
 before a LayerNormalization into its SkipLayerNormalization, which takes 4 to 9 times as long as the two.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from onnx import TensorProto
 
-from edgebert.exporters.nodes import CONTRIB, Matrix, Nodes, Projections
+from edgebert.exporters.nodes import CONTRIB, Matrix, Nodes
 
 
 def mask(nodes: Nodes) -> str:
@@ -39,15 +41,17 @@ def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int,
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]
         return nodes.node("QAttention", inputs, domain=CONTRIB, num_heads=heads)
     triple = linear(nodes, states, matrix)
-    return attention(nodes, Projections(*nodes.split(triple, size, 3)), heads, size, key_mask)
+    return attention(nodes, nodes.split(triple, size, 3), heads, size, key_mask)
 
 
-def attention(nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None) -> str:
+def attention(
+    nodes: Nodes, projected: Sequence[str], heads: int, size: int, key_mask: str, bias: str | None = None
+) -> str:
     """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
 
     A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
     """
-    inputs = [states.query, states.key, states.value, "", key_mask, *([bias] if bias else [])]
+    inputs = [*projected, "", key_mask, *([bias] if bias else [])]
     return nodes.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads)
 
 

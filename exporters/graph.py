@@ -7,6 +7,7 @@ layer. Knows nothing about files.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from edgebert.exporters import fused, portable
 from edgebert.exporters.attention import Attention, Operators
@@ -35,10 +36,14 @@ def build_graph(
     Its inputs are int64 (batch, length) with both dimensions free; its outputs are those of the task's head, float32.
     `ranges` are those of the inputs of every unit, for int8-static.
     """
-    network = _Network(Nodes(weights, subnet.precision, ranges or {}), flavor, source)
-    head = head_of(source.task).layers
+    nodes, operators = Nodes(weights, subnet.precision, ranges or {}), _FLAVORS[flavor]
+    network, head = _Network(nodes, operators, source), head_of(source.task).layers
     states = network.embeddings(inputs)
-    attention = network.attention(inputs)
+    attention: Attention | RelativeAttention = (
+        RelativeAttention(nodes, operators, source.sizes, inputs)
+        if source.family.relative
+        else Attention(nodes, operators, source.sizes)
+    )
 
     for place, layer in enumerate(subnet.layers):
         is_last = place == len(subnet.layers) - 1
@@ -46,29 +51,19 @@ def build_graph(
         tokens, attended = attend(states, layer, subnet.heads[place])
         states = network.rest_of_layer(tokens, attended, layer, subnet.heads[place], subnet.ffn[place])
 
-    head.write(network.nodes, states, network.product, network.activation)
-    return network.nodes.serialize(inputs, _dimensions(head.outputs, source))
-
-
-def _dimensions(outputs: Mapping[str, Sequence[str]], source: Checkpoint) -> dict[str, list[str | int]]:
-    """Return the dimensions of outputs: numbers, but for the batch and the length, which are free."""
-    free = ("batch", "length")
-    return {
-        name: [word if word in free else int(getattr(source.sizes, word)) for word in words]
-        for name, words in outputs.items()
-    }
+    head.write(nodes, states, network.product, network.activation)
+    # All dimensions are numbers, but for the batch and the length, which are free.
+    sizes = asdict(source.sizes)
+    return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in head.outputs.items()})
 
 
 class _Network:
-    def __init__(self, nodes: Nodes, flavor: Flavor, source: Checkpoint):
-        self.nodes, self.operators = nodes, _FLAVORS[flavor]
-        self.sizes, self.layer_norm_eps = source.sizes, source.layer_norm_eps
-        self._activation = source.family.activation
-        self.projected, self.relative = "projection.weight" in source.tensors, bool(source.family.relative)
+    def __init__(self, nodes: Nodes, operators: Operators, source: Checkpoint):
+        self.nodes, self.operators, self.source = nodes, operators, source
 
     def embeddings(self, inputs: Sequence[GraphInput]) -> str:
         """Return the states (batch, length, hidden) that the first layer reads."""
-        if self.relative:
+        if self.source.family.relative:
             return self.nodes.words("input_ids")
         nodes, start = self.nodes, self.nodes.integers(0)
         length = nodes.node("Shape", ["input_ids"], start=1, end=2)
@@ -76,18 +71,12 @@ class _Network:
         if "token_type_ids" in inputs:
             parts.append(nodes.node("Gather", [nodes.weight("type"), "token_type_ids"]))
         states = self.norm(parts, "embedding_norm")
-        return self.operators.linear(nodes, states, nodes.matrix(["projection"])) if self.projected else states
-
-    def attention(self, inputs: Sequence[GraphInput]) -> Attention | RelativeAttention:
-        """Return what writes the attention of each layer."""
-        if self.relative:
-            return RelativeAttention(self.nodes, self.operators, self.sizes, inputs)
-        return Attention(self.nodes, self.operators, self.sizes)
+        return self.product(states, "projection") if "projection.weight" in self.source.tensors else states
 
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:
         """Return the new states of the tokens that went on."""
         nodes, linear = self.nodes, self.operators.linear
-        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.sizes.head_size))
+        projected = linear(nodes, attended, nodes.matrix([f"{layer}.o"], inputs=heads * self.source.sizes.head_size))
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
         neurons = linear(nodes, tokens, nodes.matrix([f"{layer}.ffn_in"], outputs=ffn))
         active = self.operators.gelu(nodes, neurons)
@@ -97,7 +86,7 @@ class _Network:
     def norm(self, parts: Sequence[str], name: str) -> str:
         """Return the layer norm of a sum."""
         inputs = [self.nodes.node("Sum", parts), self.nodes.weight(f"{name}.weight"), self.nodes.weight(f"{name}.bias")]
-        return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.layer_norm_eps)
+        return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.source.layer_norm_eps)
 
     def product(self, states: str, unit: str) -> str:
         """Return states (..., inputs) times a unit's matrix, and its bias."""
@@ -105,10 +94,5 @@ class _Network:
 
     def activation(self, x: str) -> str:
         """Return the activation that the family's head has."""
-        match self._activation:
-            case "tanh":
-                return self.nodes.node("Tanh", [x])
-            case "relu":
-                return self.nodes.node("Relu", [x])
-            case "gelu":
-                return self.operators.gelu(self.nodes, x)
+        name = self.source.family.activation
+        return self.operators.gelu(self.nodes, x) if name == "gelu" else self.nodes.node(name.capitalize(), [x])

@@ -72,10 +72,7 @@ def _text_logits(
 
 # A dense unit, the family's activation and a linear layer, on the first token alone.
 _SEQUENCE = HeadLayers(
-    outputs={"logits": ("batch", "labels")},
-    reads_all_tokens=False,
-    write=_write_text_logits,
-    compute=_text_logits,
+    outputs={"logits": ("batch", "labels")}, reads_all_tokens=False, write=_write_text_logits, compute=_text_logits
 )
 
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
@@ -97,15 +94,21 @@ def choose_head(path: Path, config: Mapping[str, Any], family: Family, labels: i
     Raises:
         ExportError: its architecture has no head that is known, or the task does not fit it.
     """
-    heads = _heads_of_architecture(path, config, family)
-    if name is not None:
-        return _named(path, config, heads, labels, name)
-    found = config.get("problem_type")
-    for head in heads:
-        if found in head.problem_types:
-            return head
-    known = ", ".join(kind for head in heads for kind in head.problem_types if kind)
-    raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
+    heads, found = _heads_of_architecture(path, config, family), config.get("problem_type")
+    if name is None:
+        head = next((head for head in heads if found in head.problem_types), None)
+        if head is None:
+            known = ", ".join(kind for head in heads for kind in head.problem_types if kind)
+            raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
+        return head
+
+    head = next((head for head in heads if name == head.task.NAME), None)
+    if head is None:
+        known = ", ".join(head.task.NAME for head in heads)
+        raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
+    if found not in head.problem_types and head.most_labels is not None and labels > head.most_labels:
+        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}")
+    return head
 
 
 def _heads_of_architecture(path: Path, config: Mapping[str, Any], family: Family) -> list[Head]:
@@ -116,19 +119,6 @@ def _heads_of_architecture(path: Path, config: Mapping[str, Any], family: Family
     names = found if isinstance(found, list) else [found]
     heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
     if not heads:
-        suffixes = dict.fromkeys(head.suffix for head in HEADS)
-        expected = " or ".join(prefix + suffix for suffix in suffixes for prefix in family.prefixes)
+        expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
         raise ExportError(f"{path}: expected a {expected}, found {found}; fine-tune it for its task first")
     return heads
-
-
-def _named(path: Path, config: Mapping[str, Any], heads: list[Head], labels: int, name: str) -> Head:
-    """Return the head of the task of that name."""
-    head = next((head for head in heads if name == head.task.NAME), None)
-    if head is None:
-        known = ", ".join(head.task.NAME for head in heads)
-        raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
-    is_of_task = config.get("problem_type") in head.problem_types
-    if not is_of_task and head.most_labels is not None and labels > head.most_labels:
-        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}")
-    return head

@@ -27,16 +27,6 @@ class Matrix:
     range: Range | None
 
 
-@dataclass(frozen=True)
-class Projections:
-    """What attention reads, by the names of values: `query` (batch, tokens, size), `key` and `value` (batch, length,
-    size), with `size` dimensions of heads."""
-
-    query: str
-    key: str
-    value: str
-
-
 class Nodes:
     """Nodes and initializers; a value is known by its name. `ranges` are those of each unit's input."""
 

@@ -39,14 +39,16 @@ def plan(
     elif not (elastic or widths or depths):
         subnets = [full_subnet(source, precision) for precision in precisions]
     else:
-        default_widths, default_depths = (elastic.widths, elastic.depths) if elastic else ((1.0,), (1.0,))
         sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
         subnets = [
-            _numbered(dynabert_subnet(width, depth, precision, **sizes), source.layers)
+            dynabert_subnet(width, depth, precision, **sizes)
             for precision in precisions
-            for depth in _shares("depth", depths or default_depths)
-            for width in _shares("width", widths or default_widths)
+            for depth in _shares("depth", depths or (elastic.depths if elastic else (1.0,)))
+            for width in _shares("width", widths or (elastic.widths if elastic else (1.0,)))
         ]
+        # Layers have the numbers of the model that they came from, which need not be their places.
+        numbers = [tuple(source.layers[place] for place in subnet.layers) for subnet in subnets]
+        subnets = [msgspec.structs.replace(one, layers=layers) for one, layers in zip(subnets, numbers, strict=True)]
     ids = [subnet.id for subnet in subnets]
     if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
         advice = "give each slice a name of its own in elastic.json"
@@ -56,22 +58,8 @@ def plan(
 
 def full_subnet(source: Checkpoint, precision: Precision) -> Subnet:
     """Return all of a checkpoint as one sub-network."""
-    sizes, count = source.sizes, len(source.layers)
-    return Subnet(
-        id=f"full-{precision}",
-        method="plain",
-        width=None,
-        depth=None,
-        precision=precision,
-        layers=source.layers,
-        heads=(sizes.heads,) * count,
-        ffn=(sizes.ffn,) * count,
-    )
-
-
-def _numbered(subnet: Subnet, layers: Sequence[int]) -> Subnet:
-    """Return a sub-network whose layers are named by their numbers, not by their places."""
-    return msgspec.structs.replace(subnet, layers=tuple(layers[place] for place in subnet.layers))
+    heads, ffn = ((size,) * len(source.layers) for size in (source.sizes.heads, source.sizes.ffn))
+    return Slice(id="full", layers=source.layers, heads=heads, ffn=ffn).subnet("plain", precision)
 
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:

@@ -1,11 +1,12 @@
 """The portable flavor: standard ONNX operators only, in the forms that providers know how to fuse."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
 
-from edgebert.exporters.nodes import Matrix, Nodes, Projections
+from edgebert.exporters.nodes import Matrix, Nodes
 
 _MASKED = -1e9  # added to the score of a token that is padding: its share becomes exactly 0
 
@@ -37,16 +38,18 @@ def linear(nodes: Nodes, states: str, matrix: Matrix) -> str:
 def self_attention(nodes: Nodes, states: str, layer: int, heads: int, size: int, key_mask: str) -> str:
     """Return what every token attends to, (batch, length, size), with the first `heads` heads of `size` in all."""
     triple = linear(nodes, states, nodes.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=size))
-    return attention(nodes, Projections(*nodes.split(triple, size, 3)), heads, size, key_mask)
+    return attention(nodes, nodes.split(triple, size, 3), heads, size, key_mask)
 
 
-def attention(nodes: Nodes, states: Projections, heads: int, size: int, key_mask: str, bias: str | None = None) -> str:
+def attention(
+    nodes: Nodes, projected: Sequence[str], heads: int, size: int, key_mask: str, bias: str | None = None
+) -> str:
     """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
 
     A bias (batch, heads, tokens, length) is added to the scores after they are divided by the root of the head size.
     """
     form = nodes.integers(0, 0, heads, size // heads)
-    query, key, value = (nodes.node("Reshape", [one, form]) for one in (states.query, states.key, states.value))
+    query, key, value = (nodes.node("Reshape", [one, form]) for one in projected)
     query = nodes.node("Transpose", [query], perm=[0, 2, 1, 3])
     key = nodes.node("Transpose", [key], perm=[0, 2, 3, 1])
     value = nodes.node("Transpose", [value], perm=[0, 2, 1, 3])

@@ -19,8 +19,6 @@ from edgebert.measuring.evaluation import scores_on
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Scores, Task
 
-_Slice = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-
 
 @dataclass(frozen=True)
 class Evaluator:
@@ -82,24 +80,19 @@ def float_scores(writer: BundleWriter, source: Checkpoint, subnets: Sequence[Sub
 
     Sub-networks that differ in their precision alone share a slice, which is run once.
     """
-    found: dict[_Slice, Scores] = {}
+    exact = {subnet.id: msgspec.structs.replace(subnet, id="float", precision="fp32") for subnet in subnets}
+    found: dict[Subnet, Scores] = {}
     with writer.in_float() as floats:
         graphs = floats.begin(source, subnets)
-        for subnet in subnets:
-            if _slice_of(subnet) not in found:
-                exact = msgspec.structs.replace(subnet, id="float", precision="fp32")
-                found[_slice_of(subnet)] = scores_on(file, graphs.bundle, graphs.add(exact, {}, ["fused"]))
-    return {subnet.id: found[_slice_of(subnet)] for subnet in subnets}
-
-
-def _slice_of(subnet: Subnet) -> _Slice:
-    return subnet.layers, subnet.heads, subnet.ffn
+        for one in exact.values():
+            if one not in found:
+                found[one] = scores_on(file, graphs.bundle, graphs.add(one, {}, ["fused"]))
+    return {subnet_id: found[one] for subnet_id, one in exact.items()}
 
 
 def answers_to(data: Path, subnetworks: Sequence[SubnetAnswers]) -> Answers:
     """Return the answers of all sub-networks to a data file."""
-    samples = len(subnetworks[0].confidences)
-    return Answers(Answers.VERSION, dataset_name(data), samples, tuple(subnetworks))
+    return Answers(Answers.VERSION, dataset_name(data), len(subnetworks[0].confidences), tuple(subnetworks))
 
 
 def dataset_name(data: Path) -> str:

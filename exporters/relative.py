@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from edgebert.exporters.attention import Operators
 from edgebert.exporters.checkpoint import Sizes
-from edgebert.exporters.nodes import Nodes, Projections
+from edgebert.exporters.nodes import Nodes
 from edgebert.inputs.bundle import GraphInput
 
 
@@ -37,9 +37,8 @@ class RelativeAttention:
         """Return the tokens that go on, all of them, and what each attends to."""
         nodes, size = self._nodes, heads * self._head_size
         matrix = nodes.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=size)
-        triple = self._operators.linear(nodes, states, matrix)
-        projected = Projections(*nodes.split(triple, size, 3))
-        bias = self._bias(projected.query, layer, heads, self._by_place, self._differing)
+        projected = nodes.split(self._operators.linear(nodes, states, matrix), size, 3)
+        bias = self._bias(projected[0], layer, heads, self._by_place, self._differing)
         return states, self._attend(projected, layer, heads, bias)
 
     def of_one(self, states: str, layer: int, heads: int) -> tuple[str, str]:
@@ -48,7 +47,7 @@ class RelativeAttention:
         cls = nodes.node("Unsqueeze", [nodes.node("GatherND", [states, self._last], batch_dims=1), nodes.integers(1)])
         query = self._operators.linear(nodes, cls, nodes.matrix([f"{layer}.q"], outputs=size))
         pair = self._operators.linear(nodes, states, nodes.matrix([f"{layer}.k", f"{layer}.v"], outputs=size))
-        projected = Projections(query, *nodes.split(pair, size, 2))
+        projected = [query, *nodes.split(pair, size, 2)]
         type_of_cls = self._types and nodes.node("GatherElements", [self._types, self._last], axis=1)
         differing = type_of_cls and self._types and self._differ(type_of_cls, self._types)
         bias = self._bias(query, layer, heads, self._by_place_of_cls, differing)
@@ -105,8 +104,7 @@ class RelativeAttention:
         columns = nodes.node("Expand", [columns, nodes.integers(1, heads, 1, 1)])
         return nodes.node("GatherElements", [scores, columns], axis=3)
 
-    def _attend(self, projected: Projections, layer: int, heads: int, bias: str) -> str:
+    def _attend(self, projected: Sequence[str], layer: int, heads: int, bias: str) -> str:
         nodes, size = self._nodes, heads * self._head_size
-        query = nodes.node("Add", [projected.query, nodes.weight(f"{layer}.r.content_bias", size)])
-        projected = Projections(query, projected.key, projected.value)
-        return self._operators.attention(nodes, projected, heads, size, self._key_mask, bias)
+        query = nodes.node("Add", [projected[0], nodes.weight(f"{layer}.r.content_bias", size)])
+        return self._operators.attention(nodes, [query, *projected[1:]], heads, size, self._key_mask, bias)

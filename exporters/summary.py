@@ -1,7 +1,7 @@
 """Reads what the checkpoints of one bundle are, without their tensors, and checks that they go together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebert.elastic_manifest import ElasticManifest
@@ -12,29 +12,26 @@ from edgebert.exporters.plan import full_subnet, plan
 from edgebert.exporters.tokenizer import difference, read_tokenizer
 from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Precision, Subnet
-from edgebert.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class CheckpointSummary:
-    """What one checkpoint brings into a bundle; its tensors are left out, so that no two need to be in memory.
+    """What one checkpoint brings into a bundle.
 
-    `named_task` is the task's name where the user gave it; `parameters` are those of the whole network; `tokenizer` is
-    the content of its tokenizer.json.
+    The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `named_task` is the
+    task's name where the user gave it; `parameters` are those of the whole network; `tokenizer` is the content of its
+    tokenizer.json.
     """
 
-    path: Path
-    task: Task
+    source: Checkpoint
     named_task: str | None
     parameters: int
-    max_length: int
-    token_types: bool
     tokenizer: bytes
     subnets: tuple[Subnet, ...]
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint with its tensors."""
-        return read_checkpoint(self.path, self.task.labels, self.named_task)
+        return read_checkpoint(self.source.path, self.source.task.labels, self.named_task)
 
 
 def read_summaries(
@@ -62,12 +59,17 @@ def read_summaries(
         whose = f"{checkpoints[0]} has" if len(checkpoints) == 1 else "all of these checkpoints have"
         raise ExportError(f"widths and depths cut a grid, but {whose} slices in elastic.json; leave them out")
 
-    # One after the other, so that no two checkpoints' tensors are in memory.
-    summaries = [
-        _summary(read_checkpoint(path, labels, task), task, elastic[path], widths, depths, precisions)
-        for path in checkpoints
-    ]
+    def read_summary(path: Path) -> CheckpointSummary:
+        source = read_checkpoint(path, labels, task)
+        return CheckpointSummary(
+            source=replace(source, tensors={}),
+            named_task=task,
+            parameters=parameters_of(full_subnet(source, "fp32"), source),
+            tokenizer=read_tokenizer(path, source.sizes.vocabulary),
+            subnets=tuple(plan(source, elastic[path], widths, depths, precisions)),
+        )
 
+    summaries = [read_summary(path) for path in checkpoints]
     for other in summaries[1:]:
         _check_alike(summaries[0], other)
     _check_names(summaries)
@@ -79,46 +81,27 @@ def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
     return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
 
 
-def _summary(
-    source: Checkpoint,
-    named_task: str | None,
-    elastic: ElasticManifest | None,
-    widths: Sequence[float] | None,
-    depths: Sequence[float] | None,
-    precisions: Sequence[Precision],
-) -> CheckpointSummary:
-    return CheckpointSummary(
-        path=source.path,
-        task=source.task,
-        named_task=named_task,
-        parameters=parameters_of(full_subnet(source, "fp32"), source),
-        max_length=source.max_length,
-        token_types=source.token_types,
-        tokenizer=read_tokenizer(source.path, source.sizes.vocabulary),
-        subnets=tuple(plan(source, elastic, widths, depths, precisions)),
-    )
-
-
 def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:
-    if other.task.NAME != first.task.NAME:
-        expected = f"expected the task of {first.path}, {first.task.NAME}, found {other.task.NAME}"
-        raise ExportError(f"{other.path}: {expected}; export it alone")
-    if other.task.labels != first.task.labels:
-        expected = f"expected the labels of {first.path} in their order, {', '.join(first.task.labels)}"
+    path, task, expected = other.source.path, other.source.task, first.source.task
+    if task.NAME != expected.NAME:
+        what = f"expected the task of {first.source.path}, {expected.NAME}, found {task.NAME}"
+        raise ExportError(f"{path}: {what}; export it alone")
+    if task.labels != expected.labels:
+        what = f"expected the labels of {first.source.path} in their order, {', '.join(expected.labels)}"
         advice = "if only their names differ, name them for all with --labels"
-        raise ExportError(f"{other.path}: {expected}, found {', '.join(other.task.labels)}; {advice}")
+        raise ExportError(f"{path}: {what}, found {', '.join(task.labels)}; {advice}")
     found = difference(first.tokenizer, other.tokenizer)
     if found:
-        raise ExportError(f"{other.path}: expected the tokenizer of {first.path}, found {found}; export it alone")
+        raise ExportError(f"{path}: expected the tokenizer of {first.source.path}, found {found}; export it alone")
 
 
 def _check_names(summaries: Sequence[CheckpointSummary]) -> None:
     """Check that no two checkpoints have a sub-network of the same name, not even on a disk that ignores case."""
-    owners: dict[str, Path] = {}
+    owners: dict[str, CheckpointSummary] = {}
     for summary in summaries:
         for subnet in summary.subnets:
-            if subnet.id.lower() in owners:
-                both = f"{owners[subnet.id.lower()]} and {summary.path} both have a sub-network {subnet.id}"
+            owner = owners.setdefault(subnet.id.lower(), summary)
+            if owner is not summary:
+                both = f"{owner.source.path} and {summary.source.path} both have a sub-network {subnet.id}"
                 advice = "export one of them alone, or give its sub-networks names of their own in its elastic.json"
                 raise ExportError(f"{both}; {advice}")
-        owners |= {subnet.id.lower(): summary.path for subnet in summary.subnets}

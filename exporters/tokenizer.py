@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from edgebert.errors import ExportError
+from edgebert.exporters.checkpoint_reader import read_tokenizer_config
 
 
 def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
@@ -38,9 +39,8 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
         raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
     if not tokenizer.encode("").ids:
-        raise ExportError(
-            f"{checkpoint}: the tokenizer adds no [CLS] and [SEP]; use the one the model was trained with"
-        )
+        found = "the tokenizer adds no [CLS] and [SEP]"
+        raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
 
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -90,14 +90,10 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
     missing = [token for token in ("[CLS]", "[SEP]", "[UNK]") if token not in vocabulary]
     if missing:
         raise ExportError(f"{checkpoint / 'vocab.txt'}: expected {', '.join(missing)}; it is not BERT's vocabulary")
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary])
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=_is_uncased(checkpoint))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    separator, start = ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-    tokenizer.post_processor = processors.BertProcessing(separator, start)
-    return tokenizer
+    # Where nothing is said, transformers assumes that texts are lower-cased.
+    lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
+    made = tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
+    return tokenizers.Tokenizer.from_str(made.to_str())
 
 
 def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
@@ -114,11 +110,3 @@ def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", end), ("<s>", start), add_prefix_space=False)
     return tokenizer
-
-
-def _is_uncased(checkpoint: Path) -> bool:
-    """Return whether texts are lower-cased: as tokenizer_config.json says, else as transformers assumes (they are)."""
-    config = checkpoint / "tokenizer_config.json"
-    if not config.is_file():
-        return True
-    return bool(json.loads(config.read_text(encoding="utf-8")).get("do_lower_case", True))

@@ -1,6 +1,6 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,7 @@ from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range
 from edgebert.exporters.reference import Inputs, Rounding
 from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
-from edgebert.subnet import Precision, Storage, Subnet, Way, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.tasks.task import Outputs, mean_difference
 
 # How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
@@ -55,12 +55,16 @@ class Verifier:
         exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
 
         difference, agreement = 0.0, 1.0
-        for way in _ways(subnet):
+        usual_ways = [(engine, default_way(engine.NAME, threads=1)) for engine in engines_here()]
+        flavors = [(way, flavor) for engine, way in usual_ways for flavor in engine.FLAVORS if flavor in subnet.graphs]
+        for way in (msgspec.structs.replace(way, flavor=flavor) for way, flavor in flavors):
             session = open_session(bundle, subnet, way)
             found = [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
             check_close(subnet, found, expected, way.engine)
             scores = np.concatenate([task.scores(outputs) for outputs in found])
-            difference = max(difference, *map(_largest_difference, found, exact))
+            pairs = zip(found, exact, strict=True)
+            differences = [np.abs(one[name] - right[name]).max() for one, right in pairs for name in right]
+            difference = max(difference, *map(float, differences))
             agreement = min(agreement, task.fidelity(scores, exact_scores))
         return ExportDifference(max_abs_difference=difference, agreement=agreement, quality_drop=None)
 
@@ -74,15 +78,6 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return lambda unit, x: ranges[unit].rounded(x)
         case _:
             return reference.unrounded
-
-
-def _ways(subnet: ExportedSubnet) -> Iterator[Way]:
-    """Yield every way, on one thread, in which a sub-network can be run here."""
-    for engine in engines_here():
-        usual = default_way(engine.NAME, threads=1)
-        yield from (
-            msgspec.structs.replace(usual, flavor=flavor) for flavor in engine.FLAVORS if flavor in subnet.graphs
-        )
 
 
 def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
@@ -112,22 +107,14 @@ def device_tolerance(precision: Precision, expected: Sequence[Array]) -> float:
     return tolerance("int8" if precision == "int8-weights" else precision, expected)
 
 
-def _largest_difference(found: Outputs, right: Outputs) -> float:
-    return max(float(np.abs(found[name] - one).max()) for name, one in right.items())
-
-
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Inputs, ...]:
     """Return a padded batch of mixed lengths, with two segments each if types are told apart, and one full text."""
-    generator = np.random.default_rng(seed)
-    types = source.sizes.types if token_types else 1
-    mixed = [length for length in (2, 5, 17, 40) if length <= max_length]
-    return tuple(_random_batch(generator, source, types, lengths) for lengths in (mixed, [max_length]))
-
-
-def _random_batch(generator: np.random.Generator, source: Checkpoint, types: int, lengths: list[int]) -> Inputs:
-    shape = (len(lengths), max(lengths))
-    mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int64)
-    segments = generator.integers(0, types, shape)
-    ids = generator.integers(0, source.sizes.vocabulary, shape)
-    inputs = {"input_ids": ids * mask, "attention_mask": mask}
-    return {**inputs, "token_type_ids": segments * mask} if types > 1 else inputs
+    generator, types = np.random.default_rng(seed), source.sizes.types if token_types else 1
+    batches = []
+    for lengths in ([length for length in (2, 5, 17, 40) if length <= max_length], [max_length]):
+        mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+        segments = generator.integers(0, types, mask.shape)
+        ids = generator.integers(0, source.sizes.vocabulary, mask.shape)
+        inputs = {"input_ids": ids * mask, "attention_mask": mask}
+        batches.append({**inputs, "token_type_ids": segments * mask} if types > 1 else inputs)
+    return tuple(batches)

@@ -115,9 +115,8 @@ def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
     rows: dict[str, int] = {}
     for subnet in subnets:
         for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
-            size = heads * head_size
-            for unit, read in {"q": size, "k": size, "v": size, "o": size, "ffn_in": ffn, "ffn_out": ffn}.items():
-                rows[f"{layer}.{unit}"] = max(read, rows.get(f"{layer}.{unit}", 0))
+            read = {**dict.fromkeys("qkvo", heads * head_size), "ffn_in": ffn, "ffn_out": ffn}
+            rows |= {f"{layer}.{unit}": max(n, rows.get(f"{layer}.{unit}", 0)) for unit, n in read.items()}
     return rows
 
 

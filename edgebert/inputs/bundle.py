@@ -226,9 +226,8 @@ class Bundle:
         """
         folder = Path(path).absolute() if path is not None else BUILTIN
         if not (folder / MANIFEST).is_file():
-            raise BundleError(
-                f"no bundle at {folder}: expected a folder with {MANIFEST}; make one with edgebert export"
-            )
+            advice = "make one with edgebert export"
+            raise BundleError(f"no bundle at {folder}: expected a folder with {MANIFEST}; {advice}")
         content = records.read_bytes(folder / MANIFEST, BundleError)
         manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
         bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
@@ -236,7 +235,7 @@ class Bundle:
         return bundle
 
     def _check(self) -> None:
-        manifest = self.manifest
+        manifest, name = self.manifest, self.path / MANIFEST
         for file in self.files():
             self._locate(file.file)
         for weights in manifest.weight_files:
@@ -246,16 +245,15 @@ class Bundle:
                 raise BundleError(f"{weights.file}: expected {weights.size_bytes} bytes, found {found}; {advice}")
         for subnet in manifest.subnetworks:
             if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
-                raise BundleError(f"{self.path / MANIFEST}: {subnet.id} must give heads and ffn for each of its layers")
+                raise BundleError(f"{name}: {subnet.id} must give heads and ffn for each of its layers")
         ids = [subnet.id for subnet in manifest.subnetworks]
         if len(set(manifest.labels)) != len(manifest.labels):
-            raise BundleError(f"{self.path / MANIFEST}: expected different labels, found {list(manifest.labels)}")
+            raise BundleError(f"{name}: expected different labels, found {list(manifest.labels)}")
         if not ids or len(set(ids)) != len(ids):
-            raise BundleError(f"{self.path / MANIFEST}: expected sub-networks with ids of their own, found {ids}")
+            raise BundleError(f"{name}: expected sub-networks with ids of their own, found {ids}")
         metrics = sorted({subnet.quality.metric for subnet in manifest.subnetworks if subnet.quality})
         if len(metrics) > 1:
-            both = " and ".join(metrics)
-            raise BundleError(f"{self.path / MANIFEST}: expected qualities of one metric, found {both}")
+            raise BundleError(f"{name}: expected qualities of one metric, found {' and '.join(metrics)}")
 
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""
@@ -283,7 +281,9 @@ class Bundle:
             BundleError: the file is missing, outside the bundle, or not what was exported.
         """
         content = records.read_bytes(self._locate(file.file), BundleError)
-        self._check_hash(file, hashlib.sha256(content).hexdigest())
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != file.sha256:
+            raise self._altered(file.file, file.sha256, digest)
         return content
 
     def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
@@ -306,10 +306,9 @@ class Bundle:
         used: dict[WeightFile, list[Reference]] = {}
         for reference in references(graph, name):
             if reference.file not in weights:
+                found = f"the graph of {name} reads '{reference.file}', no weight file of its bundle"
                 advice = "do not use this bundle unless you trust where it comes from; export it again"
-                raise BundleError(
-                    f"the graph of {name} reads '{reference.file}', no weight file of its bundle; {advice}"
-                )
+                raise BundleError(f"{found}; {advice}")
             used.setdefault(weights[reference.file], []).append(reference)
         return used
 
@@ -352,9 +351,8 @@ class Bundle:
         answers = records.decode(self.verified(file), Answers, file.file, BundleError)
         ids, found = [subnet.id for subnet in self.manifest.subnetworks], [one.id for one in answers.subnetworks]
         if found != ids:
-            raise BundleError(
-                f"{file.file}: expected answers of {ids}, found those of {found}; export the bundle again"
-            )
+            advice = "export the bundle again"
+            raise BundleError(f"{file.file}: expected answers of {ids}, found those of {found}; {advice}")
         return answers
 
     def _locate(self, file: str) -> Path:
@@ -365,10 +363,6 @@ class Bundle:
         if not path.is_file():
             raise BundleError(f"{path} is missing; copy the bundle again")
         return path
-
-    def _check_hash(self, file: FileRef | WeightFile, found: str) -> None:
-        if found != file.sha256:
-            raise self._altered(file.file, file.sha256, found)
 
     def _altered(self, file: str, expected: str, found: str) -> BundleError:
         hashes = f"expected sha256 {expected[:12]}..., found {found[:12]}..."

@@ -1,5 +1,6 @@
 """Reads data files line by line: TSV, CSV, JSON lines and plain text, of any size. Knows nothing about models."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,27 +46,21 @@ def read_examples(path: str | Path) -> Iterator[Example]:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete, or two columns could
             be meant; names the line.
     """
-    if str(path) == "-":
-        if sys.stdin is None:
-            raise EdgeBertError("standard input is closed; pass a file")
-        yield from _at_least_one(
-            _plain_rows(_lines(sys.stdin.buffer, "standard input"), "standard input"), "standard input"
-        )
-        return
+    is_stdin = str(path) == "-"
+    if is_stdin and sys.stdin is None:
+        raise EdgeBertError("standard input is closed; pass a file")
+    name = "standard input" if is_stdin else str(path)
     rows = {".tsv": _tsv_rows, ".csv": _csv_rows, ".jsonl": _json_rows}.get(Path(path).suffix.lower(), _plain_rows)
     try:
-        with open(path, "rb") as file:
-            yield from _at_least_one(rows(_lines(file, str(path)), str(path)), str(path))
+        with contextlib.nullcontext(sys.stdin.buffer) if is_stdin else open(path, "rb") as file:
+            examples = rows(_lines(file, name), name)
+            first = next(examples, None)
+            if first is None:
+                raise EdgeBertError(f"{name} is empty; expected at least one text")
+            yield first
+            yield from examples
     except OSError as problem:
-        raise EdgeBertError(f"cannot read {path}: {problem.strerror}; check the path") from None
-
-
-def _at_least_one(examples: Iterator[Example], name: str) -> Iterator[Example]:
-    first = next(examples, None)
-    if first is None:
-        raise EdgeBertError(f"{name} is empty; expected at least one text")
-    yield first
-    yield from examples
+        raise EdgeBertError(f"cannot read {name}: {problem.strerror}; check the path") from None
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[str]:
@@ -84,8 +79,7 @@ def _plain_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
 
 
 def _tsv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
-    cells = (line.rstrip("\r\n").split("\t") for line in lines)
-    yield from _table_rows(((number, row) for number, row in enumerate(cells, 1)), name)
+    yield from _table_rows(enumerate((line.rstrip("\r\n").split("\t") for line in lines), 1), name)
 
 
 def _csv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:

@@ -1,6 +1,6 @@
 """Text to token ids and padded arrays, with the bundle's tokenizer. Knows nothing about networks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +51,11 @@ class Tokenizer:
         Raises:
             EdgeBertError: not a string or a tuple of two, nothing but white space, or a pair where none is taken.
         """
-        first, pair = check_text(text)
-        if pair is not None and not self._pairs:
+        parts: Iterable[object] = text if isinstance(text, tuple) and len(text) == 2 else (text,)
+        first, *rest = map(_checked, parts)
+        if rest and not self._pairs:
             raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
-        return first, pair
+        return first, rest[0] if rest else None
 
     def encode(self, text: Text) -> Tokens:
         """Return the tokens of a text or a (text, pair) tuple.
@@ -120,32 +121,17 @@ def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
     return (shorter, longer) if first <= second else (longer, shorter)
 
 
-def check_text(text: object) -> tuple[str, str | None]:
-    """Return a text and its pair, or None for it.
-
-    Raises:
-        EdgeBertError: not a string or a tuple of two, or nothing but white space.
-    """
-    parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
-    return _check_part(parts[0]), _check_part(parts[1]) if len(parts) == 2 else None
-
-
-def _check_part(part: object) -> str:
+def _checked(part: object) -> str:
     if not isinstance(part, str):
         raise EdgeBertError(f"expected a text or a (text, pair) tuple, found {type(part).__name__}; pass str")
     if not part.strip():
         raise EdgeBertError("expected a text, found an empty one; leave it out")
-    if not _is_unicode(part):
-        raise EdgeBertError("expected a text, found one that is not valid Unicode; decode it as UTF-8")
-    return part
-
-
-def _is_unicode(text: str) -> bool:
     try:
-        text.encode()
+        part.encode()
     except UnicodeEncodeError:  # half a surrogate pair, as from arguments that were not UTF-8
-        return False
-    return True
+        message = "expected a text, found one that is not valid Unicode; decode it as UTF-8"
+        raise EdgeBertError(message) from None
+    return part
 
 
 def _leading_words(text: str, reach: int) -> str:

@@ -48,9 +48,8 @@ def average_precision(scores: Floats, wanted: NDArray[np.bool_]) -> float | None
 
     # A threshold lies behind the last of equal scores.
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits_at = hits[last]
-    newly = np.diff(hits_at, prepend=0)
-    return float((newly * hits_at / (last + 1)).sum() / hits[-1])
+    newly = np.diff(hits[last], prepend=0)
+    return float((newly * hits[last] / (last + 1)).sum() / hits[-1])
 
 
 def mean_average_precision(scores: Floats, wanted: NDArray[np.bool_]) -> float:
@@ -74,8 +73,10 @@ def spearman(first: Floats, second: Floats) -> float:
 
 def spearman_interval(value: float, samples: int) -> Interval:
     """Return the 95 % interval of a rank correlation, on Fisher's scale (Bonett and Wright 2000)."""
-    if samples < 4 or abs(value) >= 1:
-        return (-1.0, 1.0) if samples < 4 else (value, value)
+    if samples < 4:
+        return -1.0, 1.0
+    if abs(value) >= 1:
+        return value, value
     half = _Z95 * math.sqrt((1 + value**2 / 2) / (samples - 3))
     return math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
-from edgebert.tasks.task import Answer, Evidence, Loss, Outputs, Scores, Task, TopK, ranked
+from edgebert.tasks.task import Evidence, Loss, Outputs, Scores, Task
 
 THRESHOLD = 0.5  # from which a score says that a text has the label
 
@@ -41,10 +41,6 @@ class MultiLabelTextClassification(Task):
     def scores(self, outputs: Outputs) -> Scores:
         """Return the sigmoid of each label's logit."""
         return np.asarray(1 / (1 + np.exp(-outputs["logits"])))
-
-    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return {"label", "score"} for each text, or a list of them: `top_k=None` gives the scores of all labels."""
-        return ranked(self.labels, self.scores(outputs), top_k)
 
     def metrics(self, scores: Scores, targets: Sequence[Sequence[float]]) -> dict[str, float]:
         """Return micro F1 at a threshold of 0.5, and the mean over labels of their average precision."""

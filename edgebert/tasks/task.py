@@ -74,9 +74,24 @@ class Task(ABC):
     def scores(self, outputs: Outputs) -> Scores:
         """Return what answers are given by, (batch, labels), as transformers' pipeline of the task scales logits."""
 
-    @abstractmethod
     def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return the answer to each text of a batch, in the form of transformers' pipeline of the task."""
+        """Return {"label", "score"} for each text of a batch, or a list of them, as transformers' pipelines do.
+
+        Raises:
+            BundleError: there are not as many scores as labels.
+        """
+        scores, labels = self.scores(outputs), self.labels
+        if scores.shape[1] != len(labels):
+            raise BundleError(f"found {scores.shape[1]} scores for {len(labels)} labels; export the bundle again")
+        if top_k == "best":
+            best, rows = scores.argmax(axis=1).tolist(), scores.tolist()
+            return [{"label": labels[place], "score": row[place]} for place, row in zip(best, rows, strict=True)]
+
+        orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        return [
+            [{"label": labels[place], "score": float(row[place])} for place in order]
+            for order, row in zip(orders, scores, strict=True)
+        ]
 
     @abstractmethod
     def metrics(self, scores: Scores, targets: Sequence[Any]) -> dict[str, float]:
@@ -121,21 +136,3 @@ def mean_difference(found: Outputs, right: Outputs) -> float:
             return float("inf")
         largest.append(np.abs(values - expected).reshape(len(expected), -1).max(axis=1))
     return float(np.max(largest, axis=0).mean())
-
-
-def ranked(labels: Sequence[str], scores: Scores, top_k: TopK) -> list[Answer]:
-    """Return each row's labels with their scores, the highest first: a dict for "best", else a list of dicts.
-
-    Raises:
-        BundleError: there are not as many scores as labels.
-    """
-    if scores.shape[1] != len(labels):
-        raise BundleError(f"found {scores.shape[1]} scores for {len(labels)} labels; export the bundle again")
-    if top_k == "best":
-        best, rows = scores.argmax(axis=1).tolist(), scores.tolist()
-        return [{"label": labels[place], "score": row[place]} for place, row in zip(best, rows, strict=True)]
-    orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-    return [
-        [{"label": labels[place], "score": float(row[place])} for place in order]
-        for order, row in zip(orders, scores, strict=True)
-    ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, spearman, wilson_interval
-from edgebert.tasks.task import Answer, Evidence, Loss, Outputs, Scores, Task, TopK, ranked
+from edgebert.tasks.task import Evidence, Loss, Outputs, Scores, Task
 
 
 class TextClassification(Task):
@@ -25,11 +25,14 @@ class TextClassification(Task):
         found = {_given(row) for row in rows}
         if len(found) < 2:
             raise EdgeBertError(f"expected at least two labels to tell apart, found {', '.join(found)}; add rows")
-        return tuple(sorted(found, key=_numbers_first))
+        numbers = {label for label in found if label.isdecimal()}
+        return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
 
     def target(self, row: Example) -> int:
         """Return the place of a row's label, which may be given by its name or its number."""
-        self._check_several()
+        if len(self.labels) < 2:
+            advice = "measure fidelity instead: export it with --texts"
+            raise EdgeBertError(f"accuracy needs two labels or more, found {', '.join(self.labels)}; {advice}")
         label = _given(row)
         if label in self.labels:
             return self.labels.index(label)
@@ -45,10 +48,6 @@ class TextClassification(Task):
             return np.asarray(1 / (1 + np.exp(-logits)))
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return {"label", "score"} for each text, or a list of them."""
-        return ranked(self.labels, self.scores(outputs), top_k)
 
     def metrics(self, scores: Scores, targets: Sequence[int]) -> dict[str, float]:
         """Return the accuracy, from 0 to 1."""
@@ -90,18 +89,9 @@ class TextClassification(Task):
     def _is_right(self, scores: Scores, targets: Sequence[int]) -> NDArray[np.bool_]:
         return np.asarray(scores.argmax(axis=1) == np.asarray(targets))
 
-    def _check_several(self) -> None:
-        if len(self.labels) < 2:
-            advice = "measure fidelity instead: export it with --texts"
-            raise EdgeBertError(f"accuracy needs two labels or more, found {', '.join(self.labels)}; {advice}")
-
 
 def _given(row: Example) -> str:
     if not isinstance(row.label, str):
         found = "no label" if row.label is None else f"a list of {len(row.label)}"
         raise EdgeBertError(f"{row.place}: expected one label, found {found}; give the column 'label' in every row")
     return row.label
-
-
-def _numbers_first(label: str) -> tuple[bool, int, str]:
-    return not label.isdecimal(), int(label) if label.isdecimal() else 0, label

@@ -1,5 +1,7 @@
 """text-regression: a number for each text or pair, such as how similar the two of a pair are."""
 
+import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -8,11 +10,14 @@ import numpy as np
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, pearson, spearman, spearman_interval
-from edgebert.tasks.task import Answer, Loss, Outputs, Scores, Task, TopK, ranked
+from edgebert.tasks.task import Loss, Outputs, Scores, Task
 
 
 class TextRegression(Task):
-    """A number: the logit as it is, and its rank and linear correlation with the wanted ones. It has no cascade."""
+    """A number: the logit as it is, and its rank and linear correlation with the wanted ones.
+
+    Answers give it as a score. It has no cascade.
+    """
 
     NAME: ClassVar[str] = "text-regression"
     METRICS: ClassVar[tuple[str, ...]] = ("spearman", "pearson")
@@ -29,21 +34,14 @@ class TextRegression(Task):
         if len(self.labels) != 1:
             found = f"found a network of {len(self.labels)}"
             raise EdgeBertError(f"{row.place}: expected one number a text, {found}; export it with --texts instead")
-        try:
-            value = float(row.label) if isinstance(row.label, str) else float("nan")
-        except ValueError:
-            value = float("nan")
-        if not abs(value) < float("inf"):
-            raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found '{row.label}'")
-        return value
+        with contextlib.suppress(ValueError):
+            if isinstance(row.label, str) and math.isfinite(float(row.label)):
+                return float(row.label)
+        raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found '{row.label}'")
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return the logits as they are."""
         return outputs["logits"]
-
-    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return {"label", "score"} for each text, or a list of them; the score is the number."""
-        return ranked(self.labels, self.scores(outputs), top_k)
 
     def metrics(self, scores: Scores, targets: Sequence[float]) -> dict[str, float]:
         """Return the rank correlation and the linear correlation with the wanted numbers, from -1 to 1."""

@@ -69,11 +69,7 @@ FAMILY = Family(
         "summary_activation": "tanh",
     },
     relative={
-        "q.weight": (f"{_ATTENTION}.q", ("hidden", *_HEADS)),
-        "k.weight": (f"{_ATTENTION}.k", ("hidden", *_HEADS)),
-        "v.weight": (f"{_ATTENTION}.v", ("hidden", *_HEADS)),
-        "o.weight": (f"{_ATTENTION}.o", ("hidden", *_HEADS)),
-        "r.weight": (f"{_ATTENTION}.r", ("hidden", *_HEADS)),
+        **{f"{unit}.weight": (f"{_ATTENTION}.{unit}", ("hidden", *_HEADS)) for unit in "qkvor"},
         "r.content_bias": (f"{_ATTENTION}.r_w_bias", _HEADS),
         "r.position_bias": (f"{_ATTENTION}.r_r_bias", _HEADS),
         "r.segment_bias": (f"{_ATTENTION}.r_s_bias", _HEADS),
