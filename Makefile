@@ -31,13 +31,13 @@ test-full: $(DEV)/installed
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py
 
-$(DEVICE)/installed: setup.cfg constraints.txt $(SOURCES)
+$(DEVICE)/installed: setup.cfg setup.py constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEVICE)
 	$(DEVICE)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
 	$(DEVICE)/bin/python $(PIP_INSTALL) .
 	touch $@
 
-$(DEV)/installed: setup.cfg constraints.txt
+$(DEV)/installed: setup.cfg setup.py constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python $(PIP_INSTALL) --editable .[dev]
 	touch $@
