@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full builtin-bundle clean
+.PHONY: profile test lint test-device test-full coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -25,7 +25,11 @@ test-device: $(DEVICE)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
 	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic
 
+# What test-device leaves out, and what is skipped there: no test runs twice.
 test-full: $(DEV)/installed
+	$(DEV)/bin/pytest tests/exporters tests/elastic tests/cli tests/test_*.py
+
+coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
 
 builtin-bundle: $(DEV)/installed
