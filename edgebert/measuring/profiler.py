@@ -103,7 +103,7 @@ def profile_of(
             return cached
         what = f"bundle '{bundle.manifest.name}'" + (f" on {asked}" if cached else "")
         logger.warning("no profile of %s on this device yet: measuring a quick one", what)
-        profile(
+        measured = profile(
             bundle,
             lengths=cached.settings.lengths if cached else None,
             batch_sizes=cached.settings.batch_sizes if cached else sorted({1, batch_size}),
@@ -111,10 +111,8 @@ def profile_of(
             provider=asked.engine,
             quick=True,
         )
-        found = profile_cache.find(bundle, batch_size)
-    if found is None:
-        raise ProfileError("the profile that was just measured cannot be read; see the warnings above")
-    return found
+        # What was cached before may hold more; where nothing can be written, what was measured serves this once.
+        return profile_cache.find(bundle, batch_size) or measured
 
 
 def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:

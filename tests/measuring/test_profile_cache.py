@@ -126,3 +126,12 @@ def test_another_machines_profile_is_of_no_use(
     other.save(cached_file(fresh_cache))
     assert profile_cache.find(bundle_of_two, 1) is None
     assert "the cached profile is of another bundle or device" in caplog.text
+
+
+def test_a_device_without_a_writable_place_is_profiled_all_the_same(
+    bundle_of_two: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder can be made under this")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = profile_of(bundle_of_two)
+    assert {entry.id for entry in found.subnetworks} == set(bundle_of_two.manifest.qualities)
