@@ -63,15 +63,17 @@ class Evaluator:
         return {FIDELITY: self.task.fidelity(scores, self.full_scores)}
 
     def _answers(self, subnet: Subnet, scores: Scores) -> SubnetAnswers | None:
-        evidence = None if self.targets is None else self.task.evidence(scores, self.targets)
-        if evidence is None:
+        counts = None if self.targets is None else self.task.counts(scores, self.targets)
+        confidences = self.task.confidences(scores)
+        if counts is None or confidences is None:
             return None
+        gained, possible = counts
         return SubnetAnswers(
             id=subnet.id,
             # Rounded down, so that none gets above a threshold of two digits that it is below.
-            confidences=tuple(math.floor(one * 10_000) / 10_000 for one in evidence.confidences.tolist()),
-            gained=tuple(evidence.gained.tolist()),
-            possible=tuple(evidence.possible.tolist()),
+            confidences=tuple(math.floor(one * 10_000) / 10_000 for one in confidences.tolist()),
+            gained=tuple(gained.tolist()),
+            possible=tuple(possible.tolist()),
         )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -24,8 +23,6 @@ from edgebert.tasks.tasks import task_in
 CHUNK_TEXTS, CHUNK_CHARACTERS = 4096, 2_000_000
 # Larger batches leave the processor's cache, smaller ones take more steps (benchmarks/offline.py --batch-tokens).
 BATCH_TOKENS = 512
-
-T = TypeVar("T")
 
 
 def predict_all(
@@ -82,37 +79,45 @@ def answer_texts(
         return dict(zip(places, task.answers(outputs, top_k), strict=True))
 
     def submitted() -> Iterator[_Chunk]:
-        """Yield chunks whose batches wait for a thread; tokens are made here, while the pool runs the chunk before."""
+        """Yield chunks whose batches wait for a thread."""
         first = 0
-        for chunk in _chunks(texts, tokenizer):
-            if first + len(chunk) > start:
-                tokens = tokenizer.encode_all(chunk)
-                batches = [pool.submit(answered, tokens, places) for places in _equally_long(tokens, batch_tokens)]
-                yield _Chunk(chunk, max(0, start - first), batches)
+        for chunk, problem in _chunks(texts, tokenizer):
+            # A chunk is run as a whole if any of its texts is asked for: batches would not be the same otherwise.
+            asked = range(max(0, start - first), len(chunk))
+            tokens = tokenizer.encode_all(chunk) if asked else []
+            batches = [pool.submit(answered, tokens, places) for places in _equally_long(tokens, batch_tokens)]
+            yield _Chunk(chunk, asked, batches, problem)
             first += len(chunk)
 
+    chunks = submitted()
     try:
-        for chunk in _one_ahead(submitted()):
+        ahead = next(chunks, None)
+        while ahead is not None:
+            # The next chunk's tokens are made while the pool runs this one.
+            chunk, ahead = ahead, next(chunks, None)
             found: dict[int, Answer] = {}
             for batch in chunk.batches:
                 found.update(batch.result())
-            for place in range(chunk.unasked, len(chunk.texts)):
+            for place in chunk.asked:
                 yield chunk.texts[place], found[place]
+            if chunk.problem is not None:
+                raise chunk.problem
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Texts that are being answered, and how many at the beginning nobody asked for."""
+    """Texts that are being answered, the places of those that are asked for, and what kept more from being read."""
 
     texts: Sequence[Text]
-    unasked: int
+    asked: range
     batches: Sequence[Future[dict[int, Answer]]]
+    problem: Exception | None
 
 
-def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]:
-    """Yield texts in lists of bounded size; if one cannot be read or is refused, first those before it."""
+def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[tuple[list[Text], Exception | None]]:
+    """Yield texts in lists of bounded size, the last with the error if a text cannot be read or is refused."""
     chunk: list[Text] = []
     characters = 0
     try:
@@ -121,14 +126,13 @@ def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[list[Text]]
             chunk.append(text)
             characters += len(text) if isinstance(text, str) else sum(map(len, text))
             if len(chunk) == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS:
-                yield chunk
+                yield chunk, None
                 chunk, characters = [], 0
-    except Exception:
-        if chunk:
-            yield chunk
-        raise
-    if chunk:
-        yield chunk
+    except Exception as problem:
+        # Whoever reads the answers gets those to the texts before it first.
+        yield chunk, problem
+    else:
+        yield chunk, None
 
 
 def _equally_long(tokens: Sequence[Tokens], batch_tokens: int) -> list[list[int]]:
@@ -140,16 +144,3 @@ def _equally_long(tokens: Sequence[Tokens], batch_tokens: int) -> list[list[int]
         equal, size = list(places), max(1, batch_tokens // length)
         groups += [equal[first : first + size] for first in range(0, len(equal), size)]
     return groups
-
-
-def _one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield each item once the one after it is there; if that fails, raise its error afterwards."""
-    waiting: list[T] = []
-    try:
-        for item in items:
-            yield from waiting
-            waiting = [item]
-    except Exception:
-        yield from waiting
-        raise
-    yield from waiting

@@ -115,7 +115,7 @@ class Dispatcher:
         size, length = batch.shape
         ran = self._run(first, batch, first.cost.expected_ms(length, size))
 
-        confidences = self._task.confidences(ran.outputs)
+        confidences = self._task.confidences(self._task.scores(ran.outputs))
         unsure = [] if confidences is None else np.flatnonzero(confidences < cascade.threshold).tolist()
         if not unsure:
             return ran

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64] | Floats
 Interval = tuple[float, float]
 
 _Z95 = NormalDist().inv_cdf(0.975)
@@ -17,19 +18,20 @@ _Z95 = NormalDist().inv_cdf(0.975)
 
 def wilson_interval(hits: int, samples: int) -> Interval:
     """Return the 95 % interval of a share of `samples` (Wilson 1927)."""
+    # The simpler interval of the normal distribution would be empty where all samples are hits.
     share, spread = hits / samples, _Z95**2 / samples
     centre = (share + spread / 2) / (1 + spread)
     half = _Z95 / (1 + spread) * math.sqrt(share * (1 - share) / samples + spread / (4 * samples))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def ratio(gained: Floats, possible: Floats) -> float:
+def ratio(gained: Numbers, possible: Numbers) -> float:
     """Return the sum of `gained` (samples,) over that of `possible`; 0 where nothing was possible."""
     total = float(possible.sum())
     return float(gained.sum()) / total if total else 0.0
 
 
-def ratio_interval(gained: Floats, possible: Floats) -> Interval:
+def ratio_interval(gained: Numbers, possible: Numbers) -> Interval:
     """Return the 95 % interval of `ratio`, by linearisation (Cochran 1977, section 6.4)."""
     samples, total = len(gained), float(possible.sum())
     if samples < 2 or not total:
@@ -61,6 +63,7 @@ def mean_average_precision(scores: Floats, wanted: NDArray[np.bool_]) -> float:
 
 def pearson(first: Floats, second: Floats) -> float:
     """Return the linear correlation of two series (samples,); 0 where one is constant."""
+    # numpy would divide by a deviation of 0 and warn.
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])

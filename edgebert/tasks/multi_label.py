@@ -1,7 +1,6 @@
 """multi-label-text-classification: any number of labels for each text or pair, each with a score of its own."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
-from edgebert.tasks.task import Evidence, Loss, Outputs, Scores, Task
+from edgebert.tasks.task import Counts, Outputs, Scores, Task
 
 THRESHOLD = 0.5  # from which a score says that a text has the label
 
@@ -17,9 +16,9 @@ THRESHOLD = 0.5  # from which a score says that a text has the label
 class MultiLabelTextClassification(Task):
     """Labels that do not exclude each other: a sigmoid each, micro F1 at 0.5 and the mean of average precisions."""
 
-    NAME: ClassVar[str] = "multi-label-text-classification"
-    METRICS: ClassVar[tuple[str, ...]] = ("micro_f1", "mean_average_precision")
-    LOSS: ClassVar[Loss] = "binary-cross-entropy"
+    NAME = "multi-label-text-classification"
+    METRICS = ("micro_f1", "mean_average_precision")
+    LOSS = "binary-cross-entropy"
 
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
@@ -44,13 +43,12 @@ class MultiLabelTextClassification(Task):
 
     def metrics(self, scores: Scores, targets: Sequence[Sequence[float]]) -> dict[str, float]:
         """Return micro F1 at a threshold of 0.5, and the mean over labels of their average precision."""
-        wanted = np.asarray(targets) > THRESHOLD
-        precision = mean_average_precision(scores.astype(np.float64), wanted)
-        return {"micro_f1": ratio(*_f1_counts(scores, wanted)), "mean_average_precision": precision}
+        precision = mean_average_precision(scores.astype(np.float64), _wanted(targets))
+        return {"micro_f1": ratio(*self.counts(scores, targets)), "mean_average_precision": precision}
 
     def interval(self, scores: Scores, targets: Sequence[Sequence[float]]) -> Interval:
         """Return the 95 % interval of micro F1."""
-        return ratio_interval(*_f1_counts(scores, np.asarray(targets) > THRESHOLD))
+        return ratio_interval(*self.counts(scores, targets))
 
     def fidelity(self, scores: Scores, full: Scores) -> float:
         """Return how often all labels at 0.5 are the full network's."""
@@ -67,15 +65,14 @@ class MultiLabelTextClassification(Task):
         """Always: each score tells how clear its label is."""
         return True
 
-    def confidences(self, outputs: Outputs) -> NDArray[np.float32]:
+    def confidences(self, scores: Scores) -> NDArray[np.float32]:
         """Return the score of the label that is least clear, or one minus it: how sure the whole answer is."""
-        return _least_clear(self.scores(outputs))
+        return np.asarray(np.maximum(scores, 1 - scores).min(axis=1))
 
-    def evidence(self, scores: Scores, targets: Sequence[Sequence[float]]) -> Evidence:
-        """Return how sure each answer is, and its part of the numerator and the denominator of micro F1."""
-        gained, possible = _f1_counts(scores, np.asarray(targets) > THRESHOLD)
-        confidences = _least_clear(scores).astype(np.float64)
-        return Evidence(confidences, gained.astype(np.int64), possible.astype(np.int64))
+    def counts(self, scores: Scores, targets: Sequence[Sequence[float]]) -> Counts:
+        """Return twice the true positives, and the labels found plus the labels wanted: the two sides of micro F1."""
+        found, wanted = scores >= THRESHOLD, _wanted(targets)
+        return 2 * (found & wanted).sum(axis=1), found.sum(axis=1) + wanted.sum(axis=1)
 
 
 def _given(row: Example) -> tuple[str, ...]:
@@ -86,11 +83,5 @@ def _given(row: Example) -> tuple[str, ...]:
     return tuple(label.strip() for label in row.label.split(",") if label.strip())
 
 
-def _f1_counts(scores: Scores, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return for each sample twice its true positives, and the labels found plus the labels wanted."""
-    found = scores >= THRESHOLD
-    return 2.0 * (found & wanted).sum(axis=1), (found.sum(axis=1) + wanted.sum(axis=1)).astype(np.float64)
-
-
-def _least_clear(scores: Scores) -> NDArray[np.float32]:
-    return np.asarray(np.maximum(scores, 1 - scores).min(axis=1))
+def _wanted(targets: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
+    return np.asarray(targets) > THRESHOLD

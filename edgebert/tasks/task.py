@@ -22,20 +22,10 @@ Scores = NDArray[np.float32]
 Answer = Any
 # How many answers each text gets: the best one by itself, a list of so many, or with None a list of all.
 TopK = int | Literal["best"] | None
+# What answers to labelled samples gained and could have gained, each (samples,).
+Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What answers to labelled samples are worth one by one, each (samples,): what a cascade is set by.
-
-    `confidences` say how sure each answer is, from 0 to 1. The metric is the sum of `gained` over that of `possible`.
-    """
-
-    confidences: NDArray[np.float64]
-    gained: NDArray[np.int64]
-    possible: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -84,9 +74,11 @@ class Task(ABC):
         if scores.shape[1] != len(labels):
             raise BundleError(f"found {scores.shape[1]} scores for {len(labels)} labels; export the bundle again")
         if top_k == "best":
+            # Most requests ask for no more: no sort, and lists of Python's numbers are read faster than arrays.
             best, rows = scores.argmax(axis=1).tolist(), scores.tolist()
             return [{"label": labels[place], "score": row[place]} for place, row in zip(best, rows, strict=True)]
 
+        # Stable, so that the first of equal scores is the one that argmax takes.
         orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
         return [
             [{"label": labels[place], "score": float(row[place])} for place in order]
@@ -111,15 +103,18 @@ class Task(ABC):
 
     @property
     def has_cascade(self) -> bool:
-        """Whether `confidences` and `evidence` give any, so that two networks can answer in a row."""
+        """Whether there are `confidences` and `counts`, so that two networks can answer in a row."""
         return False
 
-    def confidences(self, outputs: Outputs) -> NDArray[np.float32] | None:
-        """Return how sure each answer of a batch is, (batch,) from 0 to 1; None for a task that has no cascade."""
+    def confidences(self, scores: Scores) -> NDArray[np.float32] | None:
+        """Return how sure each answer is, (batch,) from 0 to 1; None for a task that has no cascade."""
         return None
 
-    def evidence(self, scores: Scores, targets: Sequence[Any]) -> Evidence | None:
-        """Return what each answer is worth; None for a task that has no cascade."""
+    def counts(self, scores: Scores, targets: Sequence[Any]) -> Counts | None:
+        """Return two counts for each answer, of which the ratio of the sums is the first metric.
+
+        None for a task that has no cascade: a cascade is set by adding up what one network or another gained.
+        """
         return None
 
 

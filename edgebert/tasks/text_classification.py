@@ -1,23 +1,22 @@
 """text-classification: one of several labels for each text or pair. One label alone is a score from 0 to 1."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
-from edgebert.tasks.metrics import Interval, spearman, wilson_interval
-from edgebert.tasks.task import Evidence, Loss, Outputs, Scores, Task
+from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
+from edgebert.tasks.task import Counts, Outputs, Scores, Task
 
 
 class TextClassification(Task):
     """Labels that exclude each other: the softmax of the logits, and the share of samples whose label is right."""
 
-    NAME: ClassVar[str] = "text-classification"
-    METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
-    LOSS: ClassVar[Loss] = "cross-entropy"
+    NAME = "text-classification"
+    METRICS = ("accuracy",)
+    LOSS = "cross-entropy"
 
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
@@ -25,6 +24,7 @@ class TextClassification(Task):
         found = {_given(row) for row in rows}
         if len(found) < 2:
             raise EdgeBertError(f"expected at least two labels to tell apart, found {', '.join(found)}; add rows")
+        # 10 comes after 9; "1" and "01" are two labels, which are put in order by their text.
         numbers = {label for label in found if label.isdecimal()}
         return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
 
@@ -36,6 +36,7 @@ class TextClassification(Task):
         label = _given(row)
         if label in self.labels:
             return self.labels.index(label)
+        # Python raises a ValueError for a number of thousands of digits.
         if label.isdecimal() and len(label) < 10 and int(label) < len(self.labels):
             return int(label)
         known = ", ".join(self.labels)
@@ -44,18 +45,20 @@ class TextClassification(Task):
     def scores(self, outputs: Outputs) -> Scores:
         """Return the softmax over the labels, or the sigmoid of a label that stands alone."""
         logits = outputs["logits"]
-        if logits.shape[1] == 1:
+        if logits.shape[1] == 1:  # as transformers' pipeline does
             return np.asarray(1 / (1 + np.exp(-logits)))
+        # The same softmax, whose largest exponent is 0: none overflows.
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
     def metrics(self, scores: Scores, targets: Sequence[int]) -> dict[str, float]:
         """Return the accuracy, from 0 to 1."""
-        return {"accuracy": float(self._is_right(scores, targets).mean())}
+        return {"accuracy": ratio(*self.counts(scores, targets))}
 
     def interval(self, scores: Scores, targets: Sequence[int]) -> Interval:
         """Return the 95 % interval of the accuracy."""
-        return wilson_interval(int(self._is_right(scores, targets).sum()), len(targets))
+        right, _ = self.counts(scores, targets)
+        return wilson_interval(int(right.sum()), len(targets))
 
     def fidelity(self, scores: Scores, full: Scores) -> float:
         """Return how often the label is the full network's; for a label alone the rank correlation of its scores."""
@@ -77,17 +80,14 @@ class TextClassification(Task):
         """Whether there are labels to be sure or unsure about."""
         return len(self.labels) > 1
 
-    def confidences(self, outputs: Outputs) -> NDArray[np.float32] | None:
+    def confidences(self, scores: Scores) -> NDArray[np.float32] | None:
         """Return the score of the label that is answered."""
-        return np.asarray(self.scores(outputs).max(axis=1)) if self.has_cascade else None
+        return np.asarray(scores.max(axis=1)) if self.has_cascade else None
 
-    def evidence(self, scores: Scores, targets: Sequence[int]) -> Evidence | None:
-        """Return the score of each answer, and 1 of 1 where it is right."""
-        right = self._is_right(scores, targets).astype(np.int64)
-        return Evidence(scores.max(axis=1).astype(np.float64), right, np.ones_like(right))
-
-    def _is_right(self, scores: Scores, targets: Sequence[int]) -> NDArray[np.bool_]:
-        return np.asarray(scores.argmax(axis=1) == np.asarray(targets))
+    def counts(self, scores: Scores, targets: Sequence[int]) -> Counts:
+        """Return 1 of 1 for each answer that is right, and 0 of 1 for the others."""
+        right = (scores.argmax(axis=1) == np.asarray(targets)).astype(np.int64)
+        return right, np.ones_like(right)
 
 
 def _given(row: Example) -> str:

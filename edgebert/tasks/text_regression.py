@@ -3,14 +3,13 @@
 import contextlib
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, pearson, spearman, spearman_interval
-from edgebert.tasks.task import Loss, Outputs, Scores, Task
+from edgebert.tasks.task import Outputs, Scores, Task
 
 
 class TextRegression(Task):
@@ -19,10 +18,10 @@ class TextRegression(Task):
     Answers give it as a score. It has no cascade.
     """
 
-    NAME: ClassVar[str] = "text-regression"
-    METRICS: ClassVar[tuple[str, ...]] = ("spearman", "pearson")
-    LOSS: ClassVar[Loss] = "squared-error"
-    DISTILS_LOGITS: ClassVar[bool] = False
+    NAME = "text-regression"
+    METRICS = ("spearman", "pearson")
+    LOSS = "squared-error"
+    DISTILS_LOGITS = False
 
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
@@ -34,6 +33,7 @@ class TextRegression(Task):
         if len(self.labels) != 1:
             found = f"found a network of {len(self.labels)}"
             raise EdgeBertError(f"{row.place}: expected one number a text, {found}; export it with --texts instead")
+        # float reads "nan" and "inf" too, which no loss and no metric can use.
         with contextlib.suppress(ValueError):
             if isinstance(row.label, str) and math.isfinite(float(row.label)):
                 return float(row.label)

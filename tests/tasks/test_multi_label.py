@@ -86,16 +86,17 @@ def test_metrics_are_those_of_their_definitions(case: tuple[Scores, list[list[fl
 
 
 @given(labelled())
-def test_evidence_adds_up_to_the_metric(case: tuple[Scores, list[list[float]]]) -> None:
-    found = TASK.evidence(*case)
-    total = max(int(found.possible.sum()), 1)
-    assert int(found.gained.sum()) / total == pytest.approx(TASK.metrics(*case)["micro_f1"])
-    assert (found.gained <= found.possible).all()
-    assert ((found.confidences >= 0.5) & (found.confidences <= 1)).all()
+def test_counts_add_up_to_the_metric(case: tuple[Scores, list[list[float]]]) -> None:
+    gained, possible = TASK.counts(*case)
+    assert gained.sum() / max(possible.sum(), 1) == pytest.approx(TASK.metrics(*case)["micro_f1"])
+    assert (gained <= possible).all()
+    assert gained.dtype == possible.dtype == np.int64
+    confidences = TASK.confidences(case[0])
+    assert ((confidences >= 0.5) & (confidences <= 1)).all()
 
 
 def test_an_answer_is_as_sure_as_its_least_clear_label() -> None:
-    confidences = TASK.confidences({"logits": LOGITS})
+    confidences = TASK.confidences(TASK.scores({"logits": LOGITS}))
     np.testing.assert_allclose(confidences, [1 / (1 + np.exp(-0.5)), 1 / (1 + np.exp(-0.2))], rtol=1e-5)
 
 

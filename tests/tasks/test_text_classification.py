@@ -79,12 +79,11 @@ def test_the_metric_is_the_share_of_right_answers() -> None:
     assert TASK.interval(SCORES, targets) == wilson_interval(3, 4)
 
 
-def test_evidence_adds_up_to_the_metric() -> None:
-    found = TASK.evidence(SCORES, [1, 0, 0, 1])
-    assert found is not None
-    assert found.gained.sum() / found.possible.sum() == 0.75
-    np.testing.assert_allclose(found.confidences, SCORES.max(axis=1))
-    np.testing.assert_allclose(TASK.confidences({"logits": LOGITS}), SCORES.max(axis=1))
+def test_counts_add_up_to_the_metric() -> None:
+    gained, possible = TASK.counts(SCORES, [1, 0, 0, 1])
+    assert gained.sum() / possible.sum() == 0.75
+    assert gained.dtype == possible.dtype == np.int64
+    np.testing.assert_allclose(TASK.confidences(TASK.scores({"logits": LOGITS})), SCORES.max(axis=1))
 
 
 def test_fidelity_is_how_often_the_label_is_the_same() -> None:

@@ -53,8 +53,8 @@ def test_fidelity_is_the_rank_correlation_of_the_worst_number() -> None:
 
 
 def test_there_is_no_cascade_and_no_wrong_answer() -> None:
-    assert TASK.confidences({"logits": LOGITS}) is None
-    assert TASK.evidence(LOGITS, TARGETS) is None
+    assert TASK.confidences(LOGITS) is None
+    assert TASK.counts(LOGITS, TARGETS) is None
     assert TASK.wrong_answers({"logits": -LOGITS}, {"logits": LOGITS}, tolerance=0.0) == 0
 
 
