@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,8 @@ _TEXTS = ("text", "sentence")
 _PAIRS = ("pair", "text_pair")
 _COUPLES = {"sentence1": "sentence2", "premise": "hypothesis", "question": "context"}
 _LABELS = ("label", "labels")
+
+_NO_JSON_TEXT = "expected a JSON object with a string 'text'"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Example:
 def read_examples(path: str | Path) -> Iterator[Example]:
     """Yield the rows of a file: .tsv, .csv or .jsonl by its ending, else a text a line; "-" is standard input.
 
-    A header names the columns `text`, `pair` (optional) and `label` (optional), or other common names of them; columns
-    of any other name are passed over. JSON lines may give several labels as a list.
+    Columns are `text`, `pair` and `label`, the last two optional, or common other names of them; any others are passed
+    over. JSON lines may give several labels as a list.
 
     Raises:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete, or two columns could
@@ -66,6 +68,7 @@ def read_examples(path: str | Path) -> Iterator[Example]:
 def _lines(file: BinaryIO, name: str) -> Iterator[str]:
     for number, line in enumerate(file, 1):
         try:
+            # What Windows writes begins with a byte order mark, which is no part of the first column's name.
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as problem:
             byte = line[problem.start]
@@ -75,7 +78,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
 
 def _plain_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
-        yield _example(line.rstrip("\r\n"), None, None, f"{name}:{number}")
+        yield _example({"text": line.rstrip("\r\n")}, _Columns("text", None, None), f"{name}:{number}")
 
 
 def _tsv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
@@ -86,7 +89,7 @@ def _csv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
     import csv  # only here, since every import of edgebert would take longer for it
 
     csv.field_size_limit(2**31 - 1)  # the default of 128 kB would refuse a long text
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True)  # else a quote that is never closed would swallow the rest of the file
     try:
         yield from _table_rows(((reader.line_num, row) for row in reader if row), name)
     except csv.Error as problem:
@@ -97,14 +100,12 @@ def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str) -> Iterator[Ex
     _, header = next(rows, (0, []))
     if not header:
         return
-    missing = f"expected a header with a column 'text', found {', '.join(header)[:80]}"
-    columns = _columns(header, f"{name}:1", missing)
+    no_text = f"expected a header with a column 'text', found {', '.join(header)[:80]}"
+    columns = _columns(header, f"{name}:1", no_text)
     for number, cells in rows:
         if len(cells) != len(header):
             raise EdgeBertError(f"{name}:{number}: expected {len(header)} columns as in the header, found {len(cells)}")
-        row = dict(zip(header, cells, strict=True))
-        pair, label = (row[column] if column else None for column in (columns.pair, columns.label))
-        yield _example(row[columns.text], pair, label, f"{name}:{number}")
+        yield _example(dict(zip(header, cells, strict=True)), columns, f"{name}:{number}")
 
 
 def _json_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
@@ -114,22 +115,12 @@ def _json_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
             row = json.loads(line)
         except (ValueError, RecursionError) as problem:
             raise EdgeBertError(f"{place}: expected a JSON object a line, found {problem}") from None
-        missing = "expected a JSON object with a string 'text'"
         present = {key: row[key] for key in row if row[key] is not None} if isinstance(row, dict) else {}
-        columns = _columns(list(present), place, missing)
+        # Each line has its own, since JSON lines may leave out what is null.
+        columns = _columns(list(present), place, _NO_JSON_TEXT)
         if not isinstance(present[columns.text], str):
-            raise EdgeBertError(f"{place}: {missing}")
-        pair = str(present[columns.pair]) if columns.pair else None
-        label = _label(present[columns.label], place) if columns.label else None
-        yield _example(present[columns.text], pair, label, place)
-
-
-def _label(value: Any, place: str) -> str | tuple[str, ...]:
-    """Return a label of JSON as text, or several of a list."""
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(one, str | int | float) for one in values):
-        raise EdgeBertError(f"{place}: expected a label as text, a number or a list of them, found {str(value)[:80]}")
-    return tuple(map(str, values)) if isinstance(value, list) else str(value)
+            raise EdgeBertError(f"{place}: {_NO_JSON_TEXT}")
+        yield _example(present, columns, place)
 
 
 @dataclass(frozen=True)
@@ -141,12 +132,12 @@ class _Columns:
     label: str | None
 
 
-def _columns(names: Sequence[str], place: str, missing: str) -> _Columns:
-    """Return which of some columns hold what; `missing` is the message where none is a text."""
+def _columns(names: Sequence[str], place: str, no_text: str) -> _Columns:
+    """Return which of some columns hold what; `no_text` is the message where none is a text."""
     couples = [first for first, second in _COUPLES.items() if first in names and second in names]
     text = _only([*(name for name in names if name in _TEXTS), *couples], "the text", place)
     if text is None:
-        raise EdgeBertError(f"{place}: {missing}")
+        raise EdgeBertError(f"{place}: {no_text}")
 
     partners = (*_PAIRS, _COUPLES.get(text))
     pair = _only([name for name in names if name in partners], "the pair", place)
@@ -161,7 +152,18 @@ def _only(found: Sequence[str], meaning: str, place: str) -> str | None:
     return found[0] if found else None
 
 
-def _example(text: str, pair: str | None, label: str | tuple[str, ...] | None, place: str) -> Example:
+def _example(row: Mapping[str, Any], columns: _Columns, place: str) -> Example:
+    text = row[columns.text]
+    pair = None if columns.pair is None else str(row[columns.pair])
+    label = None if columns.label is None else _label(row[columns.label], place)
     if not text.strip() or (pair is not None and not pair.strip()):
         raise EdgeBertError(f"{place}: expected a text, found an empty one; leave the line out")
     return Example(text, pair, label, place)
+
+
+def _label(value: Any, place: str) -> str | tuple[str, ...]:
+    """Return a label as text, or several of a list."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise EdgeBertError(f"{place}: expected a label as text, a number or a list of them, found {str(value)[:80]}")
+    return tuple(map(str, values)) if isinstance(value, list) else str(value)
