@@ -35,12 +35,13 @@ class Batch:
 
 
 def batches_of(tokens: Sequence[Tokens], most: int) -> list[Batch]:
-    """Return batches of at most so many texts, the shortest first."""
+    """Return batches of at most so many texts, the shortest first, so that the last is of the longest."""
     if len(tokens) == 1:  # most requests
         return [Batch((0,), (tokens[0],))]
     order = sorted(range(len(tokens)), key=lambda place: len(tokens[place].ids))
     groups: list[list[int]] = []
     for place in order:
+        # Against the shortest of the batch, so that padding does not add up over texts that are each a little longer.
         shortest = len(tokens[groups[-1][0]].ids) if groups else 0
         if groups and len(groups[-1]) < most and shortest >= _LEAST_FULL * len(tokens[place].ids):
             groups[-1].append(place)

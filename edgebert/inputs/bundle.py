@@ -1,11 +1,9 @@
 """The bundle: the folder that goes to the device, described by bundle.json.
 
-Every file that bundle.json names is checked against its hash before it is used, and none may lie outside the
-folder. Knows nothing about how graphs are run.
+Every file is checked against its hash before it is used, and none may lie outside the folder.
 """
 
 import hashlib
-import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,40 +46,32 @@ class FileRef(Record, frozen=True):
 
 
 class WeightFile(Record, frozen=True):
-    """The weights that all graphs of one storage type refer into.
-
-    `pieces` holds the SHA-256 of every `PIECE_BYTES` of the file, one after the other, so that a small sub-network is
-    checked without reading what it does not use.
-    """
+    """The weights that all graphs of one storage type refer into."""
 
     file: str
     dtype: Storage
     size_bytes: int
     sha256: str
+    # The file of the SHA-256 of every `PIECE_BYTES`, one after the other: a small sub-network is checked without
+    # reading what it does not use.
     pieces: FileRef
 
 
 class Quality(Record, frozen=True):
-    """How good a sub-network is at its task on so many samples of a named dataset; higher is better.
+    """How good a sub-network is at its task on so many samples of a named dataset; higher is better."""
 
-    `metric` is the task's first one, or `FIDELITY`; `also` holds other metrics on the same data.
-    """
-
-    metric: str
+    metric: str  # the task's first one, or `FIDELITY`
     value: MetricValue
     samples: Annotated[int, Meta(ge=1)]
     dataset: str
-    also: dict[str, MetricValue]
+    also: dict[str, MetricValue]  # other metrics on the same data
 
 
 class ExportDifference(Record, frozen=True):
-    """How far a sub-network's graphs are from the same slice of the checkpoint in float32.
+    """How far a sub-network's graphs are from the same slice of the checkpoint in float32."""
 
-    The largest difference of an output, how often both give the same answer, and how much lower the graph's quality
-    is: the last two on the data that quality was measured on, and None where that is not known.
-    """
-
-    max_abs_difference: float
+    max_abs_difference: float  # the largest of an output
+    # How often both give the same answer, and how much lower the graph's quality is, on the data of the quality.
     agreement: MetricValue | None
     quality_drop: float | None
 
@@ -99,8 +89,7 @@ class ExportedSubnet(Subnet, frozen=True):
 class Manifest(Record, frozen=True):
     """What bundle.json holds.
 
-    `task` is the name of one (see `edgebert.tasks`); `pairs` says whether texts come with a second one; `answers` is
-    None where there was no labelled data, or where the task has no cascade.
+    `pairs` says whether texts come with a second one; `answers` is None without labelled data or a cascade of the task.
     """
 
     VERSION: ClassVar[int] = 4
@@ -181,11 +170,11 @@ class Golden(Record, frozen=True):
 class SubnetAnswers(Record, frozen=True):
     """What a sub-network's answers to the evaluation data are worth, one after the other.
 
-    `confidences` say how sure each answer is, rounded down to four digits, so that they lie on the same side of a
-    threshold of two digits as the scores themselves. The metric is the sum of `gained` over that of `possible`.
+    The metric is the sum of `gained` over that of `possible`; `confidences` say how sure each answer is.
     """
 
     id: str
+    # Rounded down to four digits: they lie on the same side of a threshold of two digits as the scores themselves.
     confidences: tuple[Share, ...]
     gained: tuple[Annotated[int, Meta(ge=0)], ...]
     possible: tuple[Annotated[int, Meta(ge=0)], ...]
@@ -226,8 +215,8 @@ class Bundle:
         """
         folder = Path(path).absolute() if path is not None else BUILTIN
         if not (folder / MANIFEST).is_file():
-            advice = "make one with edgebert export"
-            raise BundleError(f"no bundle at {folder}: expected a folder with {MANIFEST}; {advice}")
+            expected = f"expected a folder with {MANIFEST}; make one with edgebert export"
+            raise BundleError(f"no bundle at {folder}: {expected}")
         content = records.read_bytes(folder / MANIFEST, BundleError)
         manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
         bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
@@ -238,6 +227,7 @@ class Bundle:
         manifest, name = self.manifest, self.path / MANIFEST
         for file in self.files():
             self._locate(file.file)
+        # Hashes are checked when a file is used; a copy that was broken off is found at once.
         for weights in manifest.weight_files:
             found = (self.path / weights.file).stat().st_size
             if found != weights.size_bytes:
@@ -246,11 +236,14 @@ class Bundle:
         for subnet in manifest.subnetworks:
             if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
                 raise BundleError(f"{name}: {subnet.id} must give heads and ffn for each of its layers")
-        ids = [subnet.id for subnet in manifest.subnetworks]
+
         if len(set(manifest.labels)) != len(manifest.labels):
             raise BundleError(f"{name}: expected different labels, found {list(manifest.labels)}")
+        # Profiles, golden outputs and answers name sub-networks by their ids.
+        ids = [subnet.id for subnet in manifest.subnetworks]
         if not ids or len(set(ids)) != len(ids):
             raise BundleError(f"{name}: expected sub-networks with ids of their own, found {ids}")
+        # Choosing compares qualities, and those of two metrics cannot be compared.
         metrics = sorted({subnet.quality.metric for subnet in manifest.subnetworks if subnet.quality})
         if len(metrics) > 1:
             raise BundleError(f"{name}: expected qualities of one metric, found {' and '.join(metrics)}")
@@ -280,6 +273,7 @@ class Bundle:
         Raises:
             BundleError: the file is missing, outside the bundle, or not what was exported.
         """
+        # Whoever asks gets the bytes that were hashed: a file that is altered later is not read again.
         content = records.read_bytes(self._locate(file.file), BundleError)
         digest = hashlib.sha256(content).hexdigest()
         if digest != file.sha256:
@@ -323,13 +317,20 @@ class Bundle:
             needed = sorted({piece for part in parts for piece in _pieces(part, weights.size_bytes)})
             if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
                 raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
-            digests_of = partial(_digests, self._locate(weights.file))
+            check_pieces = partial(self._check_pieces, weights.file, digests)
             with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-                found = pool.map(digests_of, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS)))
-                for piece, digest in itertools.chain.from_iterable(found):
-                    expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
-                    if digest != expected:
-                        raise self._altered(weights.file, expected.hex(), digest.hex())
+                list(pool.map(check_pieces, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS))))
+
+    def _check_pieces(self, file: str, digests: bytes, pieces: Sequence[int]) -> None:
+        """Check the pieces of those numbers."""
+        buffer = memoryview(bytearray(PIECE_BYTES))
+        with open(self._locate(file), "rb", buffering=0) as content:
+            for piece in pieces:
+                content.seek(piece * PIECE_BYTES)
+                digest = hashlib.sha256(buffer[: content.readinto(buffer)]).digest()
+                expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
+                if digest != expected:
+                    raise self._altered(file, expected.hex(), digest.hex())
 
     def golden(self) -> Golden:
         """Return the golden inputs and outputs.
@@ -358,6 +359,7 @@ class Bundle:
     def _locate(self, file: str) -> Path:
         """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""
         path = self.path / file
+        # A bundle may come from anywhere: no path, link or hidden file of it leads to what is not its own.
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", file) or path.is_symlink():
             raise BundleError(f"{self.path / MANIFEST}: expected a plain file of the bundle's folder, found '{file}'")
         if not path.is_file():
@@ -367,16 +369,6 @@ class Bundle:
     def _altered(self, file: str, expected: str, found: str) -> BundleError:
         hashes = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
         return BundleError(f"{self.path / file} was altered: {hashes}; copy the bundle again")
-
-
-def _digests(path: Path, pieces: Sequence[int]) -> list[tuple[int, bytes]]:
-    """Return the SHA-256 of some pieces of a file, each with its number."""
-    buffer, found = memoryview(bytearray(PIECE_BYTES)), []
-    with open(path, "rb", buffering=0) as file:
-        for piece in pieces:
-            file.seek(piece * PIECE_BYTES)
-            found.append((piece, hashlib.sha256(buffer[: file.readinto(buffer)]).digest()))
-    return found
 
 
 def _pieces(part: Reference, file_bytes: int) -> range:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from edgebert.errors import BundleError
 
-# For each message: the fields that lead to other messages in which a tensor may stand.
+# For each message: the fields that lead to other messages in which a tensor may stand. Fields that are given twice
+# are all read, since protobuf's own reader merges them.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -20,7 +21,9 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA = 13  # of a tensor
-_VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
+# How a field is written: the lower three bits of its tag.
+_VARINT, _COUNTED = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ def _references(message: memoryview, kind: str) -> Iterator[Reference]:
 
 
 def _tensor_references(tensor: memoryview) -> Iterator[Reference]:
-    """Yield what a tensor's key-value entries refer to; what is said twice is taken at its worst."""
+    """Yield what a tensor's key-value entries refer to."""
     entries = []
     for number, entry in _counted_fields(tensor):
         if number == _EXTERNAL_DATA:
             fields = [(field, bytes(content).decode()) for field, content in _counted_fields(entry)]
             keys, values = ([text for field, text in fields if field == wanted] for wanted in (1, 2))
             entries.append((keys, values))
+    # Which of two keys or values ONNX Runtime would take is not known: then every file that is named counts, as a whole.
     plain = all(len(keys) == len(values) == 1 for keys, values in entries)
     given = {keys[0]: values[0] for keys, values in entries} if plain else {}
     start, size = 0, None
@@ -83,14 +87,15 @@ def _counted_fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
         wire = tag & 7
         if wire == _COUNTED:
             size, at = _varint(message, at)
+            # A slice would end at the message's end and hide what is missing.
             if at + size > len(message):
                 raise ValueError("a field runs over its message's end")
             yield tag >> 3, message[at : at + size]
             at += size
         elif wire == _VARINT:
             _, at = _varint(message, at)
-        elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
-            at += 8 if wire == _EIGHT_BYTES else 4
+        elif wire in _FIXED_BYTES:
+            at += _FIXED_BYTES[wire]
         else:
             raise ValueError(f"wire type {wire}")
 
@@ -98,6 +103,7 @@ def _counted_fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return the number that starts at a position, and the position behind it."""
     value, shift = 0, 0
+    # Seven bits a byte, the lowest first; the eighth says that more follow.
     while True:
         byte = message[at]
         value |= (byte & 127) << shift

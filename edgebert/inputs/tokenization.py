@@ -36,6 +36,9 @@ class Tokenizer:
         self.max_length = max_length
         self._pairs = pairs
         self._reach = max_length * _CHARACTERS_PER_TOKEN
+        self._room = max_length - self._tokenizer.num_special_tokens_to_add(False)
+        self._room_of_pair = max_length - self._tokenizer.num_special_tokens_to_add(True)
+        # A tokenizer.json may ask for both: texts are cut here, and padded to what they share a batch with.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
@@ -73,23 +76,27 @@ class Tokenizer:
             EdgeBertError: `check` refuses one.
         """
         pairs = [self.check(text) for text in texts]
-        leading = iter(self._leading_of_all([part for pair in pairs for part in pair if part is not None]))
+        parts = [part for pair in pairs for part in pair if part is not None]
+        shortened = [_leading_words(part, self._reach) for part in parts]
+        # 16 us a text on two cores, where one after the other takes 37 (docs/log.md).
+        encodings = self._tokenizer.encode_batch_fast(shortened, add_special_tokens=False)
+        leading = (
+            encoding if short == part or len(encoding.ids) >= self.max_length else self._leading(part)
+            for encoding, short, part in zip(encodings, shortened, parts, strict=True)
+        )
         return [self._joined(next(leading), None if pair is None else next(leading)) for _, pair in pairs]
 
     def _joined(self, first: tokenizers.Encoding, second: tokenizers.Encoding | None) -> Tokens:
         """Return one text's tokens, or a pair's, cut and with the special ones."""
         if second is None:
-            first.truncate(self.max_length - self._special(pair=False))
+            first.truncate(self._room)
         else:
             # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
-            kept = longest_first(len(first.ids), len(second.ids), self.max_length - self._special(pair=True))
+            kept = longest_first(len(first.ids), len(second.ids), self._room_of_pair)
             first.truncate(kept[0])
             second.truncate(kept[1])
         encoding = self._tokenizer.post_process(first, second)
         return Tokens(encoding.ids, encoding.type_ids)
-
-    def _special(self, *, pair: bool) -> int:
-        return int(self._tokenizer.num_special_tokens_to_add(pair))
 
     def _leading(self, text: str) -> tokenizers.Encoding:
         """Return the tokens of a text without special ones, at least the first `max_length`."""
@@ -100,16 +107,7 @@ class Tokenizer:
             encoding = self._tokenizer.encode(shortened, add_special_tokens=False)
             if shortened == text or len(encoding.ids) >= self.max_length:
                 return encoding
-            reach *= 16
-
-    def _leading_of_all(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
-        """Return what `_leading` does for each text."""
-        shortened = [_leading_words(text, self._reach) for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(shortened, add_special_tokens=False)
-        return [
-            encoding if short == text or len(encoding.ids) >= self.max_length else self._leading(text)
-            for text, short, encoding in zip(texts, shortened, encodings, strict=True)
-        ]
+            reach *= 16  # such as for long runs of white space, which become no token
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
@@ -145,9 +143,10 @@ def _leading_words(text: str, reach: int) -> str:
 def pad(batch: Sequence[Tokens], names: Sequence[str], lengths: Sequence[int] = ()) -> Arrays:
     """Return the named graph inputs, each (batch, length) int64, padded with 0.
 
-    The length is that of the longest of the batch, or the next of the given ones, if there is one.
+    The length is that of the longest text, or the next of the given ones, if there is one.
     """
     longest = max(len(tokens.ids) for tokens in batch)
+    # For engines to which a new length costs time the profile names those that were met.
     length = min((one for one in lengths if one >= longest), default=longest)
     arrays = {name: np.zeros((len(batch), length), dtype=np.int64) for name in names}
     for row, tokens in enumerate(batch):
