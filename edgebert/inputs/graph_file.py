@@ -65,7 +65,7 @@ def _tensor_references(tensor: memoryview) -> Iterator[Reference]:
             fields = [(field, bytes(content).decode()) for field, content in _counted_fields(entry)]
             keys, values = ([text for field, text in fields if field == wanted] for wanted in (1, 2))
             entries.append((keys, values))
-    # Which of two keys or values ONNX Runtime would take is not known: then every file that is named counts, as a whole.
+    # Which of two keys or values would be taken is not known: then every file that is named counts, as a whole.
     plain = all(len(keys) == len(values) == 1 for keys, values in entries)
     given = {keys[0]: values[0] for keys, values in entries} if plain else {}
     start, size = 0, None

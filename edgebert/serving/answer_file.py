@@ -1,7 +1,4 @@
-"""A file of answers, a line for each text: .tsv, .csv or .jsonl. A run that was interrupted goes on where it ended.
-
-Knows nothing about networks; an answer is a dict with a label and a score, or a list of such.
-"""
+"""A file of answers, a line for each text: .tsv, .csv or .jsonl. A run that was interrupted goes on where it ended."""
 
 import csv
 import io
@@ -29,11 +26,16 @@ class Kept:
     size_bytes: int
 
 
+class _Scored(msgspec.Struct):
+    label: str
+    score: float
+
+
 @dataclass(frozen=True)
 class _Form:
-    """How answers are written: `header` begins the file, and `line` makes an answer's line with its line break.
+    """How answers are written: what begins the file, an answer's line with its line break, and a line read again.
 
-    `read` gives the labels of a line, joined by commas, and its text (see `_shown`); a ValueError if there are none.
+    `read` gives the labels, joined by commas, and the text (see `_shown`); one of `_UNREADABLE` if there are none.
     """
 
     header: bytes
@@ -41,10 +43,8 @@ class _Form:
     read: Callable[[str], tuple[str, str]]
 
     def beginnings(self, label: str) -> list[str]:
-        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it.
-
-        That is what answers have in common which differ in all that follows the label.
-        """
+        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it."""
+        # What lines have in common which differ in all that follows the label.
         one = [{"label": label, "score": score} for score in (0.0, 1.0)]
         several = [[each, {"label": str(each["score"]), "score": 0.0}] for each in one]
         lines = ([self.line("", answer) for answer in answers] for answers in (one, several))
@@ -62,7 +62,6 @@ def _read_tsv(line: str) -> tuple[str, str]:
 
 
 def _csv_line(text: Text, answer: Answer) -> str:
-    """Return the same three cells, quoted where they must be."""
     row = io.StringIO()
     csv.writer(row, lineterminator="\n").writerow(_cells(text, answer))
     return row.getvalue()
@@ -74,21 +73,19 @@ def _read_csv(line: str) -> tuple[str, str]:
 
 
 def _json_line(text: Text, answer: Answer) -> str:
-    """Return a JSON object of the answer's keys, or a list of answers, and the text, and the pair if there is one."""
     row = dict(answer) if isinstance(answer, dict) else {"answers": answer}
     row.update({"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]})
     return msgspec.json.encode(row).decode() + "\n"
 
 
 def _read_json(line: str) -> tuple[str, str]:
-    try:
-        row: dict[str, Any] = msgspec.json.decode(line, type=dict)
-        answers = row["answers"] if "answers" in row else [{"label": row["label"], "score": row["score"]}]
-        text = row["text"] if "pair" not in row else (row["text"], row["pair"])
-        return ",".join(answer["label"] for answer in answers), _shown(text)
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as problem:
-        raise ValueError(str(problem)) from None
+    row: dict[str, Any] = msgspec.json.decode(line, type=dict)
+    answers = msgspec.convert(row.get("answers", [row]), list[_Scored])
+    return ",".join(one.label for one in answers), _shown((row["text"], row["pair"]) if "pair" in row else row["text"])
 
+
+# What reading a line raises that is no answer: the last two where JSON has no text, or one that is none.
+_UNREADABLE = (ValueError, csv.Error, msgspec.DecodeError, KeyError, TypeError)
 
 _FORMS = {
     ".tsv": _Form(b"", line_of, _read_tsv),
@@ -138,8 +135,10 @@ def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
         return Kept(0, 0)
     before = form.header.count(b"\n")
     if lines:
+        # The last line alone: a file that was written for other texts, or in another order, differs there too.
         text = next(itertools.islice(texts, lines - 1, None), None)
         _check_line(form, last, text, labels, f"{path}:{lines + before}")
+    # What is torn off will be cut off: it must not be somebody's only copy of something else.
     beginnings = (start.encode() for label in labels for start in form.beginnings(label))
     if torn and not any(torn.startswith(start) or start.startswith(torn) for start in beginnings):
         raise EdgeBertError(f"{path}:{lines + before + 1}: expected a label, found {_quoted(torn)}; {_ADVICE}")
@@ -155,7 +154,7 @@ def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> N
     form = form_of(path)
     try:
         with open(path, "ab") as file:
-            file.truncate(after.size_bytes)
+            file.truncate(after.size_bytes)  # a torn last line is written anew
             if not after.size_bytes:
                 file.write(form.header)
             for text, answer in answers:
@@ -170,7 +169,7 @@ def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[st
         raise EdgeBertError(f"{place}: expected no more answers than there are texts; {_ADVICE}")
     try:
         found, shown = form.read(line.decode())
-    except ValueError:
+    except _UNREADABLE:
         found = shown = ""
     if shown != _shown(text) or not _are_labels(found, labels):
         raise EdgeBertError(f"{place}: expected the answer to '{_shown(text)[:60]}', found {_quoted(line)}; {_ADVICE}")

@@ -2,8 +2,7 @@
 
 import logging
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -42,19 +41,13 @@ class Dispatcher:
     """Chooses and runs networks by a profile; one thread at a time."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        profile: DeviceProfile,
-        budget: Budget,
-        residents: Residents,
-        governor: Governor,
-        clock: Callable[[], float] = time.perf_counter,
+        self, bundle: Bundle, profile: DeviceProfile, budget: Budget, residents: Residents, governor: Governor
     ):
-        """Load what is chosen when nothing else is on time: the fastest network; `clock` tells seconds."""
+        """Load what is chosen when nothing else is on time: the fastest network."""
         self.profile = _without_idle_pools(profile, residents.loaded())
         self.cascade: Cascade | None = None
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
-        self._residents, self._governor, self._clock = residents, governor, clock
+        self._residents, self._governor, self._clock = residents, governor, governor.clock
         self._late_share = 1 - budget.percentile / 100
         self._last_quality = 0.0
 
@@ -104,8 +97,8 @@ class Dispatcher:
     def _both_ms(self, cascade: Cascade, batch: Batch) -> float:
         """Return what a batch should take at most if both networks are asked."""
         size, length = batch.shape
-        costs = [option.entry.cost for option in (cascade.first, cascade.second)]
-        bounds_ms = [cost.bound_ms(length, size, self._budget.percentile) for cost in costs]
+        both, percentile = (cascade.first, cascade.second), self._budget.percentile
+        bounds_ms = [option.entry.cost.bound_ms(length, size, percentile) for option in both]
         return sum(math.inf if one_ms is None else one_ms for one_ms in bounds_ms)
 
     def _run_cascade(self, cascade: Cascade, batch: Batch, allowed_ms: float) -> _Ran:

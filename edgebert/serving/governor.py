@@ -56,7 +56,7 @@ class Governor:
     """Learns how late requests are and tells which networks would be on time now; one thread at a time may ask."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
-        self._clock = clock
+        self.clock = clock
         self._observed: dict[Way, _Observed] = {}
         self._overheads_ms: deque[float] = deque([0.0], maxlen=_KEPT)
 
@@ -71,7 +71,7 @@ class Governor:
 
     def observe(self, way: Way, expected_ms: float, observed_ms: float) -> None:
         """Record how long a network ran, and how long it was expected to run in the median."""
-        observed, now_s = self._observed.setdefault(way, _Observed()), self._clock()
+        observed, now_s = self._observed.setdefault(way, _Observed()), self.clock()
         observed.add(now_s)
         if observed_ms > _CALM * expected_ms:
             observed.late.append(_Late(now_s, expected_ms, observed_ms))
@@ -89,7 +89,7 @@ class Governor:
         observed = self._observed.get(way)
         if observed is None or not observed.late:
             return 0.0
-        now_s, total = self._clock(), 0.0
+        now_s, total = self.clock(), 0.0
         for one in observed.late:
             value = value_of(one)
             if value:

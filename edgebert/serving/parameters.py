@@ -1,4 +1,4 @@
-"""What `load` and `predict_all` are given, made into a budget, a sub-network and a profile. Knows no requests."""
+"""What `load` and `predict_all` are given, made into a budget, a sub-network and a profile."""
 
 import functools
 import logging
@@ -43,10 +43,11 @@ def subnet_in(bundle: Bundle, subnet: str | Subnet) -> ExportedSubnet:
     Raises:
         BundleError: the bundle has no such sub-network.
     """
-    if not isinstance(subnet, str | Subnet):
-        raise BundleError(f"expected the id of a sub-network or a Subnet, found {type(subnet).__name__}; pass one")
     if isinstance(subnet, str):
         return bundle.subnet(subnet)
+    if not isinstance(subnet, Subnet):
+        raise BundleError(f"expected the id of a sub-network or a Subnet, found {type(subnet).__name__}; pass one")
+    # Field by field: == of values is true within one class alone, and those of a bundle are of one that holds more.
     for found in bundle.manifest.subnetworks:
         if all(getattr(found, name) == getattr(subnet, name) for name in subnet.__struct_fields__):
             return found
@@ -87,13 +88,13 @@ def profile_source(
 ) -> ProfileSource:
     """Return what gives the profile that choices are made from: the one given, or one that is cached or measured then.
 
-    It has only the ways that are asked for; a ProfileError says that there are none, or that nothing can be measured.
-    If the one given was measured on another device, a warning says so.
+    It has only the ways that are asked for, or raises a ProfileError.
 
     Raises:
         ProfileError: the one given cannot be read, or is another bundle's.
     """
     if given is None:
+        # Measured when a choice first needs it: who names a sub-network, or has no limit, never waits for that.
         return functools.cache(lambda: profile_of(bundle, batch_size=batch_size, asked=asked).narrowed(asked))
 
     found = check_profile(given if isinstance(given, DeviceProfile) else DeviceProfile.load(given), bundle)

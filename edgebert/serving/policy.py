@@ -1,11 +1,9 @@
-"""Who chooses the network for a request: the choice made at load time, or a dispatcher that knows the time.
-
-Knows budgets and the profile; runs nothing itself.
-"""
+"""Who chooses the network for a request, and how long it may take: the choice of load time, or a dispatcher."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -18,7 +16,6 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.dispatcher import Answered, Dispatcher
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Residents
-from edgebert.serving.time_limit import TimeLimit
 from edgebert.subnet import Way
 from edgebert.tasks.task import TopK
 from edgebert.tasks.tasks import task_in
@@ -27,8 +24,48 @@ from edgebert.tasks.tasks import task_in
 Chooser = Callable[[Batch, float, TopK], Answered]
 
 
+@dataclass(frozen=True)
+class TimeLimit:
+    """What a request may take: `latency_ms` for each of its batches or, with `shares`, for all of them together.
+
+    A share is what a batch may take of the time that is left when its turn comes. An infinite `latency_ms` is no limit.
+    """
+
+    latency_ms: float
+    shares: tuple[float, ...] = ()
+
+    @classmethod
+    def for_call(cls, latency_ms: float, fastest_ms: Sequence[float]) -> "TimeLimit":
+        """Return the limit of a whole call, from what each batch takes with its fastest network.
+
+        The shares are in proportion to these times, so there is time for all, and what one batch saves goes to the
+        others.
+        """
+        left_ms = sum(fastest_ms)
+        shares = []
+        for own_ms in fastest_ms:
+            shares.append(own_ms / left_ms if left_ms > own_ms else 1.0)
+            left_ms -= own_ms
+        return cls(latency_ms, tuple(shares))
+
+    def left_ms(self, number: int, request_ms: float, batch_ms: float) -> float:
+        """Return what the batch of that number may still take.
+
+        `request_ms` have gone by since the request began, `batch_ms` since the batch before was answered.
+        """
+        if self.shares:
+            return (self.latency_ms - request_ms) * self.shares[number]
+        return self.latency_ms - batch_ms
+
+    def is_kept(self, request_ms: float, slowest_batch_ms: float) -> bool | None:
+        """Return whether a request kept its limit; None if it has none."""
+        if math.isinf(self.latency_ms):
+            return None
+        return (request_ms if self.shares else slowest_batch_ms) <= self.latency_ms
+
+
 class Policy:
-    """Gives each request a chooser and a time limit; one thread at a time, but for what it says before any request.
+    """Gives each request a chooser and a time limit; one thread at a time, unless `has_limit` says that it has none.
 
     `profile` is asked for the profile when the first request needs a choice of its own; without it the choice made at
     load time stands for every request.
@@ -44,7 +81,7 @@ class Policy:
     ):
         """Load the network that was chosen; `clock` tells seconds."""
         self._bundle, self._selection, self._budget = bundle, selection, selection.budget
-        self._residents, self._profile, self._clock = residents, profile, clock
+        self._residents, self._profile = residents, profile
         self._governor = Governor(clock)
         self._session = residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
         self._task = task_in(bundle.manifest)
@@ -99,7 +136,7 @@ class Policy:
             return dispatcher.answer, limit
 
         fastest_ms = [dispatcher.fastest_ms(batch) for batch in batches]
-        if not sum(fastest_ms) <= latency_ms:
+        if not sum(fastest_ms) <= latency_ms:  # also where a time is infinite or the budget not a number
             self._check_possible(dispatcher, latency_ms / len(batches), longest)
         return dispatcher.answer, TimeLimit.for_call(latency_ms, fastest_ms)
 
@@ -116,9 +153,7 @@ class Policy:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""
         if self._dispatcher is None:
             assert self._profile is not None
-            self._dispatcher = Dispatcher(
-                self._bundle, self._profile(), self._budget, self._residents, self._governor, self._clock
-            )
+            self._dispatcher = Dispatcher(self._bundle, self._profile(), self._budget, self._residents, self._governor)
         return self._dispatcher
 
     def _check_possible(self, dispatcher: Dispatcher, latency_ms: float | None, length: int) -> None:

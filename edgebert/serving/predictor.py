@@ -15,14 +15,13 @@ from edgebert.engines.session import default_way, open_session, way_filter
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.batches import Batch, batches_of
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
-from edgebert.inputs.tokenization import Tokenizer
+from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.parameters import budget_of, choose, profile_source
-from edgebert.serving.policy import Chooser, Policy
+from edgebert.serving.policy import Chooser, Policy, TimeLimit
 from edgebert.serving.request import CallTexts, read_texts, shaped
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
-from edgebert.serving.time_limit import TimeLimit
 from edgebert.subnet import Subnet, Way
 from edgebert.tasks.task import Answer, TopK
 
@@ -93,7 +92,7 @@ def _open_network(bundle: Bundle, warm_up: Tokenizer | None, subnet_id: str, way
     """Load a sub-network of a bundle, and have it answer a text if there is a tokenizer to warm it up."""
     session = open_session(bundle, bundle.subnet(subnet_id), way)
     if warm_up is not None:  # a network's first answer takes longer
-        session.run(batches_of([warm_up.encode("a")], 1)[0].arrays(session.input_names))
+        session.run(pad([warm_up.encode("a")], session.input_names))
     return session
 
 

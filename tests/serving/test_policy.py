@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.serving.time_limit import TimeLimit
+from edgebert.serving.policy import TimeLimit
 
 MS = st.floats(0.01, 1000)
 
