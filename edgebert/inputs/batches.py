@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgebert.inputs.tokenization import Arrays, Tokens, pad
+from edgebert.inputs.tokenization import Tokens
 
 _LEAST_FULL = 7 / 8  # a shorter text than this share of the longest costs more by its padding than a batch saves
 
@@ -28,10 +28,6 @@ class Batch:
     def part(self, rows: Sequence[int]) -> "Batch":
         """Return some of the texts, in ascending order, as a batch."""
         return Batch(tuple(self.places[row] for row in rows), tuple(self.tokens[row] for row in rows))
-
-    def arrays(self, names: Sequence[str], pad_to: Sequence[int] = ()) -> Arrays:
-        """Return the named graph inputs, each (texts, length) int64, padded to the next of the lengths in `pad_to`."""
-        return pad(self.tokens, names, pad_to)
 
 
 def batches_of(tokens: Sequence[Tokens], most: int) -> list[Batch]:

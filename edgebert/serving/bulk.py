@@ -60,14 +60,15 @@ def answer_texts(
 ) -> Iterator[tuple[Text, Answer]]:
     """Yield each text with its answer by the chosen sub-network, from the text numbered `start` on, in their order.
 
-    Texts of equal length share batches of about `batch_tokens` tokens. In int8 a score depends a little on what
-    shares its batch: what is yielded with a later start is what a run from the first text yields.
+    Texts of equal length share batches of about `batch_tokens` tokens. What is yielded with a later start is what a
+    run from the first text yields.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
         EdgeBertError: a text is empty or no text; all before it are answered first.
     """
-    # Threads that share a batch wait for each other after every product: each runs batches of its own instead.
+    # Threads that share a batch wait for each other after every product: each runs batches of its own instead, which
+    # gains 6 to 13 % (docs/log.md).
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
     session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
@@ -82,7 +83,7 @@ def answer_texts(
         """Yield chunks whose batches wait for a thread."""
         first = 0
         for chunk, problem in _chunks(texts, tokenizer):
-            # A chunk is run as a whole if any of its texts is asked for: batches would not be the same otherwise.
+            # As a whole if any of its texts is asked for: in int8 a score depends a little on what shares its batch.
             asked = range(max(0, start - first), len(chunk))
             tokens = tokenizer.encode_all(chunk) if asked else []
             batches = [pool.submit(answered, tokens, places) for places in _equally_long(tokens, batch_tokens)]
@@ -137,6 +138,7 @@ def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[tuple[list[
 
 def _equally_long(tokens: Sequence[Tokens], batch_tokens: int) -> list[list[int]]:
     """Return the places of texts that share a batch, the longest first, so that no long batch is left for the end."""
+    # Of equal length: as fast as the best padded batches, and no padding has a part in the range that int8 rounds to.
     lengths = [len(text.ids) for text in tokens]
     order = sorted(range(len(tokens)), key=lengths.__getitem__, reverse=True)
     groups = []

@@ -13,6 +13,7 @@ from edgebert.choosing.menu import Menu, Option
 from edgebert.choosing.selection import Budget
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Answers, Bundle
+from edgebert.inputs.tokenization import pad
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Key, Residents
@@ -48,6 +49,7 @@ class Dispatcher:
         self.cascade: Cascade | None = None
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
         self._residents, self._governor, self._clock = residents, governor, governor.clock
+        # How many requests the percentile allows to be late, of 1.
         self._late_share = 1 - budget.percentile / 100
         self._last_quality = 0.0
 
@@ -64,6 +66,7 @@ class Dispatcher:
         if self.cascade is None:
             logger.warning("no two networks together are as good as one for less: there is no cascade")
             return
+        # No request waits for them later.
         for option in (self.cascade.first, self.cascade.second):
             self._residents.load(option.key, option.entry.peak_memory_mb)
 
@@ -74,6 +77,7 @@ class Dispatcher:
     def answer(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
         """Return who answered a batch that may take `allowed_ms` from now on, and the answers."""
         start_s = self._clock()
+        # A network alone may fill the budget of a profile: what lies around it would come on top.
         ran = self._run_in_time(batch, allowed_ms - self._governor.overhead_ms)
         answers = self._task.answers(ran.outputs, top_k)
         self._governor.observe_overhead(self._ms_since(start_s) - ran.network_ms)
@@ -89,7 +93,7 @@ class Dispatcher:
     def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float) -> _Ran:
         session = self._residents.get(entry.key)
         start_s = self._clock()
-        outputs = session.run(batch.arrays(session.input_names, entry.pad_to))
+        outputs = session.run(pad(batch.tokens, session.input_names, entry.pad_to))
         network_ms = self._ms_since(start_s)
         self._governor.observe(entry.way, expected_ms, network_ms)
         return _Ran(entry.id, outputs, network_ms)
@@ -112,7 +116,7 @@ class Dispatcher:
         unsure = [] if confidences is None else np.flatnonzero(confidences < cascade.threshold).tolist()
         if not unsure:
             return ran
-        rest = batch.part(unsure)
+        rest = batch.part(unsure)  # the others are answered, and fewer texts take less time
         expected_ms = second.cost.expected_ms(rest.length, len(rest.places))
         if self._governor.share_late(second.way, expected_ms, allowed_ms - self._ms_since(start_s)) > self._late_share:
             return ran
@@ -128,6 +132,7 @@ class Dispatcher:
         on_time: list[Option] = []
         is_wanted = False
         for option in options:
+            # The best come first: what follows is neither better nor, beyond the tolerance, as good.
             if on_time and option.quality < on_time[0].quality - self._budget.tolerance - 1e-9:
                 break
             if not self._is_on_time(option, allowed_ms):

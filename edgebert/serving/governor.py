@@ -53,7 +53,11 @@ class _Observed:
 
 
 class Governor:
-    """Learns how late requests are and tells which networks would be on time now; one thread at a time may ask."""
+    """Learns how late requests are and tells which networks would be on time now; one thread at a time may ask.
+
+    Each way is watched by itself: where another program takes a core, networks on two threads wait for each other
+    while those on one thread go on as before.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self.clock = clock
@@ -73,6 +77,7 @@ class Governor:
         """Record how long a network ran, and how long it was expected to run in the median."""
         observed, now_s = self._observed.setdefault(way, _Observed()), self.clock()
         observed.add(now_s)
+        # Those on time are only counted: the sums below run over late ones alone, so a quiet device costs nothing.
         if observed_ms > _CALM * expected_ms:
             observed.late.append(_Late(now_s, expected_ms, observed_ms))
 

@@ -12,6 +12,7 @@ from edgebert.choosing.selection import Selection, select
 from edgebert.errors import BudgetError, BundleError
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import pad
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.dispatcher import Answered, Dispatcher
 from edgebert.serving.governor import Governor
@@ -26,24 +27,19 @@ Chooser = Callable[[Batch, float, TopK], Answered]
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """What a request may take: `latency_ms` for each of its batches or, with `shares`, for all of them together.
+    """What a request may take: `latency_ms` for each of its batches or, with `shares`, for all of them together."""
 
-    A share is what a batch may take of the time that is left when its turn comes. An infinite `latency_ms` is no limit.
-    """
-
-    latency_ms: float
+    latency_ms: float  # infinite without a limit
+    # What each batch may take of the time that is left when its turn comes: what one saves goes to the others.
     shares: tuple[float, ...] = ()
 
     @classmethod
     def for_call(cls, latency_ms: float, fastest_ms: Sequence[float]) -> "TimeLimit":
-        """Return the limit of a whole call, from what each batch takes with its fastest network.
-
-        The shares are in proportion to these times, so there is time for all, and what one batch saves goes to the
-        others.
-        """
+        """Return the limit of a whole call, from what each batch takes with its fastest network."""
         left_ms = sum(fastest_ms)
         shares = []
         for own_ms in fastest_ms:
+            # In proportion to what is still to come, so that there is time for all; the last may take all that is left.
             shares.append(own_ms / left_ms if left_ms > own_ms else 1.0)
             left_ms -= own_ms
         return cls(latency_ms, tuple(shares))
@@ -83,6 +79,7 @@ class Policy:
         self._bundle, self._selection, self._budget = bundle, selection, selection.budget
         self._residents, self._profile = residents, profile
         self._governor = Governor(clock)
+        # Without a profile nothing is known of its memory, and without a limit of memory it does not matter.
         self._session = residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
         self._task = task_in(bundle.manifest)
         self._dispatcher: Dispatcher | None = None
@@ -124,6 +121,7 @@ class Policy:
         longest, budget = batches[-1].length, self._budget
         limit = TimeLimit(budget.latency_ms or math.inf)
         is_too_long = budget.is_limited and budget.length is not None and longest > budget.length
+        # What was chosen at load time was chosen for texts of up to that length.
         if latency_ms is None and not is_too_long:
             return self._dispatch().answer if self._is_governed else self._answer_fixed, limit
 
@@ -137,6 +135,7 @@ class Policy:
 
         fastest_ms = [dispatcher.fastest_ms(batch) for batch in batches]
         if not sum(fastest_ms) <= latency_ms:  # also where a time is infinite or the budget not a number
+            # The nearest miss is named for the longest batch, as if all had the same part of the time.
             self._check_possible(dispatcher, latency_ms / len(batches), longest)
         return dispatcher.answer, TimeLimit.for_call(latency_ms, fastest_ms)
 
@@ -146,11 +145,12 @@ class Policy:
 
     def _answer_fixed(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
         """Return the answers of the network that was chosen, however long it takes; from several threads at once."""
-        outputs = self._session.run(batch.arrays(self._session.input_names))
+        outputs = self._session.run(pad(batch.tokens, self._session.input_names))
         return self._selection.subnetwork, self._task.answers(outputs, top_k)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""
+        # Late, since a profile may have to be measured for it, which takes seconds.
         if self._dispatcher is None:
             assert self._profile is not None
             self._dispatcher = Dispatcher(self._bundle, self._profile(), self._budget, self._residents, self._governor)

@@ -76,6 +76,7 @@ def load(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked, way = asked.of(bundle), default_way(provider, threads)
 
+    # Where nothing limits the choice, the best sub-network is known without a profile: none is measured for it.
     source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
@@ -100,7 +101,7 @@ class Predictor:
     """Answers texts with the sub-networks that a budget buys; may be called from several threads at once.
 
     `bundle` is where the networks are from and `selection` the choice made at load time. Requests that have a budget
-    are answered one after the other, since two at once would slow each other.
+    are answered one after the other.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Predictor:
         batches = batches_of(tokens, self.selection.budget.batch_size)
         if not batches:
             return []
+        # Two at once would slow each other, and no profile knows by how much; the wait for one's turn counts.
         with self._turn if self._policy.has_limit(latency_ms) else contextlib.nullcontext():
             chooser, limit = self._policy.chooser_for(batches, latency_ms)
             answers = self._answer(batches, chooser, limit, top_k, start_s)
@@ -195,6 +197,7 @@ class Predictor:
             end_s = self._clock()
             counted.append((subnet_id, AnsweredBy(len(batch.places), (end_s - batch_start_s) * 1000)))
             batch_start_s = end_s
+        # At the end, in one step: a request that fails on its way is not counted.
         is_kept = limit.is_kept((batch_start_s - start_s) * 1000, max(batch.ms for _, batch in counted))
         self._tally.add(counted, is_kept)
         return answers

@@ -19,6 +19,7 @@ _KEYS = {"text", "text_pair"}
 
 def is_single(texts: object) -> bool:
     """Return whether a call gives one text or pair by itself, and not an iterable of them."""
+    # First, since most are: whether something is a Mapping takes 1.7 us to tell, and whether it is a str 0.2.
     if isinstance(texts, str):
         return True
     is_pair = isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(part, str) for part in texts)
@@ -33,6 +34,7 @@ def read_texts(texts: Any) -> Iterator[Text]:
     """
     if is_single(texts):
         return iter([_text_of(texts)])
+    # Bytes are an iterable too, of numbers.
     if isinstance(texts, bytes | bytearray) or not hasattr(texts, "__iter__"):
         expected = "expected a text, a (text, pair) tuple, a dict with 'text' or an iterable of these"
         raise EdgeBertError(f"{expected}, found {type(texts).__name__}; pass str or a list of str")

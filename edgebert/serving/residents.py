@@ -1,7 +1,4 @@
-"""The networks that are loaded: which may be, and how more are loaded in the background while requests are answered.
-
-Knows nothing about bundles and budgets of time.
-"""
+"""The networks that are loaded: which may be, and how more are loaded in the background while requests are answered."""
 
 import logging
 import os
@@ -22,13 +19,11 @@ _CLOSED = "this Predictor is closed; load another"
 
 
 class Residents:
-    """Loaded networks by name and way; may be asked from several threads at once.
-
-    ONNX Runtime gives no memory back, so none is ever unloaded, and no more are loaded than `memory_mb` allows.
-    """
+    """Loaded networks by name and way; may be asked from several threads at once."""
 
     def __init__(self, memory_mb: float | None, open_network: Callable[[str, Way], Session]):
         """Take no more memory than `memory_mb`, None for any; `open_network` loads a sub-network in a way."""
+        # ONNX Runtime gives no memory back (its issue 26831): nothing is ever unloaded, and what is free only shrinks.
         self._free_mb, self._open_network = memory_mb, open_network
         self._sessions: dict[Key, Session] = {}
         self._wanted: Counter[Key] = Counter()
@@ -36,7 +31,7 @@ class Residents:
         self._loader: ThreadPoolExecutor | None = None
         self._loading: Future[None] | None = None
         self._failed: set[Key] = set()
-        self._process = os.getpid()
+        self._process = os.getpid()  # a fork has no threads but the one that forked: sessions would wait for theirs
         self._closed = False
 
     def is_loaded(self, key: Key) -> bool:
@@ -49,6 +44,7 @@ class Residents:
         Raises:
             EdgeBertError: another thread has closed these networks meanwhile.
         """
+        # Without the lock, which is held as long as a network is being loaded.
         session = self._sessions.get(key)
         if session is None:
             raise EdgeBertError(_CLOSED)
@@ -102,6 +98,7 @@ class Residents:
     def close(self) -> None:
         """Let go of the loaded networks."""
         self._closed = True
+        # In a fork there is no such thread to wait for.
         if self._loader is not None and os.getpid() == self._process:
             self._loader.shutdown()
         self._sessions.clear()

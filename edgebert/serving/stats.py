@@ -18,7 +18,7 @@ class Stats(Record, frozen=True):
 
     `within_budget` is the share of requests with a latency budget that kept it, None if there were none. `switches`
     counts how often a batch was answered by another sub-network than the one before it. `slow_down` is how many times
-    the profiled latency the recent requests took, for each way to run networks. `loaded` are the networks in memory.
+    the profiled latency the recent requests took, for each way to run networks.
     """
 
     requests: int
