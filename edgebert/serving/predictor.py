@@ -76,7 +76,6 @@ def load(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked, way = asked.of(bundle), default_way(provider, threads)
 
-    # Where nothing limits the choice, the best sub-network is known without a profile: none is measured for it.
     source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
