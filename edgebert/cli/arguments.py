@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from edgebert.choosing.selection import Budget
     from edgebert.machine.limits import Limits
 
 N = TypeVar("N", int, float)
+T = TypeVar("T")
 Kind = Callable[[str], Any]
 
 _OR_BUILTIN = " (default: the built-in bundle)"
@@ -44,10 +44,15 @@ def add(
     parser.add_argument(name, type=kind, metavar=metavar, help=what, default=default)
 
 
+def add_provider(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add the engine; `default` says in words which one it is without."""
+    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
+    add(parser, "--provider", str, "NAME", f"{engines} (default: {default})")
+
+
 def add_way(parser: argparse._ActionsContainer) -> None:
     """Add what a network is run by."""
-    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
-    add(parser, "--provider", str, "NAME", f"{engines} (default: the best)")
+    add_provider(parser, "the best")
     add(parser, "--threads", count, "N", "on so many threads (default: as many as are best)")
 
 
@@ -64,17 +69,16 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     add(group, "--profile", str, "FILE", "what things cost (default: the cached profile, or a quick one)")
 
 
-def picked(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return the named arguments, for a call or a record that has them under the same names."""
-    return {name: getattr(options, name) for name in names}
+def from_options(make: Callable[..., T], options: argparse.Namespace, *, prefix: str = "", **given: Any) -> T:
+    """Return what a function, or the class of a record, makes of the options that its parameters are named as.
 
+    An option has the name of its parameter behind the prefix. What is `given` goes before what an option says, and
+    None leaves a parameter to its default.
+    """
+    import inspect
 
-def budget_from_options(options: argparse.Namespace, length: int | None = None) -> "Budget":
-    """Return the budget that the arguments say; `length` is that of the input where they say none."""
-    from edgebert.choosing.selection import Budget
-
-    limits = picked(options, "latency_ms", "memory_mb", "percentile", "batch_size", "tolerance")
-    return Budget(**limits, length=options.length or length)
+    found = {name: getattr(options, prefix + name, None) for name in inspect.signature(make).parameters} | given
+    return make(**{name: value for name, value in found.items() if value is not None})
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.arguments import add
+from edgebert.cli.arguments import add, from_options
+from edgebert.cli.output import print_json, print_text, progress_bar
 from edgebert.errors import EdgeBertError
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def run(options: argparse.Namespace) -> None:
 
     A file is answered in batches on all cores; with a budget, or where texts may come slowly, as they come.
     """
-    from edgebert.cli.output import print_text
     from edgebert.inputs.bundle import Bundle
     from edgebert.serving.answer_file import kept
 
@@ -115,8 +115,8 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
     from edgebert.serving.parameters import length_of
     from edgebert.serving.predictor import load
 
-    budget = arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None)
-    return load(bundle, budget=budget, **arguments.picked(options, "subnet", "profile", "provider", "threads"))
+    length = options.length or (length_of(bundle, options.text) if options.text else None)
+    return from_options(load, options, bundle=bundle, length=length)
 
 
 def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -> "Answers":
@@ -129,10 +129,11 @@ def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -
 
 def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
     """Return the choice for a file without a limit: by the profile, if it matters what things cost."""
+    from edgebert.choosing.selection import Budget
     from edgebert.engines.session import default_way, way_filter
     from edgebert.serving.parameters import choose, profile_source
 
-    budget, source = arguments.budget_from_options(options).of(bundle), None
+    budget, source = from_options(Budget, options).of(bundle), None
     if options.profile or budget.tolerance:
         asked = way_filter(options.provider, options.threads)
         source = profile_source(bundle, budget.batch_size, asked, options.profile)
@@ -141,7 +142,6 @@ def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
 
 def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Namespace, start: int) -> "Answers":
     """Yield each text of a file with its answer, with a bar on a terminal that does not show the answers."""
-    from edgebert.cli.output import progress_bar
     from edgebert.serving.bulk import answer_texts
 
     answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
@@ -163,7 +163,6 @@ def _deliver(answers: "Answers", selection: "Selection", options: argparse.Names
     """Write or print the answers: JSON piece by piece, since those to a long file need not fit into memory."""
     import msgspec
 
-    from edgebert.cli.output import print_json, print_text
     from edgebert.serving.answer_file import append, line_of
 
     if done is not None:

@@ -3,18 +3,20 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgebert.cli.arguments import add, count, names, picked, positive
+from edgebert.cli.arguments import add, count, from_options, names, positive
+from edgebert.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from edgebert.elastic.events import AugmentEvent, Event, MaskEvent, ScoreEvent, StepEvent, SubnetScore
     from edgebert.elastic.training_data import TrainingFiles
     from edgebert.elastic.training_run import RunOptions, TrainingResult
 
-FREEZE = "leave the embedding tables as they are: checkpoints of one origin then share them in a bundle"
+S, T = TypeVar("S"), TypeVar("T")
+
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -49,20 +51,26 @@ def _task_name(text: str) -> str:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a training is run."""
     run = parser.add_argument_group("run")
-    add(run, "--batch-size", count, "N", "texts in a step, in all (32)", 32)
-    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory", 1)
+    add(run, "--batch-size", count, "N", "texts in a step, in all (32)")
+    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory")
     run.add_argument("--compute", choices=["fp32", "bf16"], help="default: bf16 where the machine has it")
     add(run, "--seed", int, "N", "of all that is random (1)", 1)
     add(run, "--work", str, "FOLDER", "finished stages, state, journals (default: OUT.training)")
-    add(run, "--save-minutes", positive, "X", "between two saved states (5)", 5)
+    add(run, "--save-minutes", positive, "X", "between two saved states (5)")
+
+
+def add_freeze(group: argparse._ActionsContainer) -> None:
+    """Add that the embedding tables stay as they are."""
+    freeze = "leave the embedding tables as they are: checkpoints of one origin then share them in a bundle"
+    group.add_argument("--freeze-embeddings", dest="embeddings", action="store_false", help=freeze)
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
     """Return what is trained from what, as the arguments say."""
     from edgebert.elastic.training_data import TrainingFiles
 
-    transfer = tuple(Path(file) for file in getattr(options, "transfer", ()))
-    return TrainingFiles(Path(options.model), Path(options.train), Path(options.dev), Path(options.out), transfer)
+    places = (Path(getattr(options, name)) for name in ("model", "train", "dev", "out"))
+    return TrainingFiles(*places, tuple(map(Path, getattr(options, "transfer", ()))))
 
 
 def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptions":
@@ -70,18 +78,18 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
     from edgebert.elastic.training_data import TaskChoice
     from edgebert.elastic.training_run import RunOptions
 
-    return RunOptions(
-        task=TaskChoice(options.task, options.labels),
-        work=Path(options.work) if options.work else None,
-        listener=display,
-        **picked(options, "batch_size", "accumulate", "max_length", "compute", "seed", "save_minutes"),
-    )
+    work = Path(options.work) if options.work else None
+    return from_options(RunOptions, options, task=TaskChoice(options.task, options.labels), work=work, listener=display)
+
+
+def train_with(train: "Callable[[TrainingFiles, S, RunOptions], T]", settings: S, options: argparse.Namespace) -> T:
+    """Train with a method and its settings, and show what happens meanwhile."""
+    with Display() as display:
+        return train(files_of(options), settings, run_options_of(options, display))
 
 
 def print_trained(trained: "TrainingResult", options: argparse.Namespace, **facts: Any) -> None:
     """Print a finished training, as JSON with some more facts or as a table of scores."""
-    from edgebert.cli.output import print_json, print_table, print_text
-
     if not trained.main_process:
         return
     if options.json:
