@@ -112,15 +112,12 @@ def print_trained(trained: "TrainingResult", options: argparse.Namespace, **fact
 
 def score_table(scores: "Sequence[SubnetScore]") -> tuple[list[list[str]], list[str]]:
     """Return rows and headers of a table of scores: a grid for DynaBERT's, a line for each other sub-network."""
-    cells = {(one.depth, one.width): one.score for one in scores if one.depth is not None and one.width is not None}
-    if len(cells) < len(scores):
+    places = {(one.depth, one.width): f"{one.score:.4f}" for one in scores if one.depth and one.width}
+    if len(places) < len(scores):
         return [[one.id, f"{one.score:.4f}"] for one in scores], ["sub-network", "score"]
-    widths = sorted({width for _, width in cells}, reverse=True)
-    depths = sorted({depth for depth, _ in cells}, reverse=True)
-    rows = [
-        [f"d{depth:.2f}", *(f"{cells[depth, width]:.4f}" if (depth, width) in cells else "" for width in widths)]
-        for depth in depths
-    ]
+    widths = sorted({width for _, width in places}, reverse=True)
+    depths = sorted({depth for depth, _ in places}, reverse=True)
+    rows = [[f"d{depth:.2f}", *(places.get((depth, width), "") for width in widths)] for depth in depths]
     return rows, ["", *(f"w{width:.2f}" for width in widths)]
 
 
@@ -157,10 +154,8 @@ class Display:
         from edgebert.elastic.events import AugmentEvent, MaskEvent, ScoreEvent, StepEvent, TrialEvent
 
         match event:
-            case StepEvent():
-                self._show_step(event, f"loss {sum(event.losses.values()):.3f}")
-            case AugmentEvent():
-                self._show_step(event, "")
+            case StepEvent() | AugmentEvent():
+                self._show_step(event, f"loss {sum(event.losses.values()):.3f}" if isinstance(event, StepEvent) else "")
             case ScoreEvent():
                 self._show_scores(event)
             case MaskEvent():
