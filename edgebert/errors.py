@@ -28,6 +28,7 @@ class TrainingError(EdgeBertError):
 class BudgetError(EdgeBertError):
     """No sub-network meets the budget; `nearest` is the closest miss (a `Miss`) or None."""
 
+    # `Miss` is of the package `choosing`, which this file knows nothing of.
     def __init__(self, message: str, nearest: Any = None):
         super().__init__(message)
         self.nearest = nearest

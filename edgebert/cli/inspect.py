@@ -21,6 +21,7 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.reporting.profile_report import profile_report
 
     path = Path(options.bundle) if options.bundle else None
+    # By the files in it, not by its name: what is damaged is then refused by its own reader, with the reason.
     if path is None or (path / MANIFEST).is_file():
         bundle = Bundle.load(path)
         print_json(bundle.manifest) if options.json else tables.print_bundle(bundle)

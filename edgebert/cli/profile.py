@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
     bundle = Bundle.load(options.bundle)
     out = Path(options.out) if options.out else None
     earlier = None
+    # Before the measuring, which takes minutes: a place that cannot be written and a damaged file are told at once.
     if out is not None:
         check_writable(out, ProfileError)
         # Some sub-networks or ways are added to what the file holds; else it is written anew.
@@ -68,6 +69,7 @@ def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "Device
     """Profile on the host, with the same options."""
     from edgebert.measuring.remote import profile_on
 
+    # What is not given is not passed on either: the defaults are those of the version on the host.
     given = ["--quick"] if options.quick else []
     for name in ("lengths", "batch_sizes", "threads", "provider", "subnets", "requests_per_s", "emulate"):
         value = getattr(options, name)

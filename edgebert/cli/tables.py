@@ -26,6 +26,7 @@ def print_bundle(bundle: "Bundle") -> None:
     total = sum(file.stat().st_size for file in bundle.path.iterdir())
     print_text(f"{', '.join(sizes)}, in all {megabytes(total)}\n")
 
+    # The metric that sub-networks are chosen by stands first, whatever else the task reports.
     known = [subnet.quality for subnet in manifest.subnetworks if subnet.quality]
     metrics = [manifest.metric or "quality", *sorted({name for quality in known for name in quality.also})]
     rows = []
@@ -130,6 +131,7 @@ def _print_with_methods(
     rows: Sequence[Sequence[object]], headers: Sequence[str], methods: Sequence[str | None]
 ) -> None:
     """Print a table of sub-networks, with a column for the methods that made them where they differ."""
+    # In a bundle of one method the column would say the same in every row.
     if len(set(methods)) > 1:
         headers = [headers[0], "method", *headers[1:]]
         rows = [[row[0], method or "-", *row[1:]] for row, method in zip(rows, methods, strict=True)]
@@ -170,6 +172,7 @@ def _why(group: "RejectionGroup", report: "SelectionReport") -> str:
 
 def _over(group: "RejectionGroup", budget: "Budget") -> list[str]:
     """Return what breaks a limit of the budget: latencies, memory or both."""
+    # All in the group are over the budget, though not each by the same limit: the range is over all of them.
     limits = (
         (budget.latency_ms, [one.predicted_ms or 0.0 for one in group.lost], ".2f", " ms"),
         (budget.memory_mb, [one.peak_memory_mb or 0.0 for one in group.lost], ".0f", " MB"),

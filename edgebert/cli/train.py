@@ -22,5 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
+    # Around all of it: a method imports what it needs where it needs it, ONNX for measuring for example.
     with needing("train", "training"):
         options.train_method(options)

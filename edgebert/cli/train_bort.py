@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
     add_data(parser, distils=True)
-    _add_search(parser.add_argument_group("search, over the paper's 300 architectures where no numbers are given"))
-    _add_measuring(parser.add_argument_group("latency on the device"))
-    _add_surrogates(parser.add_argument_group("error from surrogates, which are trained for a few steps"))
-    _add_training(parser.add_argument_group("training of the winner"))
-    add_run(parser)
-
-
-def _add_search(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("search, over the paper's 300 architectures where no numbers are given")
     add(group, "--architecture", str, "NAME", "no search: train this one, such as d4-a8-h1024-i768")
     group.add_argument("--search-only", action="store_true", help="print the Pareto front and stop before the training")
     add(group, "--depths", counts, "N,...", "layers (2,4,6,8,10,12)")
@@ -36,8 +29,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     add(group, "--ffn", counts, "N,...", "FFN neurons (256,512,768,1024,3072)")
     add(group, "--latency-ms", positive, "X", "take the lowest error within it, not the highest W")
 
-
-def _add_measuring(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("latency on the device")
     add(group, "--length", count, "N", "tokens in a request (--max-length)")
     precisions = ["int8", "int8-weights", "fp32"]
     group.add_argument("--precision", choices=precisions, default="int8", help="of the exported graphs (int8)")
@@ -46,12 +38,13 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     add(group, "--latencies", str, "FILE", "what is measured, or was (WORK/latencies.json)")
     add(group, "--host", str, "USER@DEVICE", "measure there, over ssh")
     add(group, "--host-command", str, "COMMAND", "what runs edgebert there", "edgebert")
+    # What else runs on a machine only ever adds to a time, hence the fastest of several rounds.
     add(group, "--rounds", count, "N", "of measuring, of which the fastest counts (3)")
     add(group, "--measured", arguments.two_or_more, "N", "architectures to fit a model to (48)")
     add(group, "--held-out", arguments.whole_number, "N", "and more to find out how far it is off (12)")
 
-
-def _add_surrogates(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("error from surrogates, which are trained for a few steps")
+    # The errors after 48 steps favour shallow networks, since deep ones learn later (docs/methods.md).
     interval = "train one candidate in N, in the order of latency; the errors of the others are estimated (10)"
     add(group, "--interval", count, "N", interval)
     epsilon = "then train those that may beat the best by a factor above 1 / (1 - X), until none is left (0.05)"
@@ -62,8 +55,7 @@ def _add_surrogates(group: argparse._ArgumentGroup) -> None:
     add(group, "--surrogate-length", arguments.two_or_more, "N", "tokens of a text (24)")
     add(group, "--surrogate-learning-rate", positive, "X", "(2e-4)")
 
-
-def _add_training(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("training of the winner")
     add(group, "--epochs", count, "N", "of distillation (10)")
     add(group, "--learning-rate", positive, "X", "at most (3e-4)")
     add(group, "--label-weight", arguments.not_negative, "X", "of the true labels beside the teacher (0)")
@@ -72,6 +64,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--from-scratch", action="store_true", help="do not begin with the teacher's embeddings")
     add(group, "--fine-tune-epochs", count, "N", "of a new head (4)")
     add(group, "--fine-tune-learning-rate", positive, "X", "(5e-5)")
+    add_run(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -123,6 +116,7 @@ def _search_settings(options: argparse.Namespace) -> "SearchSettings":
     from edgebert.elastic.bort.method import SearchSettings
     from edgebert.elastic.bort.surrogate import SurrogateSettings
 
+    # They stand in the plan of the training: the same work folder cannot go on under other conditions.
     way = f"{options.provider or 'CPU'}, {options.threads or 'all'} threads"
     return SearchSettings(
         conditions=f"{options.precision}, {_length(options)} tokens, {way} on {options.host or 'this machine'}",
@@ -158,6 +152,7 @@ def _measuring(options: argparse.Namespace, display: Display) -> "MeasureLatenci
 
 def print_found(found: "SearchResult") -> None:
     """Print the Pareto front of a search, its choice, and how far to trust it."""
+    # Of hundreds of candidates the front is a dozen; T, the largest, is what W is measured against.
     rows = [
         [
             row.id,

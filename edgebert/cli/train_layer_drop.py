@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
+    # Free of torch, so that the help is answered at once.
     from edgebert.elastic.layer_drop.strategies import STRATEGIES
 
     add_data(parser)

@@ -28,6 +28,7 @@ def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argpa
     data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
     add(data, "--labels", names, "A,B", "names of the labels, in their order")
+    # The default is the checkpoint's own task, which is not known before it is read.
     task = "such as multi-label-text-classification (default: the checkpoint's, or else text-classification)"
     add(data, "--task", _task_name, "NAME", task)
     regression = "labels are numbers to predict: the same as --task text-regression"
@@ -90,6 +91,7 @@ def train_with(train: "Callable[[TrainingFiles, S, RunOptions], T]", settings: S
 
 def print_trained(trained: "TrainingResult", options: argparse.Namespace, **facts: Any) -> None:
     """Print a finished training, as JSON with some more facts or as a table of scores."""
+    # With `accelerate launch` each device runs this command, and the result is told once.
     if not trained.main_process:
         return
     if options.json:
@@ -168,6 +170,7 @@ class Display:
         if self._stage != event.stage:
             self._stage = event.stage
             self._bar.reset(event.steps)
+            # A resumed stage does not begin at step 0; tqdm's rate is to count the steps of this process alone.
             self._bar.initial = self._bar.n = event.step - 1
         self._bar.set_postfix_str(loss, refresh=False)
         self._show(event.step, event.stage, ", ".join(filter(None, (_place(event), loss))))
@@ -201,5 +204,6 @@ class Display:
 
 
 def _place(event: "StepEvent | AugmentEvent | ScoreEvent") -> str:
+    # `seconds` are those of the whole stage, also of the runs before an interruption.
     left = event.seconds / event.step * (event.steps - event.step)
     return f"{event.stage}: step {event.step} of {event.steps}, {left / 60:.0f} min left"
