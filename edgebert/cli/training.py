@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from edgebert.elastic.training_data import TrainingFiles
     from edgebert.elastic.training_run import RunOptions, TrainingResult
 
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
@@ -70,8 +71,8 @@ def files_of(options: argparse.Namespace) -> "TrainingFiles":
     """Return what is trained from what, as the arguments say."""
     from edgebert.elastic.training_data import TrainingFiles
 
-    places = (Path(getattr(options, name)) for name in ("model", "train", "dev", "out"))
-    return TrainingFiles(*places, tuple(map(Path, getattr(options, "transfer", ()))))
+    transfer = tuple(map(Path, getattr(options, "transfer", ())))
+    return TrainingFiles(Path(options.model), Path(options.train), Path(options.dev), Path(options.out), transfer)
 
 
 def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptions":
