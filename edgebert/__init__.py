@@ -42,6 +42,7 @@ __all__ = [
     "select",
 ]
 
+# Where `__getattr__` finds them; type checkers and editors read the imports above, which never run.
 _MODULES = {
     "Budget": "choosing.selection",
     "Bundle": "inputs.bundle",
@@ -69,6 +70,7 @@ def __getattr__(name: str) -> Any:
             raise
         # An AttributeError, so that `hasattr` and `help` work on a device too.
         raise AttributeError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
+    # Once: the next look-up finds the name without coming here.
     value = globals()[name] = getattr(module, name)
     return value
 

@@ -63,6 +63,7 @@ class ElasticManifest(Record, frozen=True):
         Raises:
             ExportError: it is damaged or of another version.
         """
+        # A plain checkpoint has none, and is exported as a whole.
         path = checkpoint / ELASTIC
         return records.read(path, cls, ExportError) if path.exists() else None
 

@@ -1,5 +1,7 @@
 """The errors that users see: each message says what was expected, what was found and what to do."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -26,6 +28,20 @@ class TrainingError(EdgeBertError):
 class BudgetError(EdgeBertError):
     """No sub-network meets the budget; `nearest` is the closest miss (a `Miss`) or None."""
 
+    # `Miss` is of the package `choosing`, which this file knows nothing of.
     def __init__(self, message: str, nearest: Any = None):
         super().__init__(message)
         self.nearest = nearest
+
+
+@contextlib.contextmanager
+def needing(extra: str, work: str) -> Iterator[None]:
+    """Say which extra of edgebert brings a library that some work needs and that cannot be imported.
+
+    Raises:
+        EdgeBertError: an import failed inside the `with`.
+    """
+    try:
+        yield
+    except ImportError as problem:
+        raise EdgeBertError(f"{work} needs {problem.name}; pip install 'edgebert[{extra}]'") from None

@@ -30,6 +30,7 @@ class Journal(Generic[T]):
             error: the file cannot be read, or a line is no record of this kind.
         """
         try:
+            # What follows the last line feed was never written to its end; the next record is not to be added to it.
             content = self.path.read_bytes() if self.path.exists() else b""
             whole = content[: content.rfind(b"\n") + 1]
             if len(whole) < len(content):
@@ -44,12 +45,11 @@ class Journal(Generic[T]):
     def append(self, record: T) -> None:
         """Write a record at the end.
 
-        It is not synced to the disk: after a crash of the machine the last records may be missing, and the work that
-        they stood for is done again.
-
         Raises:
             error: the file cannot be written.
         """
+        # Not synced to the disk: after a crash of the machine the last records may be missing, and the work that they
+        # stood for is done again.
         try:
             with open(self.path, "ab") as file:
                 file.write(msgspec.json.encode(record) + b"\n")

@@ -29,6 +29,7 @@ class _Versioned(msgspec.Struct):
 
 def encode(record: Record, *, indent: int = 1) -> bytes:
     """Return a record as JSON, on one line with indent 0; an infinite or undefined number is a ValueError."""
+    # msgspec itself would write NaN and infinity as null, which no field of a number reads back.
     plain = msgspec.to_builtins(record)
     _check_finite(plain, "$")
     content = msgspec.json.encode(plain)
@@ -50,6 +51,7 @@ def decode(content: bytes, kind: type[R], name: object, error: type[EdgeBertErro
         error: not JSON, another schema version, or a missing, unknown or ill-typed key, with its path.
     """
     try:
+        # First, and with all other keys ignored: a file of another version is told so, and not by its unknown keys.
         if "schema_version" in kind.__struct_fields__:
             found = msgspec.json.decode(content, type=_Versioned).schema_version
             if found != kind.VERSION:
@@ -57,12 +59,9 @@ def decode(content: bytes, kind: type[R], name: object, error: type[EdgeBertErro
                 raise error(f"{name}: expected schema_version {kind.VERSION}, found {found}; {advice}")
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise error(f"{name}: {_reason(problem)}; make it again or restore it") from None
-
-
-def _reason(problem: Exception) -> str:
-    """Return msgspec's message on one line, with the plain path that the contract shows."""
-    return str(problem).replace("`", "").replace(" - at ", " at ")
+        # msgspec writes "... - at `$.rows[3]`"; ours is the plain path.
+        reason = str(problem).replace("`", "").replace(" - at ", " at ")
+        raise error(f"{name}: {reason}; make it again or restore it") from None
 
 
 def read(path: Path, kind: type[R], error: type[EdgeBertError]) -> R:
@@ -77,6 +76,7 @@ def read(path: Path, kind: type[R], error: type[EdgeBertError]) -> R:
 def read_bytes(path: Path, error: type[EdgeBertError]) -> bytes:
     """Return a file's content, or raise `error` with the reason why it cannot be read."""
     try:
+        # A pipe or a terminal would be waited for, and a device such as /dev/zero never ends.
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "Not a regular file")
         return path.read_bytes()
@@ -88,6 +88,7 @@ def check_writable(path: Path, error: type[EdgeBertError]) -> None:
     """Raise `error` if a file could not be put at a path: better before the work than after it."""
     try:
         _check_replaceable(path)
+        # What is replaced is an entry of the folder, so the folder must be writable and not the old file.
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as problem:
         raise error(f"cannot write {path}: {problem.strerror}; choose another place") from None
@@ -116,16 +117,18 @@ def replace_file(path: Path, write: Callable[[Path], object], error: type[EdgeBe
     """
     try:
         _check_replaceable(path)
+        # In the same folder, since a rename is one step only within a file system.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
             write(temporary)
+            # Before the rename, which may reach the disk first: a crash would then leave the name of an empty file.
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)  # mkstemp makes it private to this user
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException:  # Ctrl-C too leaves nothing behind
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise

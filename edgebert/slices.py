@@ -13,6 +13,7 @@ def kept_heads(width: Fraction, heads: int) -> int:
 
 def kept_layers(depth: Fraction, layers: int) -> tuple[int, ...]:
     """Return the 0-based layers that a depth keeps (DynaBERT's code: floor(i / depth), in exact arithmetic)."""
+    # Evenly spread, the first among them. In floats 7 / 0.07 is below 100: a quotient may name the layer before.
     return tuple(math.floor(i / depth) for i in range(max(1, round(depth * layers))))
 
 
@@ -30,6 +31,7 @@ def dynabert_subnet(
         precision=precision,
         layers=kept,
         heads=(head_count,) * len(kept),
+        # As many neurons for a head as in the whole model: a width is one share for both.
         ffn=(head_count * ffn // heads,) * len(kept),
     )
 

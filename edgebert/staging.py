@@ -41,6 +41,7 @@ def staged(out: Path, kind: FolderKind) -> Iterator[Path]:
     kind.check_free(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        # Beside it, since a folder can be renamed only within its file system; hidden, since it is not finished.
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as problem:
         raise kind.error(f"cannot write to {out.parent}: {problem.strerror}; choose another --out") from None
@@ -70,6 +71,7 @@ def _sync_files(folder: Path) -> None:
 
 def _replace(out: Path, folder: Path) -> None:
     """Put `folder` in the place of `out`; what stood there is put back if that fails."""
+    # A rename replaces no folder that has files in it. Between the two renames there is none, for a moment.
     old = folder.with_name(f"{folder.name}.old")
     if out.exists():
         os.rename(out, old)

@@ -10,6 +10,7 @@ Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
 Storage = Literal["fp32", "int8"]
 
+# More than any machine that this is for has cores: a number above it in a profile or an option is a mistake.
 MAX_THREADS = 1024
 
 
@@ -42,6 +43,7 @@ class Way(Record, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
     options: tuple[tuple[str, str], ...]
 
+    # What tables and messages show: a device of the engine's own name, as the CPU's, is not said twice.
     def __str__(self) -> str:
         where = self.engine if self.device == self.engine else f"{self.engine} on {self.device}"
         threads = f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"

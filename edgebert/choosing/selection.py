@@ -23,14 +23,15 @@ logger = logging.getLogger(__name__)
 Name = TypeVar("Name", bound=Hashable)
 
 # The kind "slower" is for what is as good as the chosen one: slower than it, or as fast and larger.
+# Those that come closest to being chosen stand first, which is the order that reports show them in.
 RejectionKind = Literal[
-    "over-budget",
-    "less-quality",
     "slower",
-    "unknown-quality",
-    "wrong-numerics",
+    "less-quality",
+    "over-budget",
     "beyond-profile",
     "left-out",
+    "wrong-numerics",
+    "unknown-quality",
     "not-profiled",
 ]
 

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from edgebert.choosing.selection import Budget
     from edgebert.machine.limits import Limits
 
 N = TypeVar("N", int, float)
+T = TypeVar("T")
 Kind = Callable[[str], Any]
 
 _OR_BUILTIN = " (default: the built-in bundle)"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add what every verb takes: how it prints. The defaults are those of the parser of all verbs."""
+    """Add what every verb takes: how it prints."""
     group = parser.add_argument_group("output")
+    # A default here would undo what stands before a method, as in `train --json dynabert`: it is the first parser's.
     quiet = argparse.SUPPRESS
     group.add_argument("--json", action="store_true", default=quiet, help="print one JSON object and nothing else")
     group.add_argument("-v", "--verbose", action="store_true", default=quiet, help="tell more of what is done")
@@ -28,6 +29,7 @@ def add_bundle(parser: argparse.ArgumentParser, metavar: str = "BUNDLE", what: s
     """Add the bundle, which may be given by itself or as an option, but not both."""
     group = parser.add_mutually_exclusive_group()
     # With another default, an argument that is not there would overwrite what the option says.
+    # argparse lets the two be exclusive only because nargs="?" makes the first one optional.
     group.add_argument("bundle", nargs="?", default=argparse.SUPPRESS, metavar=metavar, help=what + _OR_BUILTIN)
     group.add_argument("--bundle", metavar=metavar, help=f"another spelling of {metavar}")
 
@@ -44,10 +46,15 @@ def add(
     parser.add_argument(name, type=kind, metavar=metavar, help=what, default=default)
 
 
+def add_provider(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add the engine; `default` says in words which one it is without."""
+    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
+    add(parser, "--provider", str, "NAME", f"{engines} (default: {default})")
+
+
 def add_way(parser: argparse._ActionsContainer) -> None:
     """Add what a network is run by."""
-    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
-    add(parser, "--provider", str, "NAME", f"{engines} (default: the best)")
+    add_provider(parser, "the best")
     add(parser, "--threads", count, "N", "on so many threads (default: as many as are best)")
 
 
@@ -64,17 +71,17 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     add(group, "--profile", str, "FILE", "what things cost (default: the cached profile, or a quick one)")
 
 
-def picked(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return the named arguments, for a call or a record that has them under the same names."""
-    return {name: getattr(options, name) for name in names}
+def from_options(make: Callable[..., T], options: argparse.Namespace, *, prefix: str = "", **given: Any) -> T:
+    """Return what a function, or the class of a record, makes of the options that its parameters are named as.
 
+    An option has the name of its parameter behind the prefix. What is `given` goes before what an option says, and
+    None leaves a parameter to its default.
+    """
+    import inspect  # loads Python's parser and disassembler, which help need not wait for
 
-def budget_from_options(options: argparse.Namespace, length: int | None = None) -> "Budget":
-    """Return the budget that the arguments say; `length` is that of the input where they say none."""
-    from edgebert.choosing.selection import Budget
-
-    limits = picked(options, "latency_ms", "memory_mb", "percentile", "batch_size", "tolerance")
-    return Budget(**limits, length=options.length or length)
+    # Options that are no parameter's, such as --json, are not looked at; nor are parameters that no option is named as.
+    found = {name: getattr(options, prefix + name, None) for name in inspect.signature(make).parameters} | given
+    return make(**{name: value for name, value in found.items() if value is not None})
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -88,6 +95,7 @@ def names(text: str) -> tuple[str, ...]:
 def _number(convert: Callable[[str], N], is_meant: Callable[[N], bool], expected: str) -> Callable[[str], N]:
     """Return what reads a number, and refuses one that cannot be meant."""
 
+    # argparse would say "invalid read value"; its own error class alone gets a message of ours to the user.
     def read(text: str) -> N:
         with contextlib.suppress(ValueError):
             value = convert(text)
@@ -103,10 +111,12 @@ def _list_of(read: Callable[[str], N]) -> Callable[[str], tuple[N, ...]]:
     return lambda text: tuple(read(part) for part in names(text))
 
 
+# NaN, which float() reads, is refused by each of them: it compares as false with every bound.
 positive = _number(float, lambda value: 0 < value < math.inf, "a number above 0")
 not_negative = _number(float, lambda value: 0 <= value < math.inf, "a number of at least 0")
 share = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 below_one = _number(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+# Profiles hold latencies up to the 99th percentile (`check_percentile`): here, so that wrong usage is status 2.
 percentile = _number(float, lambda value: 0 < value <= 99, "a percentile above 0 and at most 99")
 count = _number(int, lambda value: value > 0, "a whole number above 0")
 two_or_more = _number(int, lambda value: value > 1, "a whole number above 1")

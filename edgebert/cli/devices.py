@@ -2,6 +2,8 @@
 
 import argparse
 
+from edgebert.cli.output import print_json, print_text
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments: there are none."""
@@ -11,7 +13,6 @@ def run(options: argparse.Namespace) -> None:
     """Print what this device is."""
     import msgspec
 
-    from edgebert.cli.output import print_json, print_text
     from edgebert.engines.session import engines_here
     from edgebert.machine.device import default_threads, this_device
 

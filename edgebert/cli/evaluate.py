@@ -3,6 +3,7 @@
 import argparse
 
 from edgebert.cli import arguments
+from edgebert.cli.output import print_json, progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,13 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
-    from edgebert.cli.output import print_json, progress_bar
     from edgebert.cli.tables import print_evaluation
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.evaluation import evaluate
 
     bundle = Bundle.load(options.bundle)
     with progress_bar() as show:
-        asked = arguments.picked(options, "subnets", "provider", "threads")
-        result = evaluate(options.data, bundle, **asked, on_progress=show)
+        result = arguments.from_options(evaluate, options, bundle=bundle, on_progress=show)
     print_json(result) if options.json else print_evaluation(result, bundle)

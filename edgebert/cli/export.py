@@ -2,7 +2,9 @@
 
 import argparse
 
-from edgebert.cli.arguments import add, count, names, picked, shares
+from edgebert.cli.arguments import add, count, from_options, names, shares
+from edgebert.cli.output import print_json, progress_bar
+from edgebert.errors import needing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,14 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     depths = "shares of layers to keep, such as 0.5,0.75,1.0 (default: those of elastic.json)"
     add(group, "--depths", shares, "D,...", depths)
     precisions = "of int8, int8-static, int8-weights and fp32 (default: int8)"
-    add(group, "--precisions", names, "NAME,...", precisions, ("int8",))
+    add(group, "--precisions", names, "NAME,...", precisions)
     add(group, "--calibrate", str, "DATA", "texts to find the ranges of activations with, which int8-static needs")
 
     group = parser.add_argument_group("task")
     add(group, "--task", str, "NAME", "what is answered (default: what config.json says)")
     add(group, "--labels", names, "A,B", "names of the labels, in their order (default: those of config.json)")
     add(group, "--max-length", count, "N", "the longest input, in tokens (default: the most that all checkpoints take)")
-    group.add_argument("--no-pairs", action="store_true", help="leave out what only pairs of texts need")
+    no_pairs = "leave out what only pairs of texts need"
+    group.add_argument("--no-pairs", dest="pairs", action="store_false", help=no_pairs)
 
     group = parser.add_argument_group("quality")
     add(group, "--eval", str, "DATA", "labelled data to measure quality on")
@@ -34,22 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export and print what the bundle holds."""
-    from edgebert.cli.output import print_json, progress_bar
     from edgebert.cli.tables import print_bundle
-    from edgebert.errors import ExportError
 
-    try:
+    with needing("export", "exporting"):
         from edgebert.exporters.build import export
-    except ImportError as problem:
-        raise ExportError(f"exporting needs {problem.name}; pip install 'edgebert[export]'") from None
+    data = {"calibration_data": options.calibrate, "evaluation_data": options.eval}
     with progress_bar() as show:
-        bundle = export(
-            options.checkpoints,
-            options.out,
-            **picked(options, "widths", "depths", "precisions", "texts", "task", "labels", "max_length"),
-            calibration_data=options.calibrate,
-            evaluation_data=options.eval,
-            pairs=not options.no_pairs,
-            on_progress=show,
-        )
+        bundle = from_options(export, options, checkpoint=options.checkpoints, **data, on_progress=show)
     print_json(bundle.manifest) if options.json else print_bundle(bundle)

@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from edgebert.cli import arguments
+from edgebert.cli.output import print_json
+from edgebert.errors import EdgeBertError, needing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,18 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Find out what stands at the path and print it."""
     from edgebert.cli import tables
-    from edgebert.cli.output import print_json
-    from edgebert.errors import EdgeBertError
     from edgebert.inputs.bundle import MANIFEST, Bundle
     from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.reporting.profile_report import profile_report
 
     path = Path(options.bundle) if options.bundle else None
+    # By the files in it, not by its name: what is damaged is then refused by its own reader, with the reason.
     if path is None or (path / MANIFEST).is_file():
         bundle = Bundle.load(path)
         print_json(bundle.manifest) if options.json else tables.print_bundle(bundle)
     elif (path / "config.json").is_file():
-        facts = _checkpoint_facts(path)
+        with needing("export", "inspecting a checkpoint"):
+            from edgebert.exporters.description import describe
+        facts = describe(path)
         print_json(facts) if options.json else tables.print_checkpoint(path, facts)
     elif path.is_file():
         profile, builtin = DeviceProfile.load(path), Bundle.load()
@@ -36,14 +38,3 @@ def run(options: argparse.Namespace) -> None:
     else:
         expected = "expected the folder of a bundle or a checkpoint, or the file of a profile"
         raise EdgeBertError(f"nothing to inspect at {path}: {expected}; check the path")
-
-
-def _checkpoint_facts(path: Path) -> dict[str, Any]:
-    from edgebert.errors import EdgeBertError
-
-    try:
-        from edgebert.exporters.description import describe
-    except ImportError as problem:
-        message = f"inspecting a checkpoint needs {problem.name}; pip install 'edgebert[export]'"
-        raise EdgeBertError(message) from None
-    return describe(path)

@@ -21,12 +21,14 @@ def main(command_line: Sequence[str] | None = None) -> int:
         SystemExit: wrong usage (status 2), or help was asked for.
     """
     try:
+        # Inside, so that Ctrl-C during the import is caught as well.
         from edgebert.cli.parser import make_parser
 
         _prepare_streams()
         options = make_parser().parse_args(command_line)
         _log_to_stderr(verbose=options.verbose)
         options.run(options)
+        # What is still buffered fails here, where it is one line, and not when Python exits, where it is a traceback.
         sys.stdout.flush()
     except BudgetError as problem:
         return _failed(problem, OVER_BUDGET)
@@ -39,7 +41,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
         return _failed("interrupted", INTERRUPTED)
     except MemoryError:
         return _failed("out of memory; close other programs or use a smaller sub-network", FAILED)
-    except OSError as problem:
+    except OSError as problem:  # such as a full disk; files that verbs read and write have errors of their own
         _drop_output()
         return _failed(f"{problem.strerror or problem}; check the place that is written to", FAILED)
     return DONE
@@ -50,6 +52,7 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    # What stands in its place, a StringIO for example, has no encoding. Standard error has escapes by default.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -68,6 +71,7 @@ def _log_to_stderr(*, verbose: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(handlers=[handler])
+    # The level is that of our own messages: -v is not meant for what the libraries tell.
     logging.getLogger("edgebert").setLevel(logging.INFO if verbose else logging.WARNING)
 
 

@@ -35,8 +35,10 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, wor
     """Print a table with one line for each row; numbers come formatted as text, behind the columns of `words`."""
     from tabulate import tabulate
 
+    # A line feed in a cell, from a label for example, would make a second line of the row.
     cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
     alignment = ["left"] * words + ["right"] * (len(headers) - words) if rows else None
+    # tabulate would read numbers anew, and print 0.10 as 0.1 and a name like 1e5 as 100000.
     print_text(tabulate(cells, headers, tablefmt="simple", disable_numparse=True, colalign=alignment))
 
 
@@ -45,10 +47,11 @@ def progress_bar() -> "Iterator[Progress]":
     """Give a progress listener that draws a bar, on a terminal only."""
     from tqdm import tqdm
 
+    # `disable=None` is tqdm's way to say: where standard error is no terminal.
     with tqdm(file=sys.stderr, disable=None, leave=False) as bar:
 
         def show(done: int, total: int, subnet_id: str, /) -> None:
-            bar.total = total
+            bar.total = total  # not known before the first step
             bar.set_description(printable(subnet_id), refresh=False)
             bar.update(done - bar.n)
 

@@ -8,6 +8,7 @@ from edgebert.cli import arguments, devices, evaluate, export, inspect, predict,
 from edgebert.cli.output import printable
 from edgebert.version import __version__
 
+# In the order of the work on a device, then what runs on a workstation.
 _VERBS = (profile, select, predict, evaluate, inspect, devices, export, train)
 _WRONG_USAGE = 2
 
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(json=False, verbose=False)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb in _VERBS:
+        # A verb is its module: the name, the first line of the docstring as its help, and two functions.
         summary = (verb.__doc__ or "").strip().split("\n")[0]
         verb_parser = verbs.add_parser(verb.__name__.rpartition(".")[2], help=summary, description=summary)
         verb.add_arguments(verb_parser)

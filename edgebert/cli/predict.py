@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.arguments import add
+from edgebert.cli.arguments import add, from_options
+from edgebert.cli.output import print_json, print_text, progress_bar
 from edgebert.errors import EdgeBertError
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def run(options: argparse.Namespace) -> None:
 
     A file is answered in batches on all cores; with a budget, or where texts may come slowly, as they come.
     """
-    from edgebert.cli.output import print_text
     from edgebert.inputs.bundle import Bundle
     from edgebert.serving.answer_file import kept
 
@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
     done = kept(Path(options.out), _texts(options), bundle.manifest.labels) if options.out else None
     start = done.lines if done else 0
 
+    # A limit is one for each request, so texts then go one request after the other, as an app would send them.
     is_limited = options.latency_ms is not None or options.memory_mb is not None
     if options.text or is_limited or _is_stream(options.file):
         with _loaded(bundle, options) as model:
@@ -73,6 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _check_texts(options: argparse.Namespace) -> None:
     """Find out what is to be answered: a name of a file is never taken for a text."""
+    # `edgebert predict reviews.tsv` is a slip that would be answered, with a label for the name.
     if options.text and options.file:
         options.usage_error("expected TEXT or --file, found both")
     for text in options.text:
@@ -81,6 +83,7 @@ def _check_texts(options: argparse.Namespace) -> None:
         if os.path.isfile(os.path.join(text, "bundle.json")):
             options.usage_error(f"TEXT is the folder of a bundle; to answer with it, pass --bundle '{text}'")
     if not options.text and not options.file:
+        # At a terminal there is nothing to read, and waiting for it would look like a hang.
         if sys.stdin is None or sys.stdin.isatty():
             options.usage_error("expected TEXT, --file FILE, or texts on standard input")
         options.file = _STANDARD_INPUT
@@ -95,12 +98,14 @@ def _check_out(options: argparse.Namespace) -> None:
         form_of(Path(options.out))
     except EdgeBertError as problem:
         options.usage_error(str(problem))
+    # To go on after an interruption, what was answered is read again from the beginning, which a stream cannot be.
     if not options.text and _is_stream(options.file):
         options.usage_error("expected --out with TEXT or a plain --file, found standard input; use the shell's >")
 
 
 def _is_stream(file: str) -> bool:
     """Return whether this is standard input, a pipe or a terminal."""
+    # A file that is not there is none: reading it says so.
     return file == _STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
 
 
@@ -115,8 +120,8 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
     from edgebert.serving.parameters import length_of
     from edgebert.serving.predictor import load
 
-    budget = arguments.budget_from_options(options, length_of(bundle, options.text) if options.text else None)
-    return load(bundle, budget=budget, **arguments.picked(options, "subnet", "profile", "provider", "threads"))
+    length = options.length or (length_of(bundle, options.text) if options.text else None)
+    return from_options(load, options, bundle=bundle, length=length)
 
 
 def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -> "Answers":
@@ -129,10 +134,12 @@ def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -
 
 def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
     """Return the choice for a file without a limit: by the profile, if it matters what things cost."""
+    from edgebert.choosing.selection import Budget
     from edgebert.engines.session import default_way, way_filter
     from edgebert.serving.parameters import choose, profile_source
 
-    budget, source = arguments.budget_from_options(options).of(bundle), None
+    budget, source = from_options(Budget, options).of(bundle), None
+    # Without a limit nothing needs to be measured first: a file of texts is not kept waiting for a quick profile.
     if options.profile or budget.tolerance:
         asked = way_filter(options.provider, options.threads)
         source = profile_source(bundle, budget.batch_size, asked, options.profile)
@@ -141,7 +148,6 @@ def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
 
 def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Namespace, start: int) -> "Answers":
     """Yield each text of a file with its answer, with a bar on a terminal that does not show the answers."""
-    from edgebert.cli.output import progress_bar
     from edgebert.serving.bulk import answer_texts
 
     answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
@@ -150,6 +156,7 @@ def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Name
         return
 
     total = 0
+    # Counting the lines reads the file once more: only for a bar that is seen.
     if sys.stderr.isatty():
         with open(options.file, "rb") as lines:
             total = sum(1 for _ in lines)
@@ -163,7 +170,6 @@ def _deliver(answers: "Answers", selection: "Selection", options: argparse.Names
     """Write or print the answers: JSON piece by piece, since those to a long file need not fit into memory."""
     import msgspec
 
-    from edgebert.cli.output import print_json, print_text
     from edgebert.serving.answer_file import append, line_of
 
     if done is not None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
-from edgebert.cli.arguments import add
+from edgebert.cli.arguments import add, from_options
+from edgebert.cli.output import print_json, progress_bar
+from edgebert.errors import ProfileError
 
 if TYPE_CHECKING:
     from edgebert.inputs.bundle import Bundle
@@ -18,10 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--out", str, "FILE", "write the profile there too (it is always kept in the cache)")
     lengths = "tokens of the inputs to measure (default: 16,64,128 and the longest there can be)"
     add(parser, "--lengths", arguments.counts, "L,...", lengths)
-    add(parser, "--batch-sizes", arguments.counts, "B,...", "texts in a request (default: 1)", (1,))
+    add(parser, "--batch-sizes", arguments.counts, "B,...", "texts in a request (default: 1)")
     add(parser, "--threads", arguments.count, "N", "default: one, half the cores and all")
-    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
-    add(parser, "--provider", str, "NAME", f"{engines} (default: all)")
+    arguments.add_provider(parser, "all")
     add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")
     parser.add_argument("--quick", action="store_true", help="about 5 s: one round, on the CPU, with all cores")
     pace = "requests a second, as the app sends them (default: one after the other)"
@@ -33,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Profile and print the table."""
-    from edgebert.cli.output import print_json
     from edgebert.cli.tables import print_profile
-    from edgebert.errors import ProfileError
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.records import check_writable
@@ -44,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
     bundle = Bundle.load(options.bundle)
     out = Path(options.out) if options.out else None
     earlier = None
+    # Before the measuring, which takes minutes: a place that cannot be written and a damaged file are told at once.
     if out is not None:
         check_writable(out, ProfileError)
         # Some sub-networks or ways are added to what the file holds; else it is written anew.
@@ -59,27 +59,23 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
-    from edgebert.cli.output import progress_bar
     from edgebert.measuring.profiler import profile
 
-    asked = ("lengths", "batch_sizes", "threads", "provider", "subnets", "quick", "requests_per_s", "emulate")
     with progress_bar() as show:
-        return profile(bundle, **arguments.picked(options, *asked), on_progress=show)
+        return from_options(profile, options, bundle=bundle, on_progress=show)
 
 
 def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":
     """Profile on the host, with the same options."""
     from edgebert.measuring.remote import profile_on
 
-    words = {
-        "--lengths": options.lengths and ",".join(map(str, options.lengths)),
-        "--batch-sizes": ",".join(map(str, options.batch_sizes)),
-        "--threads": options.threads,
-        "--provider": options.provider,
-        "--subnets": options.subnets and ",".join(options.subnets),
-        "--requests-per-s": options.requests_per_s,
-        "--emulate": options.emulate and arguments.limits_as_text(options.emulate),
-    }
-    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    given += ["--quick"] if options.quick else []
+    # What is not given is not passed on either: the defaults are those of the version on the host.
+    given = ["--quick"] if options.quick else []
+    for name in ("lengths", "batch_sizes", "threads", "provider", "subnets", "requests_per_s", "emulate"):
+        value = getattr(options, name)
+        if name == "emulate" and value:
+            value = arguments.limits_as_text(value)
+        if value is not None:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            given.append(f"--{name.replace('_', '-')}={text}")
     return profile_on(options.host, bundle, given, command=options.host_command)

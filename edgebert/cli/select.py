@@ -3,6 +3,7 @@
 import argparse
 
 from edgebert.cli import arguments
+from edgebert.cli.output import print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Select and print the choice; with -v also the reason of every single sub-network and way."""
-    from edgebert.choosing.selection import select
-    from edgebert.cli.output import print_json
+    from edgebert.choosing.selection import Budget, select
     from edgebert.cli.tables import print_selection
     from edgebert.engines.session import way_filter
     from edgebert.inputs.bundle import Bundle
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
 
     bundle, asked = Bundle.load(options.bundle), way_filter(options.provider, options.threads)
     profile = profile_source(bundle, options.batch_size, asked, options.profile)()
-    chosen = select(bundle, profile, arguments.budget_from_options(options))
+    chosen = select(bundle, profile, arguments.from_options(Budget, options))
 
     if options.json:
         print_json(chosen)

@@ -1,13 +1,14 @@
 """Prints what reports hold as text."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from edgebert.cli.output import megabytes, print_table, print_text
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
-    from edgebert.inputs.bundle import Bundle
+    from edgebert.inputs.bundle import Bundle, ExportedSubnet
     from edgebert.measuring.evaluation import Evaluation
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport
@@ -25,23 +26,16 @@ def print_bundle(bundle: "Bundle") -> None:
     total = sum(file.stat().st_size for file in bundle.path.iterdir())
     print_text(f"{', '.join(sizes)}, in all {megabytes(total)}\n")
 
-    metric = manifest.metric or "quality"
+    # The metric that sub-networks are chosen by stands first, whatever else the task reports.
     known = [subnet.quality for subnet in manifest.subnetworks if subnet.quality]
-    others = sorted({name for quality in known for name in quality.also})
+    metrics = [manifest.metric or "quality", *sorted({name for quality in known for name in quality.also})]
     rows = []
     for subnet in manifest.subnetworks:
-        qualities = {metric: subnet.quality.value, **subnet.quality.also} if subnet.quality else {}
+        qualities = {metrics[0]: subnet.quality.value, **subnet.quality.also} if subnet.quality else {}
         error = subnet.export_error
-        rows.append(
-            [
-                *_size_cells(subnet.id, subnet.parameters, subnet.layers, subnet.heads, subnet.ffn),
-                *(_number(qualities.get(name)) for name in (metric, *others)),
-                f"{error.max_abs_difference:.1g}",
-                _number(error.agreement),
-                _number(error.quality_drop, "+.3f"),
-            ]
-        )
-    headers = [*_SIZES, metric, *others, "difference", "agreement", "drop"]
+        errors = [f"{error.max_abs_difference:.1g}", _number(error.agreement), _number(error.quality_drop, "+.3f")]
+        rows.append([*_size_cells(subnet), *(_number(qualities.get(name)) for name in metrics), *errors])
+    headers = [*_SIZES, *metrics, "difference", "agreement", "drop"]
     _print_with_methods(rows, headers, [subnet.method for subnet in manifest.subnetworks])
 
     print_text(
@@ -49,7 +43,7 @@ def print_bundle(bundle: "Bundle") -> None:
         "how much quality is lost"
     )
     datasets = ", ".join(sorted({f"{quality.dataset} ({quality.samples} samples)" for quality in known}))
-    print_text(f"{metric} is that on {datasets}" if known else "no quality is known; export with --eval or --texts")
+    print_text(f"{metrics[0]} is that on {datasets}" if known else "no quality is known; export with --eval or --texts")
 
 
 def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
@@ -64,8 +58,7 @@ def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
 
     kept = f", has the layers {' '.join(map(str, elastic['layers']))} of that" if elastic["layers"] else ""
     print_text(f"elastic: {elastic['method']}, made from {elastic['origin']}{kept}\n")
-    keys = ("id", "parameters", "layers", "heads", "ffn")
-    print_table([_size_cells(*(one[key] for key in keys)) for one in facts["subnetworks"]], _SIZES)
+    print_table([_size_cells(SimpleNamespace(**one)) for one in facts["subnetworks"]], _SIZES)
 
 
 def print_profile(report: "ProfileReport") -> None:
@@ -76,19 +69,12 @@ def print_profile(report: "ProfileReport") -> None:
     print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{pace}{emulated}")
     front = f"* is on the Pareto front of {metric} against p95 at the last length"
     print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}\n")
-    rows = [
-        [
-            row.entry.id,
-            row.entry.way,
-            _number(row.quality),
-            *(f"{one.p50_ms:.2f} / {one.p95_ms:.2f}" for one in row.latency),
-            f"{row.entry.load_ms:.0f}",
-            f"{row.entry.peak_memory_mb:.0f}",
-            "right" if row.entry.numerics_ok else "WRONG",
-            "*" if row.is_on_front else "",
-        ]
-        for row in report.rows
-    ]
+    rows = []
+    for row in report.rows:
+        entry, times = row.entry, (f"{one.p50_ms:.2f} / {one.p95_ms:.2f}" for one in row.latency)
+        costs = (*times, f"{entry.load_ms:.0f}", f"{entry.peak_memory_mb:.0f}")
+        marks = ("right" if entry.numerics_ok else "WRONG", "*" if row.is_on_front else "")
+        rows.append([entry.id, entry.way, _number(row.quality), *costs, *marks])
     lengths = [f"{length} tokens" for length in settings.lengths]
     headers = ["sub-network", "run by", metric, *lengths, "load ms", "peak MB", "numerics", "front"]
     _print_with_methods(rows, headers, [row.method for row in report.rows])
@@ -130,12 +116,11 @@ def print_evaluation(evaluation: "Evaluation", bundle: "Bundle") -> None:
     _print_with_methods(rows, headers, [bundle.manifest.methods[one.id] for one in evaluation.subnetworks])
 
 
-def _size_cells(
-    subnet_id: str, parameters: int, layers: Sequence[int], heads: Sequence[int], ffn: Sequence[int]
-) -> list[str]:
+def _size_cells(subnet: "ExportedSubnet | SimpleNamespace") -> list[str]:
     """Return how large a sub-network is: heads and neurons are one number where all layers have as many."""
-    brief = (str(counts[0]) if len(set(counts)) == 1 else " ".join(map(str, counts)) for counts in (heads, ffn))
-    return [subnet_id, f"{parameters / 1e6:.1f} M", " ".join(map(str, layers)), *brief]
+    heads, ffn = (set(counts) if len(set(counts)) == 1 else counts for counts in (subnet.heads, subnet.ffn))
+    numbers = (" ".join(map(str, counts)) for counts in (subnet.layers, heads, ffn))
+    return [subnet.id, f"{subnet.parameters / 1e6:.1f} M", *numbers]
 
 
 def _number(value: float | None, form: str = ".3f") -> str:
@@ -146,6 +131,7 @@ def _print_with_methods(
     rows: Sequence[Sequence[object]], headers: Sequence[str], methods: Sequence[str | None]
 ) -> None:
     """Print a table of sub-networks, with a column for the methods that made them where they differ."""
+    # In a bundle of one method the column would say the same in every row.
     if len(set(methods)) > 1:
         headers = [headers[0], "method", *headers[1:]]
         rows = [[row[0], method or "-", *row[1:]] for row, method in zip(rows, methods, strict=True)]
@@ -155,14 +141,12 @@ def _print_with_methods(
 def _doubt(doubt: "Doubt") -> str:
     ids = doubt.subnet_ids
     who = f"{len(ids)} sub-networks from {ids[0]} on" if len(ids) > 1 else "".join(ids)
-    match doubt.kind:
-        case "wrong-numerics":
-            return f"WRONG: {who} ({doubt.way}) is never selected: {doubt.reason}"
-        case "left-out":
-            return f"left out: {who} ({doubt.way}): {doubt.reason}"
-        case "unstable":
-            return f"UNSTABLE: {doubt.reason}"
-    return doubt.reason
+    before = {
+        "wrong-numerics": f"WRONG: {who} ({doubt.way}) is never selected: ",
+        "left-out": f"left out: {who} ({doubt.way}): ",
+        "unstable": "UNSTABLE: ",
+    }
+    return before.get(doubt.kind, "") + doubt.reason
 
 
 def _who(group: "RejectionGroup") -> str:
@@ -179,7 +163,7 @@ def _why(group: "RejectionGroup", report: "SelectionReport") -> str:
         return f"no better, and slower: {_range([one.predicted_ms for one in group.lost], '.2f', ' ms')}"
     if group.kind == "less-quality" and report.metric:
         return f"less {report.metric}: {_range([one.quality for one in group.lost], '.3f')}"
-    if group.kind == "less-quality":
+    if group.kind == "less-quality":  # where no quality is known, the largest network that fits is the best
         return f"smaller: {_range([one.parameters / 1e6 for one in group.lost], '.1f', ' M parameters')}"
     if group.kind == "over-budget":
         return f"over the budget: {', '.join(_over(group, report.selection.budget))}"
@@ -188,14 +172,12 @@ def _why(group: "RejectionGroup", report: "SelectionReport") -> str:
 
 def _over(group: "RejectionGroup", budget: "Budget") -> list[str]:
     """Return what breaks a limit of the budget: latencies, memory or both."""
-    times = [one.predicted_ms for one in group.lost if one.predicted_ms is not None]
-    memory = [one.peak_memory_mb for one in group.lost if one.peak_memory_mb is not None]
-    over = []
-    if budget.latency_ms and max(times) > budget.latency_ms:
-        over.append(_range(times, ".2f", " ms"))
-    if budget.memory_mb and max(memory) > budget.memory_mb:
-        over.append(_range(memory, ".0f", " MB"))
-    return over
+    # All in the group are over the budget, though not each by the same limit: the range is over all of them.
+    limits = (
+        (budget.latency_ms, [one.predicted_ms or 0.0 for one in group.lost], ".2f", " ms"),
+        (budget.memory_mb, [one.peak_memory_mb or 0.0 for one in group.lost], ".0f", " MB"),
+    )
+    return [_range(found, form, unit) for limit, found, form, unit in limits if limit and max(found) > limit]
 
 
 def _range(values: Sequence[float | None], form: str, unit: str = "") -> str:

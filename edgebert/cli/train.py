@@ -3,6 +3,7 @@
 import argparse
 
 from edgebert.cli import arguments, train_bort, train_dynabert, train_early_bird, train_layer_drop
+from edgebert.errors import needing
 
 _METHODS = (train_dynabert, train_layer_drop, train_early_bird, train_bort)
 
@@ -21,11 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
-    from edgebert.errors import TrainingError
-
-    try:
+    # Around all of it: a method imports what it needs where it needs it, ONNX for measuring for example.
+    with needing("train", "training"):
         options.train_method(options)
-    except ImportError as problem:
-        if (problem.name or "").startswith("edgebert"):
-            raise
-        raise TrainingError(f"training needs {problem.name}; pip install 'edgebert[train]'") from None

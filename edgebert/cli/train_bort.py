@@ -5,36 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebert.cli.arguments import (
-    add,
-    below_one,
-    count,
-    counts,
-    not_negative,
-    picked,
-    positive,
-    two_or_more,
-    whole_number,
-)
+from edgebert.cli import arguments
+from edgebert.cli.arguments import add, count, counts, from_options, positive
+from edgebert.cli.output import print_json, print_table
 from edgebert.cli.training import Display, add_data, add_run, files_of, print_trained, run_options_of
+from edgebert.errors import TrainingError
 
 if TYPE_CHECKING:
     from edgebert.elastic.bort.architecture import Architecture
     from edgebert.elastic.bort.architecture_search import Measurements, SearchResult
-    from edgebert.elastic.bort.method import MeasureLatencies, SearchSettings
+    from edgebert.elastic.bort.method import BortSettings, MeasureLatencies, SearchSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
     add_data(parser, distils=True)
-    _add_search(parser.add_argument_group("search, over the paper's 300 architectures where no numbers are given"))
-    _add_measuring(parser.add_argument_group("latency on the device"))
-    _add_surrogates(parser.add_argument_group("error from surrogates, which are trained for a few steps"))
-    _add_training(parser.add_argument_group("training of the winner"))
-    add_run(parser)
-
-
-def _add_search(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("search, over the paper's 300 architectures where no numbers are given")
     add(group, "--architecture", str, "NAME", "no search: train this one, such as d4-a8-h1024-i768")
     group.add_argument("--search-only", action="store_true", help="print the Pareto front and stop before the training")
     add(group, "--depths", counts, "N,...", "layers (2,4,6,8,10,12)")
@@ -43,8 +29,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     add(group, "--ffn", counts, "N,...", "FFN neurons (256,512,768,1024,3072)")
     add(group, "--latency-ms", positive, "X", "take the lowest error within it, not the highest W")
 
-
-def _add_measuring(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("latency on the device")
     add(group, "--length", count, "N", "tokens in a request (--max-length)")
     precisions = ["int8", "int8-weights", "fp32"]
     group.add_argument("--precision", choices=precisions, default="int8", help="of the exported graphs (int8)")
@@ -53,54 +38,40 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     add(group, "--latencies", str, "FILE", "what is measured, or was (WORK/latencies.json)")
     add(group, "--host", str, "USER@DEVICE", "measure there, over ssh")
     add(group, "--host-command", str, "COMMAND", "what runs edgebert there", "edgebert")
-    add(group, "--rounds", count, "N", "of measuring, of which the fastest counts (3)", 3)
-    add(group, "--measured", two_or_more, "N", "architectures to fit a model to (48)", 48)
-    add(group, "--held-out", whole_number, "N", "and more to find out how far it is off (12)", 12)
+    # What else runs on a machine only ever adds to a time, hence the fastest of several rounds.
+    add(group, "--rounds", count, "N", "of measuring, of which the fastest counts (3)")
+    add(group, "--measured", arguments.two_or_more, "N", "architectures to fit a model to (48)")
+    add(group, "--held-out", arguments.whole_number, "N", "and more to find out how far it is off (12)")
 
-
-def _add_surrogates(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("error from surrogates, which are trained for a few steps")
+    # The errors after 48 steps favour shallow networks, since deep ones learn later (docs/methods.md).
     interval = "train one candidate in N, in the order of latency; the errors of the others are estimated (10)"
-    add(group, "--interval", count, "N", interval, 10)
+    add(group, "--interval", count, "N", interval)
     epsilon = "then train those that may beat the best by a factor above 1 / (1 - X), until none is left (0.05)"
-    add(group, "--epsilon", below_one, "X", epsilon, 0.05)
-    add(group, "--most-surrogates", count, "N", "but no more than N in all (60)", 60)
-    add(group, "--surrogate-steps", count, "N", "of each (48)", 48)
-    add(group, "--surrogate-batch-size", count, "N", "(8)", 8)
-    add(group, "--surrogate-length", two_or_more, "N", "tokens of a text (24)", 24)
-    add(group, "--surrogate-learning-rate", positive, "X", "(2e-4)", 2e-4)
+    add(group, "--epsilon", arguments.below_one, "X", epsilon)
+    add(group, "--most-surrogates", count, "N", "but no more than N in all (60)")
+    add(group, "--surrogate-steps", count, "N", "of each (48)")
+    add(group, "--surrogate-batch-size", count, "N", "(8)")
+    add(group, "--surrogate-length", arguments.two_or_more, "N", "tokens of a text (24)")
+    add(group, "--surrogate-learning-rate", positive, "X", "(2e-4)")
 
-
-def _add_training(group: argparse._ArgumentGroup) -> None:
-    add(group, "--epochs", count, "N", "of distillation (10)", 10)
-    add(group, "--learning-rate", positive, "X", "at most (3e-4)", 3e-4)
-    add(group, "--label-weight", not_negative, "X", "of the true labels beside the teacher (0)", 0.0)
+    group = parser.add_argument_group("training of the winner")
+    add(group, "--epochs", count, "N", "of distillation (10)")
+    add(group, "--learning-rate", positive, "X", "at most (3e-4)")
+    add(group, "--label-weight", arguments.not_negative, "X", "of the true labels beside the teacher (0)")
     add(group, "--mlm-teacher", str, "CHECKPOINT", "a masked LM with --model's tokenizer to distil from first")
-    add(group, "--mlm-epochs", count, "N", "of that (3)", 3)
+    add(group, "--mlm-epochs", count, "N", "of that (3)")
     group.add_argument("--from-scratch", action="store_true", help="do not begin with the teacher's embeddings")
-    add(group, "--fine-tune-epochs", count, "N", "of a new head (4)", 4)
-    add(group, "--fine-tune-learning-rate", positive, "X", "(5e-5)", 5e-5)
+    add(group, "--fine-tune-epochs", count, "N", "of a new head (4)")
+    add(group, "--fine-tune-learning-rate", positive, "X", "(5e-5)")
+    add_run(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Search and train, or go on with what was interrupted, and print what came out."""
-    from edgebert.cli.output import print_json
     from edgebert.elastic.bort import method as bort
-    from edgebert.elastic.bort.architecture import Architecture
-    from edgebert.elastic.stage import fine_tuning
-    from edgebert.errors import TrainingError
 
-    architecture = Architecture.parse(options.architecture) if options.architecture else None
-    if architecture and options.search_only:
-        raise TrainingError("--architecture names what is trained, so there is no search; leave --search-only out")
-    teacher, epochs = options.mlm_teacher, options.mlm_epochs
-    settings = bort.BortSettings(
-        architecture=architecture,
-        search=None if architecture else _search_settings(options),
-        distil=bort.distillation(options.epochs, options.learning_rate, label_weight=options.label_weight),
-        fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
-        masked=None if teacher is None else bort.MaskedTeacher(teacher, bort.masked_lm_distillation(epochs)),
-        **picked(options, "search_only", "from_scratch"),
-    )
+    settings = settings_of(options)
     with Display() as display:
         measure = _measuring(options, display)
         found, trained = bort.train(files_of(options), settings, run_options_of(options, display), measure)
@@ -109,9 +80,33 @@ def run(options: argparse.Namespace) -> None:
     elif found is not None and trained is None:
         print_json(found)
     if trained is not None:
-        chosen = found.chosen if found else str(architecture)
+        chosen = found.chosen if found else str(settings.architecture)
         facts = {"search": str(trained.work / bort.SEARCH)} if found else {}
         print_trained(trained, options, architecture=chosen, **facts)
+
+
+def settings_of(options: argparse.Namespace) -> "BortSettings":
+    """Return what is searched for and how it is trained, as the arguments say."""
+    from edgebert.elastic.bort import method as bort
+    from edgebert.elastic.bort.architecture import Architecture
+    from edgebert.elastic.stage import fine_tuning
+
+    architecture = Architecture.parse(options.architecture) if options.architecture else None
+    if architecture and options.search_only:
+        raise TrainingError("--architecture names what is trained, so there is no search; leave --search-only out")
+    masked = None
+    if options.mlm_teacher is not None:
+        stage = from_options(bort.masked_lm_distillation, options, prefix="mlm_")
+        masked = bort.MaskedTeacher(options.mlm_teacher, stage)
+    return from_options(
+        bort.BortSettings,
+        options,
+        architecture=architecture,
+        search=None if architecture else _search_settings(options),
+        distil=from_options(bort.distillation, options),
+        fine_tune=from_options(fine_tuning, options, prefix="fine_tune_"),
+        masked=masked,
+    )
 
 
 def _search_settings(options: argparse.Namespace) -> "SearchSettings":
@@ -121,22 +116,14 @@ def _search_settings(options: argparse.Namespace) -> "SearchSettings":
     from edgebert.elastic.bort.method import SearchSettings
     from edgebert.elastic.bort.surrogate import SurrogateSettings
 
+    # They stand in the plan of the training: the same work folder cannot go on under other conditions.
     way = f"{options.provider or 'CPU'}, {options.threads or 'all'} threads"
-    conditions = f"{options.precision}, {_length(options)} tokens, {way} on {options.host or 'this machine'}"
-    sizes = {name: given for name, given in picked(options, "depths", "heads", "hidden", "ffn").items() if given}
-    thoroughness = picked(options, "measured", "held_out", "interval", "epsilon")
-    surrogate = SurrogateSettings(
-        steps=options.surrogate_steps,
-        batch_size=options.surrogate_batch_size,
-        length=options.surrogate_length,
-        learning_rate=options.surrogate_learning_rate,
-    )
     return SearchSettings(
-        conditions=conditions,
-        space=Space(**sizes),
-        goal=Goal(options.latency_ms),
-        approximation=Approximation(**thoroughness, most=options.most_surrogates),
-        surrogate=surrogate,
+        conditions=f"{options.precision}, {_length(options)} tokens, {way} on {options.host or 'this machine'}",
+        space=from_options(Space, options),
+        goal=from_options(Goal, options),
+        approximation=from_options(Approximation, options, most=options.most_surrogates),
+        surrogate=from_options(SurrogateSettings, options, prefix="surrogate_"),
     )
 
 
@@ -150,8 +137,8 @@ def _measuring(options: argparse.Namespace, display: Display) -> "MeasureLatenci
     from edgebert.elastic.bort.architecture_search import Measurements
     from edgebert.elastic.bort.latencies import Conditions, Host, measure_latencies
 
-    way = picked(options, "precision", "threads", "provider", "rounds")
-    conditions = Conditions(length=_length(options), **way)
+    conditions = from_options(Conditions, options, length=_length(options))
+    # An empty name of a host is refused there: a variable that is not set must not measure this machine instead.
     host = Host(options.host, options.host_command) if options.host is not None else None
 
     def measured(architectures: "Sequence[Architecture]", work: Path) -> "Measurements":
@@ -165,8 +152,7 @@ def _measuring(options: argparse.Namespace, display: Display) -> "MeasureLatenci
 
 def print_found(found: "SearchResult") -> None:
     """Print the Pareto front of a search, its choice, and how far to trust it."""
-    from edgebert.cli.output import print_table
-
+    # Of hundreds of candidates the front is a dozen; T, the largest, is what W is measured against.
     rows = [
         [
             row.id,

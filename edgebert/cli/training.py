@@ -3,18 +3,21 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgebert.cli.arguments import add, count, names, picked, positive
+from edgebert.cli.arguments import add, count, from_options, names, positive
+from edgebert.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from edgebert.elastic.events import AugmentEvent, Event, MaskEvent, ScoreEvent, StepEvent, SubnetScore
     from edgebert.elastic.training_data import TrainingFiles
     from edgebert.elastic.training_run import RunOptions, TrainingResult
 
-FREEZE = "leave the embedding tables as they are: checkpoints of one origin then share them in a bundle"
+S = TypeVar("S")
+T = TypeVar("T")
+
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -26,6 +29,7 @@ def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argpa
     data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
     add(data, "--labels", names, "A,B", "names of the labels, in their order")
+    # The default is the checkpoint's own task, which is not known before it is read.
     task = "such as multi-label-text-classification (default: the checkpoint's, or else text-classification)"
     add(data, "--task", _task_name, "NAME", task)
     regression = "labels are numbers to predict: the same as --task text-regression"
@@ -49,19 +53,25 @@ def _task_name(text: str) -> str:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a training is run."""
     run = parser.add_argument_group("run")
-    add(run, "--batch-size", count, "N", "texts in a step, in all (32)", 32)
-    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory", 1)
+    add(run, "--batch-size", count, "N", "texts in a step, in all (32)")
+    add(run, "--accumulate", count, "N", "parts that a step is made in, to save memory")
     run.add_argument("--compute", choices=["fp32", "bf16"], help="default: bf16 where the machine has it")
     add(run, "--seed", int, "N", "of all that is random (1)", 1)
     add(run, "--work", str, "FOLDER", "finished stages, state, journals (default: OUT.training)")
-    add(run, "--save-minutes", positive, "X", "between two saved states (5)", 5)
+    add(run, "--save-minutes", positive, "X", "between two saved states (5)")
+
+
+def add_freeze(group: argparse._ActionsContainer) -> None:
+    """Add that the embedding tables stay as they are."""
+    freeze = "leave the embedding tables as they are: checkpoints of one origin then share them in a bundle"
+    group.add_argument("--freeze-embeddings", dest="embeddings", action="store_false", help=freeze)
 
 
 def files_of(options: argparse.Namespace) -> "TrainingFiles":
     """Return what is trained from what, as the arguments say."""
     from edgebert.elastic.training_data import TrainingFiles
 
-    transfer = tuple(Path(file) for file in getattr(options, "transfer", ()))
+    transfer = tuple(map(Path, getattr(options, "transfer", ())))
     return TrainingFiles(Path(options.model), Path(options.train), Path(options.dev), Path(options.out), transfer)
 
 
@@ -70,18 +80,19 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
     from edgebert.elastic.training_data import TaskChoice
     from edgebert.elastic.training_run import RunOptions
 
-    return RunOptions(
-        task=TaskChoice(options.task, options.labels),
-        work=Path(options.work) if options.work else None,
-        listener=display,
-        **picked(options, "batch_size", "accumulate", "max_length", "compute", "seed", "save_minutes"),
-    )
+    work = Path(options.work) if options.work else None
+    return from_options(RunOptions, options, task=TaskChoice(options.task, options.labels), work=work, listener=display)
+
+
+def train_with(train: "Callable[[TrainingFiles, S, RunOptions], T]", settings: S, options: argparse.Namespace) -> T:
+    """Train with a method and its settings, and show what happens meanwhile."""
+    with Display() as display:
+        return train(files_of(options), settings, run_options_of(options, display))
 
 
 def print_trained(trained: "TrainingResult", options: argparse.Namespace, **facts: Any) -> None:
     """Print a finished training, as JSON with some more facts or as a table of scores."""
-    from edgebert.cli.output import print_json, print_table, print_text
-
+    # With `accelerate launch` each device runs this command, and the result is told once.
     if not trained.main_process:
         return
     if options.json:
@@ -104,15 +115,12 @@ def print_trained(trained: "TrainingResult", options: argparse.Namespace, **fact
 
 def score_table(scores: "Sequence[SubnetScore]") -> tuple[list[list[str]], list[str]]:
     """Return rows and headers of a table of scores: a grid for DynaBERT's, a line for each other sub-network."""
-    cells = {(one.depth, one.width): one.score for one in scores if one.depth is not None and one.width is not None}
-    if len(cells) < len(scores):
+    places = {(one.depth, one.width): f"{one.score:.4f}" for one in scores if one.depth and one.width}
+    if len(places) < len(scores):
         return [[one.id, f"{one.score:.4f}"] for one in scores], ["sub-network", "score"]
-    widths = sorted({width for _, width in cells}, reverse=True)
-    depths = sorted({depth for depth, _ in cells}, reverse=True)
-    rows = [
-        [f"d{depth:.2f}", *(f"{cells[depth, width]:.4f}" if (depth, width) in cells else "" for width in widths)]
-        for depth in depths
-    ]
+    widths = sorted({width for _, width in places}, reverse=True)
+    depths = sorted({depth for depth, _ in places}, reverse=True)
+    rows = [[f"d{depth:.2f}", *(places.get((depth, width), "") for width in widths)] for depth in depths]
     return rows, ["", *(f"w{width:.2f}" for width in widths)]
 
 
@@ -149,10 +157,8 @@ class Display:
         from edgebert.elastic.events import AugmentEvent, MaskEvent, ScoreEvent, StepEvent, TrialEvent
 
         match event:
-            case StepEvent():
-                self._show_step(event, f"loss {sum(event.losses.values()):.3f}")
-            case AugmentEvent():
-                self._show_step(event, "")
+            case StepEvent() | AugmentEvent():
+                self._show_step(event, f"loss {sum(event.losses.values()):.3f}" if isinstance(event, StepEvent) else "")
             case ScoreEvent():
                 self._show_scores(event)
             case MaskEvent():
@@ -165,6 +171,7 @@ class Display:
         if self._stage != event.stage:
             self._stage = event.stage
             self._bar.reset(event.steps)
+            # A resumed stage does not begin at step 0; tqdm's rate is to count the steps of this process alone.
             self._bar.initial = self._bar.n = event.step - 1
         self._bar.set_postfix_str(loss, refresh=False)
         self._show(event.step, event.stage, ", ".join(filter(None, (_place(event), loss))))
@@ -198,5 +205,6 @@ class Display:
 
 
 def _place(event: "StepEvent | AugmentEvent | ScoreEvent") -> str:
+    # `seconds` are those of the whole stage, also of the runs before an interruption.
     left = event.seconds / event.step * (event.steps - event.step)
     return f"{event.stage}: step {event.step} of {event.steps}, {left / 60:.0f} min left"

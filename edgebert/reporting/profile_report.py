@@ -57,7 +57,7 @@ class ProfileReport:
 
 def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> ProfileReport:
     """Return what is shown of a profile, with the qualities of its bundle if that is given."""
-    batch_size = min(profile.settings.batch_sizes)
+    batch_size = min(profile.settings.batch_sizes)  # a table has room for one
     # All of an entry that has none of that size.
     latencies = {
         entry.key: tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
@@ -69,6 +69,7 @@ def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> Prof
         [
             (entry.key, qualities[entry.id], latencies[entry.key][-1].p95_ms)
             for entry in profile.subnetworks
+            # What computes something else is never selected, so it must not push others off the front.
             if entry.id in qualities and entry.numerics_ok
         ]
     )

@@ -4,24 +4,14 @@ A sub-network that was measured in several ways lost for the reason of the way t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
-from edgebert.choosing.selection import Rejection, Selection
+from edgebert.choosing.selection import Rejection, RejectionKind, Selection
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
 
-# Kinds of rejections, those first that come closest to being chosen.
-_NEAREST_FIRST = (
-    "slower",
-    "less-quality",
-    "over-budget",
-    "beyond-profile",
-    "left-out",
-    "wrong-numerics",
-    "unknown-quality",
-    "not-profiled",
-)
 # Whose reasons differ by numbers alone: of these only the range is worth a line.
 _BY_NUMBERS = ("slower", "less-quality", "over-budget")
 
@@ -66,16 +56,21 @@ class SelectionReport:
 
 def selection_report(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> SelectionReport:
     """Return what is shown of a selection that was made for a bundle from a profile."""
+    order = get_args(RejectionKind)
     lost = list(_lost(selection, bundle, profile))
-    lost.sort(key=lambda one: (_NEAREST_FIRST.index(one.rejection.kind), one.predicted_ms or 0.0))
-    other_ways = [one for one in lost if one.subnet_id == selection.subnetwork]
-    nearest: dict[str, Lost] = {}
+    lost.sort(key=lambda one: (order.index(one.rejection.kind), one.predicted_ms or 0.0))
+    alike: dict[tuple[str, str | None, bool], list[Lost]] = defaultdict(list)
+    seen = set()
     for one in lost:
-        nearest.setdefault(one.subnet_id, one)
-    nearest.pop(selection.subnetwork, None)
+        is_chosen, kind = one.subnet_id == selection.subnetwork, one.rejection.kind
+        # Of the chosen sub-network all other ways are shown, of another the way alone that came closest.
+        if is_chosen or one.subnet_id not in seen:
+            seen.add(one.subnet_id)
+            alike[kind, None if kind in _BY_NUMBERS else one.rejection.reason, is_chosen].append(one)
 
-    groups = (*_groups(nearest.values(), is_chosen=False), *_groups(other_ways, is_chosen=True))
-    return SelectionReport(selection, bundle.manifest.metric, groups)
+    groups = [RejectionGroup(*about, tuple(found)) for about, found in alike.items()]
+    # The other ways of the chosen one go last, whatever they lost for.
+    return SelectionReport(selection, bundle.manifest.metric, tuple(sorted(groups, key=lambda group: group.is_chosen)))
 
 
 def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Iterator[Lost]:
@@ -83,7 +78,6 @@ def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Itera
     entries = {entry.key: entry for entry in profile.subnetworks}
     budget = selection.budget
     assert budget.length is not None  # a selection's budget names the length that it was made for
-
     for one in selection.rejected:
         subnet, entry = subnets.get(one.subnetwork), entries.get((one.subnetwork, one.way))
         yield Lost(
@@ -93,11 +87,3 @@ def _lost(selection: Selection, bundle: Bundle, profile: DeviceProfile) -> Itera
             predicted_ms=entry.cost.bound_ms(budget.length, budget.batch_size, budget.percentile) if entry else None,
             peak_memory_mb=entry.peak_memory_mb if entry else None,
         )
-
-
-def _groups(lost: Iterable[Lost], *, is_chosen: bool) -> list[RejectionGroup]:
-    alike: dict[tuple[str, str | None], list[Lost]] = defaultdict(list)
-    for one in lost:
-        kind = one.rejection.kind
-        alike[kind, None if kind in _BY_NUMBERS else one.rejection.reason].append(one)
-    return [RejectionGroup(kind, reason, is_chosen, tuple(members)) for (kind, reason), members in alike.items()]
