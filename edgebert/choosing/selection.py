@@ -157,16 +157,9 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     chosen = min(tied, key=_cost)
 
     rejected += [_lost_to(other, chosen, tied, budget) for other in candidates if other is not chosen]
-    return Selection(
-        subnetwork=chosen.subnet.id,
-        method=chosen.subnet.method,
-        way=chosen.entry.way,
-        predicted_ms=chosen.predicted_ms,
-        peak_memory_mb=chosen.entry.peak_memory_mb,
-        quality=_quality(chosen.subnet),
-        budget=budget,
-        rejected=tuple(rejected),
-    )
+    selection = named(chosen.subnet, budget, chosen.entry.way, tuple(rejected))
+    costs = {"predicted_ms": chosen.predicted_ms, "peak_memory_mb": chosen.entry.peak_memory_mb}
+    return msgspec.structs.replace(selection, **costs)
 
 
 def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
@@ -176,7 +169,7 @@ def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
     known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
     subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(_rejected((other.id, way), *_less_good(other, subnet)) for other in others)
+    rejected = tuple(Rejection(other.id, way, *_less_good(other, subnet)) for other in others)
     return named(subnet, budget, way, rejected)
 
 
@@ -219,20 +212,20 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
         subnet = subnets.get(entry.id)
         predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
         if subnet is None or subnet.id not in worth:
-            rejected.append(_rejected(entry.key, "unknown-quality", _UNKNOWN))
+            rejected.append(Rejection(*entry.key, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.numerics}"
-            rejected.append(_rejected(entry.key, "wrong-numerics", reason))
+            rejected.append(Rejection(*entry.key, "wrong-numerics", reason))
         elif predicted is None:
-            rejected.append(_rejected(entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
+            rejected.append(Rejection(*entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
             candidates.append(_Candidate(subnet, entry, predicted, worth[subnet.id]))
 
-    rejected += [_rejected(one.key, "left-out", one.reason) for one in profile.left_out]
+    rejected += [Rejection(*one.key, "left-out", one.reason) for one in profile.left_out]
     tried = {subnet_id for subnet_id, _ in profile.tried()}
     way = profile.subnetworks[0].way  # for what was run in no way
-    others = [subnet_id for subnet_id in subnets if subnet_id not in tried]
-    rejected += [_rejected((subnet_id, way), "not-profiled", "it is not in the profile") for subnet_id in others]
+    others = (subnet_id for subnet_id in subnets if subnet_id not in tried)
+    rejected += [Rejection(subnet_id, way, "not-profiled", "it is not in the profile") for subnet_id in others]
     return candidates, rejected
 
 
@@ -244,12 +237,12 @@ def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidat
     """Return why a candidate is not the chosen one."""
     over = candidate.over(budget)
     if over:
-        return _rejected(candidate.entry.key, "over-budget", over)
+        return Rejection(*candidate.entry.key, "over-budget", over)
     if candidate in tied:
         is_slower = candidate.predicted_ms > chosen.predicted_ms
         loses_by = f"slower: {candidate.predicted_ms:.2f} ms" if is_slower else "larger"
-        return _rejected(candidate.entry.key, "slower", f"no better, and {loses_by}")
-    return _rejected(candidate.entry.key, *_less_good(candidate.subnet, chosen.subnet))
+        return Rejection(*candidate.entry.key, "slower", f"no better, and {loses_by}")
+    return Rejection(*candidate.entry.key, *_less_good(candidate.subnet, chosen.subnet))
 
 
 def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionKind, str]:
@@ -262,10 +255,6 @@ def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionK
 
 def _quality(subnet: ExportedSubnet) -> float | None:
     return subnet.quality.value if subnet.quality else None
-
-
-def _rejected(key: tuple[str, Way], kind: RejectionKind, reason: str) -> Rejection:
-    return Rejection(subnetwork=key[0], way=key[1], kind=kind, reason=reason)
 
 
 def _infeasible(
@@ -291,6 +280,5 @@ def _infeasible(
 
 def _warn_of_unknown_quality(bundle: Bundle) -> None:
     if not bundle.manifest.qualities:
-        advice = "export it with --eval or --texts"
-        what = "no sub-network of bundle '%s' has a known quality, so the largest that fits is chosen; %s"
-        logger.warning(what, bundle.manifest.name, advice)
+        what = "no sub-network of bundle '%s' has a known quality, so the largest that fits is chosen"
+        logger.warning(f"{what}; export it with --eval or --texts", bundle.manifest.name)

@@ -72,10 +72,6 @@ class CostModel:
             return None
         return self._between(self._grid(percentile), length, batch_size)
 
-    def error_share(self) -> float:
-        """Return the median error of the fit at the measured shapes, as a share of what was measured."""
-        return float(np.median(np.abs(self._fitted / self._grid(50) - 1)))
-
     def _padded(self, length: int) -> int:
         place = bisect_left(self._pad_to, length)
         return self._pad_to[place] if place < len(self._pad_to) else length

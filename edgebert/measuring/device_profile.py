@@ -19,7 +19,19 @@ from edgebert.subnet import Way, WayFilter
 MAX_PERCENTILE = 99
 
 
-class ProfiledSubnet(Record, frozen=True, dict=True):
+class _Keyed(Record, frozen=True):
+    """A sub-network and a way to run it, which stand together once in a profile."""
+
+    id: str
+    way: Way
+
+    @property
+    def key(self) -> tuple[str, Way]:
+        """What tells entries of one profile apart."""
+        return self.id, self.way
+
+
+class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     """What one sub-network costs in one way.
 
     `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
@@ -29,8 +41,6 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
     for which new shapes cost is given inputs padded to the lengths in `pad_to`.
     """
 
-    id: str
-    way: Way
     load_ms: Annotated[float, Meta(ge=0)]
     first_ms: Annotated[float, Meta(ge=0)]
     new_shape_ms: Annotated[float, Meta(ge=0)]
@@ -42,28 +52,16 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
 
-    @property
-    def key(self) -> tuple[str, Way]:
-        """What tells entries of one profile apart."""
-        return self.id, self.way
-
     @cached_property
     def cost(self) -> CostModel:
         """What a request of any shape costs, by what was measured."""
         return CostModel(self.latency, self.pad_to)
 
 
-class LeftOut(Record, frozen=True):
+class LeftOut(_Keyed, frozen=True):
     """What was not measured, or not to the end, and why."""
 
-    id: str
-    way: Way
     reason: str
-
-    @property
-    def key(self) -> tuple[str, Way]:
-        """What tells entries of one profile apart."""
-        return self.id, self.way
 
 
 class Stability(Record, frozen=True):

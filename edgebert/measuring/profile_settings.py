@@ -1,6 +1,5 @@
 """How a profile is measured: the shapes of the requests, how often, and how exactly."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -26,8 +25,9 @@ class Shape(Record, frozen=True):
 class ProfileSettings(Record, frozen=True):
     """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
 
-    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
-    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
+    There it answers each shape at least `min_runs` times, and all of them for at least `min_seconds`. At least
+    `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is within
+    `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
     `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
     """
 
@@ -50,9 +50,7 @@ class ProfileSettings(Record, frozen=True):
     def threads(self) -> int:
         """The most threads that are worth it on this machine, or on the one that is emulated."""
         cores = default_threads()
-        if self.emulated is None or self.emulated.cpus is None:
-            return cores
-        return min(cores, max(1, math.floor(self.emulated.cpus)))
+        return self.emulated.whole_cores(cores) if self.emulated else cores
 
 
 def settings_for(

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
+
 from edgebert.engines.session import engine_of, engine_versions, way_filter
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -242,21 +244,11 @@ class Profiling:
         known = self._journal.find(this_round, one.subnet.id, one.way)
         if known is not None:
             return known
-        with self._watch(self._settings.threads) as readings:
-            result = self._measure(self._trial(one, is_look=this_round == _LOOK))
-        record = TrialRecord(round=this_round, subnet=one.subnet.id, way=one.way, reading=readings[0], result=result)
+        settings = self._settings
+        if this_round == _LOOK:
+            settings = msgspec.structs.replace(settings, min_runs=_LOOK_RUNS, min_seconds=_LOOK_SECONDS)
+        with self._watch(settings.threads) as readings:
+            result = self._measure(Trial(str(self._bundle.path), one.subnet.id, one.way, settings))
+        record = TrialRecord(this_round, one.subnet.id, one.way, readings[0], result)
         self._journal.add(record)
         return record
-
-    def _trial(self, one: Combination, *, is_look: bool) -> Trial:
-        settings = self._settings
-        return Trial(
-            bundle=str(self._bundle.path),
-            subnet=one.subnet.id,
-            way=one.way,
-            shapes=settings.shapes,
-            min_runs=_LOOK_RUNS if is_look else settings.min_runs,
-            min_seconds=_LOOK_SECONDS if is_look else settings.min_seconds,
-            requests_per_s=settings.requests_per_s,
-            limits=settings.emulated,
-        )

@@ -58,7 +58,8 @@ def profile_on(
     if not host or host.startswith("-"):  # ssh would take it for an option
         raise ProfileError(f"expected a host such as user@device, found '{host}'; give one that `ssh HOST` connects to")
     members = _members(bundle)
-    script = _script(_words(command), arguments, _archive_bytes(members))
+    words, archive_bytes = shlex.join(_words(command)), _archive_bytes(members)
+    script = _SCRIPT.format(command=words, arguments=shlex.join(arguments), archive_bytes=archive_bytes)
     status, output = _run([*ssh, "-T", "--", host, f"sh -c {shlex.quote(script)}"], bundle, members)
     if status:
         raise _failure(status, host, command)
@@ -71,10 +72,6 @@ def _words(command: str) -> list[str]:
         if words := shlex.split(command):
             return words
     raise ProfileError(f"expected a command such as edgebert, found '{command}'; check its quotes")
-
-
-def _script(command: Sequence[str], arguments: Sequence[str], archive_bytes: int) -> str:
-    return _SCRIPT.format(command=shlex.join(command), arguments=shlex.join(arguments), archive_bytes=archive_bytes)
 
 
 def _members(bundle: Bundle) -> list[tarfile.TarInfo]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
 import numpy as np
 
 from edgebert.machine.canary import Reading
@@ -64,12 +65,9 @@ def _drifts(records: Sequence[TrialRecord]) -> list[float]:
 
 
 def _middle(readings: Sequence[Reading]) -> Reading:
-    """Return the median state of the machine."""
-    clocks_mhz = [reading.clock_mhz for reading in readings if reading.clock_mhz is not None]
-    temperatures_c = [reading.temperature_c for reading in readings if reading.temperature_c is not None]
-    return Reading(
-        canary_ms=rounded(np.median([reading.canary_ms for reading in readings])),
-        others_share=rounded(np.median([reading.others_share for reading in readings])),
-        clock_mhz=rounded(np.median(clocks_mhz)) if clocks_mhz else None,
-        temperature_c=rounded(np.median(temperatures_c)) if temperatures_c else None,
-    )
+    """Return the median state of the machine; what the system does not show stays None."""
+    medians: dict[str, float | None] = {}
+    for name in Reading.__struct_fields__:
+        shown = [value for value in (getattr(reading, name) for reading in readings) if value is not None]
+        medians[name] = rounded(np.median(shown)) if shown else None
+    return msgspec.convert(medians, Reading)

@@ -23,8 +23,8 @@ from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.limits import Limits, impose
-from edgebert.measuring.profile_settings import Shape
+from edgebert.machine.limits import impose
+from edgebert.measuring.profile_settings import ProfileSettings, Shape
 from edgebert.records import Record
 from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
@@ -32,19 +32,12 @@ from edgebert.tasks.tasks import task_in
 
 
 class Trial(Record, frozen=True):
-    """What to measure: each shape at least `min_runs` times, and all of them for at least `min_seconds`.
-
-    With `requests_per_s` the requests are paced as an app may send them, else they come back to back.
-    """
+    """What to measure of the bundle in a folder, and how."""
 
     bundle: str
     subnet: str
     way: Way
-    shapes: tuple[Shape, ...]
-    min_runs: int
-    min_seconds: float
-    requests_per_s: float | None = None
-    limits: Limits | None = None
+    settings: ProfileSettings
 
 
 class Numerics(Record, frozen=True):
@@ -135,10 +128,11 @@ def measure(trial: Trial) -> Measurement:
     session = open_session(bundle, subnet, trial.way)
     load_ms = _milliseconds_since(start)
 
-    requests = [request_of(bundle, session, shape) for shape in trial.shapes]
+    requests = [request_of(bundle, session, shape) for shape in trial.settings.shapes]
+    # The largest first: ONNX Runtime's arena grows to it at once, and gives nothing back (onnxruntime #26831).
     largest = max(requests, key=lambda request: request["input_ids"].size)
     first_ms = _latency_ms(session, largest)
-    samples_ms = latencies(session, requests, trial)
+    samples_ms = latencies(session, requests, trial.settings)
 
     after = engine.memory()
     steady_memory_mb = max(0.0, after.resident_mb - before.resident_mb)
@@ -150,7 +144,7 @@ def measure(trial: Trial) -> Measurement:
         steady_memory_mb=steady_memory_mb,
         private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
-        new_shape_ms=_new_shape_ms(bundle, session, trial.shapes),
+        new_shape_ms=_new_shape_ms(bundle, session, trial.settings),
         numerics=numerics(bundle, subnet, session),
         samples_ms=samples_ms,
     )
@@ -159,7 +153,7 @@ def measure(trial: Trial) -> Measurement:
 def latencies(
     session: Session,
     requests: Sequence[Arrays],
-    trial: Trial,
+    settings: ProfileSettings,
     *,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
@@ -170,14 +164,14 @@ def latencies(
     """
     samples: list[list[float]] = [[] for _ in requests]
     turns, order = list(zip(requests, samples, strict=True)), random.Random(0)
-    pause_s = 1 / trial.requests_per_s if trial.requests_per_s else 0.0
+    pause_s = 1 / settings.requests_per_s if settings.requests_per_s else 0.0
     for request in [*requests, *requests]:  # warm-up
         session.run(request)
 
     gc.collect()
     gc.disable()  # as it would fall upon one request or another
-    end = clock() + trial.min_seconds
-    while clock() < end or len(samples[0]) < trial.min_runs:
+    end = clock() + settings.min_seconds
+    while clock() < end or len(samples[0]) < settings.min_runs:
         order.shuffle(turns)
         for request, of_request in turns:
             start = clock()
@@ -208,25 +202,20 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
 
     found, right = session.run(inputs), {output.name: output.array for output in expected}
-    differences = {output.name: mean_difference(found, {output.name: output.array}) for output in expected}
-    worst = max(expected, key=lambda output: differences[output.name] / output.tolerance)
-    difference = differences[worst.name]
-    if not math.isfinite(difference):
-        return Numerics(difference=sys.float_info.max, tolerance=worst.tolerance, wrong_answers=len(golden.texts))
-    wrong = task_in(bundle.manifest).wrong_answers(found, right, worst.tolerance)
-    return Numerics(difference=difference, tolerance=worst.tolerance, wrong_answers=wrong)
+    misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]
+    difference, tolerance = max(misses, key=lambda miss: miss[0] / miss[1])
+    if not math.isfinite(difference):  # which no JSON number is
+        return Numerics(sys.float_info.max, tolerance, wrong_answers=len(golden.texts))
+    return Numerics(difference, tolerance, task_in(bundle.manifest).wrong_answers(found, right, tolerance))
 
 
-def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> float:
-    """Return what a length costs that was not met before: the first latency less the better of two more.
-
-    The median over lengths that lie between the measured ones.
-    """
-    batch_size = min(shape.batch_size for shape in shapes)
-    lengths = sorted({2, *(shape.length for shape in shapes)})
+def _new_shape_ms(bundle: Bundle, session: Session, settings: ProfileSettings) -> float:
+    """Return what a length costs that was not met before: the median over lengths between the measured ones."""
+    lengths = sorted({2, *settings.lengths})
     extra_ms = []
     for length in {(low + high) // 2 for low, high in itertools.pairwise(lengths)} - set(lengths):
-        request = request_of(bundle, session, Shape(batch_size=batch_size, length=length))
+        request = request_of(bundle, session, Shape(batch_size=min(settings.batch_sizes), length=length))
+        # The better of two more, since any one may be late for another reason.
         first_ms, *later_ms = (_latency_ms(session, request) for _ in range(3))
         extra_ms.append(max(0.0, first_ms - min(later_ms)))
     return statistics.median(extra_ms) if extra_ms else 0.0
@@ -247,8 +236,8 @@ def main() -> None:
     result: Measurement | Failure
     try:
         trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
-        if trial.limits is not None:
-            impose(trial.limits)
+        if trial.settings.emulated is not None:
+            impose(trial.settings.emulated)
         result = measure(trial)
     except EdgeBertError as problem:
         result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))

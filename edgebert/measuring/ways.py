@@ -85,13 +85,10 @@ def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
 
 
 def _times_other_flavors(way: Way, medians: MediansByWay) -> list[float]:
-    """Return how many times slower a way is than the other flavors of the same engine and threads."""
-    others = [medians[other] for other in medians if _differs_in_flavor_alone(way, other)]
+    """Return how many times slower a way is than those that differ from it in the flavor alone."""
+    alike = (other for other in medians if msgspec.structs.replace(other, flavor=way.flavor) == way)
+    others = [medians[other] for other in alike if other != way]
     return _times_best(medians[way], others) if others else []
-
-
-def _differs_in_flavor_alone(way: Way, other: Way) -> bool:
-    return other != way and msgspec.structs.replace(way, flavor=other.flavor) == other
 
 
 def _times_best(own_ms: Sequence[float], all_ms: Iterable[Sequence[float]]) -> list[float]:
