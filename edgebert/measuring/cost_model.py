@@ -18,6 +18,9 @@ from edgebert.records import Record
 
 Milliseconds = Annotated[float, Meta(gt=0)]
 
+# All sets of the four terms of a cost, the small ones first.
+_CHOICES = [list(some) for size in range(1, 5) for some in itertools.combinations(range(4), size)]
+
 
 class Latency(Record, frozen=True):
     """The latencies measured for one shape; `p50_ci95_ms` is the 95 % interval of the median."""
@@ -101,9 +104,9 @@ class CostModel:
         shapes = [(b, n) for b in self._batch_sizes for n in self._lengths]
         costs = self._grid(50).reshape(-1)
         terms = np.array([_terms(*shape) for shape in shapes]) / costs[:, None]
-        best, least = np.zeros(terms.shape[1]), np.inf
-        for chosen in _choices(terms.shape[1]):
-            weights = np.zeros(terms.shape[1])
+        best, least = np.zeros(4), np.inf
+        for chosen in _CHOICES:
+            weights = np.zeros(4)
             weights[chosen] = np.linalg.lstsq(terms[:, chosen], np.ones(len(shapes)), rcond=None)[0]
             error = float(((terms @ weights - 1) ** 2).sum())
             if (weights >= 0).all() and error < least - 1e-12:
@@ -113,8 +116,3 @@ class CostModel:
 
 def _terms(batch_size: int, length: int) -> NDArray[np.float64]:
     return np.array([batch_size * length, 1.0, batch_size, batch_size * length**2])
-
-
-def _choices(count: int) -> list[list[int]]:
-    """Return all non-empty sets of numbers below `count`, the small ones first."""
-    return [list(some) for size in range(1, count + 1) for some in itertools.combinations(range(count), size)]

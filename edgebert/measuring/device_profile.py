@@ -84,13 +84,11 @@ class Stability(Record, frozen=True):
     warning: str | None
 
     def merged(self, newer: "Stability") -> "Stability":
-        """Return how far to trust entries of both."""
+        """Return how far to trust entries of both: no further than the worse of the two."""
+        worse = ("median_drift", "worst_drift", "canary_drift", "others_share")
         return Stability(
             rounds=min(self.rounds, newer.rounds),
-            median_drift=max(self.median_drift, newer.median_drift),
-            worst_drift=max(self.worst_drift, newer.worst_drift),
-            canary_drift=max(self.canary_drift, newer.canary_drift),
-            others_share=max(self.others_share, newer.others_share),
+            **{name: max(getattr(self, name), getattr(newer, name)) for name in worse},
             readings=self.readings + newer.readings,
             unsettled=tuple(dict.fromkeys(self.unsettled + newer.unsettled)),
             warning=newer.warning or self.warning,
@@ -181,7 +179,7 @@ class DeviceProfile(Record, frozen=True):
         if (settings.shapes, settings.requests_per_s) != (others.shapes, others.requests_per_s):
             lengths, batches = (",".join(map(str, values)) for values in (settings.lengths, settings.batch_sizes))
             return f"it holds other shapes (--lengths {lengths} --batch-sizes {batches}) or another pace"
-        return None if settings.emulated == others.emulated else "another machine was emulated"
+        return "another machine was emulated" if settings.emulated != others.emulated else None
 
     def merged(self, newer: "DeviceProfile") -> "DeviceProfile":
         """Return the newer profile with those entries of this one that it does not measure again.
@@ -212,8 +210,7 @@ class DeviceProfile(Record, frozen=True):
         return f"{asked}; profile again with --lengths and --batch-sizes"
 
 
-def check_percentile(percentile: float) -> float:
-    """Return a percentile that profiles hold, or raise a ProfileError."""
+def check_percentile(percentile: float) -> None:
+    """Raise a ProfileError if profiles hold no such percentile."""
     if not 0 < percentile <= MAX_PERCENTILE:
         raise ProfileError(f"expected a percentile above 0 and at most {MAX_PERCENTILE}, found {percentile}")
-    return percentile

@@ -67,12 +67,7 @@ def profile(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked = way_filter(provider, threads)
     settings = settings_for(
-        bundle,
-        lengths=lengths,
-        batch_sizes=batch_sizes,
-        quick=quick,
-        requests_per_s=requests_per_s,
-        emulate=emulate,
+        bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
     )
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
@@ -88,12 +83,7 @@ def profile(
     return found
 
 
-def profile_of(
-    bundle: Bundle,
-    *,
-    batch_size: int = 1,
-    asked: WayFilter = WayFilter(),  # noqa: B008
-) -> DeviceProfile:
+def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfile:
     """Return the cached profile of a bundle on this device, or measure a quick one of what it lacks and cache it.
 
     Raises:
@@ -235,9 +225,9 @@ class Profiling:
 
     def _is_settled(self, records: Sequence[TrialRecord]) -> bool:
         """Return whether rounds enough agree, and all medians are known as well as was asked for."""
-        if len(records) < self._settings.min_rounds:
-            return False
-        return self._settings.min_rounds == 1 or is_known(measurements_in(records), self._settings)
+        min_rounds = self._settings.min_rounds
+        # A quick profile makes do with what one round gives.
+        return len(records) >= min_rounds and (min_rounds == 1 or is_known(measurements_in(records), self._settings))
 
     def _record(self, this_round: int, one: Combination) -> TrialRecord:
         """Return what comes of a trial, from the journal if it was made before."""
