@@ -16,7 +16,8 @@ from edgebert.inputs.bundle import Answers
 # Every threshold that is tried is one more chance to do well on the evaluation data by luck alone, and a finer one
 # gains next to nothing.
 _THRESHOLDS = np.arange(1, 101) / 100
-_ROUNDING = 1e-9  # a quality here is a ratio of whole numbers: this forgives its rounding and nothing else
+# A quality here is a ratio of whole numbers: this forgives its rounding and nothing else.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Budget(Record, frozen=True):
         check_percentile(self.percentile)
         for name in ("latency_ms", "memory_mb", "length", "batch_size"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not value > 0:  # which NaN is not either
                 raise EdgeBertError(f"expected a {name} above 0, found {value}")
         if not 0 <= self.tolerance <= 1:
             raise EdgeBertError(f"expected a tolerance of 0 to 1, found {self.tolerance}")
@@ -154,7 +154,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     # A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
     tolerance = (budget.tolerance if bundle.manifest.qualities else 0.0) + 1e-9
     tied = [candidate for candidate in within if best - candidate.worth <= tolerance]
-    chosen = min(tied, key=_cost)
+    chosen = min(tied, key=lambda one: (one.predicted_ms, one.entry.peak_memory_mb, one.subnet.parameters))
 
     rejected += [_lost_to(other, chosen, tied, budget) for other in candidates if other is not chosen]
     selection = named(chosen.subnet, budget, chosen.entry.way, tuple(rejected))
@@ -194,6 +194,7 @@ def worths(manifest: Manifest) -> dict[str, float]:
 
 def pareto_front(points: Iterable[tuple[Name, float, float]]) -> set[Name]:
     """Return the names of the (name, quality, cost) points that no other beats in one and equals in the other."""
+    # The cheapest first, of equal cost the best: who is on the front has a better quality than all before.
     front, best = set(), float("-inf")
     for name, quality, _ in sorted(points, key=lambda point: (point[2], -point[1])):
         if quality > best:
@@ -207,6 +208,7 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
     worth = worths(bundle.manifest)
     candidates, rejected = [], []
+    # Of several reasons the first counts: their order is part of the law (tests/laws/README.md).
     length = budget.length or bundle.manifest.max_length
     for entry in profile.subnetworks:
         subnet = subnets.get(entry.id)
@@ -227,10 +229,6 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
     others = (subnet_id for subnet_id in subnets if subnet_id not in tried)
     rejected += [Rejection(subnet_id, way, "not-profiled", "it is not in the profile") for subnet_id in others]
     return candidates, rejected
-
-
-def _cost(candidate: _Candidate) -> tuple[float, float, int]:
-    return candidate.predicted_ms, candidate.entry.peak_memory_mb, candidate.subnet.parameters
 
 
 def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate], budget: Budget) -> Rejection:
@@ -267,13 +265,7 @@ def _infeasible(
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
     needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []
     advice = "Raise the budget, shorten the input or export a smaller sub-network."
-    miss = Miss(
-        subnetwork=nearest.subnet.id,
-        way=nearest.entry.way,
-        predicted_ms=nearest.predicted_ms,
-        peak_memory_mb=nearest.entry.peak_memory_mb,
-        quality=_quality(nearest.subnet),
-    )
+    miss = Miss(*nearest.entry.key, nearest.predicted_ms, nearest.entry.peak_memory_mb, _quality(nearest.subnet))
     what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
     return BudgetError(f"{what}. {advice}", miss)
 

@@ -31,10 +31,13 @@ class OnnxRuntimeSession:
 
 def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
     """Return the options that every session has: where the external data lies, and how many threads."""
-    onnxruntime.disable_telemetry_events()  # builds for Windows send them
+    # Builds for Windows would send them.
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal alone: what goes wrong is raised too
+    # Fatal alone: what goes wrong is raised too.
+    options.log_severity_level = 4
     options.intra_op_num_threads = threads
+    # A graph that comes as bytes has no folder of its own to find its weights in.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(weights))
     return options
 
@@ -50,7 +53,8 @@ def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] |
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
         raise _refusal("load", problem) from None
-    if session.get_providers()[0] != provider:  # it falls back without an error
+    # It falls back to the CPU provider without an error.
+    if session.get_providers()[0] != provider:
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose another provider")
     return OnnxRuntimeSession(session)
 

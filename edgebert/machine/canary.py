@@ -17,10 +17,14 @@ from msgspec import Meta
 
 from edgebert.records import Record
 
-_BLOCK = bytes(1 << 20)  # hashlib lets other threads of Python run while it hashes so much
-_RUNS = 2  # of which the faster counts: right after a process has ended, one in ten is late for no lasting reason
-_BLOCKS = 16  # about 10 ms: shorter, and the system would run it before it lets another process have its turn
-_NOT_SHOWN = (AttributeError, OSError, RuntimeError)  # what psutil raises where a system does not show a value
+# hashlib lets other threads of Python run while it hashes so much at once.
+_BLOCK = bytes(1 << 20)
+# About 10 ms: shorter, and the system would run it before it lets another process have its turn.
+_BLOCKS = 16
+# Of these the faster counts: right after a process has ended, one in ten is late for no lasting reason.
+_RUNS = 2
+# What psutil raises where a system does not show a value.
+_NOT_SHOWN = (AttributeError, OSError, RuntimeError)
 
 
 class Reading(Record, frozen=True):
@@ -40,6 +44,7 @@ class Reading(Record, frozen=True):
 def watching(threads: int) -> Iterator[list[Reading]]:
     """Read the state of the machine around a measurement in child processes: it is in the list that this gives."""
     readings: list[Reading] = []
+    # Before, not meanwhile: both would be slower for the other.
     canary_ms = min(run(threads) for _ in range(_RUNS))
     start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
 

@@ -37,6 +37,7 @@ class Device(Record, frozen=True):
     @property
     def fingerprint(self) -> str:
         """A short name that differs between machines on which timings are not comparable."""
+        # Memory and system are left out: what changed there is for the canary to tell (see `profile_cache.find`).
         lasting = (self.cpu, self.architecture, self.instruction_sets, self.physical_cores, self.usable_cores)
         return hashlib.sha256(msgspec.json.encode((*lasting, self.limits.cpus))).hexdigest()[:16]
 
@@ -75,27 +76,24 @@ def this_device() -> Device:
 
 
 def default_threads() -> int:
-    """Return the number of physical cores that this process may use: more threads than that slow products down.
-
-    Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
-    """
+    """Return the number of physical cores that this process may use: more threads than that slow products down."""
     cores = usable_cores()
+    # Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
     return granted().whole_cores(min(cores, psutil.cpu_count(logical=False) or cores))
 
 
 def thread_counts() -> tuple[int, ...]:
     """Return the thread counts worth measuring: one, half of the usable physical cores, and all of them."""
+    # Fewer than all are slower as a rule, but leave cores to the app.
     most = default_threads()
     return tuple(sorted({1, max(1, most // 2), most}))
 
 
 def saturates_int8(architecture: str | None = None, instruction_sets: Collection[str] | None = None) -> bool:
-    """Return whether sums of uint8 times int8 saturate at 16 bits here, or with another processor's instruction sets.
-
-    On x86 processors without VNNI they do.
-    """
+    """Return whether sums of uint8 times int8 saturate here, or on another processor with these instruction sets."""
     if instruction_sets is None:
         instruction_sets = _instruction_sets(_cpu_facts())
+    # On x86 two products are added in 16 bits, unless the processor has VNNI, which adds four in 32.
     return (architecture or platform.machine()).lower() in ("x86_64", "amd64") and _VNNI.isdisjoint(instruction_sets)
 
 

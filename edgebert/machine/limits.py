@@ -14,7 +14,8 @@ from edgebert.records import Record
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIPS = Path("/proc/self/cgroup")
-_UNLIMITED_MB = 1e12 / 1e6  # what Linux writes for "no limit" is beyond any machine
+# What Linux writes for "no limit" in version 1 is beyond any machine.
+_UNLIMITED_MB = 1e12 / 1e6
 
 
 class Limits(Record, frozen=True):
@@ -71,6 +72,7 @@ def impose(limits: Limits) -> None:
         if limits.memory_mb is not None:
             import resource
 
+            # Not RLIMIT_AS: it would count mapped files, and so the weights, which the system may drop.
             most = round(limits.memory_mb * 1e6)
             resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     except (AttributeError, ImportError, OSError, OverflowError, ValueError) as problem:
@@ -92,11 +94,12 @@ def _folders(root: Path, path: str) -> list[Path]:
 
 
 def _cpus(folder: Path) -> list[float]:
+    # The microseconds of all cores that are granted in each period; "max" or -1 for all.
     version_2 = _numbers(folder / "cpu.max")
     version_1 = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
     return [quota[0] / quota[1] for quota in (version_2, version_1) if len(quota) == 2 and min(quota) > 0]
 
 
 def _numbers(file: Path) -> list[float]:
-    """Return the numbers in a file; "max" and -1 stand for no limit."""
+    """Return the numbers in a file."""
     return [float(word) for word in system_file(file).split() if word.lstrip("-").isdigit()]

@@ -12,6 +12,7 @@ from edgebert.machine.limits import Limits
 from edgebert.records import Record
 
 _DEFAULT_LENGTHS = (16, 64, 128)
+_MIN_LENGTH = 2  # the special tokens of an empty text
 _MAX_BATCH_SIZE = 1024
 
 
@@ -73,8 +74,9 @@ def settings_for(
     if requests_per_s is not None and not requests_per_s > 0:
         raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
 
+    # For the twelve sub-networks of the built-in bundle about 4 s and 40 to 55 s (benchmarks/profile_time.py).
     return ProfileSettings(
-        lengths=_checked("length", lengths, 2, longest),
+        lengths=_checked("length", lengths, _MIN_LENGTH, longest),
         batch_sizes=_checked("batch size", batch_sizes, 1, _MAX_BATCH_SIZE),
         min_rounds=1 if quick else 3,
         min_runs=10 if quick else 20,

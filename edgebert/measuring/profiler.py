@@ -30,6 +30,7 @@ from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
 
+# Three are enough in a quiet minute; the machine's two speeds took 7 to 10 (benchmarks/profile_time.py).
 _MAX_ROUNDS = 10
 # The short look that finds hopeless ways is a round of its own in the journal, before the first.
 _LOOK, _LOOK_RUNS, _LOOK_SECONDS = 0, 5, 0.05
@@ -73,11 +74,11 @@ def profile(
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
 
     with profile_cache.measuring_alone():
-        keys = [(one.subnet.id, one.way) for one in pairs]
-        journal = TrialJournal(profile_cache.journal_path(bundle, settings, keys))
+        journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
         found = Profiling(bundle, settings, journal, on_progress).run(pairs)
         if found.stability.warning:
             logger.warning("unstable: %s", found.stability.warning)
+        # In this order: who is killed in between has measured nothing in vain.
         profile_cache.keep(found, bundle, quick=quick)
         journal.remove()
     return found
@@ -89,7 +90,8 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
     Raises:
         ProfileError: nothing could be measured.
     """
-    with profile_cache.measuring_alone():  # who waited for another process finds what that one measured
+    # Who waited for another process finds what that one measured.
+    with profile_cache.measuring_alone():
         cached = profile_cache.find(bundle, batch_size)
         if cached is not None and cached.holds(asked):
             return cached
@@ -115,9 +117,8 @@ def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
     """
     if found.bundle_sha256 != bundle.sha256:
         was = f"expected bundle {bundle.sha256[:12]}, found {found.bundle_sha256[:12]}"
-        raise ProfileError(
-            f"the profile is of another bundle ({was}); profile this one: edgebert profile {bundle.path}"
-        )
+        advice = f"profile this one: edgebert profile {bundle.path}"
+        raise ProfileError(f"the profile is of another bundle ({was}); {advice}")
     return found
 
 
@@ -149,16 +150,10 @@ class Profiling:
             ProfileError: nothing could be measured.
         """
         records = self._run_rounds(self._worthwhile(pairs))
-        entries = tuple(
-            profiled_subnet(
-                one.subnet.id,
-                one.way,
-                measurements_in(of_one),
-                self._settings,
-                new_shapes_cost=engine_of(one.way.engine).NEW_SHAPES_COST,
-            )
-            for one, of_one in records.items()
-        )
+        entries = []
+        for one, of_one in records.items():
+            pays = engine_of(one.way.engine).NEW_SHAPES_COST
+            entries.append(profiled_subnet(*one.key, measurements_in(of_one), self._settings, new_shapes_cost=pays))
         return DeviceProfile(
             schema_version=DeviceProfile.VERSION,
             bundle_sha256=self._bundle.sha256,
@@ -167,13 +162,14 @@ class Profiling:
             engine_versions=engine_versions(sorted({one.way.engine for one in records})),
             device=this_device(),
             settings=self._settings,
-            subnetworks=entries,
+            subnetworks=tuple(entries),
             left_out=tuple(self._left_out),
             stability=stability_of(records.values(), self._settings),
         )
 
     def _worthwhile(self, pairs: Sequence[Combination]) -> list[Combination]:
         """Return the combinations without the hopeless ways of each precision."""
+        # By precision, since each has products of its own: what is slow for one may be fast for another.
         reasons: dict[Combination, str] = {}
         for precision in dict.fromkeys(one.subnet.precision for one in pairs):
             alike = [one for one in pairs if one.subnet.precision == precision]
@@ -182,13 +178,14 @@ class Profiling:
                     logger.info("%s (%s) is left out: %s", precision, way, reason)
                     reasons |= {one: reason for one in alike if one.way == way}
 
-        self._left_out += [one.left_out(reasons[one]) for one in pairs if one in reasons]
+        self._left_out += [LeftOut(*one.key, reasons[one]) for one in pairs if one in reasons]
         return [one for one in pairs if one not in reasons]
 
     def _look_at(self, pairs: Sequence[Combination]) -> list[MediansByWay]:
         """Return the medians of a short look at the largest and the smallest network, in all ways."""
         by_size = sorted(pairs, key=lambda one: one.subnet.parameters)
         networks: list[MediansByWay] = []
+        # What is slow for both of them is taken to be slow for all between.
         for subnet_id in dict.fromkeys((by_size[-1].subnet.id, by_size[0].subnet.id)):
             records = [self._record(_LOOK, one) for one in pairs if one.subnet.id == subnet_id]
             networks.append({one.way: one.result.medians_ms for one in records if isinstance(one.result, Measurement)})
@@ -201,6 +198,7 @@ class Profiling:
         start = self._clock()
         for this_round in range(1, _MAX_ROUNDS + 1):
             unsettled = [one for one in records if not self._is_settled(records[one])]
+            # Late by one round at most: time is asked for between rounds, so that each is whole.
             if not unsettled or (this_round > min_rounds and self._clock() - start > max_seconds):
                 break
 
@@ -212,7 +210,7 @@ class Profiling:
                 record = self._record(this_round, one)
                 if isinstance(record.result, Died):
                     logger.warning("%s is left out: %s", one, record.result.reason)
-                    self._left_out.append(one.left_out(record.result.reason))
+                    self._left_out.append(LeftOut(*one.key, record.result.reason))
                     del records[one]
                 else:
                     records[one].append(record)
@@ -231,14 +229,14 @@ class Profiling:
 
     def _record(self, this_round: int, one: Combination) -> TrialRecord:
         """Return what comes of a trial, from the journal if it was made before."""
-        known = self._journal.find(this_round, one.subnet.id, one.way)
+        known = self._journal.find(this_round, *one.key)
         if known is not None:
             return known
         settings = self._settings
         if this_round == _LOOK:
             settings = msgspec.structs.replace(settings, min_runs=_LOOK_RUNS, min_seconds=_LOOK_SECONDS)
         with self._watch(settings.threads) as readings:
-            result = self._measure(Trial(str(self._bundle.path), one.subnet.id, one.way, settings))
-        record = TrialRecord(this_round, one.subnet.id, one.way, readings[0], result)
+            result = self._measure(Trial(str(self._bundle.path), *one.key, settings))
+        record = TrialRecord(this_round, *one.key, readings[0], result)
         self._journal.add(record)
         return record
