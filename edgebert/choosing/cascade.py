@@ -112,6 +112,7 @@ def _cheapest_of_each_first(
     memory_mb = np.array([option.entry.peak_memory_mb for option in options])
     for first in options:
         shares, qualities = after(first.entry.id)
+        # A second that is no dearer had better answer alone.
         seconds = (places != tally.places[first.entry.id]) & (expected_ms > first.expected_ms)
         seconds &= (first.bound_ms + bound_ms <= most_ms) & (first.entry.peak_memory_mb + memory_mb <= most_mb)
         costs = first.expected_ms + shares * expected_ms[:, None]  # (options, thresholds)

@@ -67,6 +67,7 @@ class Budget(Record, frozen=True):
 
     def of(self, bundle: Bundle) -> "Budget":
         """Return this budget with the length that it holds for in a bundle."""
+        # Inputs are cut to the longest that a bundle takes, so that none is longer.
         longest = bundle.manifest.max_length
         return msgspec.structs.replace(self, length=min(self.length or longest, longest))
 
@@ -261,6 +262,7 @@ def _infeasible(
     if not candidates:
         reason = f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty"
         return BudgetError(f"no sub-network of bundle '{bundle.manifest.name}' can be chosen for {budget}; {reason}")
+    # Of equals the first in the profile: that is part of the law too.
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
     needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []

@@ -61,6 +61,7 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
         EdgeBertError: there is no such engine here, or threads out of range.
     """
     asked = way_filter(provider, threads)
+    # The CPU, which is always there: whether another engine is faster only a profile tells.
     engine = engine_of(asked.engine or CPU.NAME)
     threads = asked.threads or engine.thread_counts()[-1]
     return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])

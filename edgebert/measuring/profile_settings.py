@@ -12,7 +12,8 @@ from edgebert.machine.limits import Limits
 from edgebert.records import Record
 
 _DEFAULT_LENGTHS = (16, 64, 128)
-_MIN_LENGTH = 2  # the special tokens of an empty text
+# The special tokens around an empty text.
+_MIN_LENGTH = 2
 _MAX_BATCH_SIZE = 1024
 
 
