@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import msgspec
 import onnxruntime
 
 from edgebert.cli.output import print_json, print_table
@@ -19,8 +20,8 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.device import this_device, thread_counts
 from edgebert.measuring.latency_statistics import median_interval
-from edgebert.measuring.profile_settings import Shape
-from edgebert.measuring.trial import Trial, latencies, request_of
+from edgebert.measuring.profile_settings import Shape, settings_for
+from edgebert.measuring.trial import latencies, request_of
 
 SHAPE = Shape(batch_size=1, length=16)
 
@@ -48,10 +49,10 @@ def pairs(threads: int, turns: int, seconds: float) -> list[dict[str, float]]:
     options.intra_op_num_threads = threads
     bare = onnxruntime.InferenceSession(bundle.path / subnet.graphs[way.flavor].file, options)
     request = request_of(bundle, session, SHAPE)
-    trial = Trial(bundle="", subnet=subnet.id, way=way, shapes=(SHAPE,), min_runs=1, min_seconds=seconds)
+    settings = msgspec.structs.replace(settings_for(bundle, lengths=[SHAPE.length]), min_runs=1, min_seconds=seconds)
     loops: dict[str, Callable[[], list[float]]] = {
         "bare": lambda: bare_ms(bare, request, seconds),
-        "profiler": lambda: list(latencies(session, [request], trial)[0]),
+        "profiler": lambda: list(latencies(session, [request], settings)[0]),
     }
     found = []
     for turn in range(turns + 1):

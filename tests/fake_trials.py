@@ -38,7 +38,7 @@ class FakeTrials:
     def __call__(self, trial: Trial) -> Measurement:
         before = self.made.count(trial.subnet)
         self.made.append(trial.subnet)
-        return measurement(*(self._latency_ms(trial, before) for _ in trial.shapes))
+        return measurement(*(self._latency_ms(trial, before) for _ in trial.settings.shapes))
 
 
 @contextlib.contextmanager

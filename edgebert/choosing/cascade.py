@@ -13,16 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from edgebert.choosing.menu import Option
 from edgebert.inputs.bundle import Answers
 
+# Every threshold that is tried is one more chance to do well on the evaluation data by luck alone, and a finer one
+# gains next to nothing.
 _THRESHOLDS = np.arange(1, 101) / 100
-_ROUNDING = 1e-9  # a quality here is a ratio of whole numbers: this forgives its rounding and nothing else
+# A quality here is a ratio of whole numbers: this forgives its rounding and nothing else.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Cascade:
     """Two options and the confidence from which the first one's answer is kept.
 
-    `share_second` is how often the second was asked for the evaluation data, of 1, and `quality` that of
-    the two together there. `expected_ms` is what a request costs on average, `bound_ms` what it costs if both are run.
+    `share_second` is how often the second was asked for the evaluation data, of 1, and `quality` that of the two
+    together there.
     """
 
     first: Option
@@ -30,8 +33,16 @@ class Cascade:
     threshold: float
     share_second: float
     quality: float
-    expected_ms: float
-    bound_ms: float
+
+    @property
+    def expected_ms(self) -> float:
+        """What a request costs on average."""
+        return self.first.expected_ms + self.share_second * self.second.expected_ms
+
+    @property
+    def bound_ms(self) -> float:
+        """What a request costs if both are asked."""
+        return self.first.bound_ms + self.second.bound_ms
 
     @property
     def peak_memory_mb(self) -> float:
@@ -45,36 +56,20 @@ def best_cascade(
     """Return the two options that are expected to cost least, of all that are good enough within the limits.
 
     Both together must keep within `latency_ms` at the percentile of the options' bounds, and within `memory_mb`; None
-    is no limit. Of equally cheap ones that which asks the second less often wins, then the smaller. Thresholds have
-    two digits: every one that is tried is one more chance to do well on the evaluation data by luck alone, and a
-    finer one gains next to nothing. The quality is still that of the best of many, so expect a little less elsewhere.
+    is no limit. Of equally cheap ones that which asks the second less often wins, then the smaller. The quality is
+    that of the best of many, so expect a little less on other data.
 
     Returns None if no two are cheaper than the cheapest single option that is good enough within the limits.
     """
     most_ms, most_mb = (np.inf if limit is None else limit for limit in (latency_ms, memory_mb))
-    alone = [
-        option.expected_ms
-        for option in options
-        if option.quality >= quality - _ROUNDING
-        and option.bound_ms <= most_ms
-        and option.entry.peak_memory_mb <= most_mb
-    ]
-    within = [
-        cascade
-        for cascade in _cheapest_of_each_first(answers, options, quality, most_ms, most_mb)
-        if cascade.expected_ms < min(alone, default=np.inf)
-    ]
-    return min(within, key=_rank, default=None)
+    least = quality - _ROUNDING
+    best = min(_cheapest_of_each_first(answers, options, least, most_ms, most_mb), key=_rank, default=None)
+    within = (option for option in options if option.bound_ms <= most_ms and option.entry.peak_memory_mb <= most_mb)
+    alone_ms = min((option.expected_ms for option in within if option.quality >= least), default=np.inf)
+    return best if best is not None and best.expected_ms < alone_ms else None
 
 
-def outcome(answers: Answers, first_id: str, second_id: str, threshold: float) -> tuple[float, float]:
-    """Return the quality of two networks on the evaluation data, and how often the second is asked, of 1."""
-    tally = _Tally(answers)
-    asked, qualities = tally.after(first_id, [threshold])
-    return float(qualities[tally.places[second_id], 0]), float(asked[0]) / answers.samples
-
-
-class _Tally:
+class Tally:
     """Counts what cascades would have made of the evaluation data."""
 
     def __init__(self, answers: Answers):
@@ -83,62 +78,49 @@ class _Tally:
         self._gained = np.array([one.gained for one in answers.subnetworks])  # (networks, samples)
         self._possible = np.array([one.possible for one in answers.subnetworks])
 
-    def after(self, first_id: str, thresholds: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return for each threshold how many samples a network hands on (thresholds,), and the quality in the end with
-        each network as the second (networks, thresholds)."""
+    def after(self, first_id: str, thresholds: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return for each threshold the share of samples that a network hands on (thresholds,), and the quality in the
+        end with each network as the second (networks, thresholds)."""
         first = self.places[first_id]
         order = np.argsort(self._confidences[first])
         asked = np.searchsorted(self._confidences[first, order], thresholds)
 
         gained = _with_second(self._gained[:, order], first, asked)
         possible = _with_second(self._possible[:, order], first, asked)
-        return asked, gained / np.maximum(possible, 1)  # where nothing is possible nothing is gained either
+        # Where nothing is possible nothing is gained either.
+        return asked / len(order), gained / np.maximum(possible, 1)
 
 
 def _with_second(counts: NDArray[np.int64], first: int, asked: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return sums of counts (networks, samples), the least confident samples first: the second network's for as many
     as are handed on, the first's for the others (networks, thresholds)."""
+    # Sums from the least confident sample on, with a zero in front: of all thresholds at once.
     sums = np.pad(np.cumsum(counts, axis=1), ((0, 0), (1, 0)))
     return np.asarray(sums[:, asked] + sums[first, -1] - sums[first, asked])
 
 
 def _cheapest_of_each_first(
-    answers: Answers, options: Sequence[Option], quality: float, most_ms: float, most_mb: float
+    answers: Answers, options: Sequence[Option], least: float, most_ms: float, most_mb: float
 ) -> Iterator[Cascade]:
-    """Yield the best cascade for each option that can be the first."""
-    tally, samples = _Tally(answers), answers.samples
-    after = cache(lambda subnet_id: tally.after(subnet_id, _THRESHOLDS))
+    """Yield the cascades that cost least, for each option that can be the first."""
+    tally = Tally(answers)
+    after = cache(lambda subnet_id: tally.after(subnet_id, _THRESHOLDS))  # one network may be run in several ways
     options = [option for option in options if option.entry.id in tally.places]
     places = np.array([tally.places[option.entry.id] for option in options], dtype=np.int64)
     expected_ms = np.array([option.expected_ms for option in options])
     bound_ms = np.array([option.bound_ms for option in options])
     memory_mb = np.array([option.entry.peak_memory_mb for option in options])
     for first in options:
-        asked, qualities = after(first.entry.id)
+        shares, qualities = after(first.entry.id)
+        # A second that is no dearer had better answer alone.
         seconds = (places != tally.places[first.entry.id]) & (expected_ms > first.expected_ms)
         seconds &= (first.bound_ms + bound_ms <= most_ms) & (first.entry.peak_memory_mb + memory_mb <= most_mb)
-        enough = qualities[places] >= quality - _ROUNDING
-        costs = first.expected_ms + asked / samples * expected_ms[:, None]  # (options, thresholds)
-        costs[~(seconds[:, None] & enough)] = np.inf
+        costs = first.expected_ms + shares * expected_ms[:, None]  # (options, thresholds)
+        costs[~(seconds[:, None] & (qualities[places] >= least))] = np.inf
         if costs.min() < np.inf:
-            cheapest = np.argwhere(costs == costs.min()).tolist()
-            yield min(
-                (_cascade(first, options[n], k, asked[k] / samples, qualities[places[n], k]) for n, k in cheapest),
-                key=_rank,
-            )
-
-
-def _cascade(first: Option, second: Option, place: int, share_second: float, quality: float) -> Cascade:
-    """Return the cascade of two options with a threshold of that place."""
-    return Cascade(
-        first=first,
-        second=second,
-        threshold=float(_THRESHOLDS[place]),
-        share_second=float(share_second),
-        quality=float(quality),
-        expected_ms=first.expected_ms + float(share_second) * second.expected_ms,
-        bound_ms=first.bound_ms + second.bound_ms,
-    )
+            for n, k in np.argwhere(costs == costs.min()).tolist():
+                quality = qualities[places[n], k].item()
+                yield Cascade(first, options[n], _THRESHOLDS[k].item(), shares[k].item(), quality)
 
 
 def _rank(cascade: Cascade) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.subnet import Way
 
+# Of so many shapes the options are kept; then all are forgotten, so that a service does not grow.
 _REMEMBERED = 4096
 
 
@@ -23,15 +24,10 @@ class Option:
     expected_ms: float
     bound_ms: float
 
-    @cached_property
+    @cached_property  # a request asks for it several times
     def key(self) -> tuple[str, Way]:
         """Which network it is, and how it is run."""
         return self.entry.key
-
-    @property
-    def way(self) -> Way:
-        """How it is run."""
-        return self.key[1]
 
 
 class Menu:
@@ -50,10 +46,7 @@ class Menu:
         self._known: dict[tuple[int, int], list[Option]] = {}
 
     def options(self, batch_size: int, length: int) -> list[Option]:
-        """Return what there is for a shape, the best first, the faster of equals.
-
-        Networks of which nothing can be promised for the shape are left out.
-        """
+        """Return what there is for a shape, the best first, the faster of equals."""
         known = self._known.get((batch_size, length))
         if known is None:
             if len(self._known) > _REMEMBERED:
@@ -61,11 +54,9 @@ class Menu:
             found = []
             for entry, quality in self._entries:
                 bound_ms = entry.cost.bound_ms(length, batch_size, self._percentile)
+                # Beyond the measured shapes nothing can be promised.
                 if bound_ms is not None:
                     found.append(Option(entry, quality, entry.cost.expected_ms(length, batch_size), bound_ms))
-            known = self._known[batch_size, length] = sorted(found, key=_rank)
+            found.sort(key=lambda option: (-option.quality, option.bound_ms, option.entry.peak_memory_mb))
+            known = self._known[batch_size, length] = found
         return known
-
-
-def _rank(option: Option) -> tuple[float, float, float]:
-    return -option.quality, option.bound_ms, option.entry.peak_memory_mb

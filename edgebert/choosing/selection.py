@@ -56,7 +56,7 @@ class Budget(Record, frozen=True):
         check_percentile(self.percentile)
         for name in ("latency_ms", "memory_mb", "length", "batch_size"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not value > 0:  # which NaN is not either
                 raise EdgeBertError(f"expected a {name} above 0, found {value}")
         if not 0 <= self.tolerance <= 1:
             raise EdgeBertError(f"expected a tolerance of 0 to 1, found {self.tolerance}")
@@ -68,6 +68,7 @@ class Budget(Record, frozen=True):
 
     def of(self, bundle: Bundle) -> "Budget":
         """Return this budget with the length that it holds for in a bundle."""
+        # Inputs are cut to the longest that a bundle takes, so that none is longer.
         longest = bundle.manifest.max_length
         return msgspec.structs.replace(self, length=min(self.length or longest, longest))
 
@@ -155,19 +156,12 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     # A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
     tolerance = (budget.tolerance if bundle.manifest.qualities else 0.0) + 1e-9
     tied = [candidate for candidate in within if best - candidate.worth <= tolerance]
-    chosen = min(tied, key=_cost)
+    chosen = min(tied, key=lambda one: (one.predicted_ms, one.entry.peak_memory_mb, one.subnet.parameters))
 
     rejected += [_lost_to(other, chosen, tied, budget) for other in candidates if other is not chosen]
-    return Selection(
-        subnetwork=chosen.subnet.id,
-        method=chosen.subnet.method,
-        way=chosen.entry.way,
-        predicted_ms=chosen.predicted_ms,
-        peak_memory_mb=chosen.entry.peak_memory_mb,
-        quality=_quality(chosen.subnet),
-        budget=budget,
-        rejected=tuple(rejected),
-    )
+    selection = named(chosen.subnet, budget, chosen.entry.way, tuple(rejected))
+    costs = {"predicted_ms": chosen.predicted_ms, "peak_memory_mb": chosen.entry.peak_memory_mb}
+    return msgspec.structs.replace(selection, **costs)
 
 
 def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
@@ -177,7 +171,7 @@ def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
     known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
     subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
     others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(_rejected((other.id, way), *_less_good(other, subnet)) for other in others)
+    rejected = tuple(Rejection(other.id, way, *_less_good(other, subnet)) for other in others)
     return named(subnet, budget, way, rejected)
 
 
@@ -202,6 +196,7 @@ def worths(manifest: Manifest) -> dict[str, float]:
 
 def pareto_front(points: Iterable[tuple[Name, float, float]]) -> set[Name]:
     """Return the names of the (name, quality, cost) points that no other beats in one and equals in the other."""
+    # The cheapest first, of equal cost the best: who is on the front has a better quality than all before.
     front, best = set(), float("-inf")
     for name, quality, _ in sorted(points, key=lambda point: (point[2], -point[1])):
         if quality > best:
@@ -215,42 +210,39 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
     subnets = {subnet.id: subnet for subnet in bundle.manifest.subnetworks}
     worth = worths(bundle.manifest)
     candidates, rejected = [], []
+    # Of several reasons the first counts: their order is part of the law (tests/laws/README.md).
     length = budget.length or bundle.manifest.max_length
     for entry in profile.subnetworks:
         subnet = subnets.get(entry.id)
         predicted = entry.cost.bound_ms(length, budget.batch_size, budget.percentile)
         if subnet is None or subnet.id not in worth:
-            rejected.append(_rejected(entry.key, "unknown-quality", _UNKNOWN))
+            rejected.append(Rejection(*entry.key, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.numerics}"
-            rejected.append(_rejected(entry.key, "wrong-numerics", reason))
+            rejected.append(Rejection(*entry.key, "wrong-numerics", reason))
         elif predicted is None:
-            rejected.append(_rejected(entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
+            rejected.append(Rejection(*entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
             candidates.append(_Candidate(subnet, entry, predicted, worth[subnet.id]))
 
-    rejected += [_rejected(one.key, "left-out", one.reason) for one in profile.left_out]
+    rejected += [Rejection(*one.key, "left-out", one.reason) for one in profile.left_out]
     tried = {subnet_id for subnet_id, _ in profile.tried()}
     way = profile.subnetworks[0].way  # for what was run in no way
-    others = [subnet_id for subnet_id in subnets if subnet_id not in tried]
-    rejected += [_rejected((subnet_id, way), "not-profiled", "it is not in the profile") for subnet_id in others]
+    others = (subnet_id for subnet_id in subnets if subnet_id not in tried)
+    rejected += [Rejection(subnet_id, way, "not-profiled", "it is not in the profile") for subnet_id in others]
     return candidates, rejected
-
-
-def _cost(candidate: _Candidate) -> tuple[float, float, int]:
-    return candidate.predicted_ms, candidate.entry.peak_memory_mb, candidate.subnet.parameters
 
 
 def _lost_to(candidate: _Candidate, chosen: _Candidate, tied: Sequence[_Candidate], budget: Budget) -> Rejection:
     """Return why a candidate is not the chosen one."""
     over = candidate.over(budget)
     if over:
-        return _rejected(candidate.entry.key, "over-budget", over)
+        return Rejection(*candidate.entry.key, "over-budget", over)
     if candidate in tied:
         is_slower = candidate.predicted_ms > chosen.predicted_ms
         loses_by = f"slower: {candidate.predicted_ms:.2f} ms" if is_slower else "larger"
-        return _rejected(candidate.entry.key, "slower", f"no better, and {loses_by}")
-    return _rejected(candidate.entry.key, *_less_good(candidate.subnet, chosen.subnet))
+        return Rejection(*candidate.entry.key, "slower", f"no better, and {loses_by}")
+    return Rejection(*candidate.entry.key, *_less_good(candidate.subnet, chosen.subnet))
 
 
 def _less_good(subnet: ExportedSubnet, best: ExportedSubnet) -> tuple[RejectionKind, str]:
@@ -265,33 +257,23 @@ def _quality(subnet: ExportedSubnet) -> float | None:
     return subnet.quality.value if subnet.quality else None
 
 
-def _rejected(key: tuple[str, Way], kind: RejectionKind, reason: str) -> Rejection:
-    return Rejection(subnetwork=key[0], way=key[1], kind=kind, reason=reason)
-
-
 def _infeasible(
     bundle: Bundle, candidates: Sequence[_Candidate], rejected: Sequence[Rejection], budget: Budget
 ) -> BudgetError:
     if not candidates:
         reason = f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty"
         return BudgetError(f"no sub-network of bundle '{bundle.manifest.name}' can be chosen for {budget}; {reason}")
+    # Of equals the first in the profile: that is part of the law too.
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
     needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []
     advice = "Raise the budget, shorten the input or export a smaller sub-network."
-    miss = Miss(
-        subnetwork=nearest.subnet.id,
-        way=nearest.entry.way,
-        predicted_ms=nearest.predicted_ms,
-        peak_memory_mb=nearest.entry.peak_memory_mb,
-        quality=_quality(nearest.subnet),
-    )
+    miss = Miss(*nearest.entry.key, nearest.predicted_ms, nearest.entry.peak_memory_mb, _quality(nearest.subnet))
     what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
     return BudgetError(f"{what}. {advice}", miss)
 
 
 def _warn_of_unknown_quality(bundle: Bundle) -> None:
     if not bundle.manifest.qualities:
-        advice = "export it with --eval or --texts"
-        what = "no sub-network of bundle '%s' has a known quality, so the largest that fits is chosen; %s"
-        logger.warning(what, bundle.manifest.name, advice)
+        what = "no sub-network of bundle '%s' has a known quality, so the largest that fits is chosen"
+        logger.warning(f"{what}; export it with --eval or --texts", bundle.manifest.name)

@@ -32,17 +32,13 @@ class Session(Protocol):
 
 
 class Engine(ABC):
-    """Runs graphs: ONNX Runtime with one of its providers, or another runtime.
+    """Runs graphs: ONNX Runtime with one of its providers, or another runtime."""
 
-    `NAME` is short, as users give it; `PROVIDER` is ONNX Runtime's own name for it. `FLAVORS` are the flavors of graph
-    that it runs, the one that suits it first. `OPTIONS` are the settings worth trying beside its usual ones. Where
-    `NEW_SHAPES_COST`, the first request of a length takes longer, so inputs may be padded to lengths that were met.
-    """
-
-    NAME: ClassVar[str]
-    PROVIDER: ClassVar[str]
-    FLAVORS: ClassVar[tuple[Flavor, ...]]
-    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)
+    NAME: ClassVar[str]  # short, as users give it
+    PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
+    FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # settings worth trying beside its usual ones
+    # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
 
     @abstractmethod

@@ -10,8 +10,6 @@ from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.tokenization import Arrays
 from edgebert.tasks.task import Outputs
 
-_AGAIN = "export the bundle again"
-
 
 class OnnxRuntimeSession:
     """A session of ONNX Runtime; `run` may be called from several threads at once."""
@@ -27,16 +25,19 @@ class OnnxRuntimeSession:
         try:
             values = self._session.run(None, inputs)
         except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-            raise BundleError(f"ONNX Runtime cannot run the graph: {_first_line(problem)}; {_AGAIN}") from None
+            raise _refusal("run", problem) from None
         return {name: np.asarray(value) for name, value in zip(self._output_names, values, strict=True)}
 
 
 def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
     """Return the options that every session has: where the external data lies, and how many threads."""
+    # Builds for Windows would send them.
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
+    # Fatal alone: what goes wrong is raised too.
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
+    # A graph that comes as bytes has no folder of its own to find its weights in.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(weights))
     return options
 
@@ -51,8 +52,9 @@ def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] |
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-        raise BundleError(f"ONNX Runtime cannot load the graph: {_first_line(problem)}; {_AGAIN}") from None
-    if session.get_providers()[0] != provider:  # it falls back without an error
+        raise _refusal("load", problem) from None
+    # It falls back to the CPU provider without an error.
+    if session.get_providers()[0] != provider:
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose another provider")
     return OnnxRuntimeSession(session)
 
@@ -71,5 +73,6 @@ def _utf8(path: Path) -> str:
     return str(path)
 
 
-def _first_line(problem: Exception) -> str:
-    return str(problem).strip().split("\n")[0]
+def _refusal(verb: str, problem: Exception) -> BundleError:
+    first_line = str(problem).strip().split("\n")[0]
+    return BundleError(f"ONNX Runtime cannot {verb} the graph: {first_line}; export the bundle again")

@@ -41,11 +41,13 @@ class OpenVinoPlugin(Engine):
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> OnnxRuntimeSession:
         """Load a graph; what the plugin cannot run is an error, and never left to the CPU provider."""
-        options = session_options(weights, threads=1)  # ONNX Runtime's own threads have nothing to do
+        # ONNX Runtime's own threads have nothing to do.
+        options = session_options(weights, threads=1)
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": way.threads, "PERFORMANCE_HINT": "LATENCY"}
         if precision == "fp32":
-            settings["INFERENCE_PRECISION_HINT"] = "f32"  # else bfloat16 where the processor has it
+            # Else bfloat16 where the processor has it.
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
         settings |= dict(way.options)
         found = _plugin_devices(self._package, self.PROVIDER)
         options.add_provider_for_devices(found, {"load_config": json.dumps({"CPU": settings})})
@@ -55,6 +57,7 @@ class OpenVinoPlugin(Engine):
 OPENVINO_PLUGIN = OpenVinoPlugin()
 
 
+# Cached, since a process can register a library once only.
 @cache
 def _plugin_devices(package: str, provider: str) -> list[Any]:
     """Return the CPU as the plugin sees it, or nothing where the plugin is not installed or finds none."""

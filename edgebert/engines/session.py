@@ -58,17 +58,13 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """Return how a network is run where nothing was measured: by the CPU, and on all cores, unless asked otherwise.
 
     Raises:
-        EdgeBertError: there is no such engine here.
+        EdgeBertError: there is no such engine here, or threads out of range.
     """
     asked = way_filter(provider, threads)
+    # The CPU, which is always there: whether another engine is faster only a profile tells.
     engine = engine_of(asked.engine or CPU.NAME)
-    return Way(
-        engine=engine.NAME,
-        device=engine.devices()[0],
-        flavor=engine.FLAVORS[0],
-        threads=asked.threads or engine.thread_counts()[-1],
-        options=engine.OPTIONS[0],
-    )
+    threads = asked.threads or engine.thread_counts()[-1]
+    return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])
 
 
 def way_filter(provider: str | None, threads: int | None) -> WayFilter:
@@ -77,6 +73,7 @@ def way_filter(provider: str | None, threads: int | None) -> WayFilter:
     Raises:
         EdgeBertError: there is no such engine here, or threads out of range.
     """
+    # By its type, since True is an int too.
     if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
     return WayFilter(engine=None if provider is None else engine_of(provider).NAME, threads=threads)

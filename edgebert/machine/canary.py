@@ -6,6 +6,7 @@ core, and when the clock goes down.
 
 import contextlib
 import hashlib
+import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,14 @@ from msgspec import Meta
 
 from edgebert.records import Record
 
+# hashlib lets other threads of Python run while it hashes so much at once.
 _BLOCK = bytes(1 << 20)
-_RUNS = 2  # of which the faster counts: right after a process has ended, one in ten is late for no lasting reason
-_BLOCKS = 16  # about 10 ms: shorter, and the system would run it before it lets another process have its turn
+# About 10 ms: shorter, and the system would run it before it lets another process have its turn.
+_BLOCKS = 16
+# Of these the faster counts: right after a process has ended, one in ten is late for no lasting reason.
+_RUNS = 2
+# What psutil raises where a system does not show a value.
+_NOT_SHOWN = (AttributeError, OSError, RuntimeError)
 
 
 class Reading(Record, frozen=True):
@@ -38,12 +44,14 @@ class Reading(Record, frozen=True):
 def watching(threads: int) -> Iterator[list[Reading]]:
     """Read the state of the machine around a measurement in child processes: it is in the list that this gives."""
     readings: list[Reading] = []
+    # Before, not meanwhile: both would be slower for the other.
     canary_ms = min(run(threads) for _ in range(_RUNS))
     start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
 
     yield readings
 
     all_s = (time.perf_counter() - start) * (psutil.cpu_count() or 1)
+    # Linux counts in ticks of 10 ms: after a short measurement the difference may be less than nothing.
     others_s = _busy_s() - busy_s - (_own_s() - own_s)
     readings.append(
         Reading(
@@ -64,8 +72,9 @@ def run(threads: int) -> float:
 
 
 def _busy_s() -> float:
-    """Return the time that all cores have spent on anything."""
+    """Return the time that all cores have spent on anything, or that a virtual machine's host kept from them."""
     times = psutil.cpu_times()
+    # A core that waits for a disk is idle; what guests take is counted as the user's too.
     return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 
 
@@ -81,17 +90,15 @@ def _work(_: int) -> None:
 
 
 def _clock_mhz() -> float | None:
-    try:
+    with contextlib.suppress(*_NOT_SHOWN):
         frequency = psutil.cpu_freq()
-    except (AttributeError, OSError, RuntimeError):
-        return None
-    return round(frequency.current) if frequency else None
+        return round(frequency.current) if frequency else None
+    return None
 
 
 def _temperature_c() -> float | None:
     """Return the temperature of the hottest sensor."""
-    try:
-        found = [sensor.current for sensors in psutil.sensors_temperatures().values() for sensor in sensors]
-    except (AttributeError, OSError, RuntimeError):
-        return None
-    return max(found, default=None)
+    with contextlib.suppress(*_NOT_SHOWN):
+        sensors = itertools.chain.from_iterable(psutil.sensors_temperatures().values())
+        return max((sensor.current for sensor in sensors), default=None)
+    return None

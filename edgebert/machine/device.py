@@ -1,7 +1,6 @@
 """What machine this is: the part of a profile that says where its numbers come from."""
 
 import hashlib
-import math
 import platform
 import re
 from collections.abc import Collection
@@ -10,8 +9,16 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from edgebert.machine.limits import Limits, granted, usable_cores
+from edgebert.machine.limits import Limits, granted, system_file, usable_cores
 from edgebert.records import Record
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_POWER_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+# The instruction sets that decide how fast, and for int8 how right, matrix products are.
+_RELEVANT_SETS = re.compile(
+    r"avx2|avx_vnni|avx512f|avx512_vnni|avx512_bf16|amx_(int8|bf16)|fma|asimd(dp|hp)?|i8mm|bf16|sve2?"
+)
+_VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 
 class Device(Record, frozen=True):
@@ -30,6 +37,7 @@ class Device(Record, frozen=True):
     @property
     def fingerprint(self) -> str:
         """A short name that differs between machines on which timings are not comparable."""
+        # Memory and system are left out: what changed there is for the canary to tell (see `profile_cache.find`).
         lasting = (self.cpu, self.architecture, self.instruction_sets, self.physical_cores, self.usable_cores)
         return hashlib.sha256(msgspec.json.encode((*lasting, self.limits.cpus))).hexdigest()[:16]
 
@@ -63,60 +71,36 @@ def this_device() -> Device:
         memory_mb=round(psutil.virtual_memory().total / 1e6),
         limits=granted(),
         os=f"{platform.system()} {platform.release()}",
-        power_governor=_power_governor(),
+        power_governor=system_file(_POWER_GOVERNOR).strip() or None,
     )
 
 
 def default_threads() -> int:
-    """Return the number of physical cores that this process may use: more threads than that slow products down.
-
-    Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
-    """
-    cores = min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
-    return max(1, min(cores, math.floor(granted().cpus or cores)))
+    """Return the number of physical cores that this process may use: more threads than that slow products down."""
+    cores = usable_cores()
+    # Of what a container grants the whole processors count: a thread that waits for its share holds all others up.
+    return granted().whole_cores(min(cores, psutil.cpu_count(logical=False) or cores))
 
 
 def thread_counts() -> tuple[int, ...]:
     """Return the thread counts worth measuring: one, half of the usable physical cores, and all of them."""
+    # Fewer than all are slower as a rule, but leave cores to the app.
     most = default_threads()
     return tuple(sorted({1, max(1, most // 2), most}))
 
 
 def saturates_int8(architecture: str | None = None, instruction_sets: Collection[str] | None = None) -> bool:
-    """Return whether sums of uint8 times int8 saturate at 16 bits: on x86 processors without VNNI they do.
-
-    Those of this machine, or of one with another architecture and instruction sets.
-    """
+    """Return whether sums of uint8 times int8 saturate here, or on another processor with these instruction sets."""
     if instruction_sets is None:
         instruction_sets = _instruction_sets(_cpu_facts())
+    # On x86 two products are added in 16 bits, unless the processor has VNNI, which adds four in 32.
     return (architecture or platform.machine()).lower() in ("x86_64", "amd64") and _VNNI.isdisjoint(instruction_sets)
 
 
-def _power_governor() -> str | None:
-    """Return what decides the processor's clock frequency, where the system shows it."""
-    try:
-        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def _cpu_facts() -> dict[str, str]:
-    """Return the first processor's lines of /proc/cpuinfo; nothing where there is no such file."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    """Return what Linux says of the first processor; nothing elsewhere."""
+    lines = (line.partition(":") for line in system_file(_CPU_INFO).partition("\n\n")[0].splitlines())
     return {name.strip(): value.strip() for name, _, value in lines}
-
-
-# The instruction sets that decide how fast, and for int8 how right, matrix products are.
-_RELEVANT_SETS = re.compile(
-    r"avx2|avx_vnni|avx512f|avx512_vnni|avx512_bf16|amx_(int8|bf16)|fma|asimd(dp|hp)?|i8mm|bf16|sve2?"
-)
-
-
-_VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 
 def _instruction_sets(facts: dict[str, str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from edgebert.records import Record
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIPS = Path("/proc/self/cgroup")
-_UNLIMITED_MB = 1e12 / 1e6  # what Linux writes for "no limit" is beyond any machine
+# What Linux writes for "no limit" in version 1 is beyond any machine.
+_UNLIMITED_MB = 1e12 / 1e6
 
 
 class Limits(Record, frozen=True):
@@ -22,6 +24,10 @@ class Limits(Record, frozen=True):
     cpus: Annotated[float, Meta(gt=0)] | None = None
     memory_mb: Annotated[float, Meta(gt=0)] | None = None
 
+    def whole_cores(self, cores: int) -> int:
+        """Return how many of so many cores are granted as a whole, at least one."""
+        return max(1, min(cores, math.floor(self.cpus or cores)))
+
     def __str__(self) -> str:
         cpus = f"{self.cpus:g} processors" if self.cpus else ""
         memory = f"{self.memory_mb:g} MB" if self.memory_mb else ""
@@ -29,12 +35,10 @@ class Limits(Record, frozen=True):
 
 
 def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
-    """Return what the control groups of this process grant it, of version 1 or 2; no limits where there are none.
-
-    `root` is where the groups have their files, `memberships` the file that says which of them the process is in.
-    """
+    """Return what the control groups in `root` grant this process, by the file that says which of them it is in."""
     cpus, memory_mb = [], []
-    for controllers, path in _memberships(memberships):
+    # A line for each group, such as 3:cpu:/a; in version 2 the controllers are left out.
+    for controllers, path in re.findall(r"^[^:\n]*:([^:\n]*):(.*)$", system_file(memberships), re.MULTILINE):
         for folder in _folders(root / controllers, path):
             cpus += _cpus(folder)
             in_bytes = _numbers(folder / "memory.max") + _numbers(folder / "memory.limit_in_bytes")
@@ -44,6 +48,12 @@ def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
         cpus=min(cpus, default=None),
         memory_mb=min((value for value in memory_mb if value < _UNLIMITED_MB), default=None),
     )
+
+
+def usable_cores() -> int:
+    """Return the number of logical cores that this process may run on; what a container grants is rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    return min(allowed, math.ceil(granted().cpus or allowed))
 
 
 def impose(limits: Limits) -> None:
@@ -58,24 +68,23 @@ def impose(limits: Limits) -> None:
     try:
         if limits.cpus is not None:
             allowed = process.cpu_affinity()
-            process.cpu_affinity(allowed[: max(1, math.floor(limits.cpus))])
+            process.cpu_affinity(allowed[: limits.whole_cores(len(allowed))])
         if limits.memory_mb is not None:
             import resource
 
+            # Not RLIMIT_AS: it would count mapped files, and so the weights, which the system may drop.
             most = round(limits.memory_mb * 1e6)
             resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     except (AttributeError, ImportError, OSError, OverflowError, ValueError) as problem:
         raise EdgeBertError(f"this system cannot emulate {limits}: {problem}; emulate on Linux") from None
 
 
-def _memberships(file: Path) -> list[tuple[str, str]]:
-    """Return the controllers and the path of each control group that this process is in."""
+def system_file(path: Path) -> str:
+    """Return what Linux says in a file; nothing where it cannot be read, or on another system."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return []
-    parts = [line.split(":", 2) for line in lines]
-    return [(part[1], part[2]) for part in parts if len(part) == 3]
+        return ""
 
 
 def _folders(root: Path, path: str) -> list[Path]:
@@ -85,21 +94,12 @@ def _folders(root: Path, path: str) -> list[Path]:
 
 
 def _cpus(folder: Path) -> list[float]:
+    # The microseconds of all cores that are granted in each period; "max" or -1 for all.
     version_2 = _numbers(folder / "cpu.max")
     version_1 = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
     return [quota[0] / quota[1] for quota in (version_2, version_1) if len(quota) == 2 and min(quota) > 0]
 
 
 def _numbers(file: Path) -> list[float]:
-    """Return the numbers in a file; none where it cannot be read."""
-    try:
-        words = file.read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError):
-        return []
-    return [float(word) for word in words if word.lstrip("-").isdigit()]
-
-
-def usable_cores() -> int:
-    """Return the number of logical cores that this process may run on; what a container grants is rounded up."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    return min(allowed, math.ceil(granted().cpus or allowed))
+    """Return the numbers in a file."""
+    return [float(word) for word in system_file(file).split() if word.lstrip("-").isdigit()]

@@ -16,21 +16,32 @@ from edgebert.measuring.profile_settings import ProfileSettings
 from edgebert.records import Record
 from edgebert.subnet import Way, WayFilter
 
+# Of a few hundred runs even this is little more than the worst few.
 MAX_PERCENTILE = 99
 
 
-class ProfiledSubnet(Record, frozen=True, dict=True):
+class _Keyed(Record, frozen=True):
+    """A sub-network and a way to run it, which stand together once in a profile."""
+
+    id: str
+    way: Way
+
+    @property
+    def key(self) -> tuple[str, Way]:
+        """What tells entries of one profile apart."""
+        return self.id, self.way
+
+
+# With a dict, where `cost` is kept once it is made.
+class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     """What one sub-network costs in one way.
 
     `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
     the first time adds. `peak_memory_mb` is the most that loading it and serving the largest profiled shape added to a
     fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file.
-    `numerics_ok` is whether this device computes the golden outputs, `numerics` how far it misses them. An engine
-    for which new shapes cost is given inputs padded to the lengths in `pad_to`.
+    `numerics_ok` is whether this device computes the golden outputs. Inputs are padded to the lengths in `pad_to`.
     """
 
-    id: str
-    way: Way
     load_ms: Annotated[float, Meta(ge=0)]
     first_ms: Annotated[float, Meta(ge=0)]
     new_shape_ms: Annotated[float, Meta(ge=0)]
@@ -42,28 +53,16 @@ class ProfiledSubnet(Record, frozen=True, dict=True):
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
 
-    @property
-    def key(self) -> tuple[str, Way]:
-        """What tells entries of one profile apart."""
-        return self.id, self.way
-
     @cached_property
     def cost(self) -> CostModel:
         """What a request of any shape costs, by what was measured."""
         return CostModel(self.latency, self.pad_to)
 
 
-class LeftOut(Record, frozen=True):
+class LeftOut(_Keyed, frozen=True):
     """What was not measured, or not to the end, and why."""
 
-    id: str
-    way: Way
     reason: str
-
-    @property
-    def key(self) -> tuple[str, Way]:
-        """What tells entries of one profile apart."""
-        return self.id, self.way
 
 
 class Stability(Record, frozen=True):
@@ -86,13 +85,11 @@ class Stability(Record, frozen=True):
     warning: str | None
 
     def merged(self, newer: "Stability") -> "Stability":
-        """Return how far to trust entries of both."""
+        """Return how far to trust entries of both: no further than the worse of the two."""
+        worse = ("median_drift", "worst_drift", "canary_drift", "others_share")
         return Stability(
             rounds=min(self.rounds, newer.rounds),
-            median_drift=max(self.median_drift, newer.median_drift),
-            worst_drift=max(self.worst_drift, newer.worst_drift),
-            canary_drift=max(self.canary_drift, newer.canary_drift),
-            others_share=max(self.others_share, newer.others_share),
+            **{name: max(getattr(self, name), getattr(newer, name)) for name in worse},
             readings=self.readings + newer.readings,
             unsettled=tuple(dict.fromkeys(self.unsettled + newer.unsettled)),
             warning=newer.warning or self.warning,
@@ -125,17 +122,13 @@ class DeviceProfile(Record, frozen=True):
         return records.read(Path(path), cls, ProfileError)
 
     def save(self, path: str | Path) -> None:
-        """Write the profile in one step.
-
-        Raises:
-            ProfileError: it cannot be written; a profile that stood there is untouched.
-        """
+        """Write the profile in one step; if that fails, a ProfileError, and what stood there is untouched."""
         records.write_bytes(Path(path), records.encode(self), ProfileError)
 
     def predict_ms(self, subnet_id: str, *, length: int, batch_size: int = 1, percentile: float = 50) -> float:
         """Return the latency expected of a sub-network for inputs of any shape, run in the fastest way.
 
-        Beyond the measured shapes this is an extrapolation; no selection is ever made by one.
+        Beyond the measured shapes it is extrapolated, as no selection ever is.
 
         Raises:
             ProfileError: the sub-network was not measured, or profiles hold no such percentile.
@@ -149,12 +142,13 @@ class DeviceProfile(Record, frozen=True):
 
     def holds(self, asked: WayFilter) -> bool:
         """Return whether each sub-network was measured, or could not be, in one of the ways that are asked for."""
+        # What could not be measured counts: it would fail again.
         tried = {subnet_id for subnet_id, way in self.tried() if asked.admits(way)}
         everything = {subnet_id for subnet_id, _ in self.tried()}
         return tried == everything and any(asked.admits(entry.way) for entry in self.subnetworks)
 
     def tried(self) -> set[tuple[str, Way]]:
-        """Return which sub-networks were measured, or could not be, and how they were run."""
+        """Return the keys of what was measured and of what could not be."""
         return {entry.key for entry in self.subnetworks} | {one.key for one in self.left_out}
 
     def narrowed(self, asked: WayFilter) -> "DeviceProfile":
@@ -174,6 +168,7 @@ class DeviceProfile(Record, frozen=True):
             return "it is of another bundle"
         if self.device.fingerprint != other.device.fingerprint:
             return f"it was measured on another device ({self.device})"
+        # Entries of an engine that one of them lacks have nothing to be compared with.
         both = self.engine_versions.keys() & other.engine_versions.keys()
         changed = sorted(name for name in both if self.engine_versions[name] != other.engine_versions[name])
         if changed:
@@ -183,7 +178,7 @@ class DeviceProfile(Record, frozen=True):
         if (settings.shapes, settings.requests_per_s) != (others.shapes, others.requests_per_s):
             lengths, batches = (",".join(map(str, values)) for values in (settings.lengths, settings.batch_sizes))
             return f"it holds other shapes (--lengths {lengths} --batch-sizes {batches}) or another pace"
-        return None if settings.emulated == others.emulated else "another machine was emulated"
+        return "another machine was emulated" if settings.emulated != others.emulated else None
 
     def merged(self, newer: "DeviceProfile") -> "DeviceProfile":
         """Return the newer profile with those entries of this one that it does not measure again.
@@ -195,6 +190,7 @@ class DeviceProfile(Record, frozen=True):
         if reason:
             raise ProfileError(f"nothing can be added to the profile: {reason}; give the same options or another --out")
 
+        # What is measured now replaces what was, and is no longer left out.
         again = {entry.key for entry in newer.subnetworks}
         entries = tuple(entry for entry in self.subnetworks if entry.key not in again) + newer.subnetworks
         measured = {entry.key for entry in entries}
@@ -214,8 +210,7 @@ class DeviceProfile(Record, frozen=True):
         return f"{asked}; profile again with --lengths and --batch-sizes"
 
 
-def check_percentile(percentile: float) -> float:
-    """Return a percentile that profiles hold, or raise a ProfileError."""
+def check_percentile(percentile: float) -> None:
+    """Raise a ProfileError if profiles hold no such percentile."""
     if not 0 < percentile <= MAX_PERCENTILE:
         raise ProfileError(f"expected a percentile above 0 and at most {MAX_PERCENTILE}, found {percentile}")
-    return percentile

@@ -58,30 +58,21 @@ def evaluate(
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
     task, way = task_in(bundle.manifest), default_way(provider, threads)
 
-    targets = targets_in(task, data)  # a label that is wrong is found before anything is run
+    # First, so that a label that is wrong is found before anything is run.
+    targets = targets_in(task, data)
     results = []
     for done, subnet in enumerate(chosen, 1):
         start = time.perf_counter()
         scores = scores_on(data, bundle, subnet, way)
-        result = SubnetEvaluation(
-            id=subnet.id,
-            way=way,
-            metrics=task.metrics(scores, targets),
-            ci95=task.interval(scores, targets),
-            samples=len(targets),
-            seconds=time.perf_counter() - start,
-        )
-        results.append(result)
+        metrics, ci95 = task.metrics(scores, targets), task.interval(scores, targets)
+        seconds = time.perf_counter() - start
+        results.append(SubnetEvaluation(subnet.id, way, metrics, ci95, len(targets), seconds))
         on_progress(done, len(chosen), subnet.id)
     return Evaluation(dataset=str(data), samples=len(targets), subnetworks=tuple(results))
 
 
 def targets_in(task: Task, data: str | Path) -> list[Any]:
-    """Return what the labels of a data file ask for, row by row.
-
-    Raises:
-        EdgeBertError: the file cannot be read, or a label is not of the task.
-    """
+    """Return what the labels of a data file ask for, row by row; an EdgeBertError names one that is not of the task."""
     return [task.target(row) for row in read_examples(data)]
 
 

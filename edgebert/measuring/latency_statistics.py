@@ -15,6 +15,8 @@ from edgebert.subnet import Way
 _NEW_SHAPE_SHARE = 0.5
 # How many times a round's medians may differ from those of all rounds: some machines have two speeds, for seconds each.
 _AGREES = 1.1
+# Of these the median of all rounds is taken.
+_MEDIAN_COUNTS = ("load_ms", "first_ms", "new_shape_ms", "steady_memory_mb", "private_memory_mb")
 
 
 def profiled_subnet(
@@ -25,21 +27,17 @@ def profiled_subnet(
     `new_shapes_cost` is whether its engine may be slow for a length that it meets for the first time.
     """
     latency = tuple(map(latency_of, settings.shapes, samples_by_shape(rounds)))
-    new_shape_ms = _median([each.new_shape_ms for each in rounds])
-    dearest_ms = max(row.p50_ms for row in latency)
-    pads = new_shapes_cost and new_shape_ms > _NEW_SHAPE_SHARE * dearest_ms
+    costs = {name: rounded(np.median([getattr(each, name) for each in rounds])) for name in _MEDIAN_COUNTS}
+    pads = new_shapes_cost and costs["new_shape_ms"] > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency)
 
     # One round with wrong numbers is enough to distrust them all.
     worst = max(rounds, key=lambda each: (not each.numerics.ok, each.numerics.difference)).numerics
     return ProfiledSubnet(
         id=subnet_id,
         way=way,
-        load_ms=_median([each.load_ms for each in rounds]),
-        first_ms=_median([each.first_ms for each in rounds]),
-        new_shape_ms=new_shape_ms,
+        **costs,
+        # Not the median: where memory is short, one round over the limit is a process that dies.
         peak_memory_mb=rounded(max(each.peak_memory_mb for each in rounds)),
-        steady_memory_mb=_median([each.steady_memory_mb for each in rounds]),
-        private_memory_mb=_median([each.private_memory_mb for each in rounds]),
         numerics_ok=worst.ok,
         numerics=str(worst),
         pad_to=settings.lengths if pads else (),
@@ -49,22 +47,16 @@ def profiled_subnet(
 
 def latency_of(shape: Shape, samples_ms: Sequence[float]) -> Latency:
     """Return the percentiles of the latencies of one shape."""
-    p50, p90, p95, p99 = (rounded(value) for value in np.percentile(samples_ms, (50, 90, 95, 99)))
-    low, high = median_interval(samples_ms)
+    levels, (low, high) = (50, 90, 95, 99), map(rounded, median_interval(samples_ms))
+    times = {f"p{level}_ms": rounded(ms) for level, ms in zip(levels, np.percentile(samples_ms, levels), strict=True)}
     return Latency(
-        batch_size=shape.batch_size,
-        length=shape.length,
-        runs=len(samples_ms),
-        p50_ms=p50,
-        p90_ms=p90,
-        p95_ms=p95,
-        p99_ms=p99,
-        p50_ci95_ms=(rounded(low), rounded(high)),
+        batch_size=shape.batch_size, length=shape.length, runs=len(samples_ms), **times, p50_ci95_ms=(low, high)
     )
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % interval of the median, by order statistics (normal approximation of the binomial)."""
+    # How many of n samples lie below the true median is binomial with p = 1/2, so its deviation is sqrt(n) / 2.
     ordered, half = sorted(samples), 1.96 * math.sqrt(len(samples)) / 2
     low, high = math.floor(len(ordered) / 2 - half), math.ceil(len(ordered) / 2 + half)
     return ordered[max(0, low)], ordered[min(len(ordered) - 1, high)]
@@ -78,15 +70,15 @@ def interval_share(samples: Sequence[float]) -> float:
 
 
 def is_known(rounds: Sequence[Measurement], settings: ProfileSettings) -> bool:
-    """Return whether all medians are known as well as was asked for, and rounds enough agree with them.
-
-    The interval takes all samples for independent, but those of one round are alike: what slows a machine for seconds
-    shows between rounds.
-    """
+    """Return whether all medians are known as well as was asked for, and rounds enough agree with them."""
+    # The interval alone takes all samples for independent, but those of one round are alike: what slows a machine for
+    # seconds shows between rounds. Before they had to agree, entries of two profiles were up to 80 % apart.
     samples = samples_by_shape(rounds)
-    medians_ms = [float(np.median(of_shape)) for of_shape in samples]
-    agreeing = [max(map(_times_apart, each.medians_ms, medians_ms)) <= _AGREES for each in rounds]
-    return sum(agreeing) >= settings.min_rounds and max(map(interval_share, samples)) <= settings.interval_share
+    medians_ms = np.array([np.median(of_shape) for of_shape in samples])
+    rounds_ms = np.array([each.medians_ms for each in rounds])  # (rounds, shapes)
+    times_apart = np.maximum(rounds_ms / medians_ms, medians_ms / rounds_ms).max(axis=1)
+    agreeing = int(np.count_nonzero(times_apart <= _AGREES))
+    return agreeing >= settings.min_rounds and max(map(interval_share, samples)) <= settings.interval_share
 
 
 def samples_by_shape(rounds: Sequence[Measurement]) -> list[tuple[float, ...]]:
@@ -97,11 +89,3 @@ def samples_by_shape(rounds: Sequence[Measurement]) -> list[tuple[float, ...]]:
 def rounded(value: float | np.floating) -> float:
     """Return a measured value to a tenth of a microsecond or of a kilobyte: more digits would be noise."""
     return round(float(value), 4)
-
-
-def _median(values: Sequence[float]) -> float:
-    return rounded(np.median(values))
-
-
-def _times_apart(one: float, other: float) -> float:
-    return max(one, other) / min(one, other)

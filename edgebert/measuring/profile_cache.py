@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import logging
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,17 +23,15 @@ from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
-_SAME_SPEED = 1.1  # times the canary's latency then: more, or less than one by it, and the profile is measured again
+# Times the canary's latency then: more, or less than one by it, and the profile is measured again.
+_SAME_SPEED = 1.1
+# Some are late for no lasting reason, so their median counts.
 _CANARY_RUNS = 7
 
 
 def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] = canary.run) -> DeviceProfile | None:
-    """Return the kept profile of a bundle on this device, if there is one that may be used.
-
-    What has changed about the device but may not matter, such as its system's version, is answered by the canary: if
-    it takes as many milliseconds as it did then, the profile stands.
-    """
-    path = _path(bundle, batch_size)
+    """Return the kept profile of a bundle on this device, if there is one that may be used."""
+    path, device = _path(bundle, batch_size), this_device()
     if path is None or not path.is_file():
         return None
     try:
@@ -41,13 +39,14 @@ def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] 
     except ProfileError as problem:
         logger.warning("measuring again, since the cached profile is of no use: %s", problem)
         return None
-    if found.bundle_sha256 != bundle.sha256 or found.device.fingerprint != this_device().fingerprint:
+    if found.bundle_sha256 != bundle.sha256 or found.device.fingerprint != device.fingerprint:
         logger.warning("measuring again, since the cached profile is of another bundle or device: %s", path)
         return None
-    changes = this_device().changes_since(found.device)
+    changes = device.changes_since(found.device)
     if not changes:
         return found
 
+    # Whether what has changed matters, such as the system's version, is for the canary to tell.
     what = f"{'; '.join(changes)} since the profile was measured"
     was_ms = statistics.median(reading.canary_ms for reading in found.stability.readings)
     now_ms = statistics.median(run_canary(default_threads()) for _ in range(_CANARY_RUNS))
@@ -55,18 +54,16 @@ def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] 
         logger.warning("measuring again: %s, and a fixed workload takes %.2fx as long", what, now_ms / was_ms)
         return None
     logger.info("%s, but a fixed workload takes as long as then: the profile stands", what)
-    found = msgspec.structs.replace(found, device=this_device())
+    # With the device as it is now, so that the next one need not ask.
+    found = msgspec.structs.replace(found, device=device)
     _write(found, path)
     return found
 
 
 def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
-    """Keep a profile for later, if it tells of this device as it is: added to what is kept, or in place of it.
-
-    A profile of some shapes alone, at a pace or of an emulated machine is not kept; nor does a quick one take the place
-    of a full one.
-    """
+    """Keep a profile for later, if it tells of this device as it is: added to what is kept, or in place of it."""
     settings = found.settings
+    # Who asks later names neither shapes nor a pace, and means this machine.
     if settings.requests_per_s or settings.emulated or bundle.manifest.max_length not in settings.lengths:
         return
     path, earlier = _path(bundle, max(settings.batch_sizes)), find(bundle, max(settings.batch_sizes))
@@ -76,6 +73,7 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
     if earlier is not None and earlier.differs_from(found) is None:
         measured = {entry.key for entry in earlier.subnetworks}
         fresh = tuple(entry for entry in found.subnetworks if entry.key not in measured)
+        # What was measured in one round takes the place of nothing: that may have been measured in many.
         if quick:
             found = msgspec.structs.replace(found, subnetworks=fresh) if fresh else earlier
         _write(earlier.merged(found), path)
@@ -84,49 +82,39 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
 
 
 def journal_path(bundle: Bundle, settings: ProfileSettings, keys: Sequence[tuple[str, Way]]) -> Path | None:
-    """Return where a profiling of these sub-networks and ways writes down how far it is."""
-    folder = _folder()
+    """Return where a profiling of these sub-networks and ways writes down how far it is, None for nowhere."""
     everything = (bundle.sha256, this_device().fingerprint, engine_versions(), settings, keys)
-    name = hashlib.sha256(msgspec.json.encode(everything)).hexdigest()[:32]
-    return None if folder is None else folder / f"{name}.journal.jsonl"
-
-
-@contextlib.contextmanager
-def measuring_alone() -> Iterator[None]:
-    """Wait until no other process of this user measures: two at once spoil each other's figures."""
-    lock = _lock()
-    if lock is None:
-        yield
-        return
-    with lock:
-        yield
+    return _place(f"{_hash(everything)[:32]}.journal.jsonl")
 
 
 @cache
-def _lock() -> FileLock | None:
-    folder = _folder()
-    return None if folder is None else FileLock(folder / "measuring.lock")
+def measuring_alone() -> contextlib.AbstractContextManager[object]:
+    """Wait until no other process of this user measures: two at once spoil each other's figures."""
+    # Cached, since who measures what a cache lacks holds it twice, and only the same lock lets its holder in again.
+    place = _place("measuring.lock")
+    return FileLock(place) if place else contextlib.nullcontext()
 
 
 def _path(bundle: Bundle, batch_size: int) -> Path | None:
     """Return where the profile of a bundle on this device is kept; what runs it is part of the device."""
-    folder = _folder()
-    if folder is None:
-        return None
-    versions = hashlib.sha256(msgspec.json.encode(sorted(engine_versions().items()))).hexdigest()[:16]
-    name = f"{bundle.sha256[:16]}-{this_device().fingerprint}-{versions}-b{batch_size}.json"
-    return folder / name
+    # Another version of an engine is another file: who goes back to the old one finds its profile again.
+    versions = _hash(sorted(engine_versions().items()))[:16]
+    return _place(f"{bundle.sha256[:16]}-{this_device().fingerprint}-{versions}-b{batch_size}.json")
 
 
-def _folder() -> Path | None:
-    """Return the folder of profiles, or None with a warning where there can be none."""
+def _hash(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
+
+
+def _place(name: str) -> Path | None:
+    """Return where a file of the cache is, or None with a warning where there can be none."""
     folder = Path(platformdirs.user_cache_dir("edgebert", appauthor=False)) / "profiles"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         logger.warning("profiles are not kept: %s", problem)
         return None
-    return folder
+    return folder / name
 
 
 def _write(found: DeviceProfile, path: Path) -> None:

@@ -1,6 +1,5 @@
 """How a profile is measured: the shapes of the requests, how often, and how exactly."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,6 +12,8 @@ from edgebert.machine.limits import Limits
 from edgebert.records import Record
 
 _DEFAULT_LENGTHS = (16, 64, 128)
+# The special tokens around an empty text.
+_MIN_LENGTH = 2
 _MAX_BATCH_SIZE = 1024
 
 
@@ -26,8 +27,9 @@ class Shape(Record, frozen=True):
 class ProfileSettings(Record, frozen=True):
     """How a profile was measured: in each round every sub-network runs in a fresh process of its own.
 
-    At least `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is
-    within `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
+    There it answers each shape at least `min_runs` times, and all of them for at least `min_seconds`. At least
+    `min_rounds` rounds, then as many as it takes until so many agree and the 95 % interval of every median is within
+    `interval_share` of it, but no more seconds than `max_seconds` for each entry. Requests come back to back, or
     `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
     """
 
@@ -50,9 +52,7 @@ class ProfileSettings(Record, frozen=True):
     def threads(self) -> int:
         """The most threads that are worth it on this machine, or on the one that is emulated."""
         cores = default_threads()
-        if self.emulated is None or self.emulated.cpus is None:
-            return cores
-        return min(cores, max(1, math.floor(self.emulated.cpus)))
+        return self.emulated.whole_cores(cores) if self.emulated else cores
 
 
 def settings_for(
@@ -75,8 +75,9 @@ def settings_for(
     if requests_per_s is not None and not requests_per_s > 0:
         raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
 
+    # For the twelve sub-networks of the built-in bundle about 4 s and 40 to 55 s (benchmarks/profile_time.py).
     return ProfileSettings(
-        lengths=_checked("length", lengths, 2, longest),
+        lengths=_checked("length", lengths, _MIN_LENGTH, longest),
         batch_sizes=_checked("batch size", batch_sizes, 1, _MAX_BATCH_SIZE),
         min_rounds=1 if quick else 3,
         min_runs=10 if quick else 20,

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
+
 from edgebert.engines.session import engine_of, engine_versions, way_filter
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -28,6 +30,7 @@ from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
 
+# Three are enough in a quiet minute; the machine's two speeds took 7 to 10 (benchmarks/profile_time.py).
 _MAX_ROUNDS = 10
 # The short look that finds hopeless ways is a round of its own in the journal, before the first.
 _LOOK, _LOOK_RUNS, _LOOK_SECONDS = 0, 5, 0.05
@@ -65,39 +68,30 @@ def profile(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked = way_filter(provider, threads)
     settings = settings_for(
-        bundle,
-        lengths=lengths,
-        batch_sizes=batch_sizes,
-        quick=quick,
-        requests_per_s=requests_per_s,
-        emulate=emulate,
+        bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
     )
     chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
 
     with profile_cache.measuring_alone():
-        keys = [(one.subnet.id, one.way) for one in pairs]
-        journal = TrialJournal(profile_cache.journal_path(bundle, settings, keys))
+        journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
         found = Profiling(bundle, settings, journal, on_progress).run(pairs)
         if found.stability.warning:
             logger.warning("unstable: %s", found.stability.warning)
+        # In this order: who is killed in between has measured nothing in vain.
         profile_cache.keep(found, bundle, quick=quick)
         journal.remove()
     return found
 
 
-def profile_of(
-    bundle: Bundle,
-    *,
-    batch_size: int = 1,
-    asked: WayFilter = WayFilter(),  # noqa: B008
-) -> DeviceProfile:
+def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfile:
     """Return the cached profile of a bundle on this device, or measure a quick one of what it lacks and cache it.
 
     Raises:
         ProfileError: nothing could be measured.
     """
-    with profile_cache.measuring_alone():  # who waited for another process finds what that one measured
+    # Who waited for another process finds what that one measured.
+    with profile_cache.measuring_alone():
         cached = profile_cache.find(bundle, batch_size)
         if cached is not None and cached.holds(asked):
             return cached
@@ -123,9 +117,8 @@ def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
     """
     if found.bundle_sha256 != bundle.sha256:
         was = f"expected bundle {bundle.sha256[:12]}, found {found.bundle_sha256[:12]}"
-        raise ProfileError(
-            f"the profile is of another bundle ({was}); profile this one: edgebert profile {bundle.path}"
-        )
+        advice = f"profile this one: edgebert profile {bundle.path}"
+        raise ProfileError(f"the profile is of another bundle ({was}); {advice}")
     return found
 
 
@@ -157,16 +150,10 @@ class Profiling:
             ProfileError: nothing could be measured.
         """
         records = self._run_rounds(self._worthwhile(pairs))
-        entries = tuple(
-            profiled_subnet(
-                one.subnet.id,
-                one.way,
-                measurements_in(of_one),
-                self._settings,
-                new_shapes_cost=engine_of(one.way.engine).NEW_SHAPES_COST,
-            )
-            for one, of_one in records.items()
-        )
+        entries = []
+        for one, of_one in records.items():
+            pays = engine_of(one.way.engine).NEW_SHAPES_COST
+            entries.append(profiled_subnet(*one.key, measurements_in(of_one), self._settings, new_shapes_cost=pays))
         return DeviceProfile(
             schema_version=DeviceProfile.VERSION,
             bundle_sha256=self._bundle.sha256,
@@ -175,13 +162,14 @@ class Profiling:
             engine_versions=engine_versions(sorted({one.way.engine for one in records})),
             device=this_device(),
             settings=self._settings,
-            subnetworks=entries,
+            subnetworks=tuple(entries),
             left_out=tuple(self._left_out),
             stability=stability_of(records.values(), self._settings),
         )
 
     def _worthwhile(self, pairs: Sequence[Combination]) -> list[Combination]:
         """Return the combinations without the hopeless ways of each precision."""
+        # By precision, since each has products of its own: what is slow for one may be fast for another.
         reasons: dict[Combination, str] = {}
         for precision in dict.fromkeys(one.subnet.precision for one in pairs):
             alike = [one for one in pairs if one.subnet.precision == precision]
@@ -190,13 +178,14 @@ class Profiling:
                     logger.info("%s (%s) is left out: %s", precision, way, reason)
                     reasons |= {one: reason for one in alike if one.way == way}
 
-        self._left_out += [one.left_out(reasons[one]) for one in pairs if one in reasons]
+        self._left_out += [LeftOut(*one.key, reasons[one]) for one in pairs if one in reasons]
         return [one for one in pairs if one not in reasons]
 
     def _look_at(self, pairs: Sequence[Combination]) -> list[MediansByWay]:
         """Return the medians of a short look at the largest and the smallest network, in all ways."""
         by_size = sorted(pairs, key=lambda one: one.subnet.parameters)
         networks: list[MediansByWay] = []
+        # What is slow for both of them is taken to be slow for all between.
         for subnet_id in dict.fromkeys((by_size[-1].subnet.id, by_size[0].subnet.id)):
             records = [self._record(_LOOK, one) for one in pairs if one.subnet.id == subnet_id]
             networks.append({one.way: one.result.medians_ms for one in records if isinstance(one.result, Measurement)})
@@ -209,6 +198,7 @@ class Profiling:
         start = self._clock()
         for this_round in range(1, _MAX_ROUNDS + 1):
             unsettled = [one for one in records if not self._is_settled(records[one])]
+            # Late by one round at most: time is asked for between rounds, so that each is whole.
             if not unsettled or (this_round > min_rounds and self._clock() - start > max_seconds):
                 break
 
@@ -220,7 +210,7 @@ class Profiling:
                 record = self._record(this_round, one)
                 if isinstance(record.result, Died):
                     logger.warning("%s is left out: %s", one, record.result.reason)
-                    self._left_out.append(one.left_out(record.result.reason))
+                    self._left_out.append(LeftOut(*one.key, record.result.reason))
                     del records[one]
                 else:
                     records[one].append(record)
@@ -233,30 +223,20 @@ class Profiling:
 
     def _is_settled(self, records: Sequence[TrialRecord]) -> bool:
         """Return whether rounds enough agree, and all medians are known as well as was asked for."""
-        if len(records) < self._settings.min_rounds:
-            return False
-        return self._settings.min_rounds == 1 or is_known(measurements_in(records), self._settings)
+        min_rounds = self._settings.min_rounds
+        # A quick profile makes do with what one round gives.
+        return len(records) >= min_rounds and (min_rounds == 1 or is_known(measurements_in(records), self._settings))
 
     def _record(self, this_round: int, one: Combination) -> TrialRecord:
         """Return what comes of a trial, from the journal if it was made before."""
-        known = self._journal.find(this_round, one.subnet.id, one.way)
+        known = self._journal.find(this_round, *one.key)
         if known is not None:
             return known
-        with self._watch(self._settings.threads) as readings:
-            result = self._measure(self._trial(one, is_look=this_round == _LOOK))
-        record = TrialRecord(round=this_round, subnet=one.subnet.id, way=one.way, reading=readings[0], result=result)
+        settings = self._settings
+        if this_round == _LOOK:
+            settings = msgspec.structs.replace(settings, min_runs=_LOOK_RUNS, min_seconds=_LOOK_SECONDS)
+        with self._watch(settings.threads) as readings:
+            result = self._measure(Trial(str(self._bundle.path), *one.key, settings))
+        record = TrialRecord(this_round, *one.key, readings[0], result)
         self._journal.add(record)
         return record
-
-    def _trial(self, one: Combination, *, is_look: bool) -> Trial:
-        settings = self._settings
-        return Trial(
-            bundle=str(self._bundle.path),
-            subnet=one.subnet.id,
-            way=one.way,
-            shapes=settings.shapes,
-            min_runs=_LOOK_RUNS if is_look else settings.min_runs,
-            min_seconds=_LOOK_SECONDS if is_look else settings.min_seconds,
-            requests_per_s=settings.requests_per_s,
-            limits=settings.emulated,
-        )

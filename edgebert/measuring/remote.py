@@ -17,8 +17,10 @@ from edgebert.inputs.bundle import MANIFEST, Bundle
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.version import __version__
 
-_NOT_CONNECTED, _NO_COMMAND = 255, 127  # exit statuses: ssh's own, and a shell's
-_SENT_AT = 10**9  # when files were changed, for tar: it warns of the far past and, where a clock is slow, of the future
+# Exit statuses: ssh's own, and a shell's.
+_NOT_CONNECTED, _NO_COMMAND = 255, 127
+# When files were changed, for tar: it warns of the far past and, where a clock is slow, of the future.
+_SENT_AT = 10**9
 
 # What runs on the device, in any POSIX shell. Some run no EXIT trap when a signal ends them: signals become exits.
 # Nothing tells a command that its connection is gone, but its input ends: `read` waits for that, so that an
@@ -55,10 +57,12 @@ def profile_on(
     Raises:
         ProfileError: no ssh here, no connection, no edgebert there, or it failed or printed no profile of this bundle.
     """
-    if not host or host.startswith("-"):  # ssh would take it for an option
+    # What starts with a dash ssh would take for an option.
+    if not host or host.startswith("-"):
         raise ProfileError(f"expected a host such as user@device, found '{host}'; give one that `ssh HOST` connects to")
     members = _members(bundle)
-    script = _script(_words(command), arguments, _archive_bytes(members))
+    words, archive_bytes = shlex.join(_words(command)), _archive_bytes(members)
+    script = _SCRIPT.format(command=words, arguments=shlex.join(arguments), archive_bytes=archive_bytes)
     status, output = _run([*ssh, "-T", "--", host, f"sh -c {shlex.quote(script)}"], bundle, members)
     if status:
         raise _failure(status, host, command)
@@ -73,27 +77,22 @@ def _words(command: str) -> list[str]:
     raise ProfileError(f"expected a command such as edgebert, found '{command}'; check its quotes")
 
 
-def _script(command: Sequence[str], arguments: Sequence[str], archive_bytes: int) -> str:
-    return _SCRIPT.format(command=shlex.join(command), arguments=shlex.join(arguments), archive_bytes=archive_bytes)
-
-
 def _members(bundle: Bundle) -> list[tarfile.TarInfo]:
     """Return the entries of the archive that is sent: the bundle's files and nothing else in its folder."""
     names = dict.fromkeys([MANIFEST, *(file.file for file in bundle.files())])  # each once
-    members = []
-    for name in names:
-        member = tarfile.TarInfo(name)
+    members = [tarfile.TarInfo(name) for name in names]
+    for member in members:
+        member.mtime = _SENT_AT
         try:
-            member.size = (bundle.path / name).stat().st_size
+            member.size = (bundle.path / member.name).stat().st_size
         except OSError as problem:
             raise _unreadable(bundle, problem) from None
-        member.mtime = _SENT_AT
-        members.append(member)
     return members
 
 
 def _archive_bytes(members: Sequence[tarfile.TarInfo]) -> int:
     """Return the size of the archive: entries and an end of two blocks, filled up to whole records."""
+    # Counted beforehand, since it is sent as it is made and the device must know where it ends.
     entries = sum(len(member.tobuf(tarfile.GNU_FORMAT)) + _filled(member.size, tarfile.BLOCKSIZE) for member in members)
     return _filled(entries + 2 * tarfile.BLOCKSIZE, tarfile.RECORDSIZE)
 
@@ -116,7 +115,8 @@ def _run(command: Sequence[str], bundle: Bundle, members: Sequence[tarfile.TarIn
             output = process.stdout.read()
             return process.wait(), output
         except BaseException:
-            process.terminate()  # Ctrl-C in a terminal reaches ssh too, other interruptions do not
+            # Ctrl-C in a terminal reaches ssh too, other interruptions do not.
+            process.terminate()
             process.wait()
             raise
         finally:
@@ -132,7 +132,8 @@ def _send(stream: IO[bytes], bundle: Bundle, members: Sequence[tarfile.TarInfo])
                     archive.addfile(member, file)
         stream.flush()
     except BrokenPipeError:
-        pass  # it ended first: its status says why
+        # It ended first: its status says why.
+        pass
     except OSError as problem:
         raise _unreadable(bundle, problem) from None
 

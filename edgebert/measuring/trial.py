@@ -23,8 +23,8 @@ from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.limits import Limits, impose
-from edgebert.measuring.profile_settings import Shape
+from edgebert.machine.limits import impose
+from edgebert.measuring.profile_settings import ProfileSettings, Shape
 from edgebert.records import Record
 from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
@@ -32,19 +32,12 @@ from edgebert.tasks.tasks import task_in
 
 
 class Trial(Record, frozen=True):
-    """What to measure: each shape at least `min_runs` times, and all of them for at least `min_seconds`.
-
-    With `requests_per_s` the requests are paced as an app may send them, else they come back to back.
-    """
+    """What to measure of the bundle in a folder, and how."""
 
     bundle: str
     subnet: str
     way: Way
-    shapes: tuple[Shape, ...]
-    min_runs: int
-    min_seconds: float
-    requests_per_s: float | None = None
-    limits: Limits | None = None
+    settings: ProfileSettings
 
 
 class Numerics(Record, frozen=True):
@@ -68,11 +61,7 @@ class Numerics(Record, frozen=True):
 
 
 class Measurement(Record, frozen=True, tag=True):
-    """What was measured; `samples_ms` holds the latencies of each shape of the trial, in its order.
-
-    `new_shape_ms` is what meeting a length for the first time costs beyond meeting it again. Of the steady memory
-    `private_memory_mb` is this process's alone; the rest is file-backed and can be shared or dropped.
-    """
+    """What was measured: costs as in a `ProfiledSubnet`, and the latencies of each shape of the settings."""
 
     load_ms: float
     first_ms: float
@@ -116,6 +105,7 @@ def measure_apart(trial: Trial) -> Measurement | Died:
         cwd=Path(__file__).parents[2],
         check=False,
     )
+    # Below 0 it was a signal: -9 where the system had no memory left.
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().split("\n")[-1] or "no message"
         return Died(reason=f"its process ended with status {done.returncode} ({reason})")
@@ -133,12 +123,13 @@ def measure(trial: Trial) -> Measurement:
     subnet = bundle.subnet(trial.subnet)
     start = time.perf_counter()
     session = open_session(bundle, subnet, trial.way)
-    load_ms = _milliseconds_since(start)
+    load_ms = (time.perf_counter() - start) * 1000
 
-    requests = [request_of(bundle, session, shape) for shape in trial.shapes]
+    requests = [request_of(bundle, session, shape) for shape in trial.settings.shapes]
+    # The largest first: ONNX Runtime's arena grows to it at once, and gives nothing back (onnxruntime #26831).
     largest = max(requests, key=lambda request: request["input_ids"].size)
     first_ms = _latency_ms(session, largest)
-    samples_ms = latencies(session, requests, trial)
+    samples_ms = latencies(session, requests, trial.settings)
 
     after = engine.memory()
     steady_memory_mb = max(0.0, after.resident_mb - before.resident_mb)
@@ -150,7 +141,7 @@ def measure(trial: Trial) -> Measurement:
         steady_memory_mb=steady_memory_mb,
         private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
-        new_shape_ms=_new_shape_ms(bundle, session, trial.shapes),
+        new_shape_ms=_new_shape_ms(bundle, session, trial.settings),
         numerics=numerics(bundle, subnet, session),
         samples_ms=samples_ms,
     )
@@ -159,31 +150,33 @@ def measure(trial: Trial) -> Measurement:
 def latencies(
     session: Session,
     requests: Sequence[Arrays],
-    trial: Trial,
+    settings: ProfileSettings,
     *,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[tuple[float, ...], ...]:
-    """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app.
-
-    Their order changes, since what ran before decides what the caches hold.
-    """
+    """Return the latencies of each request in milliseconds; the shapes take turns, as they do in an app."""
     samples: list[list[float]] = [[] for _ in requests]
+    # In one order, the shortest text always found the caches as the largest batch had left them, and predictions were
+    # off by 18.6 % at the 95th percentile instead of 6.2 % (benchmarks/cost_model.py).
     turns, order = list(zip(requests, samples, strict=True)), random.Random(0)
-    pause_s = 1 / trial.requests_per_s if trial.requests_per_s else 0.0
+    pause_s = 1 / settings.requests_per_s if settings.requests_per_s else 0.0
     for request in [*requests, *requests]:  # warm-up
         session.run(request)
 
     gc.collect()
-    gc.disable()  # as it would fall upon one request or another
-    end = clock() + trial.min_seconds
-    while clock() < end or len(samples[0]) < trial.min_runs:
+    # Else it would fall upon one request or another.
+    gc.disable()
+    end = clock() + settings.min_seconds
+    # All of this adds 0.25 % to a bare loop with the smallest network (benchmarks/measuring_overhead.py).
+    while clock() < end or len(samples[0]) < settings.min_runs:
         order.shuffle(turns)
         for request, of_request in turns:
             start = clock()
             session.run(request)
             took_s = clock() - start
             of_request.append(took_s * 1000)
+            # Even a sleep of 0 would give the core away.
             if pause_s:
                 sleep(max(0.0, pause_s - took_s))
     gc.enable()
@@ -208,25 +201,21 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
     inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
 
     found, right = session.run(inputs), {output.name: output.array for output in expected}
-    differences = {output.name: mean_difference(found, {output.name: output.array}) for output in expected}
-    worst = max(expected, key=lambda output: differences[output.name] / output.tolerance)
-    difference = differences[worst.name]
+    misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]
+    difference, tolerance = max(misses, key=lambda miss: miss[0] / miss[1])
+    # No JSON number is infinite.
     if not math.isfinite(difference):
-        return Numerics(difference=sys.float_info.max, tolerance=worst.tolerance, wrong_answers=len(golden.texts))
-    wrong = task_in(bundle.manifest).wrong_answers(found, right, worst.tolerance)
-    return Numerics(difference=difference, tolerance=worst.tolerance, wrong_answers=wrong)
+        return Numerics(sys.float_info.max, tolerance, wrong_answers=len(golden.texts))
+    return Numerics(difference, tolerance, task_in(bundle.manifest).wrong_answers(found, right, tolerance))
 
 
-def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> float:
-    """Return what a length costs that was not met before: the first latency less the better of two more.
-
-    The median over lengths that lie between the measured ones.
-    """
-    batch_size = min(shape.batch_size for shape in shapes)
-    lengths = sorted({2, *(shape.length for shape in shapes)})
+def _new_shape_ms(bundle: Bundle, session: Session, settings: ProfileSettings) -> float:
+    """Return what a length costs that was not met before: the median over lengths between the measured ones."""
+    lengths = sorted({2, *settings.lengths})
     extra_ms = []
     for length in {(low + high) // 2 for low, high in itertools.pairwise(lengths)} - set(lengths):
-        request = request_of(bundle, session, Shape(batch_size=batch_size, length=length))
+        request = request_of(bundle, session, Shape(batch_size=min(settings.batch_sizes), length=length))
+        # The better of two more, since any one may be late for another reason.
         first_ms, *later_ms = (_latency_ms(session, request) for _ in range(3))
         extra_ms.append(max(0.0, first_ms - min(later_ms)))
     return statistics.median(extra_ms) if extra_ms else 0.0
@@ -235,10 +224,6 @@ def _new_shape_ms(bundle: Bundle, session: Session, shapes: Sequence[Shape]) -> 
 def _latency_ms(session: Session, request: Arrays) -> float:
     start = time.perf_counter()
     session.run(request)
-    return _milliseconds_since(start)
-
-
-def _milliseconds_since(start: float) -> float:
     return (time.perf_counter() - start) * 1000
 
 
@@ -247,8 +232,8 @@ def main() -> None:
     result: Measurement | Failure
     try:
         trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
-        if trial.limits is not None:
-            impose(trial.limits)
+        if trial.settings.emulated is not None:
+            impose(trial.settings.emulated)
         result = measure(trial)
     except EdgeBertError as problem:
         result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))

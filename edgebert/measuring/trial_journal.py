@@ -14,7 +14,8 @@ from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
 
-_LASTS_S = 3600  # a machine is not the same for longer: what is older is measured again
+# A machine is not the same for longer: what is older is measured again.
+_LASTS_S = 3600
 
 
 class TrialRecord(Record, frozen=True):
@@ -28,10 +29,10 @@ class TrialRecord(Record, frozen=True):
 
 
 class TrialJournal:
-    """The trials of a profiling so far, kept in a file where there is a place for one."""
+    """The trials of a profiling so far, kept in a file if there is a path for one."""
 
     def __init__(self, path: Path | None = None):
-        """Read the file at a path, if it is there and of use; without a path nothing is kept."""
+        """Read the file, if it is there and of use."""
         self._file = None if path is None else Journal[TrialRecord](path, TrialRecord, ProfileError)
         self._records = {(one.round, one.subnet, one.way): one for one in self._read()}
 
@@ -48,6 +49,7 @@ class TrialJournal:
             self._file.append(record)
         except ProfileError as problem:
             logger.warning("if it is killed, this profiling will start anew: %s", problem)
+            # Said once; the profiling itself needs no file.
             self._file = None
 
     def remove(self) -> None:

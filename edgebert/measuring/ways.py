@@ -10,7 +10,6 @@ import msgspec
 
 from edgebert.engines.session import default_way, engine_of, engines_here
 from edgebert.inputs.bundle import ExportedSubnet
-from edgebert.measuring.device_profile import LeftOut
 from edgebert.subnet import Way, WayFilter
 
 # How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.
@@ -24,14 +23,15 @@ MediansByWay = Mapping[Way, Sequence[float]]
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A sub-network and a way to run it; there is one of each, so it is its own key."""
+    """A sub-network and a way to run it; there is one of each, so that it can be told from others by identity."""
 
     subnet: ExportedSubnet
     way: Way
 
-    def left_out(self, reason: str) -> LeftOut:
-        """Return that this is not in the profile, and why."""
-        return LeftOut(id=self.subnet.id, way=self.way, reason=reason)
+    @property
+    def key(self) -> tuple[str, Way]:
+        """What it is called in journals and profiles."""
+        return self.subnet.id, self.way
 
     def __str__(self) -> str:
         return f"{self.subnet.id} ({self.way})"
@@ -41,6 +41,7 @@ def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Itera
     """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
     if quick:
         way = default_way(asked.engine, asked.threads)
+        # A thread count that is asked for is taken as it is; that of this machine may be more than an emulated one has.
         yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
         return
 
@@ -62,21 +63,20 @@ def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list
 
 
 def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
-    """Return the ways that are not worth it, and why, from a short look at some networks of one precision.
-
-    Those that are far slower than the best, and of the flavors of graph the one that gains nothing. Fewer threads stay
-    even if they are slower: they leave cores to others.
-    """
+    """Return the ways that are not worth it, and why, from a short look at some networks of one precision."""
     hopeless = {}
+    # A way that a trial died in is missing there: it is judged by the networks that it ran.
     for way in dict.fromkeys(itertools.chain.from_iterable(networks)):
         looked_at = [medians for medians in networks if way in medians]
         slower = [times for medians in looked_at for times in _times_best(medians[way], medians.values())]
+        # Somewhat slower is not enough: fewer threads leave cores to others.
         if min(slower) >= _HOPELESS:
             hopeless[way] = f"{min(slower):.1f} to {max(slower):.1f} times as slow as the fastest way"
             continue
 
         beside = [times for medians in looked_at for times in _times_other_flavors(way, medians)]
-        # The geometric mean of the middle: of two flavors exactly one is left, whichever is taken first.
+        # Of logarithms: the median of an even number of ratios is then 1 over that of the inverse ones, so that exactly
+        # one of two flavors is left, whichever is taken first.
         times_slower = math.exp(median(map(math.log, beside))) if beside else 0.0
         is_own = way.flavor == engine_of(way.engine).FLAVORS[0]
         if times_slower > (_GAINS if is_own else 1 / _GAINS):
@@ -85,13 +85,10 @@ def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
 
 
 def _times_other_flavors(way: Way, medians: MediansByWay) -> list[float]:
-    """Return how many times slower a way is than the other flavors of the same engine and threads."""
-    others = [medians[other] for other in medians if _differs_in_flavor_alone(way, other)]
+    """Return how many times slower a way is than those that differ from it in the flavor alone."""
+    alike = (other for other in medians if msgspec.structs.replace(other, flavor=way.flavor) == way)
+    others = [medians[other] for other in alike if other != way]
     return _times_best(medians[way], others) if others else []
-
-
-def _differs_in_flavor_alone(way: Way, other: Way) -> bool:
-    return other != way and msgspec.structs.replace(way, flavor=other.flavor) == other
 
 
 def _times_best(own_ms: Sequence[float], all_ms: Iterable[Sequence[float]]) -> list[float]:

@@ -160,7 +160,7 @@ class Dispatcher:
         return self._share_late(option, allowed_ms) <= self._late_share * (_STEP_UP if is_step_up else _STAY)
 
     def _share_late(self, option: Option, allowed_ms: float) -> float:
-        return self._governor.share_late(option.way, option.expected_ms, allowed_ms)
+        return self._governor.share_late(option.entry.way, option.expected_ms, allowed_ms)
 
     def _ms_since(self, start_s: float) -> float:
         return (self._clock() - start_s) * 1000

@@ -31,10 +31,10 @@ def test_a_quick_profile_is_measured_once_and_then_cached(
     bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        first = profile_of(bundle_of_two, asked=ON_ONE_THREAD)
+        first = profile_of(bundle_of_two, 1, ON_ONE_THREAD)
     assert "no profile of bundle 'movie-reviews-minilm-l6' on this device yet" in caplog.text
     assert {one.id for one in first.subnetworks} == set(TWO)
-    assert profile_of(bundle_of_two, asked=ON_ONE_THREAD) == first
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD) == first
 
 
 def test_what_is_asked_for_later_is_added_to_the_cached_profile(bundle_of_two: Bundle, fresh_cache: Path) -> None:
@@ -133,5 +133,5 @@ def test_a_device_without_a_writable_place_is_profiled_all_the_same(
 ) -> None:
     (tmp_path / "file").write_text("no folder can be made under this")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    found = profile_of(bundle_of_two)
+    found = profile_of(bundle_of_two, 1, WayFilter())
     assert {entry.id for entry in found.subnetworks} == set(bundle_of_two.manifest.qualities)

@@ -13,7 +13,7 @@ from edgebert.errors import BundleError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits
-from edgebert.measuring.profile_settings import Shape
+from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.trial import (
     Died,
     Failure,
@@ -25,6 +25,7 @@ from edgebert.measuring.trial import (
     measure_apart,
     numerics,
 )
+from edgebert.subnet import Way
 from edgebert.tasks.task import Outputs
 from profiles import way
 
@@ -33,17 +34,14 @@ Alter = Callable[..., Path]
 SUBNET = "w0.25-d0.50-int8"
 
 
-def trial(bundle: Bundle, subnet: str = SUBNET, **changes: Any) -> Trial:
-    shapes = (Shape(batch_size=1, length=8), Shape(batch_size=2, length=16))
-    found = Trial(
-        bundle=str(bundle.path),
-        subnet=subnet,
-        way=way(),
-        shapes=shapes,
-        min_runs=3,
-        min_seconds=0.0,
-    )
-    return msgspec.structs.replace(found, **changes)
+def settings(bundle: Bundle, **changes: Any) -> ProfileSettings:
+    """Return the settings of a trial of two shapes that takes no longer than it must."""
+    found = settings_for(bundle, lengths=[8, 16])
+    return msgspec.structs.replace(found, **{"min_runs": 3, "min_seconds": 0.0, **changes})
+
+
+def trial(bundle: Bundle, subnet: str = SUBNET, run: Way = way(), **changes: Any) -> Trial:  # noqa: B008
+    return Trial(bundle=str(bundle.path), subnet=subnet, way=run, settings=settings(bundle, **changes))
 
 
 def in_a_process(content: bytes) -> bytes:
@@ -105,20 +103,20 @@ class FakeSession:
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def time_requests(self, trial: Trial) -> tuple[tuple[float, ...], ...]:
-        return latencies(self, [{}, {}], trial, clock=lambda: self.now_s, sleep=self.sleep)
+    def time_requests(self, settings: ProfileSettings) -> tuple[tuple[float, ...], ...]:
+        return latencies(self, [{}, {}], settings, clock=lambda: self.now_s, sleep=self.sleep)
 
 
 def test_requests_come_back_to_back_for_as_long_as_asked(builtin: Bundle) -> None:
     session = FakeSession()
-    one, other = session.time_requests(trial(builtin, min_seconds=0.6))
+    one, other = session.time_requests(settings(builtin, min_seconds=0.6))
     assert len(one) == len(other) == 100
     assert one + other == pytest.approx([3.0] * 200)
 
 
 def test_a_pace_is_kept(builtin: Bundle) -> None:
     session = FakeSession()
-    samples_ms = session.time_requests(trial(builtin, requests_per_s=50.0))
+    samples_ms = session.time_requests(settings(builtin, requests_per_s=50.0))
     warm_up_s, requests = 4 * 0.003, sum(map(len, samples_ms))
     assert session.now_s == pytest.approx(warm_up_s + requests / 50)
     assert samples_ms == (pytest.approx((3.0,) * 3),) * 2
@@ -130,7 +128,7 @@ def test_a_process_that_ends_without_an_answer_is_told_from_one_that_refuses(
     with pytest.raises(BundleError, match="no sub-network 'w9'"):
         measure_apart(trial(builtin, "w9"))
     with pytest.raises(ProfileError, match="no provider 'NPU' here"):
-        measure_apart(trial(builtin, way=way(engine="NPU")))
+        measure_apart(trial(builtin, run=way(engine="NPU")))
     died = measure_apart(trial(builtin, min_runs="many"))
     assert isinstance(died, Died)
     assert re.match(r"its process ended with status 1 \(.*Expected `int`, got `str`", died.reason)
@@ -138,9 +136,9 @@ def test_a_process_that_ends_without_an_answer_is_told_from_one_that_refuses(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are imposed on Linux")
 def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
-    content = msgspec.json.encode(trial(builtin, limits=Limits(cpus=1.0, memory_mb=400.0)))
+    content = msgspec.json.encode(trial(builtin, emulated=Limits(cpus=1.0, memory_mb=400.0)))
     assert isinstance(msgspec.json.decode(in_a_process(content), type=Measurement | Failure), Measurement)
-    content = msgspec.json.encode(trial(builtin, "w1.00-d1.00-int8", limits=Limits(memory_mb=20.0)))
+    content = msgspec.json.encode(trial(builtin, "w1.00-d1.00-int8", emulated=Limits(memory_mb=20.0)))
     command = [sys.executable, "-m", "edgebert.measuring.trial"]
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     assert done.returncode != 0 or b"Failure" in done.stdout
