@@ -8,12 +8,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
 
 from edgebert import records
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
+
+# How long an example takes says how busy the machine is, not whether the law holds.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 Alter = Callable[..., Path]
 

@@ -51,7 +51,7 @@ def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tok
     assert len(tokenizer.encode(("word " * 1000, "word " * 1000)).ids) == builtin.manifest.max_length
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.sampled_from([" ", "\n", "\t", "  ", "\u3000", "\u00a0", ""]))
 def test_a_long_text_has_the_tokens_that_it_would_have_uncut(seed: int, space: str) -> None:
     tokenizer = Tokenizer.of(Bundle.load())
@@ -67,7 +67,7 @@ PARTS = st.one_of(
 ).filter(lambda text: text.strip())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(PARTS | st.tuples(PARTS, PARTS), max_size=8))
 def test_texts_encoded_together_have_the_tokens_that_each_has_alone(tokenizer: Tokenizer, texts: list[Text]) -> None:
     assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
@@ -116,7 +116,7 @@ def test_padding_is_zero_and_masked() -> None:
     assert all(array.dtype == np.int64 for array in arrays.values())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_pairs_are_cut_longest_first_as_the_library_does(tokenizer: Tokenizer, first: int, second: int) -> None:
     expected = library_tokenizer().encode("a " * first, "b " * second)

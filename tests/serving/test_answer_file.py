@@ -57,7 +57,7 @@ def test_other_programs_read_what_is_written(whole: dict[tuple[str, bool], bytes
     assert json.loads(whole[".jsonl", True].splitlines()[0]) == {"answers": SOME[0], "text": "a great film"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(ending=st.sampled_from(ENDINGS), several=st.booleans(), share=st.floats(0, 1))
 def test_a_file_that_was_cut_anywhere_becomes_the_whole_file(
     tmp_path_factory: pytest.TempPathFactory,

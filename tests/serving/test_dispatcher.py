@@ -129,7 +129,7 @@ def test_on_a_slow_device_the_choice_steps_down_and_up_again(device: Device) -> 
     assert device.ran[-1] == BEST
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.floats(110, 1000),
     st.lists(st.integers(1, 126), min_size=1, max_size=6),
