@@ -20,8 +20,8 @@ from edgebert.cli.training import Display, add_data, add_run, files_of, print_tr
 
 if TYPE_CHECKING:
     from edgebert.elastic.bort.architecture import Architecture
-    from edgebert.elastic.bort.architecture_search import Measurements, SearchResult
-    from edgebert.elastic.bort.method import MeasureLatencies, SearchSettings
+    from edgebert.elastic.bort.architecture_search import Measurements, SearchResult, SearchSettings
+    from edgebert.elastic.bort.method import MeasureLatencies
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +94,7 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError("--architecture names what is trained, so there is no search; leave --search-only out")
     teacher, epochs = options.mlm_teacher, options.mlm_epochs
     settings = bort.BortSettings(
-        architecture=architecture,
-        search=None if architecture else _search_settings(options),
+        architecture=architecture or _search_settings(options),
         distil=bort.distillation(options.epochs, options.learning_rate, label_weight=options.label_weight),
         fine_tune=fine_tuning(options.fine_tune_epochs, options.fine_tune_learning_rate),
         masked=None if teacher is None else bort.MaskedTeacher(teacher, bort.masked_lm_distillation(epochs)),
@@ -116,10 +115,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _search_settings(options: argparse.Namespace) -> "SearchSettings":
     from edgebert.elastic.bort.architecture import Space
-    from edgebert.elastic.bort.architecture_search import Approximation
+    from edgebert.elastic.bort.architecture_search import Approximation, SearchSettings, SurrogateSettings
     from edgebert.elastic.bort.extraction import Goal
-    from edgebert.elastic.bort.method import SearchSettings
-    from edgebert.elastic.bort.surrogate import SurrogateSettings
 
     way = f"{options.provider or 'CPU'}, {options.threads or 'all'} threads"
     conditions = f"{options.precision}, {_length(options)} tokens, {way} on {options.host or 'this machine'}"

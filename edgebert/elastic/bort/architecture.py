@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterable
 
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
@@ -43,6 +44,11 @@ class Architecture(Record, frozen=True):
         """Whether the heads divide the hidden size."""
         return self.hidden % self.heads == 0
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The hidden size and the number of heads: what all slices of one checkpoint have in common."""
+        return self.hidden, self.heads
+
     def parameters(self, sizes: SharedSizes) -> int:
         """Return how many parameters a BERT classifier of this architecture has, its pooler and its head included."""
         hidden, norm = self.hidden, 2 * self.hidden
@@ -58,6 +64,14 @@ class Architecture(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"bort-d{self.depth}-a{self.heads}-h{self.hidden}-i{self.ffn}"
+
+
+def by_pair(architectures: Iterable[Architecture]) -> list[list[Architecture]]:
+    """Return architectures in groups of one hidden size and number of heads."""
+    groups: dict[tuple[int, int], list[Architecture]] = {}
+    for one in architectures:
+        groups.setdefault(one.pair, []).append(one)
+    return list(groups.values())
 
 
 class Space(Record, frozen=True):

@@ -3,6 +3,7 @@
 What is compared is the logits at the hidden tokens, so the losses of classifiers serve.
 """
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,20 +81,15 @@ class MaskedTexts(Texts):
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them, with tokens hidden."""
-        plain = super().batch(numbers, torch.device("cpu"))
+        plain = super().batch(numbers, device)
         # Dev texts hide the same words each time, so that scores of two epochs can be compared.
         seeds = numbers if self.fixed else torch.randint(2**31, (len(numbers),)).tolist()
         hidden = torch.zeros_like(plain.ids, dtype=torch.bool)
-        for row, seed in enumerate(seeds):
-            words = [place for place, token in enumerate(plain.ids[row].tolist()) if token not in self.special_ids]
-            chosen = random.Random(seed).sample(words, max(1, round(SHARE * len(words))))
-            hidden[row, chosen] = True
-        return TensorBatch(
-            ids=plain.ids.masked_fill(hidden, self.mask_id).to(device),
-            mask=plain.mask.to(device),
-            types=None if plain.types is None else plain.types.to(device),
-            targets=plain.ids[hidden].to(device),
-        )
+        for row, (ids, seed) in enumerate(zip(plain.ids.tolist(), seeds, strict=True)):
+            words = [place for place, token in enumerate(ids) if token not in self.special_ids]
+            hidden[row, random.Random(seed).sample(words, max(1, round(SHARE * len(words))))] = True
+        ids = plain.ids.masked_fill(hidden, self.mask_id)
+        return dataclasses.replace(plain, ids=ids, targets=plain.ids[hidden])
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:

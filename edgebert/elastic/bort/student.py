@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
 from edgebert.elastic.heads import TRAINING_HEADS
@@ -38,22 +39,12 @@ class StudentBuilder:
         sizes = SharedSizes(teacher.vocabulary, teacher.positions or _POSITIONS, types, len(task.labels))
         return cls(sizes, texts.pad_id, teacher.layer_norm_eps, task, seed)
 
-    def classifier(self, one: Architecture, vocabulary: int | None = None) -> PreTrainedModel:
-        """Return a new model with the task's head, of a smaller vocabulary if asked for."""
+    def student(self, one: Architecture, *, masked_lm: bool = False) -> PreTrainedModel:
+        """Return a new model with the task's head, or with that of a masked language model."""
         torch.manual_seed(self.seed)
-        config = self._config(one, vocabulary)
-        found: PreTrainedModel = TRAINING_HEADS[self.task.NAME].auto_class.from_config(config)  # type: ignore[no-untyped-call]
-        return found
-
-    def masked_lm(self, one: Architecture) -> PreTrainedModel:
-        """Return a new masked language model."""
-        torch.manual_seed(self.seed)
-        return BertForMaskedLM(self._config(one, None))
-
-    def _config(self, one: Architecture, vocabulary: int | None) -> BertConfig:
-        labels = dict(enumerate(self.task.labels))
-        return BertConfig(
-            vocab_size=vocabulary or self.sizes.vocabulary,
+        head, labels = TRAINING_HEADS[self.task.NAME], dict(enumerate(self.task.labels))
+        config = BertConfig(
+            vocab_size=self.sizes.vocabulary,
             hidden_size=one.hidden,
             num_hidden_layers=one.depth,
             num_attention_heads=one.heads,
@@ -64,8 +55,11 @@ class StudentBuilder:
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type=TRAINING_HEADS[self.task.NAME].problem_type,
+            problem_type=head.problem_type,
         )
+        auto_class: Any = AutoModelForMaskedLM if masked_lm else head.auto_class  # their methods are not typed
+        found: PreTrainedModel = auto_class.from_config(config)
+        return found
 
 
 @dataclass(frozen=True)
