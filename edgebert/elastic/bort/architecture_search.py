@@ -24,14 +24,13 @@ class Approximation(Record, frozen=True):
 
     `measured` architectures are measured to predict the others, and `held_out` more to find out how far that is off.
     Of all candidates, in the order of their latency, one in `interval` is trained for its error; that of the others is
-    estimated from depth, hidden size and FFN neurons. Then, one by one and the most promising first, each candidate is
-    trained whose W (with a budget: 1 / e) would be more than 1 / (1 - `epsilon`) times the best found, if its error
-    were as far below the estimate as estimates are off. This ends when there is none left, or when `most` are trained.
-
-    What then follows: no candidate beats the chosen one by more than a factor of 1 / (1 - epsilon), unless its error is
-    better than its estimate by more than that allowance. The FPTAS of the paper bounds the ratio by |1 - epsilon| for
-    any error function that fulfils its assumptions; here the bound holds only as far as the estimates do.
+    estimated. Then, the most promising first, each candidate is trained whose W (with a budget: 1 / e) would be more
+    than 1 / (1 - `epsilon`) times the best found, if its error were as far below the estimate as estimates are off.
+    This ends when there is none left, or when `most` are trained.
     """
+
+    # The paper's FPTAS bounds the ratio to the best by |1 - epsilon| for any error function that fulfils its
+    # assumptions; here the bound holds as far as the estimates do.
 
     measured: int = 48
     held_out: int = 12
@@ -41,10 +40,8 @@ class Approximation(Record, frozen=True):
 
     def __post_init__(self) -> None:
         if self.measured < 2 or self.held_out < 0 or self.interval < 1 or self.most < 1 or not 0 <= self.epsilon < 1:
-            expected = (
-                "2 measured or more, an interval and trained candidates of 1 or more, an epsilon from 0 to below 1"
-            )
-            raise TrainingError(f"expected {expected}, found {self}")
+            counts = "2 measured or more, an interval and trained candidates of 1 or more"
+            raise TrainingError(f"expected {counts}, an epsilon from 0 to below 1, found {self}")
 
 
 class SurrogateSettings(Record, frozen=True):
@@ -92,9 +89,8 @@ class SearchRow(Record, frozen=True):
 class SearchResult(Record, frozen=True):
     """What a search found: the choice, all candidates with the fastest first, and how far to trust them.
 
-    `cross_validated` and `held_out` say how far predicted latencies are off, `error_rms` by how much estimated errors
-    are, as the root mean square of logarithms. `settled` is whether the search ended because no candidate was left
-    that promised more. `seconds` are those of the last run of the command.
+    `cross_validated` and `held_out` say how far predicted latencies are off, `error_rms` how far the logarithms of
+    estimated errors are. `settled`: no candidate was left that promised more. `seconds` are those of the last run.
     """
 
     schema_version: int
@@ -121,11 +117,7 @@ class SearchResult(Record, frozen=True):
 
 @dataclass
 class ArchitectureSearch:
-    """A search as it goes on: `measure` returns latencies, and `find_error` trains a surrogate.
-
-    What was found out so far is in `measured_ms` and `errors`, what is known or expected of all in
-    `expected_ms` and `expected_errors`.
-    """
+    """A search as it goes on: `measure` returns latencies, and `find_error` trains a surrogate."""
 
     settings: SearchSettings
     sizes: SharedSizes
@@ -137,13 +129,12 @@ class ArchitectureSearch:
     def __post_init__(self) -> None:
         self.everyone = self.settings.space.architectures()
         self.maximum = maximum_point(self.everyone)
-        self.measured_on = ""
+        # What was found out so far, and what is known or expected of all architectures.
+        self.measured_on, self.training_since, self.error_rms = "", 0.0, 0.0
         self.measured_ms: dict[Architecture, float] = {}
         self.expected_ms: dict[Architecture, float] = {}
         self.errors: dict[Architecture, float] = {}
         self.expected_errors = dict.fromkeys(self.everyone, 1.0)
-        self.error_rms = 0.0
-        self.training_since = 0.0
 
     def run(self) -> SearchResult:
         """Search, and return what was found.
@@ -219,6 +210,7 @@ class ArchitectureSearch:
 
     def _train(self, one: Architecture) -> None:
         self.errors[one] = self.find_error(one)
+        # Anew each time: whatever is trained says more about the others.
         estimated, self.error_rms = estimate_errors(self.everyone, self.errors)
         self.expected_errors = estimated | self.errors
         seconds = round(time.monotonic() - self.training_since, 1)
@@ -227,15 +219,12 @@ class ArchitectureSearch:
 
     def _most_promising(self) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""
-        trained = {one.architecture: self._value(one) for one in self._candidates() if one.trained}
-        others = {one.architecture: self._value(one) for one in self._candidates() if not one.trained}
-        first = max(others, key=lambda one: others[one], default=None)
-        if first is None:
-            return None
+        values = {one: self._value(self._candidate(one)) for one in self.everyone}
+        best = max((values[one] for one in self.errors), default=0.0)
+        first = max((one for one in self.everyone if one not in self.errors), key=values.__getitem__, default=None)
         # An error may be below its estimate by as much as estimates are off, and the value is one over the error.
-        may_be = others[first] * math.exp(self.error_rms)
-        best = max(trained.values(), default=0.0)
-        return first if may_be * (1 - self.settings.approximation.epsilon) > best else None
+        allowance = math.exp(self.error_rms) * (1 - self.settings.approximation.epsilon)
+        return first if first and values[first] * allowance > best else None
 
     def _candidates(self) -> list[Candidate]:
         """Return all architectures with what is known or expected of each."""

@@ -39,7 +39,7 @@ class PredictionError(Record, frozen=True):
         return cls(len(errors), round(float(np.median(errors)), 4), round(float(np.percentile(errors, 95)), 4))
 
 
-def predict_ms(wanted: Iterable[Architecture], measured_ms: Mapping[Architecture, float]) -> dict[Architecture, float]:
+def predict_ms(wanted: Sequence[Architecture], measured_ms: Mapping[Architecture, float]) -> dict[Architecture, float]:
     """Return the latencies of architectures at one length, from those of some that were measured.
 
     A network costs something at all, and in each layer for its products, which grow with H * H and H * I, for its
@@ -47,19 +47,22 @@ def predict_ms(wanted: Iterable[Architecture], measured_ms: Mapping[Architecture
     errors. Then each hidden size and number of heads is scaled by the median of what its own measurements are off.
     """
     parts, times = _parts(measured_ms), np.array(list(measured_ms.values()))
-    trusted = np.ones(len(times))
-    # What is far off counts less each time (Huber's weights): a slow stretch of the machine must not bend the rest.
+    shares = parts / times[:, None]
+    # A row more for each part keeps parts that look alike from growing apart.
+    ridge = np.diag(np.sqrt(_LATENCY_RIDGE * (shares**2).sum(axis=0)))
+    counted = np.ones(len(times))
     for _ in range(_REPEATS):
-        weights = _least_squares(parts / times[:, None], trusted)
-        off_by = np.abs(parts @ weights / times - 1)
-        trusted = 1 / np.maximum(1, off_by / max(_USUAL, 1.5 * float(np.median(off_by))))
+        # Not negative, since no part costs less than nothing.
+        weights, _ = nnls(np.vstack([shares * counted[:, None], ridge]), np.append(counted, np.zeros(len(ridge))))
+        # What is far off counts less (Huber's weights): a slow stretch of the machine must not bend the rest.
+        off_by = np.abs(shares @ weights - 1)
+        counted = 1 / np.sqrt(np.maximum(1, off_by / max(_USUAL, 1.5 * np.median(off_by))))
 
     # How well kernels do with a size is in no sum of products. The fewer measurements say so, the less they scale.
     off: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for one, log in zip(measured_ms, np.log(times / (parts @ weights)), strict=True):
+    for one, log in zip(measured_ms, -np.log(shares @ weights), strict=True):
         off[one.pair].append(log)
     scales = {pair: np.exp(np.median(logs) * len(logs) / (len(logs) + 1)) for pair, logs in off.items()}
-    wanted = list(wanted)
     found = zip(wanted, _parts(wanted) @ weights, strict=True)
     return {one: float(ms * scales.get(one.pair, 1.0)) for one, ms in found}
 
@@ -73,19 +76,6 @@ def _parts(architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         # The last layer computes one token, so its products are counted apart.
         rows.append([*(full * part for part in layers), 1.0, hidden, hidden * hidden, hidden * ffn, heads])
     return np.array(rows)
-
-
-def _least_squares(terms: NDArray[np.float64], trusted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights (parts,) with which rows (measurements, parts) come nearest to 1 each.
-
-    `trusted` (measurements,) says how much a row counts. No part costs less than nothing.
-    """
-    # A row more for each part keeps parts that look alike from growing apart.
-    ridge = np.diag(np.sqrt(_LATENCY_RIDGE * (terms**2).sum(axis=0)))
-    counted = np.sqrt(trusted)
-    weights: NDArray[np.float64]
-    weights, _ = nnls(np.vstack([terms * counted[:, None], ridge]), np.concatenate([counted, np.zeros(len(ridge))]))
-    return weights
 
 
 def cross_validated(measured_ms: Mapping[Architecture, float]) -> PredictionError:
@@ -102,14 +92,14 @@ def cross_validated(measured_ms: Mapping[Architecture, float]) -> PredictionErro
 def estimate_errors(
     wanted: Sequence[Architecture], errors: Mapping[Architecture, float]
 ) -> tuple[dict[Architecture, float], float]:
-    """Return the errors of architectures, from those of some that were trained, and by how much estimates are off.
+    """Return the errors of architectures, from those of some that were trained, and how far estimates are off.
 
-    log e is a linear function of the logarithms of depth, hidden size and FFN neurons. How far estimates are off is the
-    root mean square of logarithms.
+    log e is a linear function of the logarithms of depth, hidden size and FFN neurons; how far the known ones are from
+    it is the root mean square of logarithms.
     """
     rows, logs = _logarithms(errors), np.log(list(errors.values()))
     ridge = np.sqrt(_ERROR_RIDGE) * np.eye(rows.shape[1])[1:]  # not of the constant
-    weights = np.linalg.lstsq(np.vstack([rows, ridge]), np.concatenate([logs, np.zeros(len(ridge))]), rcond=None)[0]
+    weights = np.linalg.lstsq(np.vstack([rows, ridge]), np.append(logs, np.zeros(len(ridge))), rcond=None)[0]
     squares = ((rows @ weights - logs) ** 2).sum()
     rms = np.sqrt(squares / max(1, len(logs) - rows.shape[1]))
     return dict(zip(wanted, np.exp(_logarithms(wanted) @ weights).tolist(), strict=True)), float(rms)

@@ -154,6 +154,7 @@ def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Pa
 
 def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> DeviceProfile:
     """Return a quick profile."""
+    # One round and one way, seconds each: rounds are counted here, far apart, and not in the profiler.
     if host is None:
         lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
         return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
@@ -190,12 +191,12 @@ def _with(
         rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
 
     # Latencies of two machines, or of two ways to run graphs, cannot be compared.
-    device, ways = profiled.device, {entry.way for entry in entries.values()}
-    if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
-        seen = f"{device}; {', '.join(map(str, ways))}"
-        raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
+    device, way = profiled.device, entries[name].way  # a quick profile has one way
+    if found and (found.device.fingerprint, found.way) != (device.fingerprint, way):
+        expected = f"{found.device}; {found.way}"
+        raise ProfileError(f"{path}: expected {expected}, found {device}; {way}; give another file")
     measured = tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items())
-    return Latencies(Latencies.VERSION, conditions, device, ways.pop(), measured)
+    return Latencies(Latencies.VERSION, conditions, device, way, measured)
 
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:

@@ -31,6 +31,7 @@ MeasureLatencies = Callable[[Sequence[Architecture], Path], Measurements]
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
     """Return the distillation from the fine-tuned teacher's logits; labels count too if they are given a weight."""
+    # Without dropout the student is compared with the teacher as both are run.
     return Stage("task", epochs, learning_rate, label_weight, logit_weight=1.0, teacher="fine-tuned", dropout=False)
 
 
@@ -125,20 +126,16 @@ class _Distillation:
     def search(self, search: SearchSettings, measure: MeasureLatencies) -> SearchResult:
         """Search for the architecture, unless that has been done before."""
         path = self.run.folder.path / SEARCH
-
-        def make() -> None:
-            records.write_bytes(path, records.encode(self._searched(search, measure)), TrainingError)
-
         # On several devices one searches and the others wait: latency is not measured beside other work.
-        self.run.folder.make_once(path, make)
+        self.run.folder.make_once(path, lambda: self._search(search, measure, path))
         return records.read(path, SearchResult, TrainingError)
 
-    def _searched(self, search: SearchSettings, measure: MeasureLatencies) -> SearchResult:
+    def _search(self, search: SearchSettings, measure: MeasureLatencies, path: Path) -> None:
         run = self.run
         teacher = run.read_model(self.teacher).eval()
         embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(teacher.plain())
         surrogate = Surrogate(search.surrogate, run, self.builder, teacher, embeddings)
-        return ArchitectureSearch(
+        found = ArchitectureSearch(
             search,
             self.builder.sizes,
             measure=lambda some: measure(some, run.folder.path),
@@ -146,6 +143,7 @@ class _Distillation:
             seed=run.settings.seed,
             listener=run.options.listener,
         ).run()
+        records.write_bytes(path, records.encode(found), TrainingError)
 
     def train(self, one: Architecture) -> Path:
         """Train a student of an architecture; return the folder of the result."""

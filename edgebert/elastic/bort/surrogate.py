@@ -53,6 +53,7 @@ class Surrogate:
         """Draw texts of a run and ask the teacher about them."""
         self._settings, self._run = settings, run
         self._journal = Journal[SurrogateTrial](run.folder.path / TRIALS, SurrogateTrial, TrainingError)
+        self._known = {trial.architecture: trial.error for trial in self._journal.read()}
         texts, dev = run.data.distil, run.data.dev
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
@@ -90,9 +91,8 @@ class Surrogate:
         Raises:
             TrainingError: the loss is no longer finite, or the memory is not enough.
         """
-        known = {trial.architecture: trial.error for trial in self._journal.read()}
-        if one in known:
-            return known[one]
+        if one in self._known:
+            return self._known[one]
         start = time.monotonic()
         advice = "lower --surrogate-batch-size or give a space of smaller ones"
         with memory_explained(f"a surrogate of {one}; {advice}"):
