@@ -18,7 +18,7 @@ from edgebert.records import Record
 _FOLDS = 8
 _REPEATS = 4
 _USUAL = 0.02  # what a good measurement may be off
-# Without this little, two measurements predict made-up latencies 40 % off and not 24 %; with 48 it changes nothing.
+# Without it two measurements predict made-up latencies 40 % off and not 24 %; with 48 it changes nothing.
 _LATENCY_RIDGE = 1e-6
 _ERROR_RIDGE = 0.1  # a few trained candidates do not yet say what depends on what
 
@@ -100,6 +100,7 @@ def estimate_errors(
     rows, logs = _logarithms(errors), np.log(list(errors.values()))
     ridge = np.sqrt(_ERROR_RIDGE) * np.eye(rows.shape[1])[1:]  # not of the constant
     weights = np.linalg.lstsq(np.vstack([rows, ridge]), np.append(logs, np.zeros(len(ridge))), rcond=None)[0]
+    # The weights were fitted to these errors: so many of them say nothing about the rest.
     squares = ((rows @ weights - logs) ** 2).sum()
     rms = np.sqrt(squares / max(1, len(logs) - rows.shape[1]))
     return dict(zip(wanted, np.exp(_logarithms(wanted) @ weights).tolist(), strict=True)), float(rms)

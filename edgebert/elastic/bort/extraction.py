@@ -14,7 +14,7 @@ from edgebert.records import Record
 class Candidate(Record, frozen=True):
     """An architecture with its parameters p, its latency i in ms and its error e, which is above 0.
 
-    `measured` and `trained` say whether the latency and the error were found out, or are estimates.
+    Without `measured` the latency is predicted, without `trained` the error is estimated.
     """
 
     architecture: Architecture
@@ -56,6 +56,7 @@ def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
 class Goal(Record, frozen=True):
     """What is wanted: the highest W, or with a budget in ms the lowest error within it."""
 
+    # Of a median, where a budget at run time is of a 95th percentile.
     latency_ms: float | None = None
 
     def value(self, one: Candidate, maximum: Candidate) -> float:

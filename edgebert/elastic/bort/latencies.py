@@ -1,8 +1,7 @@
 """Measures what architectures would cost, before any is trained: latency depends on shapes, not on weights.
 
-A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
-slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
-here or on another machine. Knows nothing about what a latency is good for.
+A random checkpoint holds all architectures of one hidden size and number of heads as slices, which read one weight
+file. It goes through the exporter, which checks each graph, and through the profiler, here or on another machine.
 """
 
 import contextlib
@@ -14,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 
@@ -148,19 +148,19 @@ def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Pa
     """Return a new bundle that holds architectures of one hidden size and number of heads."""
     write_checkpoint(together, conditions.length, folder / "checkpoint")
     bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
-    shutil.rmtree(folder / "checkpoint")
+    shutil.rmtree(folder / "checkpoint")  # its weights are in the bundle
     return bundle
 
 
 def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> DeviceProfile:
     """Return a quick profile."""
-    # One round and one way, seconds each: rounds are counted here, far apart, and not in the profiler.
+    # One round and one way, about 5 s: rounds are made here, far apart in time.
+    way: dict[str, Any] = {"threads": conditions.threads, "provider": conditions.provider}
     if host is None:
-        lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
-    words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
-    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
+        return profile(bundle, lengths=[conditions.length], quick=True, **way)
+    given = [word for name, value in way.items() if value is not None for word in (f"--{name}", str(value))]
+    arguments = ["--lengths", str(conditions.length), *given, "--quick"]
+    return profile_on(host.name, bundle, arguments, command=host.command)
 
 
 @contextlib.contextmanager
@@ -188,6 +188,7 @@ def _with(
         if name not in entries:
             reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
             raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
+        # The only length that is asked for.
         rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
 
     # Latencies of two machines, or of two ways to run graphs, cannot be compared.
@@ -201,6 +202,7 @@ def _with(
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:
     """Write a random checkpoint that holds architectures of one hidden size and number of heads as slices."""
+    # Slices are the first layers and neurons of the largest.
     depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
     largest = msgspec.structs.replace(together[0], depth=depth, ffn=ffn)
     # One position more than is measured, so that the profile is no whole one and is not cached.

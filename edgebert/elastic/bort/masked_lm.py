@@ -37,6 +37,7 @@ class MaskedLM(Model):
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
+        # The head is as costly as several layers: for the hidden tokens only.
         states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
         return ModelOutput(self.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
 
@@ -98,6 +99,7 @@ def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
         model, report = AutoModelForMaskedLM.from_pretrained(path, output_loading_info=True)
     found = MaskedLM(model.float(), mask_id)
     heads = found.family.masked_lm_head
+    # transformers puts random weights where a checkpoint has none.
     if any(name.partition(".")[0] in heads for name in report["missing_keys"]):
         raise TrainingError(f"{path} has no masked-LM head ({heads[0]}.*); give a pre-trained checkpoint")
     return found
@@ -107,6 +109,7 @@ def check_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise a TrainingError if a masked language model reads other tokens than a tokenizer gives."""
     if tokenizer.mask_token_id is None:
         raise TrainingError("expected a tokenizer with a mask token, found none; leave --mlm-teacher out")
+    # Logits over the vocabulary are compared number by number.
     if load_tokenizer(path).get_vocab() != tokenizer.get_vocab():
         advice = "give one with the tokenizer of --model"
         raise TrainingError(f"{path}: expected a masked LM with the same vocabulary, found another; {advice}")

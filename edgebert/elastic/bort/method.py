@@ -31,7 +31,6 @@ MeasureLatencies = Callable[[Sequence[Architecture], Path], Measurements]
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
     """Return the distillation from the fine-tuned teacher's logits; labels count too if they are given a weight."""
-    # Without dropout the student is compared with the teacher as both are run.
     return Stage("task", epochs, learning_rate, label_weight, logit_weight=1.0, teacher="fine-tuned", dropout=False)
 
 
@@ -67,6 +66,8 @@ class BortSettings(Record, frozen=True):
 
 class _Choice(Record, frozen=True):
     """What a training's result depends on beside its stages."""
+
+    # Not `search_only`: the same command without it goes on from the search.
 
     architecture: str | None
     search: SearchSettings | None
@@ -160,6 +161,7 @@ class _Distillation:
         masked = self.settings.masked
         model = self.builder.student(one, masked_lm=masked is not None)
         if not self.settings.from_scratch:
+            # Of a masked LM the embeddings alone are wanted, so any mask's id will do.
             own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
             TeacherEmbeddings.of(own.plain()).copy_into(model)
         return Model(model)

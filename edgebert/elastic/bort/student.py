@@ -43,6 +43,7 @@ class StudentBuilder:
         """Return a new model with the task's head, or with that of a masked language model."""
         torch.manual_seed(self.seed)
         head, labels = TRAINING_HEADS[self.task.NAME], dict(enumerate(self.task.labels))
+        # A BERT, whatever the teacher is, as Bort itself.
         config = BertConfig(
             vocab_size=self.sizes.vocabulary,
             hidden_size=one.hidden,
@@ -105,10 +106,11 @@ def _table(module: nn.Module) -> Tensor:
 
 
 def _projected(table: Tensor, size: int) -> Tensor:
-    """Return a table (rows, its size) as (rows, size): turned at random, the same for every table, or as it is."""
+    """Return a table (rows, its size) as (rows, size): turned at random, or as it is."""
     own = table.shape[1]
     if own == size:
         return table
+    # One for words and positions, which are added up.
     generator = torch.Generator().manual_seed(0)
     # Orthonormal, so that lengths and angles change as little as they can.
     basis = torch.linalg.qr(torch.randn(max(own, size), min(own, size), generator=generator))[0].to(table)

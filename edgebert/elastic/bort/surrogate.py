@@ -55,6 +55,7 @@ class Surrogate:
         self._journal = Journal[SurrogateTrial](run.folder.path / TRIALS, SurrogateTrial, TrainingError)
         self._known = {trial.architecture: trial.error for trial in self._journal.read()}
         texts, dev = run.data.distil, run.data.dev
+        # By the seed alone, so that errors in the journal and those after an interruption are of the same texts.
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
         dev_numbers = sorted(generator.sample(range(len(dev)), min(len(dev), settings.dev_texts)))
@@ -62,7 +63,8 @@ class Surrogate:
         drawn = [_cut(texts, batch, settings.length) for batch in train_batches]
         drawn += [_cut(dev, batch, settings.length) for batch in in_parts(dev_numbers, _SCORING_BATCH)]
         taught = [self._taught(teacher, some) for some in drawn]
-        # Tokens that do not occur need no embeddings, which are most of a small student's parameters.
+        # Tokens that do not occur need no embeddings, which are most of a small student's parameters. The others are
+        # sorted, since their places are their new numbers.
         ids = torch.tensor(sorted({texts.pad_id, *(token for some in drawn for text in some.ids for token in text)}))
         renumbered = [dataclasses.replace(one, ids=torch.searchsorted(ids.to(one.ids), one.ids)) for one in taught]
         self._batches, self._dev = renumbered[: len(train_batches)], renumbered[len(train_batches) :]
@@ -97,7 +99,7 @@ class Surrogate:
         advice = "lower --surrogate-batch-size or give a space of smaller ones"
         with memory_explained(f"a surrogate of {one}; {advice}"):
             error = max(_LEAST_ERROR, self._train(one))
-        if not error < float("inf"):
+        if not error < float("inf"):  # nor is NaN
             raise TrainingError(f"the surrogate of {one} diverged; lower --surrogate-learning-rate")
 
         trial = SurrogateTrial(one, round(error, 6), round(time.monotonic() - start, 2))
