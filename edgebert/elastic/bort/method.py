@@ -134,8 +134,7 @@ class _Distillation:
     def _search(self, search: SearchSettings, measure: MeasureLatencies, path: Path) -> None:
         run = self.run
         teacher = run.read_model(self.teacher).eval()
-        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(teacher.plain())
-        surrogate = Surrogate(search.surrogate, run, self.builder, teacher, embeddings)
+        surrogate = Surrogate(search.surrogate, run, self._builder_of(teacher), teacher)
         found = ArchitectureSearch(
             search,
             self.builder.sizes,
@@ -159,12 +158,14 @@ class _Distillation:
 
     def _student(self, one: Architecture) -> Model:
         masked = self.settings.masked
-        model = self.builder.student(one, masked_lm=masked is not None)
-        if not self.settings.from_scratch:
-            # Of a masked LM the embeddings alone are wanted, so any mask's id will do.
-            own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
-            TeacherEmbeddings.of(own.plain()).copy_into(model)
-        return Model(model)
+        # Of a masked LM the embeddings alone are wanted, so any mask's id will do.
+        own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
+        return Model(self._builder_of(own).student(one, masked_lm=masked is not None))
+
+    def _builder_of(self, teacher: Model) -> StudentBuilder:
+        """Return what makes students that begin with a teacher's embeddings, or from scratch."""
+        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(teacher.plain())
+        return dataclasses.replace(self.builder, embeddings=embeddings)
 
 
 def _masked_lm_run(run: TrainingRun) -> TrainingRun:

@@ -20,13 +20,17 @@ _POSITIONS = 512  # where the teacher's positions are relative
 
 @dataclass(frozen=True)
 class StudentBuilder:
-    """Makes students of any architecture; all of a teacher's have these sizes and settings in common."""
+    """Makes students of any architecture; all of a teacher's have these in common.
+
+    Their weights are random, but for the teacher's `embeddings` if there are any.
+    """
 
     sizes: SharedSizes
     pad_id: int
     layer_norm_eps: float
     task: Task
     seed: int
+    embeddings: "TeacherEmbeddings | None" = None
 
     @classmethod
     def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
@@ -60,6 +64,8 @@ class StudentBuilder:
         )
         auto_class: Any = AutoModelForMaskedLM if masked_lm else head.auto_class  # their methods are not typed
         found: PreTrainedModel = auto_class.from_config(config)
+        if self.embeddings:
+            self.embeddings.copy_into(found)
         return found
 
 

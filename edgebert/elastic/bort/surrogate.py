@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.architecture_search import SurrogateSettings
-from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
+from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage_training import memory_explained
@@ -39,17 +39,10 @@ class Surrogate:
 
     The error e of an architecture is the distillation loss per text on dev texts after `steps` steps of AdamW without
     dropout. Each student starts as it would in earnest: from random weights of the same seed, and with the teacher's
-    `embeddings` if any.
+    embeddings if the builder has them.
     """
 
-    def __init__(
-        self,
-        settings: SurrogateSettings,
-        run: TrainingRun,
-        builder: StudentBuilder,
-        teacher: Model,
-        embeddings: TeacherEmbeddings | None,
-    ):
+    def __init__(self, settings: SurrogateSettings, run: TrainingRun, builder: StudentBuilder, teacher: Model):
         """Draw texts of a run and ask the teacher about them."""
         self._settings, self._run = settings, run
         self._journal = Journal[SurrogateTrial](run.folder.path / TRIALS, SurrogateTrial, TrainingError)
@@ -72,8 +65,8 @@ class Surrogate:
             builder,
             sizes=msgspec.structs.replace(builder.sizes, vocabulary=len(ids)),
             pad_id=int(torch.searchsorted(ids, texts.pad_id)),
+            embeddings=builder.embeddings and builder.embeddings.rows(ids.tolist()),
         )
-        self._embeddings = embeddings.rows(ids.tolist()) if embeddings else None
 
     def _taught(self, teacher: Model, texts: Texts) -> TensorBatch:
         """Return texts in one batch whose targets are the teacher's logits."""
@@ -107,11 +100,9 @@ class Surrogate:
         return trial.error
 
     def _train(self, one: Architecture) -> float:
-        settings, plain = self._settings, self._builder.student(one)
-        if self._embeddings:
-            self._embeddings.copy_into(plain)
+        settings = self._settings
         # Without dropout, as in the distillation in earnest.
-        student = Model(plain).to(self._run.folder.accelerator.device).eval()
+        student = Model(self._builder.student(one)).to(self._run.folder.accelerator.device).eval()
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
         for step, batch in enumerate(self._batches, 1):
             torch.autograd.backward(self._loss(student, batch) / len(batch.ids))
