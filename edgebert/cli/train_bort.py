@@ -13,8 +13,8 @@ from edgebert.errors import TrainingError
 
 if TYPE_CHECKING:
     from edgebert.elastic.bort.architecture import Architecture
-    from edgebert.elastic.bort.architecture_search import Measurements, SearchResult
-    from edgebert.elastic.bort.method import BortSettings, MeasureLatencies, SearchSettings
+    from edgebert.elastic.bort.architecture_search import Measurements, SearchResult, SearchSettings
+    from edgebert.elastic.bort.method import BortSettings, MeasureLatencies
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +101,7 @@ def settings_of(options: argparse.Namespace) -> "BortSettings":
     return from_options(
         bort.BortSettings,
         options,
-        architecture=architecture,
-        search=None if architecture else _search_settings(options),
+        architecture=architecture or _search_settings(options),
         distil=from_options(bort.distillation, options),
         fine_tune=from_options(fine_tuning, options, prefix="fine_tune_"),
         masked=masked,
@@ -111,10 +110,8 @@ def settings_of(options: argparse.Namespace) -> "BortSettings":
 
 def _search_settings(options: argparse.Namespace) -> "SearchSettings":
     from edgebert.elastic.bort.architecture import Space
-    from edgebert.elastic.bort.architecture_search import Approximation
+    from edgebert.elastic.bort.architecture_search import Approximation, SearchSettings, SurrogateSettings
     from edgebert.elastic.bort.extraction import Goal
-    from edgebert.elastic.bort.method import SearchSettings
-    from edgebert.elastic.bort.surrogate import SurrogateSettings
 
     # They stand in the plan of the training: the same work folder cannot go on under other conditions.
     way = f"{options.provider or 'CPU'}, {options.threads or 'all'} threads"

@@ -2,11 +2,13 @@
 
 import itertools
 import re
+from collections.abc import Iterable
 
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 
+# Without zeros in front, so that each architecture has one name; the prefix is that of sub-networks.
 _NAME = re.compile(r"(?:bort-)?d([1-9]\d*)-a([1-9]\d*)-h([1-9]\d*)-i([1-9]\d*)")
 
 
@@ -43,8 +45,14 @@ class Architecture(Record, frozen=True):
         """Whether the heads divide the hidden size."""
         return self.hidden % self.heads == 0
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The hidden size and the number of heads: what all slices of one checkpoint have in common."""
+        return self.hidden, self.heads
+
     def parameters(self, sizes: SharedSizes) -> int:
         """Return how many parameters a BERT classifier of this architecture has, its pooler and its head included."""
+        # Held against tensors: Bort's are 75.1 million, where the published 56.1 fit hidden and FFN size swapped.
         hidden, norm = self.hidden, 2 * self.hidden
         embeddings = (sizes.vocabulary + sizes.positions + sizes.types) * hidden + norm
         square = hidden * hidden + hidden  # queries, keys, values, the attention's output, and the pooler
@@ -58,6 +66,14 @@ class Architecture(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"bort-d{self.depth}-a{self.heads}-h{self.hidden}-i{self.ffn}"
+
+
+def by_pair(architectures: Iterable[Architecture]) -> list[list[Architecture]]:
+    """Return architectures in groups of one hidden size and number of heads."""
+    groups: dict[tuple[int, int], list[Architecture]] = {}
+    for one in architectures:
+        groups.setdefault(one.pair, []).append(one)
+    return list(groups.values())
 
 
 class Space(Record, frozen=True):

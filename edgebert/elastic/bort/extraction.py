@@ -14,7 +14,7 @@ from edgebert.records import Record
 class Candidate(Record, frozen=True):
     """An architecture with its parameters p, its latency i in ms and its error e, which is above 0.
 
-    `measured` and `trained` say whether the latency and the error were found out, or are estimates.
+    Without `measured` the latency is predicted, without `trained` the error is estimated.
     """
 
     architecture: Architecture
@@ -27,6 +27,7 @@ class Candidate(Record, frozen=True):
 
 def w_coefficient(one: Candidate, maximum: Candidate) -> float:
     """Return W = |p(T) - p(f)| / p(T) * |i(T) - i(f)| / i(T) * 1 / e(f) against the maximum point T; W(T) is 0."""
+    # For anything small the first two factors are nearly 1, so W prefers the small: see docs/methods.md.
     smaller = abs(maximum.parameters - one.parameters) / maximum.parameters
     faster = abs(maximum.ms - one.ms) / maximum.ms
     return smaller * faster / one.error
@@ -42,22 +43,20 @@ def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
 
     A candidate beats another that is no better in latency, parameters and error, and worse in one of them.
     """
-    front = [one for one in candidates if not any(_beats(other, one) for other in candidates)]
-    return sorted(front, key=_numbers)
+    numbers = {one: (one.ms, one.parameters, one.error) for one in candidates}
 
+    def beats(one: Candidate, other: Candidate) -> bool:
+        mine, theirs = numbers[one], numbers[other]
+        return mine != theirs and all(map(operator.le, mine, theirs))
 
-def _beats(one: Candidate, other: Candidate) -> bool:
-    mine, theirs = _numbers(one), _numbers(other)
-    return mine != theirs and all(map(operator.le, mine, theirs))
-
-
-def _numbers(one: Candidate) -> tuple[float, ...]:
-    return one.ms, one.parameters, one.error
+    front = [one for one in candidates if not any(beats(other, one) for other in candidates)]
+    return sorted(front, key=lambda one: numbers[one])
 
 
 class Goal(Record, frozen=True):
     """What is wanted: the highest W, or with a budget in ms the lowest error within it."""
 
+    # Of a median, where a budget at run time is of a 95th percentile.
     latency_ms: float | None = None
 
     def value(self, one: Candidate, maximum: Candidate) -> float:
@@ -73,6 +72,7 @@ class Goal(Record, frozen=True):
             TrainingError: there is none.
             BudgetError: none is within the budget; `nearest` is the fastest of all.
         """
+        # What was expected within the budget may have been measured beyond it.
         self.check(candidates)
         # An estimated error is no ground for a choice.
         trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]

@@ -1,8 +1,7 @@
 """Measures what architectures would cost, before any is trained: latency depends on shapes, not on weights.
 
-A random checkpoint of the deepest and widest layers of one hidden size and number of heads holds all of that pair as
-slices, which read one weight file. It goes through the exporter, which checks each graph, and through the profiler,
-here or on another machine. Knows nothing about what a latency is good for.
+A random checkpoint holds all architectures of one hidden size and number of heads as slices, which read one weight
+file. It goes through the exporter, which checks each graph, and through the profiler, here or on another machine.
 """
 
 import contextlib
@@ -10,24 +9,23 @@ import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 
 from edgebert import records
-from edgebert.elastic.bort.architecture import Architecture, SharedSizes
+from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
 from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.checkpoint import quiet
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, ProfileError
-from edgebert.exporters import build
 from edgebert.exporters.build import export
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
-from edgebert.measuring import profiler
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import profile
 from edgebert.measuring.remote import profile_on
@@ -39,7 +37,6 @@ from edgebert.tasks.tasks import DEFAULT_TASK
 # A row that is gathered costs the same in a table of any size. Words that the vocabulary lacks are one token each.
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _VOCABULARY = 1000
-_WARNING = (build, profiler)  # what each of many candidates need not say again
 
 
 class Conditions(Record, frozen=True):
@@ -108,7 +105,7 @@ def read_latencies(path: Path, conditions: Conditions) -> Latencies | None:
 
 
 def measure_latencies(
-    architectures: Iterable[Architecture],
+    architectures: Sequence[Architecture],
     conditions: Conditions,
     path: Path,
     *,
@@ -124,62 +121,56 @@ def measure_latencies(
         ExportError: a graph does not compute what it should, or there is no room for the candidates' bundles.
     """
     records.check_writable(path, ProfileError)
-    wanted = list(dict.fromkeys(architectures))
     found = read_latencies(path, conditions)
-    if found is None and not wanted:
-        raise ProfileError("expected architectures to measure, found none; give a larger space")
+    # All of a hidden size and number of heads are slices of one bundle, so they are measured together.
+    groups, total = by_pair(architectures), len(architectures) * conditions.rounds
+    bundles: dict[tuple[Architecture, ...], Bundle] = {}
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder, _without_warnings():
-        for this_round in range(conditions.rounds):
+        # Each round measures all before the next begins, so that a slow stretch of the machine spoils one of them.
+        for this_round, group in itertools.product(range(conditions.rounds), groups):
             known = found.rounds_ms if found else {}
-            missing = sorted((one for one in wanted if len(known.get(one, ())) <= this_round), key=_pair)
-            done = len(wanted) * (this_round + 1) - len(missing)
-            # All of a hidden size and number of heads are slices of one bundle, so they are measured together.
-            for pair, group in itertools.groupby(missing, key=_pair):
-                together = list(group)
-                on_progress(done, len(wanted) * conditions.rounds, str(together[0]))
-                bundle = _bundle(together, conditions, Path(folder) / "-".join(map(str, pair)))
-                # Written after each profile: an interruption loses one of them.
-                found = _with(found, _profiled(bundle, conditions, host), together, conditions, path)
-                records.write_bytes(path, records.encode(found), ProfileError)
-                done += len(together)
-                on_progress(done, len(wanted) * conditions.rounds, str(together[-1]))
+            together = tuple(one for one in group if len(known.get(one, ())) <= this_round)
+            if not together:
+                continue
+            done = sum(min(len(known.get(one, ())), conditions.rounds) for one in architectures)
+            on_progress(done, total, str(together[0]))
+            if together not in bundles:
+                bundles[together] = _bundle(together, conditions, Path(folder) / str(len(bundles)))
+            found = _with(found, _profiled(bundles[together], conditions, host), together, conditions, path)
+            # Written after each profile: an interruption loses one of them.
+            records.write_bytes(path, records.encode(found), ProfileError)
+            on_progress(done + len(together), total, str(together[-1]))
     assert found is not None, "all that is wanted has been measured"
     return found
 
 
-def _pair(one: Architecture) -> tuple[int, int]:
-    return one.hidden, one.heads
-
-
 def _bundle(together: Sequence[Architecture], conditions: Conditions, folder: Path) -> Bundle:
-    """Return a bundle that holds architectures of one hidden size and number of heads, from an earlier round if any."""
-    if folder.exists():
-        return Bundle.load(folder / "bundle")
+    """Return a new bundle that holds architectures of one hidden size and number of heads."""
     write_checkpoint(together, conditions.length, folder / "checkpoint")
     bundle = export(folder / "checkpoint", folder / "bundle", precisions=[conditions.precision])
-    shutil.rmtree(folder / "checkpoint")
+    shutil.rmtree(folder / "checkpoint")  # its weights are in the bundle
     return bundle
 
 
 def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> DeviceProfile:
     """Return a quick profile."""
+    # One round and one way, about 5 s: rounds are made here, far apart in time.
+    way: dict[str, Any] = {"threads": conditions.threads, "provider": conditions.provider}
     if host is None:
-        lengths, threads, provider = [conditions.length], conditions.threads, conditions.provider
-        return profile(bundle, lengths=lengths, threads=threads, provider=provider, quick=True)
-    words = {"--lengths": conditions.length, "--threads": conditions.threads, "--provider": conditions.provider}
-    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    return profile_on(host.name, bundle, [*given, "--quick"], command=host.command)
+        return profile(bundle, lengths=[conditions.length], quick=True, **way)
+    given = [word for name, value in way.items() if value is not None for word in (f"--{name}", str(value))]
+    arguments = ["--lengths", str(conditions.length), *given, "--quick"]
+    return profile_on(host.name, bundle, arguments, command=host.command)
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep exporter and profiler from saying of each of many bundles that it has no quality and is measured quickly."""
-    loggers = [logging.getLogger(module.__name__) for module in _WARNING]
-    with contextlib.ExitStack() as restored:
-        for logger in loggers:
-            restored.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
+    try:
         yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _with(
@@ -190,25 +181,28 @@ def _with(
     path: Path,
 ) -> Latencies:
     """Return what was found before with the medians of a profile added, if all are of one device and way."""
-    rounds_ms = dict(found.rounds_ms) if found else {}
+    rounds_ms = found.rounds_ms if found else {}
     entries = {entry.id: entry for entry in profiled.subnetworks}
     for one in together:
         name = f"{one}-{conditions.precision}"
         if name not in entries:
             reasons = "; ".join(left.reason for left in profiled.left_out if left.id == name)
             raise ProfileError(f"{name} could not be measured: {reasons}; leave such sizes out of the space")
+        # The only length that is asked for.
         rounds_ms[one] = (*rounds_ms.get(one, ()), entries[name].latency[0].p50_ms)
+
     # Latencies of two machines, or of two ways to run graphs, cannot be compared.
-    device, ways = profiled.device, {entry.way for entry in entries.values()}
-    if found and (found.device.fingerprint != device.fingerprint or {found.way} != ways):
-        seen = f"{device}; {', '.join(map(str, ways))}"
-        raise ProfileError(f"{path}: expected {found.device}; {found.way}, found {seen}; give another file")
+    device, way = profiled.device, entries[name].way  # a quick profile has one way
+    if found and (found.device.fingerprint, found.way) != (device.fingerprint, way):
+        expected = f"{found.device}; {found.way}"
+        raise ProfileError(f"{path}: expected {expected}, found {device}; {way}; give another file")
     measured = tuple(MeasuredArchitecture(one, ms) for one, ms in rounds_ms.items())
-    return Latencies(Latencies.VERSION, conditions, device, ways.pop(), measured)
+    return Latencies(Latencies.VERSION, conditions, device, way, measured)
 
 
 def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path) -> None:
     """Write a random checkpoint that holds architectures of one hidden size and number of heads as slices."""
+    # Slices are the first layers and neurons of the largest.
     depth, ffn = max(one.depth for one in together), max(one.ffn for one in together)
     largest = msgspec.structs.replace(together[0], depth=depth, ffn=ffn)
     # One position more than is measured, so that the profile is no whole one and is not cached.
@@ -217,7 +211,7 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
     words = [*_SPECIAL, *(f"word{number}" for number in range(_VOCABULARY - len(_SPECIAL)))]
     try:
         with quiet():
-            builder.classifier(largest).save_pretrained(folder)
+            builder.student(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     except OSError as problem:
         raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None

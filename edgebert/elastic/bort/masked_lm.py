@@ -3,6 +3,7 @@
 What is compared is the logits at the hidden tokens, so the losses of classifiers serve.
 """
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class MaskedLM(Model):
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
+        # The head is as costly as several layers: for the hidden tokens only.
         states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
         return ModelOutput(self.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
 
@@ -80,20 +82,15 @@ class MaskedTexts(Texts):
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them, with tokens hidden."""
-        plain = super().batch(numbers, torch.device("cpu"))
+        plain = super().batch(numbers, device)
         # Dev texts hide the same words each time, so that scores of two epochs can be compared.
         seeds = numbers if self.fixed else torch.randint(2**31, (len(numbers),)).tolist()
         hidden = torch.zeros_like(plain.ids, dtype=torch.bool)
-        for row, seed in enumerate(seeds):
-            words = [place for place, token in enumerate(plain.ids[row].tolist()) if token not in self.special_ids]
-            chosen = random.Random(seed).sample(words, max(1, round(SHARE * len(words))))
-            hidden[row, chosen] = True
-        return TensorBatch(
-            ids=plain.ids.masked_fill(hidden, self.mask_id).to(device),
-            mask=plain.mask.to(device),
-            types=None if plain.types is None else plain.types.to(device),
-            targets=plain.ids[hidden].to(device),
-        )
+        for row, (ids, seed) in enumerate(zip(plain.ids.tolist(), seeds, strict=True)):
+            words = [place for place, token in enumerate(ids) if token not in self.special_ids]
+            hidden[row, random.Random(seed).sample(words, max(1, round(SHARE * len(words))))] = True
+        ids = plain.ids.masked_fill(hidden, self.mask_id)
+        return dataclasses.replace(plain, ids=ids, targets=plain.ids[hidden])
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
@@ -102,6 +99,7 @@ def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
         model, report = AutoModelForMaskedLM.from_pretrained(path, output_loading_info=True)
     found = MaskedLM(model.float(), mask_id)
     heads = found.family.masked_lm_head
+    # transformers puts random weights where a checkpoint has none.
     if any(name.partition(".")[0] in heads for name in report["missing_keys"]):
         raise TrainingError(f"{path} has no masked-LM head ({heads[0]}.*); give a pre-trained checkpoint")
     return found
@@ -111,6 +109,7 @@ def check_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise a TrainingError if a masked language model reads other tokens than a tokenizer gives."""
     if tokenizer.mask_token_id is None:
         raise TrainingError("expected a tokenizer with a mask token, found none; leave --mlm-teacher out")
+    # Logits over the vocabulary are compared number by number.
     if load_tokenizer(path).get_vocab() != tokenizer.get_vocab():
         advice = "give one with the tokenizer of --model"
         raise TrainingError(f"{path}: expected a masked LM with the same vocabulary, found another; {advice}")

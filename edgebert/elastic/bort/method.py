@@ -8,38 +8,25 @@ from pathlib import Path
 import msgspec
 
 from edgebert import records
-from edgebert.elastic.bort.architecture import Architecture, Space
-from edgebert.elastic.bort.architecture_search import Approximation, ArchitectureSearch, Measurements, SearchResult
-from edgebert.elastic.bort.extraction import Goal
+from edgebert.elastic.bort.architecture import Architecture
+from edgebert.elastic.bort.architecture_search import ArchitectureSearch, Measurements, SearchResult, SearchSettings
 from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, check_tokenizer, load_masked_lm
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
+from edgebert.elastic.bort.surrogate import Surrogate
 from edgebert.elastic.checkpoint import load_whole
 from edgebert.elastic.heads import LOSSES, TRAINING_HEADS
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
-from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
-from edgebert.tasks.task import Task
 
-METHOD, STUDENT, SEARCH, TRIALS = "bort", "student", "search.json", "surrogates.jsonl"
+METHOD, STUDENT, SEARCH = "bort", "student", "search.json"
 
 # Measures architectures, and may keep what it measured in a folder; what it measured before costs nothing.
 MeasureLatencies = Callable[[Sequence[Architecture], Path], Measurements]
-
-
-class SearchSettings(Record, frozen=True):
-    """What is searched for, where, how thoroughly, and under which conditions latencies are measured, in words."""
-
-    conditions: str
-    space: Space = Space()
-    goal: Goal = Goal()
-    approximation: Approximation = Approximation()
-    surrogate: SurrogateSettings = SurrogateSettings()
 
 
 def distillation(epochs: int = 10, learning_rate: float = 3e-4, *, label_weight: float = 0.0) -> Stage:
@@ -62,28 +49,25 @@ class MaskedTeacher(Record, frozen=True):
 
 
 class BortSettings(Record, frozen=True):
-    """Which architecture is trained, and how: one that is named, or the best that a search finds.
+    """Which architecture is trained, or the search that finds it, and how it is trained.
 
     `search_only` ends after the search. The student starts from random weights but for its embeddings, which are the
     teacher's (see `TeacherEmbeddings`) unless `from_scratch`. It learns from `masked` first, if there is such a
     teacher. `fine_tune` makes the teacher where the checkpoint has no task's head.
     """
 
-    architecture: Architecture | None = None
-    search: SearchSettings | None = None
+    architecture: Architecture | SearchSettings
     search_only: bool = False
     distil: Stage = distillation()
     fine_tune: Stage = fine_tuning()
     masked: MaskedTeacher | None = None
     from_scratch: bool = False
 
-    def __post_init__(self) -> None:
-        if (self.architecture is None) == (self.search is None):
-            raise TrainingError("expected an architecture or a space to search in; give one of them")
-
 
 class _Choice(Record, frozen=True):
     """What a training's result depends on beside its stages."""
+
+    # Not `search_only`: the same command without it goes on from the search.
 
     architecture: str | None
     search: SearchSettings | None
@@ -109,25 +93,25 @@ def train(
         check_tokenizer(Path(settings.masked.checkpoint), run.tokenizer)
     teacher = files.model if run.is_fine_tuned else run.run_stage(settings.fine_tune, files.model)
     builder = StudentBuilder.of(run.config, run.data.train, run.data.task, run.settings.seed)
-    distillery = _Distillation(run, teacher, builder, settings)
+    steps = _Distillation(run, teacher, builder, settings)
 
     found, architecture = None, settings.architecture
-    if architecture is None:
-        found = distillery.search(measure)
+    if isinstance(architecture, SearchSettings):
+        found = steps.search(architecture, measure)
         architecture = found.architecture
     if settings.search_only:
         return found, None
-    result = distillery.train(architecture)
+    result = steps.train(architecture)
     manifest = ElasticManifest.of_slices(METHOD, files.origin, (architecture.whole(),))
     return found, run.finish(result, manifest, settings.distil)
 
 
 def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
-    masked = settings.masked
+    masked, wanted = settings.masked, settings.architecture
     before = [] if run.is_fine_tuned else [settings.fine_tune]
     distilling = [masked.stage, settings.distil] if masked else [settings.distil]
-    named = str(settings.architecture) if settings.architecture else None
-    choice = _Choice(named, settings.search, settings.from_scratch)
+    named, search = (None, wanted) if isinstance(wanted, SearchSettings) else (str(wanted), None)
+    choice = _Choice(named, search, settings.from_scratch)
     run.claim_folder([*before, *distilling], choice, [Path(masked.checkpoint)] if masked else [])
 
 
@@ -140,33 +124,26 @@ class _Distillation:
     builder: StudentBuilder
     settings: BortSettings
 
-    def search(self, measure: MeasureLatencies) -> SearchResult:
+    def search(self, search: SearchSettings, measure: MeasureLatencies) -> SearchResult:
         """Search for the architecture, unless that has been done before."""
         path = self.run.folder.path / SEARCH
         # On several devices one searches and the others wait: latency is not measured beside other work.
-        self.run.folder.make_once(
-            path, lambda: records.write_bytes(path, records.encode(self._search(measure)), TrainingError)
-        )
+        self.run.folder.make_once(path, lambda: self._search(search, measure, path))
         return records.read(path, SearchResult, TrainingError)
 
-    def _search(self, measure: MeasureLatencies) -> SearchResult:
-        run, search = self.run, self.settings.search
-        assert search is not None, "without an architecture there is a search"
-        model = run.read_model(self.teacher).eval()
-        teacher = TeacherRun(model, run.settings.compute, run.folder.accelerator.device)
-        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(model.plain())
-        journal, texts = run.folder.path / TRIALS, (run.data.distil, run.data.dev)
-        surrogate = Surrogate(search.surrogate, self.builder, teacher, embeddings, *texts, journal)
-        return ArchitectureSearch(
-            search.space,
+    def _search(self, search: SearchSettings, measure: MeasureLatencies, path: Path) -> None:
+        run = self.run
+        teacher = run.read_model(self.teacher).eval()
+        surrogate = Surrogate(search.surrogate, run, self._builder_of(teacher), teacher)
+        found = ArchitectureSearch(
+            search,
             self.builder.sizes,
-            search.goal,
-            search.approximation,
             measure=lambda some: measure(some, run.folder.path),
             find_error=surrogate.error,
             seed=run.settings.seed,
             listener=run.options.listener,
-        ).run(str(search.surrogate))
+        ).run()
+        records.write_bytes(path, records.encode(found), TrainingError)
 
     def train(self, one: Architecture) -> Path:
         """Train a student of an architecture; return the folder of the result."""
@@ -175,19 +152,20 @@ class _Distillation:
         start = run.make_checkpoint(STUDENT, lambda: (self._student(one), None))
         if masked:
             start = _masked_lm_run(run).run_stage(masked.stage, start, whole, Path(masked.checkpoint))
-        # Texts to transfer have no labels, and do not count in that loss.
         if stage.label_weight:
-            labelled = _with_targets(run.data.distil, run.data.train, run.data.task)
-            run = dataclasses.replace(run, data=dataclasses.replace(run.data, distil=labelled))
+            run = _labelled_run(run)
         return run.run_stage(stage, start, whole, self.teacher)
 
     def _student(self, one: Architecture) -> Model:
         masked = self.settings.masked
-        model = self.builder.masked_lm(one) if masked else self.builder.classifier(one)
-        if not self.settings.from_scratch:
-            own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
-            TeacherEmbeddings.of(own.plain()).copy_into(model)
-        return Model(model)
+        # Of a masked LM the embeddings alone are wanted, so any mask's id will do.
+        own = load_masked_lm(Path(masked.checkpoint), 0) if masked else load_whole(self.teacher, self.builder.task)
+        return Model(self._builder_of(own).student(one, masked_lm=masked is not None))
+
+    def _builder_of(self, teacher: Model) -> StudentBuilder:
+        """Return what makes students that begin with a teacher's embeddings, or from scratch."""
+        embeddings = None if self.settings.from_scratch else TeacherEmbeddings.of(teacher.plain())
+        return dataclasses.replace(self.builder, embeddings=embeddings)
 
 
 def _masked_lm_run(run: TrainingRun) -> TrainingRun:
@@ -205,8 +183,11 @@ def _masked_lm_run(run: TrainingRun) -> TrainingRun:
     )
 
 
-def _with_targets(texts: Texts, labelled: Texts, task: Task) -> Texts:
-    """Return texts with the targets of the first of them, which are those that are labelled."""
+def _labelled_run(run: TrainingRun) -> TrainingRun:
+    """Return a run whose texts to distil on have labels, as far as these are known."""
+    texts, labelled, task = run.data.distil, run.data.train, run.data.task
     assert labelled.targets is not None, "training texts have labels"
-    unknown = TRAINING_HEADS[task.NAME].unknown_target(len(task.labels))
-    return dataclasses.replace(texts, targets=[*labelled.targets, *[unknown] * (len(texts) - len(labelled))])
+    # Texts to transfer, which follow the training texts, have no labels and do not count in that loss.
+    unknown = [TRAINING_HEADS[task.NAME].unknown_target(len(task.labels))] * (len(texts) - len(labelled))
+    distil = dataclasses.replace(texts, targets=[*labelled.targets, *unknown])
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, distil=distil))

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
 from edgebert.elastic.heads import TRAINING_HEADS
@@ -19,13 +20,17 @@ _POSITIONS = 512  # where the teacher's positions are relative
 
 @dataclass(frozen=True)
 class StudentBuilder:
-    """Makes students of any architecture; all of a teacher's have these sizes and settings in common."""
+    """Makes students of any architecture; all of a teacher's have these in common.
+
+    Their weights are random, but for the teacher's `embeddings` if there are any.
+    """
 
     sizes: SharedSizes
     pad_id: int
     layer_norm_eps: float
     task: Task
     seed: int
+    embeddings: "TeacherEmbeddings | None" = None
 
     @classmethod
     def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
@@ -38,22 +43,13 @@ class StudentBuilder:
         sizes = SharedSizes(teacher.vocabulary, teacher.positions or _POSITIONS, types, len(task.labels))
         return cls(sizes, texts.pad_id, teacher.layer_norm_eps, task, seed)
 
-    def classifier(self, one: Architecture, vocabulary: int | None = None) -> PreTrainedModel:
-        """Return a new model with the task's head, of a smaller vocabulary if asked for."""
+    def student(self, one: Architecture, *, masked_lm: bool = False) -> PreTrainedModel:
+        """Return a new model with the task's head, or with that of a masked language model."""
         torch.manual_seed(self.seed)
-        config = self._config(one, vocabulary)
-        found: PreTrainedModel = TRAINING_HEADS[self.task.NAME].auto_class.from_config(config)  # type: ignore[no-untyped-call]
-        return found
-
-    def masked_lm(self, one: Architecture) -> PreTrainedModel:
-        """Return a new masked language model."""
-        torch.manual_seed(self.seed)
-        return BertForMaskedLM(self._config(one, None))
-
-    def _config(self, one: Architecture, vocabulary: int | None) -> BertConfig:
-        labels = dict(enumerate(self.task.labels))
-        return BertConfig(
-            vocab_size=vocabulary or self.sizes.vocabulary,
+        head, labels = TRAINING_HEADS[self.task.NAME], dict(enumerate(self.task.labels))
+        # A BERT, whatever the teacher is, as Bort itself.
+        config = BertConfig(
+            vocab_size=self.sizes.vocabulary,
             hidden_size=one.hidden,
             num_hidden_layers=one.depth,
             num_attention_heads=one.heads,
@@ -64,8 +60,13 @@ class StudentBuilder:
             layer_norm_eps=self.layer_norm_eps,
             id2label=labels,
             label2id={name: number for number, name in labels.items()},
-            problem_type=TRAINING_HEADS[self.task.NAME].problem_type,
+            problem_type=head.problem_type,
         )
+        auto_class: Any = AutoModelForMaskedLM if masked_lm else head.auto_class  # their methods are not typed
+        found: PreTrainedModel = auto_class.from_config(config)
+        if self.embeddings:
+            self.embeddings.copy_into(found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,11 @@ def _table(module: nn.Module) -> Tensor:
 
 
 def _projected(table: Tensor, size: int) -> Tensor:
-    """Return a table (rows, its size) as (rows, size): turned at random, the same for every table, or as it is."""
+    """Return a table (rows, its size) as (rows, size): turned at random, or as it is."""
     own = table.shape[1]
     if own == size:
         return table
+    # One for words and positions, which are added up.
     generator = torch.Generator().manual_seed(0)
     # Orthonormal, so that lengths and angles change as little as they can.
     basis = torch.linalg.qr(torch.randn(max(own, size), min(own, size), generator=generator))[0].to(table)

@@ -3,42 +3,27 @@
 import dataclasses
 import random
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
+import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgebert.elastic.bort.architecture import Architecture
-from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.heads import LOSSES
+from edgebert.elastic.bort.architecture_search import SurrogateSettings
+from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.optimization import take_step, warmed_up
-from edgebert.elastic.stage import Compute
 from edgebert.elastic.stage_training import memory_explained
-from edgebert.elastic.texts import Target, Texts, in_parts
+from edgebert.elastic.texts import TensorBatch, Texts, in_parts
+from edgebert.elastic.training_run import TrainingRun
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
 from edgebert.records import Record
 
+TRIALS = "surrogates.jsonl"
 _SCORING_BATCH = 64
 _LEAST_ERROR = 1e-6  # W divides by it
-
-
-class SurrogateSettings(Record, frozen=True):
-    """How a surrogate is trained: so many steps with batches of so many texts of at most so many tokens."""
-
-    steps: int = 48
-    batch_size: int = 8
-    length: int = 24
-    dev_texts: int = 256
-    learning_rate: float = 2e-4
-    warmup: float = 0.1
-
-    def __str__(self) -> str:
-        texts = f"{self.batch_size} texts of up to {self.length} tokens"
-        return f"distillation loss on {self.dev_texts} dev texts after {self.steps} steps of {texts}"
 
 
 class SurrogateTrial(Record, frozen=True):
@@ -49,69 +34,51 @@ class SurrogateTrial(Record, frozen=True):
     seconds: float
 
 
-def trials_in(path: Path) -> Journal[SurrogateTrial]:
-    """Return the journal of errors in a file."""
-    return Journal[SurrogateTrial](path, SurrogateTrial, TrainingError)
-
-
-@dataclass(frozen=True)
-class TeacherRun:
-    """A teacher, and how it is run."""
-
-    model: Model
-    compute: Compute
-    device: torch.device
-
-    def autocast(self) -> torch.autocast:
-        """Return the context in which teacher and students compute."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16")
-
-    @torch.no_grad()
-    def answers(self, texts: Texts) -> list[list[float]]:
-        """Return the logits of each of some texts, in one batch."""
-        batch = texts.batch(range(len(texts)), self.device)
-        with self.autocast():
-            output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
-        answers: list[list[float]] = output.logits.float().tolist()
-        return answers
-
-
 class Surrogate:
     """Trains students of any architecture for a few steps, all on the same texts in the same order.
 
     The error e of an architecture is the distillation loss per text on dev texts after `steps` steps of AdamW without
     dropout. Each student starts as it would in earnest: from random weights of the same seed, and with the teacher's
-    `embeddings` if any. Its vocabulary holds only the words of these texts: other rows would learn nothing. Their
-    targets are the teacher's logits.
+    embeddings if the builder has them.
     """
 
-    def __init__(
-        self,
-        settings: SurrogateSettings,
-        builder: StudentBuilder,
-        teacher: TeacherRun,
-        embeddings: TeacherEmbeddings | None,
-        texts: Texts,
-        dev: Texts,
-        path: Path,
-    ):
-        """Draw the texts and ask the teacher about them; `path` is the journal of errors."""
+    def __init__(self, settings: SurrogateSettings, run: TrainingRun, builder: StudentBuilder, teacher: Model):
+        """Draw texts of a run and ask the teacher about them."""
+        self._settings, self._run = settings, run
+        self._journal = Journal[SurrogateTrial](run.folder.path / TRIALS, SurrogateTrial, TrainingError)
+        self._known = {trial.architecture: trial.error for trial in self._journal.read()}
+        texts, dev = run.data.distil, run.data.dev
+        # By the seed alone, so that errors in the journal and those after an interruption are of the same texts.
         generator = random.Random(f"{builder.seed} surrogate")
         train_batches = _drawn_batches(generator, len(texts), settings)
         dev_numbers = sorted(generator.sample(range(len(dev)), min(len(dev), settings.dev_texts)))
-        dev_batches = in_parts(dev_numbers, _SCORING_BATCH)
 
-        chosen = [(texts, batch) for batch in train_batches] + [(dev, batch) for batch in dev_batches]
-        cut = [_cut(source, batch, settings.length) for source, batch in chosen]
-        # Tokens that do not occur need no embeddings, which are most of a small student's parameters.
-        ids = sorted({texts.pad_id, *(token for one in cut for text in one.ids for token in text)})
-        renumbered = {token: number for number, token in enumerate(ids)}
-        taught = [_renumbered(one, renumbered, teacher.answers(one)) for one in cut]
-        self._batches, self._dev = taught[: len(train_batches)], taught[len(train_batches) :]
-        self._builder = dataclasses.replace(builder, pad_id=renumbered[texts.pad_id])
-        self._embeddings = embeddings.rows(ids) if embeddings else None
-        self._settings, self._teacher, self._vocabulary = settings, teacher, len(ids)
-        self._journal = trials_in(path)
+        drawn = [_cut(texts, batch, settings.length) for batch in train_batches]
+        drawn += [_cut(dev, batch, settings.length) for batch in in_parts(dev_numbers, _SCORING_BATCH)]
+        taught = [self._taught(teacher, some) for some in drawn]
+        # Tokens that do not occur need no embeddings, which are most of a small student's parameters. The others are
+        # sorted, since their places are their new numbers.
+        ids = torch.tensor(sorted({texts.pad_id, *(token for some in drawn for text in some.ids for token in text)}))
+        renumbered = [dataclasses.replace(one, ids=torch.searchsorted(ids.to(one.ids), one.ids)) for one in taught]
+        self._batches, self._dev = renumbered[: len(train_batches)], renumbered[len(train_batches) :]
+        self._builder = dataclasses.replace(
+            builder,
+            sizes=msgspec.structs.replace(builder.sizes, vocabulary=len(ids)),
+            pad_id=int(torch.searchsorted(ids, texts.pad_id)),
+            embeddings=builder.embeddings and builder.embeddings.rows(ids.tolist()),
+        )
+
+    def _taught(self, teacher: Model, texts: Texts) -> TensorBatch:
+        """Return texts in one batch whose targets are the teacher's logits."""
+        batch = texts.batch(range(len(texts)), self._run.folder.accelerator.device)
+        with torch.no_grad():
+            return dataclasses.replace(batch, targets=self._logits(teacher, batch).float())
+
+    def _logits(self, model: Model, batch: TensorBatch) -> Tensor:
+        device, compute = self._run.folder.accelerator.device, self._run.settings.compute
+        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+            output: ModelOutput = model(batch.ids, batch.mask, model.subnet(), batch.types)
+        return output.logits
 
     def error(self, one: Architecture) -> float:
         """Return the error of an architecture, from the journal if it is there.
@@ -119,14 +86,13 @@ class Surrogate:
         Raises:
             TrainingError: the loss is no longer finite, or the memory is not enough.
         """
-        known = {trial.architecture: trial.error for trial in self._journal.read()}
-        if one in known:
-            return known[one]
+        if one in self._known:
+            return self._known[one]
         start = time.monotonic()
         advice = "lower --surrogate-batch-size or give a space of smaller ones"
         with memory_explained(f"a surrogate of {one}; {advice}"):
             error = max(_LEAST_ERROR, self._train(one))
-        if not error < float("inf"):
+        if not error < float("inf"):  # nor is NaN
             raise TrainingError(f"the surrogate of {one} diverged; lower --surrogate-learning-rate")
 
         trial = SurrogateTrial(one, round(error, 6), round(time.monotonic() - start, 2))
@@ -134,28 +100,22 @@ class Surrogate:
         return trial.error
 
     def _train(self, one: Architecture) -> float:
-        model = self._builder.classifier(one, self._vocabulary)
-        if self._embeddings:
-            self._embeddings.copy_into(model)
-        student: nn.Module = model
-        student.to(self._teacher.device).eval()  # no dropout
+        settings = self._settings
+        # Without dropout, as in the distillation in earnest.
+        student = Model(self._builder.student(one)).to(self._run.folder.accelerator.device).eval()
         optimizer = torch.optim.AdamW(student.parameters(), weight_decay=0.0, fused=True)
-        for step, texts in enumerate(self._batches, 1):
-            torch.autograd.backward(self._loss(student, texts) / len(texts))
-            rate = warmed_up(self._settings.learning_rate, self._settings.warmup, step, self._settings.steps)
+        for step, batch in enumerate(self._batches, 1):
+            torch.autograd.backward(self._loss(student, batch) / len(batch.ids))
+            rate = warmed_up(settings.learning_rate, settings.warmup, step, settings.steps)
             take_step(student, optimizer, rate, clip_norm=1.0)
 
         with torch.inference_mode():
-            losses = [float(self._loss(student, texts)) for texts in self._dev]
-        return sum(losses) / sum(map(len, self._dev))
+            losses = [float(self._loss(student, batch)) for batch in self._dev]
+        return sum(losses) / sum(len(batch.ids) for batch in self._dev)
 
-    def _loss(self, student: nn.Module, texts: Texts) -> Tensor:
-        batch = texts.batch(range(len(texts)), self._teacher.device)
+    def _loss(self, student: Model, batch: TensorBatch) -> Tensor:
         assert batch.targets is not None, "the teacher has answered"
-        types = {} if batch.types is None else {"token_type_ids": batch.types}
-        with self._teacher.autocast():
-            logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
+        return self._run.losses.of_teacher(self._logits(student, batch), batch.targets, 1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:
@@ -177,9 +137,3 @@ def _cut(texts: Texts, numbers: Sequence[int], length: int) -> Texts:
     some = texts.some(numbers)
     types = None if some.types is None else list(map(short, some.types))
     return dataclasses.replace(some, ids=list(map(short, some.ids)), types=types)
-
-
-def _renumbered(texts: Texts, numbers: Mapping[int, int], targets: Sequence[Target]) -> Texts:
-    """Return texts whose tokens have other numbers, with targets."""
-    ids = [[numbers[token] for token in row] for row in texts.ids]
-    return dataclasses.replace(texts, ids=ids, pad_id=numbers[texts.pad_id], targets=targets)

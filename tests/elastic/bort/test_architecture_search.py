@@ -10,9 +10,15 @@ import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, Space
-from edgebert.elastic.bort.architecture_search import Approximation, ArchitectureSearch, Measurements, SearchResult
+from edgebert.elastic.bort.architecture_search import (
+    Approximation,
+    ArchitectureSearch,
+    Measurements,
+    SearchResult,
+    SearchSettings,
+)
+from edgebert.elastic.bort.estimates import PredictionError, cross_validated, predict_ms
 from edgebert.elastic.bort.extraction import Candidate, Goal, maximum_point, undominated, w_coefficient
-from edgebert.elastic.bort.latency_model import LatencyModel, PredictionError, cross_validated
 from edgebert.errors import BudgetError, TrainingError
 
 PAPER = Space()
@@ -45,8 +51,8 @@ def searched(
     def measure(some: Sequence[Architecture]) -> Measurements:
         return Measurements({one: some_ms(one) for one in some}, "made up")
 
-    search = ArchitectureSearch(space, SIZES, goal or Goal(), approximation or Approximation(), measure, some_error)
-    return search.run("made up")
+    settings = SearchSettings("made up", space, goal or Goal(), approximation or Approximation())
+    return ArchitectureSearch(settings, SIZES, measure, some_error).run()
 
 
 def test_the_paper_has_300_architectures() -> None:
@@ -147,9 +153,9 @@ def test_the_front_is_what_nothing_beats() -> None:
 def test_latencies_are_predicted_from_a_few() -> None:
     everyone = PAPER.architectures()
     known = random.Random(3).sample(everyone, 48)
-    model = LatencyModel({one: some_ms(one) for one in known})
+    measured_ms = {one: some_ms(one) for one in everyone}
     others = [one for one in everyone if one not in known]
-    accuracy = PredictionError.of([model.predict_ms(one) for one in others], [some_ms(one) for one in others])
+    accuracy = PredictionError.of(predict_ms(others, {one: measured_ms[one] for one in known}), measured_ms)
     assert accuracy.count == 252
     assert accuracy.median < 0.03
     assert cross_validated({one: some_ms(one) for one in known}).median < 0.05
@@ -158,8 +164,8 @@ def test_latencies_are_predicted_from_a_few() -> None:
 def test_a_measurement_in_a_slow_stretch_does_not_bend_the_rest() -> None:
     known = random.Random(3).sample(PAPER.architectures(), 48)
     slow = {one: some_ms(one) * (2.5 if number % 12 == 0 else 1) for number, one in enumerate(known)}
-    model = LatencyModel(slow)
-    errors = [abs(model.predict_ms(one) / some_ms(one, noise=0) - 1) for one in PAPER.architectures()]
+    predicted = predict_ms(PAPER.architectures(), slow)
+    errors = [abs(ms / some_ms(one, noise=0) - 1) for one, ms in predicted.items()]
     assert np.median(errors) < 0.05
 
 

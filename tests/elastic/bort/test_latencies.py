@@ -31,13 +31,14 @@ def test_what_is_measured_is_kept_and_measured_once(tmp_path: Path, monkeypatch:
         measure_latencies(SOME, QUICK, path)
     assert [len(one.rounds_ms) for one in read_latencies(path, QUICK).measured] == [2, 2, 1]  # type: ignore[union-attr]
     assert set(read_latencies(path, QUICK).by_architecture) == set(SOME[:2])  # type: ignore[union-attr]
-    found = measure_latencies(SOME, QUICK, path)
-    assert len(profiled) == 5
-    assert set(found.by_architecture) == set(SOME)
+    more = [*SOME, Architecture(1, 4, 16, 8)]  # it lacks both rounds, and the others of its bundle one
+    found = measure_latencies(more, QUICK, path)
+    assert len(profiled) == 6
+    assert set(found.by_architecture) == set(more)
     assert all(ms > 0 for ms in found.by_architecture.values())
     assert [entry.name for entry in tmp_path.iterdir()] == ["latencies.json"]
-    assert measure_latencies(SOME, QUICK, path) == found
-    assert len(profiled) == 5
+    assert measure_latencies(more, QUICK, path) == found
+    assert len(profiled) == 6
 
 
 def test_one_checkpoint_holds_all_architectures_of_a_pair(tmp_path: Path) -> None:

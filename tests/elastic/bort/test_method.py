@@ -14,19 +14,24 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertMod
 
 from edgebert.cli.main import main
 from edgebert.elastic.bort.architecture import Architecture, Space
-from edgebert.elastic.bort.architecture_search import Approximation, Measurements, SearchResult
+from edgebert.elastic.bort.architecture_search import (
+    Approximation,
+    Measurements,
+    SearchResult,
+    SearchSettings,
+    SurrogateSettings,
+)
 from edgebert.elastic.bort.extraction import Goal
 from edgebert.elastic.bort.method import (
     BortSettings,
     MaskedTeacher,
     MeasureLatencies,
-    SearchSettings,
     distillation,
     masked_lm_distillation,
     train,
 )
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.bort.surrogate import SurrogateSettings, trials_in
+from edgebert.elastic.bort.surrogate import TRIALS, SurrogateTrial
 from edgebert.elastic.checkpoint import load_tokenizer
 from edgebert.elastic.layer_drop import method as layer_drop
 from edgebert.elastic.layer_drop.method import LayerDropSettings
@@ -43,6 +48,7 @@ from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.inputs.tokenization import Tokenizer as DeviceTokenizer
+from edgebert.journal import Journal
 from edgebert.slices import dynabert_subnet
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
@@ -83,7 +89,7 @@ def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Callable[...,
 
 
 def test_a_search_finds_trains_and_says_what_it_did(run: Callable[..., Any], tmp_path: Path) -> None:
-    found, trained = run(search=SEARCH)
+    found, trained = run(architecture=SEARCH)
     assert isinstance(found, SearchResult)
     assert ElasticManifest.load(tmp_path / "out") == trained.manifest
     assert trained.manifest.method == "bort"
@@ -94,13 +100,12 @@ def test_a_search_finds_trains_and_says_what_it_did(run: Callable[..., Any], tmp
     assert sum(parameter.numel() for parameter in plain.parameters()) == row.candidate.parameters
     assert row.candidate.trained
     assert len(found.rows) == len(SPACE.architectures())
-    assert len(trials_in(tmp_path / "out.training" / "surrogates.jsonl").read()) == sum(
-        one.candidate.trained for one in found.rows
-    )
+    journal = Journal[SurrogateTrial](tmp_path / "out.training" / TRIALS, SurrogateTrial, TrainingError)
+    assert len(journal.read()) == sum(one.candidate.trained for one in found.rows)
 
 
 def test_a_search_goes_on_where_it_was_and_is_not_repeated(run: Callable[..., Any], tmp_path: Path) -> None:
-    options = {"search": SEARCH, "search_only": True}
+    options = {"architecture": SEARCH, "search_only": True}
     found, trained = run(**options)
     assert trained is None
     work = tmp_path / "out.training"
@@ -123,10 +128,10 @@ def test_a_budget_that_nothing_meets_is_refused_before_anything_is_trained(
     with pytest.raises(
         BudgetError, match=r"no architecture .* meets 1 ms; the nearest is bort-d1-a2-h16-i16 with 2.50"
     ):
-        run(search=search)
+        run(architecture=search)
     assert not (tmp_path / "out.training" / "surrogates.jsonl").exists()
     with pytest.raises(TrainingError, match="holds a training with other method_settings; give another --work"):
-        run(search=SEARCH)
+        run(architecture=SEARCH)
 
 
 @pytest.mark.parametrize("kind", ["roberta", "distilbert"])
@@ -152,7 +157,7 @@ def test_an_architecture_is_trained_without_a_search(kind: str, run: Callable[..
 
 
 def test_a_regression_is_distilled(run: Callable[..., Any]) -> None:
-    found, _ = run(search=SEARCH, search_only=True, task=TaskChoice(TextRegression.NAME))
+    found, _ = run(architecture=SEARCH, search_only=True, task=TaskChoice(TextRegression.NAME))
     assert all(row.candidate.error > 0 for row in found.rows)
 
 
@@ -172,14 +177,14 @@ def test_students_start_with_what_the_teacher_knows_of_words(make_checkpoint: Ma
     tables = TeacherEmbeddings.of(teacher)
     texts = tokenise(byte_pairs(), ["good film"], 16)
     builder = StudentBuilder.of(config_of(teacher.config), texts, TextClassification(("a", "b")), seed=1)
-    same = builder.classifier(Architecture(1, 2, 32, 8))
+    same = builder.student(Architecture(1, 2, 32, 8))
     tables.copy_into(same)
     assert torch.equal(same.bert.embeddings.word_embeddings.weight, tables.words)
     assert torch.equal(
         same.bert.embeddings.position_embeddings.weight, teacher.roberta.embeddings.position_embeddings.weight[2:]
     )
     for hidden in (16, 64):  # turned, so that what is near stays near; exactly so where there is room
-        other = builder.classifier(Architecture(1, 2, hidden, 8))
+        other = builder.student(Architecture(1, 2, hidden, 8))
         tables.copy_into(other)
         theirs, ours = tables.words @ tables.words.T, other.bert.embeddings.word_embeddings.weight
         near = torch.corrcoef(torch.stack([theirs.flatten(), (ours @ ours.T).flatten()]))[0, 1]
