@@ -166,11 +166,13 @@ def _profiled(bundle: Bundle, conditions: Conditions, host: Host | None) -> Devi
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep exporter and profiler from saying of each of many bundles that it has no quality and is measured quickly."""
-    logging.disable(logging.WARNING)
+    logger = logging.getLogger("edgebert")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logger.setLevel(before)
 
 
 def _with(
