@@ -64,9 +64,9 @@ def rewire(model: ElasticModel, importance: UnitValues) -> None:
         # A head's dimensions stand together and move together: outputs of its projections, inputs of what follows.
         head_order = heads.argsort(descending=True, stable=True)
         columns = (head_order[:, None] * size + torch.arange(size)).flatten()
-        for projection in (layer.query, layer.key, layer.value):
+        for projection in (layer.q, layer.k, layer.v):
             _permute_outputs(projection, columns)
-        layer.attention_out.weight.copy_(layer.attention_out.weight[:, columns])
+        layer.o.weight.copy_(layer.o.weight[:, columns])
 
         neuron_order = neurons.argsort(descending=True, stable=True)
         _permute_outputs(layer.ffn_in, neuron_order)
