@@ -125,7 +125,8 @@ def _ticket(run: TrainingRun, choice: _TicketChoice, stage: Stage) -> Ticket:
         if choice.random:
             noise = random_coefficients(run.config, run.settings.seed)
             given = choice.ticket and mask_of(choice.ticket, run.config)
-            ticket = (draw_like(given, noise) if given else draw(noise, choice.search.pruning)).ticket("random", 0)
+            mask = draw_like(given, noise) if given else draw(noise, choice.search.pruning)
+            ticket = Ticket.of(mask, "random", 0)
         else:
             ticket = choice.ticket or _searched(run, choice.search, stage)
         run.folder.make_once(path, lambda: records.write_bytes(path, records.encode(ticket, indent=0), TrainingError))

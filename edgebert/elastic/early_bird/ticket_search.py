@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from edgebert.elastic.early_bird.ticket import Mask, Pruning, Ticket, distance, draw, left_to_ties
+from edgebert.elastic.early_bird.ticket import Pruning, Ticket, distance, draw, left_to_ties
 from edgebert.elastic.elastic_model import ElasticModel, UnitValues
 from edgebert.elastic.events import MaskEvent, StepEvent
 from edgebert.elastic.model import ModelOutput
@@ -93,9 +93,9 @@ class MaskHistory:
 
     def __init__(self, search: TicketSearch):
         self._search = search
-        self._masks: deque[Mask] = deque(maxlen=WINDOW - 1)
+        self._masks: deque[UnitValues] = deque(maxlen=WINDOW - 1)
 
-    def compare(self, coefficients: UnitValues, mask: Mask, step: int, steps: int, seconds: float) -> MaskEvent:
+    def compare(self, coefficients: UnitValues, mask: UnitValues, step: int, steps: int, seconds: float) -> MaskEvent:
         """Compare a mask with those before it, and say whether it is to be the ticket."""
         ties, limit = left_to_ties(coefficients, mask), self._search.settled
         found = [distance(mask, earlier) for earlier in reversed(self._masks)]
@@ -155,5 +155,5 @@ def find_ticket(
             event = history.compare(coefficients, mask, step, steps, round(time.monotonic() - started, 2))
             context.report(event)
             if event.drawn:
-                return mask.ticket(event.drawn, step)
+                return Ticket.of(mask, event.drawn, step)
     raise AssertionError("the last step draws")
