@@ -135,7 +135,9 @@ TRAINABLE = {
         hidden_dropout_key="dropout",
         attention_dropout_key="attention_dropout",
     ),
-    "electra": ModelFamily(electra.FAMILY, _classifier_of("classifier"), ("generator_predictions", "generator_lm_head")),
+    "electra": ModelFamily(
+        electra.FAMILY, _classifier_of("classifier"), ("generator_predictions", "generator_lm_head")
+    ),
     "xlnet": ModelFamily(
         xlnet.FAMILY,
         classify=None,

@@ -20,13 +20,12 @@ from torch import Tensor
 from edgebert import records
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss
-from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.model import Model, ModelOutput, autocast
 from edgebert.elastic.optimization import learning_rate_at, make_optimizer, seed_of, take_step
 from edgebert.elastic.scoring import Scorer
-from edgebert.elastic.stage import Compute, Stage, TrainingSettings
+from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.texts import TensorBatch, Texts
 from edgebert.errors import TrainingError
-from edgebert.machine.device import this_device
 from edgebert.subnet import Subnet
 
 STATE, BEST = "state.pt", "best.safetensors"
@@ -44,11 +43,13 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage works with: the two models, its texts, what scores the student, the machine, a folder and a journal.
+    """A stage and what it works with: models, texts, what scores the student, the machine, a folder and a journal.
 
     `subnets` are those that learn, the largest first.
     """
 
+    stage: Stage
+    settings: TrainingSettings
     student: Model
     teacher: Model | None
     subnets: Sequence[Subnet]
@@ -64,21 +65,18 @@ class StageContext:
         if self.accelerator.is_main_process:
             self.journal(event)
 
-
-def best_compute() -> Compute:
-    """Return bf16 where the machine multiplies it natively, else fp32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(this_device().instruction_sets) else "fp32"
+    def seed(self, step: int) -> None:
+        """Seed dropout by the place in the training alone, so that a resumed stage needs no state of it."""
+        torch.manual_seed(seed_of(self.settings.seed, self.stage.name, step, self.accelerator.process_index))
 
 
-def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -> None:
+def run_stage(context: StageContext) -> None:
     """Train the student through a stage; it ends with the weights whose dev scores had the highest sum.
 
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    student = context.student
+    stage, settings, student = context.stage, context.settings, context.student
     if not stage.embeddings:
         student.freeze_embeddings()
     optimizer = make_optimizer(student, settings)
@@ -99,15 +97,15 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
                 saved = time.monotonic()
             rate = learning_rate_at(stage, settings, progress.step, steps)
             chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
-            torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, context.accelerator.process_index))
+            context.seed(progress.step)
             with memory_explained(settings.too_large):
-                losses = gradients(stage, settings, context, chosen, numbers)
+                losses = gradients(context, chosen, numbers)
                 check_finite(losses, stage, progress.step)
                 take_step(student, optimizer, rate, settings.clip_norm)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
             context.report(StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
         with memory_explained(settings.too_large):
-            _keep_best(stage, steps, progress, context)
+            _keep_best(steps, progress, context)
 
     # The main process may still be writing the best weights.
     context.accelerator.wait_for_everyone()
@@ -127,22 +125,21 @@ def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int
     return [subnets[0], *between, subnets[-1]]
 
 
-def gradients(
-    stage: Stage, settings: TrainingSettings, context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]
-) -> dict[str, float]:
+def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]) -> dict[str, float]:
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
-    accelerator, tokens = context.accelerator, sum(len(context.texts.ids[number]) for number in numbers)
-    parts, first = accelerator.num_processes * settings.accumulate, accelerator.process_index * settings.accumulate
+    accelerator, accumulate = context.accelerator, context.settings.accumulate
+    parts, first = accelerator.num_processes * accumulate, accelerator.process_index * accumulate
     # Losses of labels and logits are sums over texts, that of hidden states is a sum over tokens.
+    tokens = sum(len(context.texts.ids[number]) for number in numbers)
     counts = torch.tensor([len(numbers), len(numbers), tokens], device=accelerator.device)
     totals = torch.zeros(3, device=accelerator.device)
-    for part in range(first, first + settings.accumulate):
+    for part in range(first, first + accumulate):
         share = numbers[part::parts]
         # The last batch of an epoch may have fewer texts than there are parts.
         if share:
             batch = context.texts.batch(share, accelerator.device)
             # One sub-network at a time, so that the activations of one only are in memory.
-            for losses in _losses(stage, settings.compute, context, subnets, batch):
+            for losses in _losses(context, subnets, batch):
                 means = losses / counts
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
@@ -157,17 +154,15 @@ def gradients(
     return dict(zip(("labels", "logits", "hidden"), totals.tolist(), strict=True))
 
 
-def _losses(
-    stage: Stage, compute: Compute, context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
-) -> Iterator[Tensor]:
+def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch) -> Iterator[Tensor]:
     """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
+    stage, functions, compute = context.stage, context.scorer.losses, context.settings.compute
+    device = context.accelerator.device
     taught: dict[Subnet, ModelOutput] = {}
-    device, functions = context.accelerator.device, context.scorer.losses
-    zero = torch.zeros((), device=device)
     for subnet in subnets:
-        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+        with autocast(device, compute):
             output = context.student(batch.ids, batch.mask, subnet, batch.types)
-        losses = [zero, zero, zero]
+        losses = [torch.zeros((), device=device)] * 3
         if stage.label_weight:
             assert batch.targets is not None, "a loss of labels needs labelled texts"
             losses[0] = stage.label_weight * functions.of_targets(output.logits, batch.targets)
@@ -176,7 +171,7 @@ def _losses(
             full = _teacher_subnet(stage, context.teacher, subnet)
             # At full width the teacher answers once for all sub-networks of a batch.
             if full not in taught:
-                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+                with torch.no_grad(), autocast(device, compute):
                     taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
             right = taught[full]
             if stage.logit_weight:
@@ -214,7 +209,7 @@ def memory_explained(too_large: str) -> Iterator[None]:
         raise TrainingError(f"out of memory with {too_large}") from None
 
 
-def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: StageContext) -> None:
+def _keep_best(steps: int, progress: StageProgress, context: StageContext) -> None:
     """Score all sub-networks on the dev texts, and store the weights if the sum of scores is the highest so far."""
     scores = context.scorer.score_all(context.student, context.subnets)
     total = sum(one.score for one in scores)
@@ -225,7 +220,7 @@ def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: Stage
             state = context.student.state_dict()
             tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
-    context.report(ScoreEvent(stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
+    context.report(ScoreEvent(context.stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:

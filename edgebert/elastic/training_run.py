@@ -18,11 +18,11 @@ from edgebert import records
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
 from edgebert.elastic.heads import LOSSES, LossFunctions, fine_tuned_task
-from edgebert.elastic.model import Model
+from edgebert.elastic.model import Model, best_compute
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
-from edgebert.elastic.stage_training import StageContext, best_compute, run_stage
+from edgebert.elastic.stage_training import StageContext, run_stage
 from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
@@ -165,12 +165,12 @@ class TrainingRun:
         if self.folder.is_missing(done):
             state.mkdir(exist_ok=True)
             student = self.read_model(start)
-            context = self.stage_context(stage.name, student, subnets or [student.subnet()])
+            context = self.stage_context(stage, student, subnets or [student.subnet()])
             # Without a teacher the labels are learnt, so the labelled texts; with one, all texts there are.
             if teacher:
                 taught = self.read_model(teacher).eval()
                 context = dataclasses.replace(context, teacher=taught, texts=self.data.distil)
-            run_stage(stage, self.settings, context)
+            run_stage(context)
 
             # The state goes last: a kill in between finds the result, or makes it again from the state.
             self._save(student, done)
@@ -178,18 +178,20 @@ class TrainingRun:
                 shutil.rmtree(state)
         return done
 
-    def stage_context(self, stage_name: str, student: Model, subnets: Sequence[Subnet]) -> StageContext:
+    def stage_context(self, stage: Stage, student: Model, subnets: Sequence[Subnet]) -> StageContext:
         """Return what a stage works with that learns from labels."""
         accelerator = self.folder.accelerator
         return StageContext(
+            stage=stage,
+            settings=self.settings,
             student=student,
             teacher=None,
             subnets=subnets,
             texts=self.data.train,
             scorer=Scorer(self.metric, self.losses, self.data.dev, accelerator),
             accelerator=accelerator,
-            folder=self.folder.path / f"{stage_name}.state",
-            journal=self.journal(stage_name),
+            folder=self.folder.path / f"{stage.name}.state",
+            journal=self.journal(stage.name),
             save_seconds=60 * self.options.save_minutes,
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.heads import LOSSES
-from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.model import Model, ModelOutput, autocast
 from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
 from edgebert.elastic.stage_training import memory_explained
@@ -62,15 +62,11 @@ class TeacherRun:
     compute: Compute
     device: torch.device
 
-    def autocast(self) -> torch.autocast:
-        """Return the context in which teacher and students compute."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16")
-
     @torch.no_grad()
     def answers(self, texts: Texts) -> list[list[float]]:
         """Return the logits of each of some texts, in one batch."""
         batch = texts.batch(range(len(texts)), self.device)
-        with self.autocast():
+        with autocast(self.device, self.compute):
             output: ModelOutput = self.model(batch.ids, batch.mask, self.model.subnet(), batch.types)
         answers: list[list[float]] = output.logits.float().tolist()
         return answers
@@ -153,7 +149,7 @@ class Surrogate:
         batch = texts.batch(range(len(texts)), self._teacher.device)
         assert batch.targets is not None, "the teacher has answered"
         types = {} if batch.types is None else {"token_type_ids": batch.types}
-        with self._teacher.autocast():
+        with autocast(self._teacher.device, self._teacher.compute):
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
         return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
 

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
+from edgebert.elastic.model import autocast
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import TrainingSettings
 from edgebert.elastic.texts import in_parts
@@ -75,7 +76,7 @@ class Augmenter:
         """Return the most probable token ids for each place, when that place alone is masked."""
         rows, each = torch.tensor(ids).repeat(len(places), 1), torch.arange(len(places))
         rows[each, torch.tensor(places)] = self._tokenizer.mask_token_id
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.compute == "bf16"):
+        with autocast(self._device, self._settings.compute):
             hidden = self._model.base_model(input_ids=rows.to(self._device)).last_hidden_state
             # The head is as costly as several layers: for the masked places only.
             logits = self._family.guess_tokens(self._model, hidden[each, torch.tensor(places)])

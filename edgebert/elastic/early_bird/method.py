@@ -137,8 +137,7 @@ def _searched(run: TrainingRun, search: TicketSearch, stage: Stage) -> Ticket:
     student = ScaledModel(run.read_model(run.files.model).plain()).to(run.folder.accelerator.device)
     if not stage.embeddings:
         student.freeze_embeddings()
-    context = run.stage_context(search.stage.name, student, [student.subnet()])
-    return find_ticket(search, student, run.settings, context)
+    return find_ticket(search, student, run.stage_context(search.stage, student, [student.subnet()]))
 
 
 def _costs(

@@ -14,7 +14,7 @@ from edgebert.elastic.early_bird.ticket import Pruning, Ticket, distance, draw, 
 from edgebert.elastic.elastic_model import ElasticModel, UnitValues
 from edgebert.elastic.events import MaskEvent, StepEvent
 from edgebert.elastic.model import ModelOutput
-from edgebert.elastic.optimization import make_optimizer, seed_of, take_step, warmed_up
+from edgebert.elastic.optimization import make_optimizer, take_step, warmed_up
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, check_finite, epoch_batches, gradients, memory_explained
 from edgebert.elastic.texts import Texts
@@ -115,9 +115,7 @@ class MaskHistory:
         return MaskEvent(SEARCH, step, steps, heads, neurons, ties, drawn, seconds)
 
 
-def find_ticket(
-    search: TicketSearch, student: ScaledModel, settings: TrainingSettings, context: StageContext
-) -> Ticket:
+def find_ticket(search: TicketSearch, student: ScaledModel, context: StageContext) -> Ticket:
     """Return the ticket that a search draws. The student, the context's too, learns and is of no use afterwards.
 
     A search that was interrupted begins anew.
@@ -125,7 +123,7 @@ def find_ticket(
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    stage, history = search.stage, MaskHistory(search)
+    settings, history = context.settings, MaskHistory(search)
     optimizer = make_optimizer(student.classifier, settings)
     optimizer.add_param_group({"params": [student.heads, student.neurons], "weight_decay": 0.0})
     steps = search.steps(context.texts, settings)
@@ -138,14 +136,14 @@ def find_ticket(
     for step, numbers in enumerate(search.batches(context.texts, settings), 1):
         # It rises as in other stages, then stays: what settles is not for want of movement.
         rate = warmed_up(search.learning_rate, settings.warmup, step, steps)
-        torch.manual_seed(seed_of(settings.seed, SEARCH, step, context.accelerator.process_index))
+        context.seed(step)
         with memory_explained(settings.too_large):
-            losses = gradients(stage, settings, context, context.subnets, numbers)
+            losses = gradients(context, context.subnets, numbers)
             # The penalty is of the step, not of each text, so it is added once beside the parts of a batch.
             penalty = student.penalty(search)
             torch.autograd.backward(penalty)
             losses = {"labels": losses["labels"], "penalty": penalty.item()}
-            check_finite(losses, stage, step - 1)
+            check_finite(losses, context.stage, step - 1)
             take_step(student.classifier, optimizer, rate, settings.clip_norm)
         context.report(StepEvent(SEARCH, step, steps, losses, rate, round(time.monotonic() - started, 2)))
 
