@@ -48,28 +48,28 @@ LOSSES: dict[Loss, LossFunctions] = {
 class TrainingHead:
     """How transformers builds and names a task's models, and what targets look like.
 
-    `class_suffix` ends the names of the task's classes, `problem_type` tells tasks apart that share them.
-    `unknown_target` returns, for so many labels, the target of a text whose label is not known. `labels_seen` returns
-    the numbers of the labels that some targets teach.
+    `problem_type` tells tasks apart that share a class of models. `unknown_target` returns, for so many labels, the
+    target of a text whose label is not known. `labels_seen` returns the numbers of the labels that some targets teach.
     """
 
-    auto_class: type[AutoModelForSequenceClassification]
-    class_suffix: str
     problem_type: ProblemType
     unknown_target: Callable[[int], Target]
     labels_seen: Callable[[Sequence[Target]], set[int]]
+    auto_class: type[AutoModelForSequenceClassification] = AutoModelForSequenceClassification
+
+    @property
+    def class_suffix(self) -> str:
+        """How the names of the task's classes end, such as ForSequenceClassification."""
+        return self.auto_class.__name__.removeprefix("AutoModel")
 
 
-_CLASSIFIER = (AutoModelForSequenceClassification, "ForSequenceClassification")
 TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
-        *_CLASSIFIER,
         problem_type="single_label_classification",
         unknown_target=lambda labels: losses.UNLABELLED,
         labels_seen=lambda targets: {target for target in targets if isinstance(target, int)},
     ),
     MultiLabelTextClassification.NAME: TrainingHead(
-        *_CLASSIFIER,
         problem_type="multi_label_classification",
         unknown_target=lambda labels: [math.nan] * labels,
         labels_seen=lambda targets: {
@@ -77,7 +77,7 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         },
     ),
     TextRegression.NAME: TrainingHead(
-        *_CLASSIFIER, problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
+        problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
     ),
 }
 

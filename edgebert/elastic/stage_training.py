@@ -103,7 +103,7 @@ def run_stage(context: StageContext) -> None:
                 check_finite(losses, stage, progress.step)
                 take_step(student, optimizer, rate, settings.clip_norm)
             progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
-            context.report(StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
+            context.report(StepEvent(stage.name, progress.step, steps, round(progress.seconds, 2), losses, rate))
         with memory_explained(settings.too_large):
             _keep_best(steps, progress, context)
 
@@ -220,7 +220,7 @@ def _keep_best(steps: int, progress: StageProgress, context: StageContext) -> No
             state = context.student.state_dict()
             tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
-    context.report(ScoreEvent(context.stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
+    context.report(ScoreEvent(context.stage.name, progress.step, steps, round(progress.seconds, 2), scores, best))
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:

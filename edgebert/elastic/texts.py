@@ -17,8 +17,7 @@ from edgebert.inputs.tokenization import Text
 # What a text's label asks for, as `Task.target` gives it: a number, or one for each label.
 Target = int | float | list[float]
 
-# Batches are sorted by length within blocks of so many, so that little is padded and the order still is random.
-BLOCK_BATCHES = 50
+BLOCK_BATCHES = 50  # sorted by length together, so that little is padded and the order still is random
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ class Texts:
         if shuffle is None:
             order.sort(key=lambda number: len(self.ids[number]))
             return in_parts(order, batch_size)
-        # Shuffled, sorted by length within blocks of batches, then the batches are shuffled again.
         generator = random.Random(shuffle)
         generator.shuffle(order)
         blocks = in_parts(order, batch_size * BLOCK_BATCHES)

@@ -14,7 +14,6 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
-from edgebert import records
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
 from edgebert.elastic.heads import LOSSES, LossFunctions, fine_tuned_task
@@ -26,7 +25,6 @@ from edgebert.elastic.stage_training import StageContext, run_stage
 from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.records import Record
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -133,9 +131,11 @@ class TrainingRun:
         return fine_tuned_task(self.config) is not None
 
     def claim_folder(
-        self, stages: Sequence[Stage], method_settings: Record | None, checkpoints: Sequence[Path] = ()
+        self, stages: Sequence[Stage], checkpoints: Sequence[Path] = (), **method_settings: object
     ) -> None:
-        """Make the work folder this training's; its result depends on these and on no other checkpoints.
+        """Make the work folder this training's.
+
+        Its result depends on these stages, other checkpoints and settings of the method alone.
 
         Raises:
             TrainingError: the folder is another training's or cannot be written, or there is no such checkpoint.
@@ -150,7 +150,7 @@ class TrainingRun:
             stages=tuple(stages),
             # The parts of a step change nothing but memory.
             settings=msgspec.structs.replace(self.settings, accumulate=1),
-            method_settings=records.encode(method_settings, indent=0).decode() if method_settings else "",
+            method_settings=msgspec.json.encode(method_settings).decode() if method_settings else "",
         )
         self.folder.claim(plan)
 

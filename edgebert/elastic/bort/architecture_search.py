@@ -222,7 +222,7 @@ class ArchitectureSearch:
             self.errors[one] = self.find_error(one)
             seconds = time.monotonic() - self.training_since
             count, most = len(self.errors), self.approximation.most
-            self.listener(TrialEvent(count, most, str(one), self.errors[one], round(seconds, 1)))
+            self.listener(TrialEvent("search", count, most, round(seconds, 1), str(one), self.errors[one]))
 
     def _most_promising(self) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""

@@ -82,14 +82,6 @@ class BortSettings(Record, frozen=True):
             raise TrainingError("expected an architecture or a space to search in; give one of them")
 
 
-class _Choice(Record, frozen=True):
-    """What a training's result depends on beside its stages."""
-
-    architecture: str | None
-    search: SearchSettings | None
-    from_scratch: bool
-
-
 def train(
     files: TrainingFiles, settings: BortSettings, options: RunOptions, measure: MeasureLatencies
 ) -> tuple[SearchResult | None, TrainingResult | None]:
@@ -126,9 +118,13 @@ def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     masked = settings.masked
     before = [] if run.is_fine_tuned else [settings.fine_tune]
     distilling = [masked.stage, settings.distil] if masked else [settings.distil]
-    named = str(settings.architecture) if settings.architecture else None
-    choice = _Choice(named, settings.search, settings.from_scratch)
-    run.claim_folder([*before, *distilling], choice, [Path(masked.checkpoint)] if masked else [])
+    run.claim_folder(
+        [*before, *distilling],
+        [Path(masked.checkpoint)] if masked else [],
+        architecture=str(settings.architecture) if settings.architecture else None,
+        search=settings.search,
+        from_scratch=settings.from_scratch,
+    )
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     if not run.is_fine_tuned:
         stages = (settings.fine_tune, *stages)
     varying = Path(settings.augment_model or files.model)
-    run.claim_folder(stages, _Augmentation(settings.augment), [varying] if settings.augment else [])
+    run.claim_folder(stages, [varying] if settings.augment else [], augment=settings.augment)
 
     if settings.augment:
         run = _with_variants(run, varying, settings.augment)
@@ -101,12 +101,6 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     version = ElasticManifest.VERSION
     manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin)
     return run.finish(result, manifest, stages[-1])
-
-
-class _Augmentation(Record, frozen=True):
-    """What the result depends on beside the stages."""
-
-    augment: int
 
 
 def _run_all(run: TrainingRun, stages: Sequence[Stage]) -> Path:
@@ -160,7 +154,7 @@ def _with_variants(run: TrainingRun, checkpoint: Path, count: int) -> TrainingRu
             count,
             lambda: Augmenter(checkpoint, accelerator.device, settings),
             run.folder.path / AUGMENTED,
-            lambda done, of: run.options.listener(AugmentEvent(done, of, time.monotonic() - start)),
+            lambda done, of: run.options.listener(AugmentEvent("augment", done, of, time.monotonic() - start)),
         )
 
     # One device makes them, then all read them.

@@ -112,7 +112,7 @@ class MaskHistory:
         elif step == steps:
             drawn = "latest" if self._search.draw_at is None else "at"
         heads, neurons = tuple(heads for heads, _ in found), tuple(neurons for _, neurons in found)
-        return MaskEvent(SEARCH, step, steps, heads, neurons, ties, drawn, seconds)
+        return MaskEvent(SEARCH, step, steps, seconds, heads, neurons, ties, drawn)
 
 
 def find_ticket(search: TicketSearch, student: ScaledModel, context: StageContext) -> Ticket:
@@ -145,7 +145,7 @@ def find_ticket(search: TicketSearch, student: ScaledModel, context: StageContex
             losses = {"labels": losses["labels"], "penalty": penalty.item()}
             check_finite(losses, context.stage, step - 1)
             take_step(student.classifier, optimizer, rate, settings.clip_norm)
-        context.report(StepEvent(SEARCH, step, steps, losses, rate, round(time.monotonic() - started, 2)))
+        context.report(StepEvent(SEARCH, step, steps, round(time.monotonic() - started, 2), losses, rate))
 
         if step % every == 0 or step == steps:
             coefficients = student.coefficients()

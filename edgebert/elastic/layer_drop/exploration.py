@@ -77,7 +77,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
     run = TrainingRun.prepare(dataclasses.replace(files, out=work / "all"), shared, load_whole)
     count = run.config.layers
     variants = list(settings.variants(count))
-    run.claim_folder([settings.fine_tune], None)
+    run.claim_folder([settings.fine_tune])
 
     similarities = layer_similarities(run, run.read_model(files.model)) if "contribution" in settings.strategies else ()
     found = Explored(schema_version=Explored.VERSION, metric=run.metric.METRICS[0], trainings=())

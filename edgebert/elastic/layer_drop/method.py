@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import torch
 from torch.nn.functional import cosine_similarity
 
@@ -43,7 +44,7 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_whole)
     check_count(settings.strategy, settings.drop, run.config.layers)
-    run.claim_folder([settings.fine_tune], settings)
+    run.claim_folder([settings.fine_tune], **msgspec.structs.asdict(settings))
 
     # What was dropped stands in the checkpoint's elastic.json: measured once, also after an interruption.
     start = run.make_checkpoint(DROPPED, lambda: _without_layers(run, settings))
