@@ -39,7 +39,10 @@ class ElasticModel(Model):
     def __init__(self, classifier: PreTrainedModel):
         super().__init__(classifier)
         self.config.check_elastic()
-        self._activation = ACT2FN[self.config.activation]
+        plain, family = self.config.plain, self.family
+        self._activation = ACT2FN[getattr(plain, family.activation_key)]
+        self._hidden_dropout: float = getattr(plain, family.hidden_dropout_key)
+        self._attention_dropout: float = getattr(plain, family.attention_dropout_key)
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
         """Return DynaBERT's slice of this model for a width and a depth."""
@@ -77,14 +80,15 @@ class ElasticModel(Model):
     def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
         batch, length, _ = state.shape
         size = heads * self.config.head_size
-        # The kept heads are the first rows of each map, so cutting copies nothing.
+        # The kept heads are the first rows of each map, so cutting copies nothing: these are views of the weights.
         query, key, value = (
             functional.linear(state, part.weight[:size], part.bias[:size])
             .view(batch, length, heads, self.config.head_size)
             .transpose(1, 2)
             for part in (layer.q, layer.k, layer.v)
         )
-        dropout = self.config.attention_dropout if self.training else 0.0
+        # torch's function drops in any mode, so that is asked here.
+        dropout = self._attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
         if scales is not None:
             mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
@@ -106,17 +110,18 @@ class ElasticModel(Model):
         return normalised
 
     def _drop(self, out: Tensor) -> Tensor:
-        return functional.dropout(out, self.config.hidden_dropout, self.training)
+        return functional.dropout(out, self._hidden_dropout, self.training)
 
     def extract(self, subnet: Subnet) -> PreTrainedModel:
         """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
 
-        Layers are left out, and FFN neurons down to the most that a layer keeps. transformers fixes the size of a head
-        as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
+        Layers are left out, and FFN neurons down to the most that a layer keeps. What else is cut stands as zeros.
         """
+        # transformers gives all layers one size, which is that of the widest.
         plain, ffn_size = self.family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
         setattr(plain.config, self.family.ffn_key, ffn_size)
         for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
+            # Heads stay: transformers takes the size of one to be hidden size / heads.
             size = heads * self.config.head_size
             _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)
         return plain

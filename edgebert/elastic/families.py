@@ -70,6 +70,7 @@ class ModelFamily:
 
     def projection(self, model: PreTrainedModel) -> nn.Module | None:
         """Return what widens embeddings that are narrower than the layers, in a model that has it."""
+        # ELECTRA's larger checkpoints have none.
         parent, _, name = self.described.units.get("projection", "").rpartition(".")
         found: nn.Module | None = getattr(model.get_submodule(parent), name, None) if name else None
         return found
@@ -89,6 +90,7 @@ class ModelFamily:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
         # A copy, so that the weights and the configuration of the caller's model stay as they are.
         kept = copy.deepcopy(model)
+        # In every family the layers are one list of modules, whose name stands before a layer's number.
         stack = self.described.units["ffn_norm"].partition(".{layer}")[0]
         modules = list(kept.get_submodule(stack).children())
         kept.set_submodule(stack, nn.ModuleList(modules[layer] for layer in layers))
@@ -138,6 +140,7 @@ TRAINABLE = {
     "electra": ModelFamily(
         electra.FAMILY, _classifier_of("classifier"), ("generator_predictions", "generator_lm_head")
     ),
+    # Its attention goes by the distances of tokens: layers are dropped, but heads and neurons are not cut.
     "xlnet": ModelFamily(
         xlnet.FAMILY,
         classify=None,

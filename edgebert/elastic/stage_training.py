@@ -4,10 +4,11 @@ Knows neither files of data nor which stages there are.
 """
 
 import contextlib
+import hashlib
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,12 @@ import msgspec
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgebert import records
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss
 from edgebert.elastic.model import Model, ModelOutput, autocast
-from edgebert.elastic.optimization import learning_rate_at, make_optimizer, seed_of, take_step
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.texts import TensorBatch, Texts
@@ -67,7 +67,8 @@ class StageContext:
 
     def seed(self, step: int) -> None:
         """Seed dropout by the place in the training alone, so that a resumed stage needs no state of it."""
-        torch.manual_seed(seed_of(self.settings.seed, self.stage.name, step, self.accelerator.process_index))
+        place = (self.settings.seed, self.stage.name, step, self.accelerator.process_index)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(repr(place).encode()).digest()[:8], "big") >> 1)
 
 
 def run_stage(context: StageContext) -> None:
@@ -92,24 +93,82 @@ def run_stage(context: StageContext) -> None:
         # Order, sub-networks and dropout follow from the step's number alone, so that a resumed stage needs no history.
         order = epoch_batches(context.texts, settings, stage, epoch)
         for numbers in order[progress.step - epoch * per_epoch :]:
+            # Before a step, not after one: a state after an epoch's last step would lack the scores of that epoch.
             if time.monotonic() - saved > context.save_seconds:
                 _save(progress, optimizer, context)
                 saved = time.monotonic()
             rate = learning_rate_at(stage, settings, progress.step, steps)
             chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
             context.seed(progress.step)
-            with memory_explained(settings.too_large):
-                losses = gradients(context, chosen, numbers)
-                check_finite(losses, stage, progress.step)
-                take_step(student, optimizer, rate, settings.clip_norm)
-            progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
+            progress.step += 1
+            losses = learn(context, optimizer, rate, chosen, numbers, progress.step)
+            progress.seconds = time.monotonic() - started
             context.report(StepEvent(stage.name, progress.step, steps, round(progress.seconds, 2), losses, rate))
         with memory_explained(settings.too_large):
             _keep_best(steps, progress, context)
 
-    # The main process may still be writing the best weights.
+    # The main process may still be writing the best weights. They are read into the CPU's memory: safetensors does not
+    # take every name of a device that accelerate gives where several processes train on one.
     context.accelerator.wait_for_everyone()
     student.load_state_dict(load_file(context.folder / BEST))
+
+
+def make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return AdamW, with weight decay for matrices only."""
+    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in learning if parameter.ndim > 1]
+    vectors = [parameter for parameter in learning if parameter.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def learn(
+    context: StageContext,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    subnets: Sequence[Subnet],
+    numbers: Sequence[int],
+    step: int,
+    penalty: Callable[[], Tensor] | None = None,
+) -> dict[str, float]:
+    """Take a step on a batch of texts, given by their numbers; return the weighted losses per text.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the memory is not enough.
+    """
+    with memory_explained(context.settings.too_large):
+        losses = gradients(context, subnets, numbers)
+        if penalty:
+            # It is of the step, not of each text, so it is added once beside the parts of a batch.
+            value = penalty()
+            torch.autograd.backward(value)
+            losses = {"labels": losses["labels"], "penalty": value.item()}
+        if not all(map(math.isfinite, losses.values())):
+            advice = "lower the learning rate or use --compute fp32"
+            raise TrainingError(f"the loss of stage {context.stage.name} is no longer finite at step {step}; {advice}")
+        take_step(context.student.classifier, optimizer, rate, context.settings.clip_norm)
+    return losses
+
+
+def take_step(student: nn.Module, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float) -> None:
+    """Take one step of the optimizer along the gradients, which are clipped, and set them to zero."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    nn.utils.clip_grad_norm_(student.parameters(), clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def learning_rate_at(stage: Stage, settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the rate of a step: it rises over the warm-up, then falls to 0, each in a line."""
+    warmup = settings.warmup * steps
+    share = (step + 1) / warmup if step < warmup else (steps - step) / max(1.0, steps - warmup)
+    return stage.learning_rate * min(1.0, share)
+
+
+def warmed_up(rate: float, warmup: float, step: int, steps: int) -> float:
+    """Return the rate of a step, counted from 1: it rises over the warm-up in a line, then stays."""
+    return rate * min(1.0, step / max(1.0, warmup * steps))
 
 
 def epoch_batches(texts: Texts, settings: TrainingSettings, stage: Stage, epoch: int) -> list[list[int]]:
@@ -121,6 +180,7 @@ def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int
     """Return the sub-networks of a step: all, or the largest, the smallest and some drawn from those between."""
     if stage.sampled is None or stage.sampled >= len(subnets):
         return list(subnets)
+    # A step of four takes 0.41 s on two cores (docs/log.md).
     between = random.Random(f"{seed} {stage.name} {step}").sample(subnets[1:-1], stage.sampled - 2)
     return [subnets[0], *between, subnets[-1]]
 
@@ -138,14 +198,16 @@ def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequenc
         # The last batch of an epoch may have fewer texts than there are parts.
         if share:
             batch = context.texts.batch(share, accelerator.device)
-            # One sub-network at a time, so that the activations of one only are in memory.
+            # One sub-network at a time, so that the activations of one only are in memory. Its parts of the losses are
+            # divided by the counts of the whole batch, so that gradients add up to those of the whole.
             for losses in _losses(context, subnets, batch):
                 means = losses / counts
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
 
     if accelerator.num_processes > 1:
-        # All devices reduce the same list of gradients, also those that a device's sub-networks did not touch.
+        # All devices reduce the same list of gradients, also of weights that no sub-network of the step has: a device
+        # that left one out would have the others wait for it.
         for parameter in filter(lambda parameter: parameter.requires_grad, context.student.parameters()):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -190,19 +252,13 @@ def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:
     return msgspec.structs.replace(full, heads=subnet.heads[:1] * layers, ffn=subnet.ffn[:1] * layers)
 
 
-def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
-    """Raise a TrainingError if the losses of a step are not finite."""
-    if not all(map(math.isfinite, losses.values())):
-        advice = "lower the learning rate or use --compute fp32"
-        raise TrainingError(f"the loss of stage {stage.name} is no longer finite at step {step + 1}; {advice}")
-
-
 @contextlib.contextmanager
 def memory_explained(too_large: str) -> Iterator[None]:
     """Turn the errors that mean too little memory into one that says what is too large and what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as problem:
+        # CUDA's, Linux's and Windows' words; where the CPU has no more, torch raises a plain RuntimeError.
         signs = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
             raise
@@ -227,6 +283,7 @@ def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: St
     """Store all that the rest of the stage depends on; the other devices hold the same."""
     if not context.accelerator.is_main_process:
         return
+    # The journal is cut back to here when the stage goes on from this state.
     progress.journal_bytes = context.journal.file.size_bytes
     state = {"progress": vars(progress), "student": context.student.state_dict(), "optimizer": optimizer.state_dict()}
     records.replace_file(context.folder / STATE, lambda path: torch.save(state, path), TrainingError)
@@ -237,6 +294,7 @@ def _resume(context: StageContext, optimizer: torch.optim.Optimizer) -> StagePro
     path, progress = context.folder / STATE, StageProgress()
     if path.exists():
         try:
+            # With weights_only nothing is unpickled that could run code.
             state = torch.load(path, map_location=context.accelerator.device, weights_only=True)
         except Exception as problem:  # a damaged file can raise about anything
             advice = f"remove {path} to begin the stage again"

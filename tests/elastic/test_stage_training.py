@@ -16,12 +16,10 @@ from edgebert.elastic import stage_training
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
-from edgebert.elastic.heads import LOSSES, LossFunctions
-from edgebert.elastic.losses import cross_entropy, hidden_loss, soft_cross_entropy
-from edgebert.elastic.optimization import learning_rate_at
+from edgebert.elastic.losses import LOSSES, LossFunctions, cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Stage, TrainingSettings
-from edgebert.elastic.stage_training import StageContext, chosen_subnets, run_stage
+from edgebert.elastic.stage_training import StageContext, chosen_subnets, learning_rate_at, run_stage
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
 from edgebert.tasks.task import Outputs, Scores
@@ -169,7 +167,7 @@ def test_the_best_weights_are_kept_not_the_last(context: StageContext) -> None:
 
 
 def test_too_little_memory_is_explained(context: StageContext) -> None:
-    def full(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    def full(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, full))
@@ -179,7 +177,7 @@ def test_too_little_memory_is_explained(context: StageContext) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage(context: StageContext) -> None:
-    def infinite(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    def infinite(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         return student.sum() * math.inf
 
     scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, infinite))

@@ -15,7 +15,8 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate, SurrogateSettings, TeacherRun
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.heads import LOSSES, TRAINING_HEADS
+from edgebert.elastic.heads import TRAINING_HEADS
+from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.texts import Texts

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
-from edgebert.elastic.heads import LOSSES
+from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.model import Model, ModelOutput, autocast
-from edgebert.elastic.optimization import take_step, warmed_up
 from edgebert.elastic.stage import Compute
-from edgebert.elastic.stage_training import memory_explained
+from edgebert.elastic.stage_training import memory_explained, take_step, warmed_up
 from edgebert.elastic.texts import Target, Texts, in_parts
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
@@ -151,7 +150,7 @@ class Surrogate:
         types = {} if batch.types is None else {"token_type_ids": batch.types}
         with autocast(self._teacher.device, self._teacher.compute):
             logits = student(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
-        return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets, 1.0)
+        return LOSSES[self._builder.task.LOSS].of_teacher(logits, batch.targets)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

@@ -24,12 +24,13 @@ UnitNumber = Annotated[int, Meta(ge=0)]
 class Pruning(Record, frozen=True):
     """How much is cut: shares of each layer's heads and of the FFN neurons of all layers together.
 
-    A layer keeps a multiple of `multiple` neurons. 64 int8 values are a cache line, and a row of the tiles and vectors
-    that int8 kernels take at once; those for bfloat16 and float32 take 32 and 16 values.
+    A layer keeps a multiple of `multiple` neurons.
     """
 
     heads: float = 1 / 3
     ffn: float = 0.4
+    # 64 int8 values are a cache line, and a row of the tiles and vectors that int8 kernels take at once; those for
+    # bfloat16 and float32 take 32 and 16 values.
     multiple: int = 64
 
 
@@ -97,10 +98,7 @@ def distance(one: UnitValues, other: UnitValues) -> tuple[float, float]:
 
 
 def left_to_ties(coefficients: UnitValues, mask: UnitValues) -> tuple[float, float]:
-    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way.
-
-    While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
-    """
+    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way."""
     pairs = zip(coefficients, mask, strict=True)
     heads, neurons = (sum(map(_ties, values.abs(), kept)) / values.numel() for values, kept in pairs)
     return heads, neurons
@@ -119,7 +117,7 @@ def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
     # How many neurons each layer would have if all layers were compared without blocks.
     best = coefficients.flatten().argsort(descending=True, stable=True)[:total]
     wanted = (best // ffn).bincount(minlength=layers).tolist()
-    # No layer may lose all of its neurons.
+    # No layer may lose all of its neurons, so each begins with a block.
     blocks = [1] * layers
     for _ in range(round(total / pruning.multiple) - layers):
         lacking = [count / pruning.multiple - held for count, held in zip(wanted, blocks, strict=True)]

@@ -16,8 +16,15 @@ from transformers import AutoModelForSequenceClassification
 from edgebert import records
 from edgebert.cli.main import main
 from edgebert.elastic.checkpoint import checkpoint_task, load_elastic
-from edgebert.elastic.early_bird.costs import forward_flops, training_flops
-from edgebert.elastic.early_bird.method import Costs, EarlyBirdResult, EarlyBirdSettings, efficient_training, train
+from edgebert.elastic.early_bird.method import (
+    Costs,
+    EarlyBirdResult,
+    EarlyBirdSettings,
+    efficient_training,
+    forward_flops,
+    train,
+    training_flops,
+)
 from edgebert.elastic.early_bird.ticket import (
     Pruning,
     Ticket,
