@@ -32,7 +32,7 @@ def read_model_config(path: Path) -> ModelConfig:
 
 
 def checkpoint_task(path: Path) -> Task | None:
-    """Return the task that a folder's checkpoint was fine-tuned for, None if it has no task's head yet.
+    """Return the task that a checkpoint was fine-tuned for, None if it has no task's head yet.
 
     No checkpoint or one of an unknown family is a TrainingError.
     """
@@ -48,10 +48,7 @@ def load_elastic(path: Path, task: Task) -> ElasticModel:
 
 
 def load_whole(path: Path, task: Task) -> Model:
-    """Return the model of a checkpoint, to be run as it is, with a new head if it has none; seed torch before.
-
-    One that cannot be read, or is of an unknown family, is a TrainingError.
-    """
+    """Return the model of a checkpoint of any known family, to be run as it is; otherwise as `load_elastic`."""
     return Model(_load(path, task))
 
 
@@ -60,6 +57,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
     # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
     has_types = not config.family.described.token_types or config.types > 0
     with explained(path):
+        # Names, not a number of labels: transformers counts them, and saves them with the model.
         model, report = head.auto_class.from_pretrained(
             path,
             id2label=dict(enumerate(task.labels)),
@@ -72,6 +70,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
     for name in report["missing_keys"]:
         if name.endswith("token_type_embeddings.weight"):
             torch.nn.init.zeros_(model.get_parameter(name))
+    # transformers 5 loads weights in the type that they are stored in, which may be a half precision.
     loaded: PreTrainedModel = model.float()
     return loaded
 
@@ -101,6 +100,7 @@ def explained(path: Path) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Keep transformers' warnings and progress bars off the terminal, which is ours."""
     settings: Any = logging  # some of its functions are not typed
+    # Both are settings of the whole process, which is the caller's: they are put back.
     verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
     settings.set_verbosity_error()
     settings.disable_progress_bar()

@@ -4,8 +4,8 @@ Knows nothing about training, data or files.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -19,22 +19,30 @@ from edgebert.elastic.model import Model, ModelOutput
 from edgebert.subnet import Subnet
 
 
-@dataclass(frozen=True)
-class UnitValues:
-    """A number for each unit: heads (layers, heads) and FFN neurons (layers, FFN size)."""
+class UnitValues(NamedTuple):
+    """A value for each unit, such as its importance or whether it is kept.
+
+    Heads are (layers, heads), FFN neurons (layers, FFN size).
+    """
 
     heads: Tensor
     neurons: Tensor
 
 
 class ElasticModel(Model):
-    """A transformers classifier of a known family whose layers, heads and FFN neurons can be cut in each call."""
+    """A transformers classifier whose layers, heads and FFN neurons can be cut in each call.
+
+    Raises:
+        TrainingError: the classifier is of no family that can be cut.
+    """
 
     def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model as `Model` does; of no family that can be cut it is a TrainingError."""
         super().__init__(classifier)
         self.config.check_elastic()
-        self._activation = ACT2FN[self.config.activation]
+        plain, family = self.config.plain, self.family
+        self._activation = ACT2FN[getattr(plain, family.activation_key)]
+        self._hidden_dropout: float = getattr(plain, family.hidden_dropout_key)
+        self._attention_dropout: float = getattr(plain, family.attention_dropout_key)
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
         """Return DynaBERT's slice of this model for a width and a depth."""
@@ -53,7 +61,7 @@ class ElasticModel(Model):
         # Several rows of queries share one row of keys; True is where a key may be looked at.
         visible = mask[:, None, None, :].bool()
 
-        # Hidden states are kept, since a student may be taught by those of its teacher.
+        # A student may be taught by all hidden states of its teacher, so they are kept.
         hidden = [state]
         for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
             layer = layers[index]
@@ -72,22 +80,23 @@ class ElasticModel(Model):
     def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
         batch, length, _ = state.shape
         size = heads * self.config.head_size
-        # The kept heads are the first rows of each map, so cutting copies nothing.
+        # The kept heads are the first rows of each map, so cutting copies nothing: these are views of the weights.
         query, key, value = (
             functional.linear(state, part.weight[:size], part.bias[:size])
             .view(batch, length, heads, self.config.head_size)
             .transpose(1, 2)
-            for part in (layer.query, layer.key, layer.value)
+            for part in (layer.q, layer.k, layer.v)
         )
-        dropout = self.config.attention_dropout if self.training else 0.0
+        # torch's function drops in any mode, so that is asked here.
+        dropout = self._attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
         if scales is not None:
             mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
 
         # Back to (batch, length, heads * head size), for the map that joins the heads.
         mixed = mixed.transpose(1, 2).reshape(batch, length, size)
-        out = functional.linear(mixed, layer.attention_out.weight[:, :size], layer.attention_out.bias)
-        if self.family.attention_dropout_after:
+        out = functional.linear(mixed, layer.o.weight[:, :size], layer.o.bias)
+        if self.family.attention_dropout_after:  # DistilBERT has none here
             out = self._drop(out)
         normalised: Tensor = layer.attention_norm(state + out)
         return normalised
@@ -101,17 +110,18 @@ class ElasticModel(Model):
         return normalised
 
     def _drop(self, out: Tensor) -> Tensor:
-        return functional.dropout(out, self.config.hidden_dropout, self.training)
+        return functional.dropout(out, self._hidden_dropout, self.training)
 
     def extract(self, subnet: Subnet) -> PreTrainedModel:
         """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
 
-        Layers are left out, and FFN neurons down to the most that a layer keeps. transformers fixes the size of a head
-        as hidden size / heads, so heads that are cut stand in the result as zeros, as do neurons of narrower layers.
+        Layers are left out, and FFN neurons down to the most that a layer keeps. What else is cut stands as zeros.
         """
+        # transformers gives all layers one size, which is that of the widest.
         plain, ffn_size = self.family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
         setattr(plain.config, self.family.ffn_key, ffn_size)
         for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
+            # Heads stay: transformers takes the size of one to be hidden size / heads.
             size = heads * self.config.head_size
             _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)
         return plain
@@ -128,7 +138,7 @@ class ElasticModel(Model):
     def plain(self) -> PreTrainedModel:
         """Return the classifier as transformers loads it: what was cut from layers stands in a copy as zeros."""
         layers, full = self.layers(), self.subnet()
-        heads = tuple(layer.query.out_features // self.config.head_size for layer in layers)
+        heads = tuple(layer.q.out_features // self.config.head_size for layer in layers)
         ffn = tuple(layer.ffn_in.out_features for layer in layers)
         if (heads, ffn) == (full.heads, full.ffn):
             return self.classifier
@@ -137,19 +147,21 @@ class ElasticModel(Model):
 
 def _keep(layer: Layer, size: int, ffn: int, *, attention_size: int, ffn_size: int) -> None:
     """Keep the first dimensions of all heads together and the first neurons of a layer, with zeros behind them."""
-    for part in (layer.query, layer.key, layer.value):
-        _resize(part, size, part.in_features, attention_size, part.in_features)
-    out = layer.attention_out
-    _resize(out, out.out_features, size, out.out_features, attention_size)
-    _resize(layer.ffn_in, ffn, layer.ffn_in.in_features, ffn_size, layer.ffn_in.in_features)
-    _resize(layer.ffn_out, layer.ffn_out.out_features, ffn, layer.ffn_out.out_features, ffn_size)
+    for part in (layer.q, layer.k, layer.v):
+        _resize_outputs(part, size, attention_size)
+    _resize_inputs(layer.o, size, attention_size)
+    _resize_outputs(layer.ffn_in, ffn, ffn_size)
+    _resize_inputs(layer.ffn_out, ffn, ffn_size)
 
 
 @torch.no_grad()
-def _resize(linear: nn.Linear, kept_outputs: int, kept_inputs: int, outputs: int, inputs: int) -> None:
-    """Make a map of so many outputs and inputs, of which those after the kept ones are zeros."""
-    weight, bias = linear.weight.new_zeros(outputs, inputs), linear.bias.new_zeros(outputs)
-    weight[:kept_outputs, :kept_inputs] = linear.weight[:kept_outputs, :kept_inputs]
-    bias[:kept_outputs] = linear.bias[:kept_outputs]
-    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
-    linear.out_features, linear.in_features = outputs, inputs
+def _resize_outputs(linear: nn.Linear, kept: int, size: int) -> None:
+    linear.weight = nn.Parameter(functional.pad(linear.weight[:kept], (0, 0, 0, size - kept)))
+    linear.bias = nn.Parameter(functional.pad(linear.bias[:kept], (0, size - kept)))
+    linear.out_features = size
+
+
+@torch.no_grad()
+def _resize_inputs(linear: nn.Linear, kept: int, size: int) -> None:
+    linear.weight = nn.Parameter(functional.pad(linear.weight[:, :kept], (0, size - kept)))
+    linear.in_features = size

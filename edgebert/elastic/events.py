@@ -9,15 +9,20 @@ from edgebert.journal import Journal
 from edgebert.records import Record
 
 
-class StepEvent(Record, frozen=True, tag="step", tag_field="event"):
-    """One step: the losses per text of each kind, summed over its sub-networks and weighted."""
+class StageEvent(Record, frozen=True, tag_field="event"):
+    """What happens at a step of a stage, of so many, and after so many seconds of work."""
 
     stage: str
     step: int
     steps: int
+    seconds: float
+
+
+class StepEvent(StageEvent, frozen=True, tag="step"):
+    """One step: the losses per text of each kind, summed over its sub-networks and weighted."""
+
     losses: dict[str, float]
     learning_rate: float
-    seconds: float
 
 
 class SubnetScore(Record, frozen=True):
@@ -30,52 +35,35 @@ class SubnetScore(Record, frozen=True):
     loss: float
 
 
-class ScoreEvent(Record, frozen=True, tag="scores", tag_field="event"):
+class ScoreEvent(StageEvent, frozen=True, tag="scores"):
     """The dev scores of the sub-networks after a step; `best`: their sum is the highest so far."""
 
-    stage: str
-    step: int
-    steps: int
     scores: tuple[SubnetScore, ...]
     best: bool
-    seconds: float
 
 
-class MaskEvent(Record, frozen=True, tag="mask", tag_field="event"):
+class MaskEvent(StageEvent, frozen=True, tag="mask"):
     """The ticket that would be drawn after a step: how far from those before it, the newest first.
 
     `heads` and `neurons` are the shares of units that two tickets treat differently; `ties` are those that equal
     coefficients leave open, of heads and of neurons. `drawn`: the ticket is drawn here, and why.
     """
 
-    stage: str
-    step: int
-    steps: int
     heads: tuple[float, ...]
     neurons: tuple[float, ...]
     ties: tuple[float, float]
     drawn: Literal["settled", "at", "latest"] | None
-    seconds: float
 
 
-class AugmentEvent(Record, frozen=True, tag="augmented", tag_field="event"):
+class AugmentEvent(StageEvent, frozen=True, tag="augmented"):
     """Variants have been made of so many texts, of so many."""
 
-    step: int
-    steps: int
-    seconds: float
-    stage: str = "augment"
 
-
-class TrialEvent(Record, frozen=True, tag="trial", tag_field="event"):
+class TrialEvent(StageEvent, frozen=True, tag="trial"):
     """The error of a candidate of a search for an architecture, after so many of at most so many."""
 
-    step: int
-    steps: int
     candidate: str
     error: float
-    seconds: float
-    stage: str = "search"
 
 
 Event = StepEvent | ScoreEvent | AugmentEvent | MaskEvent | TrialEvent
@@ -104,8 +92,8 @@ class EventJournal:
 
     def best(self) -> ScoreEvent:
         """Return the scores of the weights that were kept, or raise a TrainingError if none can be read."""
-        scores = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
-        return self._last(scores, "scores")
+        found = [event for event in self.file.read() if isinstance(event, ScoreEvent) and event.best]
+        return self._last(found, "scores")
 
     def last(self) -> Event:
         """Return the last event, or raise a TrainingError if none can be read."""

@@ -5,6 +5,7 @@ To train another family, write its entry.
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -24,20 +25,16 @@ Classify = Callable[[PreTrainedModel, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Layer:
-    """One transformer layer: its linear maps, as (outputs, inputs), and its two LayerNorms."""
+    """One transformer layer, under the exporters' names of its parts: linear maps (outputs, inputs) and LayerNorms."""
 
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    attention_out: nn.Linear
+    q: nn.Linear
+    k: nn.Linear
+    v: nn.Linear
+    o: nn.Linear
     attention_norm: nn.Module
     ffn_in: nn.Linear
     ffn_out: nn.Linear
     ffn_norm: nn.Module
-
-
-# The exporters' names of a layer's parts, in the order of the fields above.
-_UNITS = ("q", "k", "v", "o", "attention_norm", "ffn_in", "ffn_out", "ffn_norm")
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,6 @@ class ModelFamily:
         assert isinstance(key, str), "every family has FFN neurons"
         return key
 
-    @property
-    def stack(self) -> str:
-        """The name of the module that holds the layers."""
-        stack: str = self.described.units["ffn_norm"].partition(".{layer}")[0]
-        return stack
-
     def embeddings(self, model: PreTrainedModel) -> nn.Module:
         """Return the embedding tables, with their LayerNorm where they have one."""
         units = self.described.units
@@ -79,71 +70,77 @@ class ModelFamily:
 
     def projection(self, model: PreTrainedModel) -> nn.Module | None:
         """Return what widens embeddings that are narrower than the layers, in a model that has it."""
+        # ELECTRA's larger checkpoints have none.
         parent, _, name = self.described.units.get("projection", "").rpartition(".")
         found: nn.Module | None = getattr(model.get_submodule(parent), name, None) if name else None
         return found
 
     def layers_of(self, model: PreTrainedModel) -> list[Layer]:
         """Return the parts of each layer of a model of this family, which must be one that can be cut."""
-        places = [self.described.units[unit] for unit in _UNITS]
-        numbers = range(len(list(model.get_submodule(self.stack).children())))
-        parts: list[list[Any]] = [
-            [model.get_submodule(place.format(layer=number)) for place in places] for number in numbers
-        ]
-        return [Layer(*modules) for modules in parts]
+        units = {field.name: self.described.units[field.name] for field in dataclasses.fields(Layer)}
+        found = []
+        for number in range(model.config.num_hidden_layers):
+            parts: dict[str, Any] = {
+                name: model.get_submodule(unit.format(layer=number)) for name, unit in units.items()
+            }
+            found.append(Layer(**parts))
+        return found
 
     def with_layers(self, model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
         """Return a copy of a model of this family that has only some of its layers, in the given order."""
         # A copy, so that the weights and the configuration of the caller's model stay as they are.
         kept = copy.deepcopy(model)
-        modules = list(kept.get_submodule(self.stack).children())
-        kept.set_submodule(self.stack, nn.ModuleList(modules[layer] for layer in layers))
+        # In every family the layers are one list of modules, whose name stands before a layer's number.
+        stack = self.described.units["ffn_norm"].partition(".{layer}")[0]
+        modules = list(kept.get_submodule(stack).children())
+        kept.set_submodule(stack, nn.ModuleList(modules[layer] for layer in layers))
+        # An attribute that transformers maps to the family's own key, such as DistilBERT's n_layers.
         kept.config.num_hidden_layers = len(layers)
         return kept
 
     def guess_tokens(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """Return a masked language model's logits (tokens, vocabulary) for its last hidden states (tokens, hidden)."""
-        return reduce(lambda state, name: model.get_submodule(name)(state), self.masked_lm_head, hidden)
+        return _run_modules(model, self.masked_lm_head, hidden)
 
 
-def _classify_pooled(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """BERT: a pooler of the base model, dropout and a linear map."""
-    pooled = model.base_model.get_submodule("pooler")(hidden)
-    logits: Tensor = model.get_submodule("classifier")(model.get_submodule("dropout")(pooled))
-    return logits
+def _run_modules(model: PreTrainedModel, names: Sequence[str], state: Tensor) -> Tensor:
+    """Return what modules of a model make of a state, one after the other."""
+    return reduce(lambda state, name: model.get_submodule(name)(state), names, state)
 
 
-def _classify_hidden(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """RoBERTa and ELECTRA: a head of several layers, which takes the first token by itself."""
-    logits: Tensor = model.get_submodule("classifier")(hidden)
-    return logits
+def _classifier_of(*names: str) -> Classify:
+    """Return a classifier that is modules of the model, one after the other."""
+    return lambda model, hidden: _run_modules(model, names, hidden)
 
 
-def _classify_first(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """DistilBERT: a linear map with a ReLU for the first token, dropout and a second linear map."""
+def _classify_first_token(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Return DistilBERT's logits, whose ReLU is no module of the model."""
     pooled = relu(model.get_submodule("pre_classifier")(hidden[:, 0]))
-    logits: Tensor = model.get_submodule("classifier")(model.get_submodule("dropout")(pooled))
-    return logits
+    return _run_modules(model, ("dropout", "classifier"), pooled)
 
 
-_ROBERTA = ModelFamily(roberta.FAMILY, _classify_hidden, ("lm_head",))
+# RoBERTa's and ELECTRA's heads take the first token by themselves, as BERT's pooler does.
+_ROBERTA = ModelFamily(roberta.FAMILY, _classifier_of("classifier"), ("lm_head",))
 
 # By transformers' model_type.
 TRAINABLE = {
-    "bert": ModelFamily(bert.FAMILY, _classify_pooled, ("cls",)),
+    "bert": ModelFamily(bert.FAMILY, _classifier_of("bert.pooler", "dropout", "classifier"), ("cls",)),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
     "distilbert": ModelFamily(
         distilbert.FAMILY,
-        _classify_first,
+        _classify_first_token,
         ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
         attention_dropout_after=False,
         activation_key="activation",
         hidden_dropout_key="dropout",
         attention_dropout_key="attention_dropout",
     ),
-    "electra": ModelFamily(electra.FAMILY, _classify_hidden, ("generator_predictions", "generator_lm_head")),
+    "electra": ModelFamily(
+        electra.FAMILY, _classifier_of("classifier"), ("generator_predictions", "generator_lm_head")
+    ),
+    # Its attention goes by the distances of tokens: layers are dropped, but heads and neurons are not cut.
     "xlnet": ModelFamily(
         xlnet.FAMILY,
         classify=None,

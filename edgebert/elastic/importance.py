@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from edgebert.elastic.elastic_model import ElasticModel, UnitValues
-from edgebert.elastic.families import Layer
 from edgebert.elastic.texts import TensorBatch
 
 
@@ -21,39 +20,28 @@ def rank(
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
     sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|. `label_loss` takes logits and targets, and is a sum over texts; L
-    is its mean. Gradients are zeroed between batches.
+    is its mean.
     """
     was_training = model.training
     model.eval()
     full, layers, device = model.subnet(), model.layers(), next(model.parameters()).device
     heads = torch.zeros(len(layers), full.heads[0], device=device)
     neurons = torch.zeros(len(layers), full.ffn[0], device=device)
-    try:
-        for batch in batches:
-            assert batch.targets is not None, "importance is for a loss of labels"
-            model.zero_grad()
-            # A head's mask is a factor of 1 on its output; neurons are ranked by their weights.
-            ones = UnitValues(torch.ones_like(heads).requires_grad_(), torch.ones_like(neurons))
-            logits = model(batch.ids, batch.mask, full, batch.types, ones).logits
-            torch.autograd.backward(label_loss(logits, batch.targets) / len(batch.ids))
+    weights = [part for layer in layers for part in (layer.ffn_in.weight, layer.ffn_in.bias, layer.ffn_out.weight)]
+    for batch in batches:
+        assert batch.targets is not None, "importance is for a loss of labels"
+        mask = torch.ones_like(heads).requires_grad_()
+        logits = model(batch.ids, batch.mask, full, batch.types, UnitValues(mask, torch.ones_like(neurons))).logits
+        loss = label_loss(logits, batch.targets) / len(batch.ids)
 
-            assert ones.heads.grad is not None, "each head has a gradient"
-            heads += ones.heads.grad.abs()
-            neurons += torch.stack([_neuron_gradient(layer) for layer in layers])
-    finally:
-        model.zero_grad()
-        model.train(was_training)
+        gradient, *others = torch.autograd.grad(loss, [mask, *weights])
+        heads += gradient.abs()
+        products = [weight.detach() * other for weight, other in zip(weights, others, strict=True)]
+        for layer in range(len(layers)):
+            w1, b1, w2 = products[3 * layer : 3 * layer + 3]
+            neurons[layer] += (w1.sum(dim=1) + b1).abs() + w2.sum(dim=0).abs()
+    model.train(was_training)
     return UnitValues(heads.cpu(), neurons.cpu())
-
-
-def _neuron_gradient(layer: Layer) -> Tensor:
-    w1, b1, w2 = layer.ffn_in.weight, layer.ffn_in.bias, layer.ffn_out.weight
-    assert w1.grad is not None
-    assert b1.grad is not None
-    assert w2.grad is not None
-    incoming = (w1 * w1.grad).sum(dim=1) + b1 * b1.grad
-    outgoing = (w2 * w2.grad).sum(dim=0)
-    return (incoming.abs() + outgoing.abs()).detach()
 
 
 @torch.no_grad()
@@ -64,9 +52,9 @@ def rewire(model: ElasticModel, importance: UnitValues) -> None:
         # A head's dimensions stand together and move together: outputs of its projections, inputs of what follows.
         head_order = heads.argsort(descending=True, stable=True)
         columns = (head_order[:, None] * size + torch.arange(size)).flatten()
-        for projection in (layer.query, layer.key, layer.value):
+        for projection in (layer.q, layer.k, layer.v):
             _permute_outputs(projection, columns)
-        layer.attention_out.weight.copy_(layer.attention_out.weight[:, columns])
+        layer.o.weight.copy_(layer.o.weight[:, columns])
 
         neuron_order = neurons.argsort(descending=True, stable=True)
         _permute_outputs(layer.ffn_in, neuron_order)

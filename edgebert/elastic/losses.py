@@ -4,13 +4,32 @@ Sums, not means: a batch that is split over devices and micro-batches then has t
 Logits are (batch, labels) everywhere. Texts without a known target do not count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgebert.tasks.task import Loss
+
 UNLABELLED = -100  # what torch's cross-entropy passes over
+
+
+@dataclass(frozen=True)
+class LossFunctions:
+    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher."""
+
+    of_targets: Callable[[Tensor, Tensor], Tensor]
+    of_logits: Callable[[Tensor, Tensor], Tensor]
+
+    def of_teacher(self, student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return the loss of a student's logits with a teacher's, both divided by a temperature.
+
+        It is multiplied by the temperature's square so that its gradients keep their size (Hinton et al. 2015).
+        """
+        return temperature**2 * self.of_logits(student.float() / temperature, teacher.float() / temperature)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -18,14 +37,9 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=UNLABELLED)
 
 
-def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the cross-entropy of the student's logits with the teacher's probabilities.
-
-    Both are divided by the temperature, and the loss is multiplied by its square so that its gradients keep their size
-    (Hinton et al. 2015).
-    """
-    probabilities = (teacher.float() / temperature).softmax(dim=-1)
-    return temperature**2 * functional.cross_entropy(student.float() / temperature, probabilities, reduction="sum")
+def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the cross-entropy of the student's logits with the teacher's probabilities."""
+    return functional.cross_entropy(student, teacher.softmax(dim=-1), reduction="sum")
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -34,22 +48,23 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits.float()[known], targets.float()[known], reduction="sum")
 
 
-def soft_binary_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the binary cross-entropy with the teacher's probability of each label, at a temperature as above."""
-    probabilities = (teacher.float() / temperature).sigmoid()
-    logits = student.float() / temperature
-    return temperature**2 * functional.binary_cross_entropy_with_logits(logits, probabilities, reduction="sum")
+def soft_binary_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the binary cross-entropy with the teacher's probability of each label."""
+    return functional.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="sum")
 
 
 def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the squared error of one logit a text; targets (batch,) may be NaN."""
-    known = ~targets.isnan()
+    known = ~targets.isnan()  # any number may be a target
     return functional.mse_loss(logits.float()[known, 0], targets.float()[known], reduction="sum")
 
 
-def squared_difference(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the squared difference of the student's and the teacher's logits; a temperature means nothing here."""
-    return functional.mse_loss(student.float(), teacher.float(), reduction="sum")
+# By the task's LOSS.
+LOSSES: dict[Loss, LossFunctions] = {
+    "cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy),
+    "binary-cross-entropy": LossFunctions(binary_cross_entropy, soft_binary_cross_entropy),
+    "squared-error": LossFunctions(squared_error, partial(functional.mse_loss, reduction="sum")),
+}
 
 
 def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], layers: Sequence[int], mask: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgebert.elastic.model_config import config_of
+from edgebert.elastic.stage import Compute
 from edgebert.elastic_manifest import Slice
+from edgebert.machine.device import this_device
 from edgebert.subnet import Subnet
 
 
@@ -56,3 +59,15 @@ class Model(nn.Module):
     def plain(self) -> PreTrainedModel:
         """Return the model as transformers loads it."""
         return self.classifier
+
+
+def best_compute() -> Compute:
+    """Return bf16 where the machine multiplies it natively, else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(this_device().instruction_sets) else "fp32"
+
+
+def autocast(device: torch.device, compute: Compute) -> torch.autocast:
+    """Return the context in which models run: weights stay in fp32, whose small updates bf16 would round away."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16")

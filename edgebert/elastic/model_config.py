@@ -1,47 +1,35 @@
 """What is read of a transformers configuration, under the same names for every family."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from transformers import PreTrainedConfig
 
 from edgebert.elastic.families import ModelFamily, family_of
 from edgebert.errors import TrainingError
-from edgebert.records import Record
 from edgebert.slices import dynabert_subnet
 from edgebert.subnet import Subnet
 
 
-class ModelConfig(Record, frozen=True):
-    """The sizes of a model, its head and how it computes.
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sizes of a model, the names of its labels, and its family; `plain` is all that transformers says of it.
 
     `positions` counts the tokens that a text may have; 0 where positions are relative, so that there is no limit. The
     first of them takes row `first_position` of the position table. `types` counts the rows of the token type table.
     """
 
-    model_type: str
+    plain: PreTrainedConfig
+    family: ModelFamily
     layers: int
     heads: int
     hidden: int
     ffn: int
     embedding: int
-    vocabulary: int
     positions: int
     first_position: int
     types: int
-    activation: str
-    hidden_dropout: float
-    attention_dropout: float
-    layer_norm_eps: float
-    is_decoder: bool
-    position_type: str
-    architectures: tuple[str, ...]
-    problem_type: str | None
     labels: tuple[str, ...]
-
-    @property
-    def family(self) -> ModelFamily:
-        """The description of the model's family."""
-        return family_of(self.model_type)
 
     @property
     def head_size(self) -> int:
@@ -56,10 +44,12 @@ class ModelConfig(Record, frozen=True):
 
     def check_elastic(self) -> None:
         """Raise a TrainingError if the model is of no family that can be cut, or uses what we do not compute then."""
-        family_of(self.model_type, to_cut=True)
+        family_of(self.plain.model_type, to_cut=True)
         # Rotary and relative positions act within attention, and a decoder's tokens see only those before them.
-        if self.position_type != "absolute" or self.is_decoder:
-            found = "a decoder" if self.is_decoder else f"position_embedding_type '{self.position_type}'"
+        is_decoder = getattr(self.plain, "is_decoder", False)
+        position_type = getattr(self.plain, "position_embedding_type", None) or "absolute"
+        if is_decoder or position_type != "absolute":
+            found = "a decoder" if is_decoder else f"position_embedding_type '{position_type}'"
             raise TrainingError(f"expected an encoder with absolute positions, found {found}; use another checkpoint")
 
 
@@ -69,24 +59,16 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
     first_position = family.described.first_position(config.to_dict())
     names = {int(number): name for number, name in (config.id2label or {}).items()}
     return ModelConfig(
-        model_type=config.model_type,
+        plain=config,
+        family=family,
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
         hidden=config.hidden_size,
         ffn=getattr(config, family.ffn_key),
         embedding=config.embedding_size if "projection" in family.described.units else config.hidden_size,
-        vocabulary=config.vocab_size,
         positions=max(0, getattr(config, "max_position_embeddings", 0) - first_position),
         first_position=first_position,
         # XLNet has types but no table of them: it compares the types of two tokens.
         types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
-        activation=getattr(config, family.activation_key),
-        hidden_dropout=getattr(config, family.hidden_dropout_key),
-        attention_dropout=getattr(config, family.attention_dropout_key),
-        layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
-        is_decoder=bool(getattr(config, "is_decoder", False)),
-        position_type=getattr(config, "position_embedding_type", None) or "absolute",
-        architectures=tuple(config.architectures or ()),
-        problem_type=config.problem_type,
         labels=tuple(names[number] for number in sorted(names)),
     )

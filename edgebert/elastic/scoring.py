@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from edgebert.elastic.events import SubnetScore
-from edgebert.elastic.heads import LossFunctions
+from edgebert.elastic.losses import LossFunctions
 from edgebert.elastic.model import Model
 from edgebert.elastic.texts import Target, Texts
 from edgebert.subnet import Subnet
@@ -40,11 +40,12 @@ class Scorer:
 
     def score_all(self, model: Model, subnets: Sequence[Subnet]) -> tuple[SubnetScore, ...]:
         """Return the score of each sub-network in their order, the work shared by the devices."""
+        # The largest come first: in turns, each device gets large ones and small ones.
         mine = subnets[self.accelerator.process_index :: self.accelerator.num_processes]
         found = [self.score(model, subnet) for subnet in mine]
         if self.accelerator.num_processes > 1:
             found = gather_object(found)
-        # Gathered are the shares one after the other, not in the order of the sub-networks.
+        # Gathered are the shares of the devices one after the other, not in the order of the sub-networks.
         by_id = {one.id: one for one in found}
         return tuple(by_id[subnet.id] for subnet in subnets)
 
@@ -60,6 +61,7 @@ class Scorer:
             assert batch.targets is not None, "scores need labels"
             logits = model(batch.ids, batch.mask, subnet, batch.types).logits.float()
             loss += float(self.losses.of_targets(logits, batch.targets))
+            # What the metric needs of them is kept, not the logits: a masked language model's would be gigabytes.
             scores.append(self.metric.scores({"logits": logits.cpu().numpy()}))
             targets += batch.targets.tolist()
         model.train(was_training)

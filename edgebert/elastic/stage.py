@@ -5,7 +5,6 @@ from typing import Literal
 from edgebert.records import Record
 
 Compute = Literal["fp32", "bf16"]
-FINE_TUNED = "fine-tuned"
 
 
 class Stage(Record, frozen=True):
@@ -55,4 +54,4 @@ class TrainingSettings(Record, frozen=True):
 
 def fine_tuning(epochs: int = 4, learning_rate: float = 5e-5, *, embeddings: bool = True) -> Stage:
     """Return fine-tuning on the labels; without `embeddings` the embedding tables stay as they are."""
-    return Stage(name=FINE_TUNED, epochs=epochs, learning_rate=learning_rate, label_weight=1.0, embeddings=embeddings)
+    return Stage("fine-tuned", epochs, learning_rate, label_weight=1.0, embeddings=embeddings)

@@ -4,10 +4,11 @@ Knows neither files of data nor which stages there are.
 """
 
 import contextlib
+import hashlib
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +16,16 @@ import msgspec
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgebert import records
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
 from edgebert.elastic.losses import hidden_loss
-from edgebert.elastic.model import Model, ModelOutput
-from edgebert.elastic.optimization import learning_rate_at, make_optimizer, seed_of, take_step
+from edgebert.elastic.model import Model, ModelOutput, autocast
 from edgebert.elastic.scoring import Scorer
-from edgebert.elastic.stage import Compute, Stage, TrainingSettings
+from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.texts import TensorBatch, Texts
 from edgebert.errors import TrainingError
-from edgebert.machine.device import this_device
 from edgebert.subnet import Subnet
 
 STATE, BEST = "state.pt", "best.safetensors"
@@ -44,11 +43,13 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage works with: the two models, its texts, what scores the student, the machine, a folder and a journal.
+    """A stage and what it works with: models, texts, what scores the student, the machine, a folder and a journal.
 
     `subnets` are those that learn, the largest first.
     """
 
+    stage: Stage
+    settings: TrainingSettings
     student: Model
     teacher: Model | None
     subnets: Sequence[Subnet]
@@ -64,21 +65,19 @@ class StageContext:
         if self.accelerator.is_main_process:
             self.journal(event)
 
-
-def best_compute() -> Compute:
-    """Return bf16 where the machine multiplies it natively, else fp32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(this_device().instruction_sets) else "fp32"
+    def seed(self, step: int) -> None:
+        """Seed dropout by the place in the training alone, so that a resumed stage needs no state of it."""
+        place = (self.settings.seed, self.stage.name, step, self.accelerator.process_index)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(repr(place).encode()).digest()[:8], "big") >> 1)
 
 
-def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -> None:
+def run_stage(context: StageContext) -> None:
     """Train the student through a stage; it ends with the weights whose dev scores had the highest sum.
 
     Raises:
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
-    student = context.student
+    stage, settings, student = context.stage, context.settings, context.student
     if not stage.embeddings:
         student.freeze_embeddings()
     optimizer = make_optimizer(student, settings)
@@ -94,24 +93,82 @@ def run_stage(stage: Stage, settings: TrainingSettings, context: StageContext) -
         # Order, sub-networks and dropout follow from the step's number alone, so that a resumed stage needs no history.
         order = epoch_batches(context.texts, settings, stage, epoch)
         for numbers in order[progress.step - epoch * per_epoch :]:
+            # Before a step, not after one: a state after an epoch's last step would lack the scores of that epoch.
             if time.monotonic() - saved > context.save_seconds:
                 _save(progress, optimizer, context)
                 saved = time.monotonic()
             rate = learning_rate_at(stage, settings, progress.step, steps)
             chosen = chosen_subnets(context.subnets, stage, settings.seed, progress.step)
-            torch.manual_seed(seed_of(settings.seed, stage.name, progress.step, context.accelerator.process_index))
-            with memory_explained(settings.too_large):
-                losses = gradients(stage, settings, context, chosen, numbers)
-                check_finite(losses, stage, progress.step)
-                take_step(student, optimizer, rate, settings.clip_norm)
-            progress.step, progress.seconds = progress.step + 1, time.monotonic() - started
-            context.report(StepEvent(stage.name, progress.step, steps, losses, rate, round(progress.seconds, 2)))
+            context.seed(progress.step)
+            progress.step += 1
+            losses = learn(context, optimizer, rate, chosen, numbers, progress.step)
+            progress.seconds = time.monotonic() - started
+            context.report(StepEvent(stage.name, progress.step, steps, round(progress.seconds, 2), losses, rate))
         with memory_explained(settings.too_large):
-            _keep_best(stage, steps, progress, context)
+            _keep_best(steps, progress, context)
 
-    # The main process may still be writing the best weights.
+    # The main process may still be writing the best weights. They are read into the CPU's memory: safetensors does not
+    # take every name of a device that accelerate gives where several processes train on one.
     context.accelerator.wait_for_everyone()
     student.load_state_dict(load_file(context.folder / BEST))
+
+
+def make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return AdamW, with weight decay for matrices only."""
+    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in learning if parameter.ndim > 1]
+    vectors = [parameter for parameter in learning if parameter.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def learn(
+    context: StageContext,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    subnets: Sequence[Subnet],
+    numbers: Sequence[int],
+    step: int,
+    penalty: Callable[[], Tensor] | None = None,
+) -> dict[str, float]:
+    """Take a step on a batch of texts, given by their numbers; return the weighted losses per text.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the memory is not enough.
+    """
+    with memory_explained(context.settings.too_large):
+        losses = gradients(context, subnets, numbers)
+        if penalty:
+            # It is of the step, not of each text, so it is added once beside the parts of a batch.
+            value = penalty()
+            torch.autograd.backward(value)
+            losses = {"labels": losses["labels"], "penalty": value.item()}
+        if not all(map(math.isfinite, losses.values())):
+            advice = "lower the learning rate or use --compute fp32"
+            raise TrainingError(f"the loss of stage {context.stage.name} is no longer finite at step {step}; {advice}")
+        take_step(context.student.classifier, optimizer, rate, context.settings.clip_norm)
+    return losses
+
+
+def take_step(student: nn.Module, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float) -> None:
+    """Take one step of the optimizer along the gradients, which are clipped, and set them to zero."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    nn.utils.clip_grad_norm_(student.parameters(), clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def learning_rate_at(stage: Stage, settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the rate of a step: it rises over the warm-up, then falls to 0, each in a line."""
+    warmup = settings.warmup * steps
+    share = (step + 1) / warmup if step < warmup else (steps - step) / max(1.0, steps - warmup)
+    return stage.learning_rate * min(1.0, share)
+
+
+def warmed_up(rate: float, warmup: float, step: int, steps: int) -> float:
+    """Return the rate of a step, counted from 1: it rises over the warm-up in a line, then stays."""
+    return rate * min(1.0, step / max(1.0, warmup * steps))
 
 
 def epoch_batches(texts: Texts, settings: TrainingSettings, stage: Stage, epoch: int) -> list[list[int]]:
@@ -123,32 +180,34 @@ def chosen_subnets(subnets: Sequence[Subnet], stage: Stage, seed: int, step: int
     """Return the sub-networks of a step: all, or the largest, the smallest and some drawn from those between."""
     if stage.sampled is None or stage.sampled >= len(subnets):
         return list(subnets)
+    # A step of four takes 0.41 s on two cores (docs/log.md).
     between = random.Random(f"{seed} {stage.name} {step}").sample(subnets[1:-1], stage.sampled - 2)
     return [subnets[0], *between, subnets[-1]]
 
 
-def gradients(
-    stage: Stage, settings: TrainingSettings, context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]
-) -> dict[str, float]:
+def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequence[int]) -> dict[str, float]:
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
-    accelerator, tokens = context.accelerator, sum(len(context.texts.ids[number]) for number in numbers)
-    parts, first = accelerator.num_processes * settings.accumulate, accelerator.process_index * settings.accumulate
+    accelerator, accumulate = context.accelerator, context.settings.accumulate
+    parts, first = accelerator.num_processes * accumulate, accelerator.process_index * accumulate
     # Losses of labels and logits are sums over texts, that of hidden states is a sum over tokens.
+    tokens = sum(len(context.texts.ids[number]) for number in numbers)
     counts = torch.tensor([len(numbers), len(numbers), tokens], device=accelerator.device)
     totals = torch.zeros(3, device=accelerator.device)
-    for part in range(first, first + settings.accumulate):
+    for part in range(first, first + accumulate):
         share = numbers[part::parts]
         # The last batch of an epoch may have fewer texts than there are parts.
         if share:
             batch = context.texts.batch(share, accelerator.device)
-            # One sub-network at a time, so that the activations of one only are in memory.
-            for losses in _losses(stage, settings.compute, context, subnets, batch):
+            # One sub-network at a time, so that the activations of one only are in memory. Its parts of the losses are
+            # divided by the counts of the whole batch, so that gradients add up to those of the whole.
+            for losses in _losses(context, subnets, batch):
                 means = losses / counts
                 torch.autograd.backward(means.sum())
                 totals += means.detach()
 
     if accelerator.num_processes > 1:
-        # All devices reduce the same list of gradients, also those that a device's sub-networks did not touch.
+        # All devices reduce the same list of gradients, also of weights that no sub-network of the step has: a device
+        # that left one out would have the others wait for it.
         for parameter in filter(lambda parameter: parameter.requires_grad, context.student.parameters()):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -157,17 +216,15 @@ def gradients(
     return dict(zip(("labels", "logits", "hidden"), totals.tolist(), strict=True))
 
 
-def _losses(
-    stage: Stage, compute: Compute, context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
-) -> Iterator[Tensor]:
+def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch) -> Iterator[Tensor]:
     """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
+    stage, functions, compute = context.stage, context.scorer.losses, context.settings.compute
+    device = context.accelerator.device
     taught: dict[Subnet, ModelOutput] = {}
-    device, functions = context.accelerator.device, context.scorer.losses
-    zero = torch.zeros((), device=device)
     for subnet in subnets:
-        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+        with autocast(device, compute):
             output = context.student(batch.ids, batch.mask, subnet, batch.types)
-        losses = [zero, zero, zero]
+        losses = [torch.zeros((), device=device)] * 3
         if stage.label_weight:
             assert batch.targets is not None, "a loss of labels needs labelled texts"
             losses[0] = stage.label_weight * functions.of_targets(output.logits, batch.targets)
@@ -176,7 +233,7 @@ def _losses(
             full = _teacher_subnet(stage, context.teacher, subnet)
             # At full width the teacher answers once for all sub-networks of a batch.
             if full not in taught:
-                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+                with torch.no_grad(), autocast(device, compute):
                     taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
             right = taught[full]
             if stage.logit_weight:
@@ -195,26 +252,20 @@ def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:
     return msgspec.structs.replace(full, heads=subnet.heads[:1] * layers, ffn=subnet.ffn[:1] * layers)
 
 
-def check_finite(losses: dict[str, float], stage: Stage, step: int) -> None:
-    """Raise a TrainingError if the losses of a step are not finite."""
-    if not all(map(math.isfinite, losses.values())):
-        advice = "lower the learning rate or use --compute fp32"
-        raise TrainingError(f"the loss of stage {stage.name} is no longer finite at step {step + 1}; {advice}")
-
-
 @contextlib.contextmanager
 def memory_explained(too_large: str) -> Iterator[None]:
     """Turn the errors that mean too little memory into one that says what is too large and what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as problem:
+        # CUDA's, Linux's and Windows' words; where the CPU has no more, torch raises a plain RuntimeError.
         signs = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(problem, MemoryError) and not any(sign in str(problem) for sign in signs):
             raise
         raise TrainingError(f"out of memory with {too_large}") from None
 
 
-def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: StageContext) -> None:
+def _keep_best(steps: int, progress: StageProgress, context: StageContext) -> None:
     """Score all sub-networks on the dev texts, and store the weights if the sum of scores is the highest so far."""
     scores = context.scorer.score_all(context.student, context.subnets)
     total = sum(one.score for one in scores)
@@ -225,13 +276,14 @@ def _keep_best(stage: Stage, steps: int, progress: StageProgress, context: Stage
             state = context.student.state_dict()
             tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
             records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
-    context.report(ScoreEvent(stage.name, progress.step, steps, scores, best, round(progress.seconds, 2)))
+    context.report(ScoreEvent(context.stage.name, progress.step, steps, round(progress.seconds, 2), scores, best))
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:
     """Store all that the rest of the stage depends on; the other devices hold the same."""
     if not context.accelerator.is_main_process:
         return
+    # The journal is cut back to here when the stage goes on from this state.
     progress.journal_bytes = context.journal.file.size_bytes
     state = {"progress": vars(progress), "student": context.student.state_dict(), "optimizer": optimizer.state_dict()}
     records.replace_file(context.folder / STATE, lambda path: torch.save(state, path), TrainingError)
@@ -242,6 +294,7 @@ def _resume(context: StageContext, optimizer: torch.optim.Optimizer) -> StagePro
     path, progress = context.folder / STATE, StageProgress()
     if path.exists():
         try:
+            # With weights_only nothing is unpickled that could run code.
             state = torch.load(path, map_location=context.accelerator.device, weights_only=True)
         except Exception as problem:  # a damaged file can raise about anything
             advice = f"remove {path} to begin the stage again"

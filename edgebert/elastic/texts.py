@@ -4,21 +4,17 @@ import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.errors import TrainingError
-from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 
 # What a text's label asks for, as `Task.target` gives it: a number, or one for each label.
 Target = int | float | list[float]
 
-# Batches are sorted by length within blocks of so many, so that little is padded and the order still is random.
-BLOCK_BATCHES = 50
+BLOCK_BATCHES = 50  # sorted by length together, so that little is padded and the order still is random
 
 
 @dataclass(frozen=True)
@@ -49,9 +45,11 @@ class Texts:
         return len(self.ids)
 
     def some(self, numbers: Sequence[int]) -> "Texts":
-        """Return some of these texts, without targets."""
+        """Return some of these texts."""
+        ids = [self.ids[number] for number in numbers]
         types = None if self.types is None else [self.types[number] for number in numbers]
-        return dataclasses.replace(self, ids=[self.ids[number] for number in numbers], types=types, targets=None)
+        targets = None if self.targets is None else [self.targets[number] for number in numbers]
+        return dataclasses.replace(self, ids=ids, types=types, targets=targets)
 
     def and_also(self, others: "Texts") -> "Texts":
         """Return these texts and others, without targets."""
@@ -64,28 +62,27 @@ class Texts:
         if shuffle is None:
             order.sort(key=lambda number: len(self.ids[number]))
             return in_parts(order, batch_size)
-        # Shuffled, sorted by length within blocks of batches, then the batches are shuffled again.
         generator = random.Random(shuffle)
         generator.shuffle(order)
         blocks = in_parts(order, batch_size * BLOCK_BATCHES)
         by_length = (sorted(block, key=lambda number: len(self.ids[number])) for block in blocks)
         batches = [batch for block in by_length for batch in in_parts(block, batch_size)]
+        # Else each block would go from its shortest texts to its longest.
         generator.shuffle(batches)
         return batches
 
     def batch(self, numbers: Sequence[int], device: torch.device) -> TensorBatch:
         """Return some texts, padded to the longest of them."""
-        rows = [self.ids[number] for number in numbers]
-        types = None if self.types is None else [self.types[number] for number in numbers]
-        targets = None if self.targets is None else [self.targets[number] for number in numbers]
+        some = self.some(numbers)
         return TensorBatch(
-            ids=self._padded(rows, self.pad_id, device),
-            mask=self._padded([[1] * len(row) for row in rows], 0, device),
-            types=None if types is None else self._padded(types, self.pad_type, device),
-            targets=None if targets is None else torch.tensor(targets, device=device),
+            ids=self._padded(some.ids, self.pad_id, device),
+            mask=self._padded([[1] * len(row) for row in some.ids], 0, device),
+            types=None if some.types is None else self._padded(some.types, self.pad_type, device),
+            targets=None if some.targets is None else torch.tensor(some.targets, device=device),
         )
 
     def _padded(self, rows: Sequence[list[int]], filler: int, device: torch.device) -> Tensor:
+        # XLNet pads on the left, so that its [CLS] stays the last token.
         length = max(map(len, rows))
         padding = [[filler] * (length - len(row)) for row in rows]
         padded = [pad + row if self.pad_left else row + pad for row, pad in zip(rows, padding, strict=True)]
@@ -118,17 +115,3 @@ def tokenise(
         pad_type=tokenizer.pad_token_type_id,
         pad_left=tokenizer.padding_side == "left",
     )
-
-
-def read_rows(path: Path) -> list[Example]:
-    """Return the rows of a data file, all with a pair or all without.
-
-    Raises:
-        EdgeBertError: the file cannot be read (see `edgebert.inputs.dataset.read_examples`).
-        TrainingError: some rows have a pair and some have none.
-    """
-    rows = list(read_examples(path))
-    odd = next((row for row in rows if (row.pair is None) != (rows[0].pair is None)), None)
-    if odd:
-        raise TrainingError(f"{odd.place}: expected a pair in every row or in none")
-    return rows

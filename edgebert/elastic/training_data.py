@@ -8,9 +8,9 @@ from transformers import PreTrainedTokenizerBase
 
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
-from edgebert.elastic.texts import Texts, read_rows, tokenise
+from edgebert.elastic.texts import Texts, tokenise
 from edgebert.errors import TrainingError
-from edgebert.inputs.dataset import Example
+from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import DEFAULT_TASK, task_of
@@ -20,7 +20,7 @@ LENGTH = 128  # DynaBERT's
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """The checkpoint that a training starts from, its data files, and the checkpoint that it makes.
+    """The checkpoint that a training starts from, its data files, and the checkpoint `out` that it makes.
 
     `transfer` are files of more texts to distil on, which need no labels.
     """
@@ -50,19 +50,19 @@ class TaskChoice:
     labels: tuple[str, ...] | None = None
 
     def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
-        """Return the task that a checkpoint was fine-tuned for, or else the one that is asked for.
+        """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default of all the first.
 
-        Without a name it is the first of all tasks. Labels that are not given are those of the training rows.
+        Labels that are not given are those of the training rows.
 
         Raises:
             TrainingError: the checkpoint was fine-tuned for another task, or has another number of labels.
             EdgeBertError: rows show no labels of the task.
         """
         found = fine_tuned_task(config)
-        # What a head was trained for stays; only its labels may get other names.
         if found is None:
             kind = type(task_of(self.name or DEFAULT_TASK.NAME, (), TrainingError))
             return kind(self.labels or kind.labels_in(rows))
+        # What a head was trained for stays; only its labels may get other names.
         if self.name not in (None, found.NAME):
             advice = f"use --task {found.NAME}, or start from another checkpoint"
             raise TrainingError(f"{checkpoint} is fine-tuned for {found.NAME}, not for {self.name}; {advice}")
@@ -74,10 +74,7 @@ class TaskChoice:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A task, labelled texts to learn from and to score with, and those to distil on: the training texts and more.
-
-    `inputs` are the training texts as they were read.
-    """
+    """A task, and its texts: to learn from (`inputs` as they were read), to score with, and to distil on."""
 
     task: Task
     inputs: Sequence[Text]
@@ -117,6 +114,15 @@ def read_training_data(
     )
 
 
+def read_rows(path: Path) -> list[Example]:
+    """Return the rows of a data file, or raise a TrainingError if some have a pair and some have none."""
+    rows = list(read_examples(path))
+    odd = next((row for row in rows if (row.pair is None) != (rows[0].pair is None)), None)
+    if odd:
+        raise TrainingError(f"{odd.place}: expected a pair in every row or in none")
+    return rows
+
+
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     # A label that no row teaches would be answered at random.
     seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
@@ -126,7 +132,7 @@ def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
 
 
 def checked_length(config: ModelConfig, max_length: int | None) -> int:
-    """Return the tokens that a text is cut at: as asked for, or 128 or as many as the checkpoint takes.
+    """Return the tokens that a text is cut at: by default 128, or as many as the checkpoint takes.
 
     More than it takes are a TrainingError.
     """

@@ -14,19 +14,18 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
-from edgebert import records
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
-from edgebert.elastic.heads import LOSSES, LossFunctions, fine_tuned_task
-from edgebert.elastic.model import Model
+from edgebert.elastic.heads import fine_tuned_task
+from edgebert.elastic.losses import LOSSES, LossFunctions
+from edgebert.elastic.model import Model, best_compute
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
-from edgebert.elastic.stage_training import StageContext, best_compute, run_stage
+from edgebert.elastic.stage_training import StageContext, run_stage
 from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.records import Record
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -36,9 +35,9 @@ Load = Callable[[Path, Task], Model]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a training is run, whatever its method: the task, sizes, the machine and places.
+    """How a training is run, whatever its method.
 
-    `work` is the folder of what is finished (default: beside the checkpoint that is made); state is saved there every
+    `work` is the folder of what is finished (default: beside the checkpoint that is made). State is saved there every
     `save_minutes`.
     """
 
@@ -71,9 +70,6 @@ class TrainingResult:
 @dataclass(frozen=True)
 class TrainingRun:
     """What the steps of a training share. A method prepares it, claims its folder, runs steps and finishes it.
-
-    What is finished stands in the work folder: the same steps go on there after an interruption, and come to the same
-    result.
 
     `config` is that of the checkpoint that the training starts from; `load` reads the models that stages train.
     `metric` and `losses` are the task's, unless a stage learns something else.
@@ -114,18 +110,8 @@ class TrainingRun:
         # The devices of `accelerate launch`, else a GPU if there is one, else the CPU. Their mixed precision is fixed
         # for the life of a process, so that is left to each stage.
         accelerator = Accelerator(mixed_precision="no")
-        return cls(
-            files=files,
-            options=options,
-            config=config,
-            data=data,
-            tokenizer=tokenizer,
-            settings=settings,
-            folder=WorkFolder(work, accelerator),
-            load=load,
-            metric=data.task,
-            losses=LOSSES[data.task.LOSS],
-        )
+        folder, losses = WorkFolder(work, accelerator), LOSSES[data.task.LOSS]
+        return cls(files, options, config, data, tokenizer, settings, folder, load, metric=data.task, losses=losses)
 
     @property
     def is_fine_tuned(self) -> bool:
@@ -133,9 +119,9 @@ class TrainingRun:
         return fine_tuned_task(self.config) is not None
 
     def claim_folder(
-        self, stages: Sequence[Stage], method_settings: Record | None, checkpoints: Sequence[Path] = ()
+        self, stages: Sequence[Stage], checkpoints: Sequence[Path] = (), **method_settings: object
     ) -> None:
-        """Make the work folder this training's; its result depends on these and on no other checkpoints.
+        """Make the work folder this training's, whose result depends on these arguments and on nothing else.
 
         Raises:
             TrainingError: the folder is another training's or cannot be written, or there is no such checkpoint.
@@ -148,9 +134,9 @@ class TrainingRun:
             task=self.data.task.NAME,
             labels=self.data.task.labels,
             stages=tuple(stages),
-            # The parts of a step change nothing but memory.
+            # The parts of a step change nothing but memory, so that more of them may go on with a training.
             settings=msgspec.structs.replace(self.settings, accumulate=1),
-            method_settings=records.encode(method_settings, indent=0).decode() if method_settings else "",
+            method_settings=msgspec.json.encode(method_settings).decode() if method_settings else "",
         )
         self.folder.claim(plan)
 
@@ -165,64 +151,61 @@ class TrainingRun:
         if self.folder.is_missing(done):
             state.mkdir(exist_ok=True)
             student = self.read_model(start)
-            context = self.stage_context(stage.name, student, subnets or [student.subnet()])
+            context = self.stage_context(stage, student, subnets or [student.subnet()])
             # Without a teacher the labels are learnt, so the labelled texts; with one, all texts there are.
             if teacher:
                 taught = self.read_model(teacher).eval()
                 context = dataclasses.replace(context, teacher=taught, texts=self.data.distil)
-            run_stage(stage, self.settings, context)
+            run_stage(context)
 
             # The state goes last: a kill in between finds the result, or makes it again from the state.
-            self._save(student, done)
+            self.make_checkpoint(stage.name, lambda: (student, None))
             if self.folder.accelerator.is_main_process:
                 shutil.rmtree(state)
         return done
 
-    def stage_context(self, stage_name: str, student: Model, subnets: Sequence[Subnet]) -> StageContext:
+    def stage_context(self, stage: Stage, student: Model, subnets: Sequence[Subnet]) -> StageContext:
         """Return what a stage works with that learns from labels."""
         accelerator = self.folder.accelerator
         return StageContext(
+            stage=stage,
+            settings=self.settings,
             student=student,
             teacher=None,
             subnets=subnets,
             texts=self.data.train,
             scorer=Scorer(self.metric, self.losses, self.data.dev, accelerator),
             accelerator=accelerator,
-            folder=self.folder.path / f"{stage_name}.state",
-            journal=self.journal(stage_name),
+            folder=self.folder.path / f"{stage.name}.state",
+            journal=self.journal(stage),
             save_seconds=60 * self.options.save_minutes,
         )
 
-    def journal(self, stage_name: str) -> EventJournal:
+    def journal(self, stage: Stage) -> EventJournal:
         """Return the journal of a stage."""
-        return EventJournal(self.folder.path / f"{stage_name}.jsonl", self.options.listener)
+        return EventJournal(self.folder.path / f"{stage.name}.jsonl", self.options.listener)
 
     def make_checkpoint(self, name: str, make: Callable[[], tuple[Model, ElasticManifest | None]]) -> Path:
-        """Make a checkpoint of the work folder, unless it has been made before, and return its folder."""
+        """Have one device make a checkpoint of the work folder, unless there is one, and return its folder."""
         done = self.folder.path / name
-        if self.folder.is_missing(done):
+
+        def save() -> None:
             model, manifest = make()
-            self._save(model, done, manifest)
+            save_model(model, self.tokenizer, done, manifest)
+
+        self.folder.make_once(done, save)
         return done
 
     def finish(self, result: Path, manifest: ElasticManifest, last: Stage) -> TrainingResult:
         """Write the checkpoint from the folder of the last stage's result, and return what the training came to."""
-        self._save(self.read_model(result), self.files.out, manifest)
-        return TrainingResult(
-            checkpoint=self.files.out,
-            work=self.folder.path,
-            manifest=manifest,
-            metric=self.metric.METRICS[0],
-            scores=self.journal(last.name).best().scores,
-            main_process=self.folder.accelerator.is_main_process,
-        )
+        main_process = self.folder.accelerator.is_main_process
+        if main_process:
+            save_model(self.read_model(result), self.tokenizer, self.files.out, manifest)
+        self.folder.accelerator.wait_for_everyone()
+        scores = self.journal(last).best().scores
+        return TrainingResult(self.files.out, self.folder.path, manifest, self.metric.METRICS[0], scores, main_process)
 
     def read_model(self, path: Path) -> Model:
         """Return the model of a checkpoint, on this training's device."""
         torch.manual_seed(self.settings.seed)  # a head that is missing starts with random weights
         return self.load(path, self.data.task).to(self.folder.accelerator.device)
-
-    def _save(self, model: Model, folder: Path, manifest: ElasticManifest | None = None) -> None:
-        if self.folder.accelerator.is_main_process:
-            save_model(model, self.tokenizer, folder, manifest)
-        self.folder.accelerator.wait_for_everyone()

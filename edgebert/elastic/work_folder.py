@@ -19,10 +19,7 @@ PLAN = "plan.json"
 
 
 class TrainingPlan(Record, frozen=True):
-    """All that the result of a training depends on, so that none goes on with another one's files.
-
-    `method_settings` are what a method's result depends on beside its stages, as JSON.
-    """
+    """All that the result of a training depends on; `method_settings` is JSON of what its method adds."""
 
     VERSION = 2
 
@@ -60,7 +57,7 @@ class WorkFolder:
         """Make the folder this training's, or raise a TrainingError if it is another one's or cannot be written."""
         path = self.path / PLAN
         self.make_once(path, lambda: self._begin(path, plan))
-        # All devices compare, also the one that wrote it: they were started with the same command.
+        # All devices compare, also the one that wrote it: each must end if the folder is another training's.
         found = records.read(path, TrainingPlan, TrainingError)
         differing = [name for name in plan.__struct_fields__ if getattr(found, name) != getattr(plan, name)]
         if differing:

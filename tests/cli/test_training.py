@@ -29,15 +29,15 @@ def test_other_scores_are_a_list() -> None:
     ("event", "shown"),
     [
         (
-            ScoreEvent("depth", 2, 4, (scored("full-fp32"),), True, 60.0),
+            ScoreEvent("depth", 2, 4, 60.0, (scored("full-fp32"),), True),
             "depth: step 2 of 4, 1 min left, mean dev score",
         ),
         (
-            TrialEvent(3, 60, "bort-d2-a2-h16-i16", 0.5, 60.0),
+            TrialEvent("search", 3, 60, 60.0, "bort-d2-a2-h16-i16", 0.5),
             "surrogate 3 of at most 60: bort-d2-a2-h16-i16, error 0.5",
         ),
-        (MaskEvent("search", 5, 9, (), (), (0, 0), None, 1.0), "search: ticket after step 5, no earlier tickets"),
-        (MaskEvent("search", 9, 9, (0.25,), (0.5,), (0, 0), "at", 1.0), "heads differ by 0.250 and neurons by 0.500"),
+        (MaskEvent("search", 5, 9, 1.0, (), (), (0, 0), None), "search: ticket after step 5, no earlier tickets"),
+        (MaskEvent("search", 9, 9, 1.0, (0.25,), (0.5,), (0, 0), "at"), "heads differ by 0.250 and neurons by 0.500"),
     ],
 )
 def test_events_are_told_in_a_line(event: object, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +48,6 @@ def test_events_are_told_in_a_line(event: object, shown: str, capsys: pytest.Cap
 
 def test_steps_are_shown_by_the_bar_alone(capsys: pytest.CaptureFixture[str]) -> None:
     with Display() as display:
-        display(StepEvent("depth", 1, 4, {"labels": 0.5}, 1e-3, 0.5))
-        display(AugmentEvent(1, 4, 0.5))
+        display(StepEvent("depth", 1, 4, 0.5, {"labels": 0.5}, 1e-3))
+        display(AugmentEvent("augment", 1, 4, 0.5))
     assert "depth" not in capsys.readouterr().out

@@ -78,7 +78,7 @@ def test_extracting_leaves_the_model_alone_and_shrinks_the_copy(model: ElasticMo
 def test_what_is_cut_away_has_no_gradient(model: ElasticModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
     model(ids, mask, model.subnet(0.5, 0.5)).logits.sum().backward()
     layers = model.layers()
-    assert layers[1].query.weight.grad is None
+    assert layers[1].q.weight.grad is None
     assert layers[0].ffn_in.weight.grad is not None
     assert layers[0].ffn_in.weight.grad[:32].abs().sum() > 0
     assert layers[0].ffn_in.weight.grad[32:].abs().sum() == 0

@@ -8,14 +8,14 @@ from edgebert.errors import TrainingError
 
 def scored(step: int, *, best: bool) -> ScoreEvent:
     found = SubnetScore("full-fp32", None, None, 0.5, 0.7)
-    return ScoreEvent("depth", step, 4, (found,), best=best, seconds=1.0)
+    return ScoreEvent("depth", step, 4, 1.0, (found,), best)
 
 
 EVENTS: list[Event] = [
-    StepEvent("depth", 1, 4, {"labels": 0.5}, 1e-3, 0.5),
+    StepEvent("depth", 1, 4, 0.5, {"labels": 0.5}, 1e-3),
     scored(2, best=True),
     scored(3, best=False),
-    StepEvent("depth", 4, 4, {"labels": 0.25}, 1e-3, 2.0),
+    StepEvent("depth", 4, 4, 2.0, {"labels": 0.25}, 1e-3),
 ]
 
 

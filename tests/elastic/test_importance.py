@@ -63,7 +63,7 @@ def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, bat
         for scale in (1 + step, 1 - step):
             scaled = copy.deepcopy(model).double()
             with torch.no_grad():
-                part = scaled.layers()[layer].attention_out
+                part = scaled.layers()[layer].o
                 part.weight[:, head * HEAD : head * HEAD + HEAD] *= scale
                 losses.append(loss(scaled.classifier, batch))
         slope += abs(losses[0] - losses[1]) / (2 * step)

@@ -1,21 +1,18 @@
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 
 from edgebert.elastic.losses import (
+    LOSSES,
     UNLABELLED,
+    LossFunctions,
     binary_cross_entropy,
     cross_entropy,
     hidden_loss,
-    soft_binary_cross_entropy,
     soft_cross_entropy,
-    squared_difference,
     squared_error,
 )
-
-SoftLoss = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 
 
 def test_the_soft_loss_is_the_cross_entropy_with_the_teachers_probabilities() -> None:
@@ -26,12 +23,14 @@ def test_the_soft_loss_is_the_cross_entropy_with_the_teachers_probabilities() ->
     assert float(soft_cross_entropy(student, teacher)) == pytest.approx(first + second)
 
 
-@pytest.mark.parametrize("loss", [soft_cross_entropy, soft_binary_cross_entropy, squared_difference])
+@pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(loss: SoftLoss, temperature: float) -> None:
+def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(
+    losses: LossFunctions, temperature: float
+) -> None:
     teacher = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     student = teacher.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(student, teacher, temperature), student)
+    (gradient,) = torch.autograd.grad(losses.of_teacher(student, teacher, temperature), student)
     assert float(gradient.abs().max()) < 1e-6
 
 

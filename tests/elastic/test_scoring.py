@@ -4,7 +4,7 @@ from accelerate import Accelerator
 from toys import random_model
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import LOSSES
+from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.texts import Target, Texts
 from edgebert.tasks.multi_label import MultiLabelTextClassification

@@ -16,12 +16,10 @@ from edgebert.elastic import stage_training
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
-from edgebert.elastic.heads import LOSSES, LossFunctions
-from edgebert.elastic.losses import cross_entropy, hidden_loss, soft_cross_entropy
-from edgebert.elastic.optimization import learning_rate_at
+from edgebert.elastic.losses import LOSSES, LossFunctions, cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Stage, TrainingSettings
-from edgebert.elastic.stage_training import StageContext, chosen_subnets, run_stage
+from edgebert.elastic.stage_training import StageContext, chosen_subnets, learning_rate_at, run_stage
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
 from edgebert.tasks.task import Outputs, Scores
@@ -45,6 +43,8 @@ def context(tmp_path: Path) -> StageContext:
     texts = Texts(ids=ids, types=None, targets=[number % 2 for number in range(40)], pad_id=0)
     accelerator = Accelerator(cpu=True)
     return StageContext(
+        stage=DEPTH,
+        settings=SETTINGS,
         student=student,
         teacher=teacher.eval(),
         subnets=stage_subnets(student.config, DEPTH),
@@ -64,7 +64,8 @@ def gradients(
     student, settings = context.student, msgspec.structs.replace(SETTINGS, accumulate=accumulate)
     assert isinstance(student, ElasticModel)
     student.eval().zero_grad()
-    stage_training.gradients(stage, settings, context, stage_subnets(student.config, stage)[::5], numbers)
+    context = dataclasses.replace(context, stage=stage, settings=settings)
+    stage_training.gradients(context, stage_subnets(student.config, stage)[::5], numbers)
     return {name: parameter.grad for name, parameter in student.named_parameters() if parameter.grad is not None}
 
 
@@ -159,35 +160,35 @@ def test_the_best_weights_are_kept_not_the_last(context: StageContext) -> None:
         scorer=dataclasses.replace(context.scorer, metric=Worse()),
         journal=EventJournal(context.folder / "journal.jsonl", listener),
     )
-    run_stage(DEPTH, SETTINGS, context)
+    run_stage(context)
     state = context.student.state_dict()
     assert all(torch.equal(state[name], kept[0][name]) for name in state)
     assert any(not torch.equal(state[name], kept[1][name]) for name in state)
 
 
 def test_too_little_memory_is_explained(context: StageContext) -> None:
-    def full(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    def full(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, full))
     advice = "run the same command again with a higher --accumulate"
     with pytest.raises(TrainingError, match=f"out of memory with 8 texts of up to 16 tokens .* {advice}"):
-        run_stage(DEPTH, SETTINGS, dataclasses.replace(context, scorer=scorer))
+        run_stage(dataclasses.replace(context, scorer=scorer))
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage(context: StageContext) -> None:
-    def infinite(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    def infinite(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         return student.sum() * math.inf
 
     scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, infinite))
     with pytest.raises(TrainingError, match=r"loss of stage depth is no longer finite at step 1; lower the learning"):
-        run_stage(DEPTH, SETTINGS, dataclasses.replace(context, scorer=scorer))
+        run_stage(dataclasses.replace(context, scorer=scorer))
 
 
 def test_a_damaged_state_is_named(context: StageContext) -> None:
     (context.folder / stage_training.STATE).write_bytes(b"nothing that torch wrote")
     with pytest.raises(TrainingError, match=r"state.pt is damaged: .*; remove .* to begin the stage again"):
-        run_stage(DEPTH, SETTINGS, context)
+        run_stage(context)
 
 
 def test_a_state_is_never_unpickled(context: StageContext, tmp_path: Path) -> None:
@@ -197,5 +198,5 @@ def test_a_state_is_never_unpickled(context: StageContext, tmp_path: Path) -> No
 
     torch.save({"progress": Evil()}, context.folder / stage_training.STATE)
     with pytest.raises(TrainingError, match="is damaged"):
-        run_stage(DEPTH, SETTINGS, context)
+        run_stage(context)
     assert not (tmp_path / "touched").exists()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import byte_pairs
 
-from edgebert.elastic.texts import Texts, read_rows, tokenise
+from edgebert.elastic.texts import Texts, tokenise
+from edgebert.elastic.training_data import read_rows
 from edgebert.errors import TrainingError
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=300)

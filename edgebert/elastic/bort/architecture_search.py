@@ -218,7 +218,7 @@ class ArchitectureSearch:
         self.expected_errors = estimated | self.errors
         seconds = round(time.monotonic() - self.training_since, 1)
         most = self.settings.approximation.most
-        self.listener(TrialEvent(len(self.errors), most, str(one), self.errors[one], seconds))
+        self.listener(TrialEvent("search", len(self.errors), most, seconds, str(one), self.errors[one]))
 
     def _most_promising(self) -> Architecture | None:
         """Return the untrained candidate that may be the farthest above the best by more than epsilon allows."""

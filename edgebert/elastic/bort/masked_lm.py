@@ -32,7 +32,8 @@ class MaskedLM(Model):
         """Wrap a transformers model with a masked-LM head, or raise a TrainingError if the family's is unknown."""
         super().__init__(model)
         if not self.family.masked_lm_head:
-            raise TrainingError(f"masked language models of {self.config.model_type} are not supported; give another")
+            kind = self.config.plain.model_type
+            raise TrainingError(f"masked language models of {kind} are not supported; give another")
         self._mask_id = mask_id
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:

@@ -14,7 +14,8 @@ from edgebert.elastic.bort.masked_lm import MaskedTexts, MaskedTokenAccuracy, ch
 from edgebert.elastic.bort.student import StudentBuilder, TeacherEmbeddings
 from edgebert.elastic.bort.surrogate import Surrogate
 from edgebert.elastic.checkpoint import load_whole
-from edgebert.elastic.heads import LOSSES, TRAINING_HEADS
+from edgebert.elastic.heads import TRAINING_HEADS
+from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.model import Model
 from edgebert.elastic.stage import Stage, fine_tuning
 from edgebert.elastic.training_data import TrainingFiles
@@ -64,16 +65,6 @@ class BortSettings(Record, frozen=True):
     from_scratch: bool = False
 
 
-class _Choice(Record, frozen=True):
-    """What a training's result depends on beside its stages."""
-
-    # Not `search_only`: the same command without it goes on from the search.
-
-    architecture: str | None
-    search: SearchSettings | None
-    from_scratch: bool
-
-
 def train(
     files: TrainingFiles, settings: BortSettings, options: RunOptions, measure: MeasureLatencies
 ) -> tuple[SearchResult | None, TrainingResult | None]:
@@ -111,8 +102,14 @@ def _claim_folder(run: TrainingRun, settings: BortSettings) -> None:
     before = [] if run.is_fine_tuned else [settings.fine_tune]
     distilling = [masked.stage, settings.distil] if masked else [settings.distil]
     named, search = (None, wanted) if isinstance(wanted, SearchSettings) else (str(wanted), None)
-    choice = _Choice(named, search, settings.from_scratch)
-    run.claim_folder([*before, *distilling], choice, [Path(masked.checkpoint)] if masked else [])
+    # Not `search_only`: the same command without it goes on from the search.
+    run.claim_folder(
+        [*before, *distilling],
+        [Path(masked.checkpoint)] if masked else [],
+        architecture=named,
+        search=search,
+        from_scratch=settings.from_scratch,
+    )
 
 
 @dataclass(frozen=True)

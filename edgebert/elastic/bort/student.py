@@ -36,12 +36,13 @@ class StudentBuilder:
     def of(cls, teacher: ModelConfig, texts: Texts, task: Task, seed: int) -> "StudentBuilder":
         """Return what makes a teacher's students; a teacher that reads texts as no BERT can is a TrainingError."""
         if texts.pad_left:
-            advice = "give a teacher of another family"
-            raise TrainingError(f"expected a teacher that reads [CLS] first, found {teacher.model_type}; {advice}")
+            found = f"found {teacher.plain.model_type}; give a teacher of another family"
+            raise TrainingError(f"expected a teacher that reads [CLS] first, {found}")
         # A student has types where the tokenizer gives them, also if its teacher passes over them.
         types = 1 if texts.types is None else max(2, teacher.types)
-        sizes = SharedSizes(teacher.vocabulary, teacher.positions or _POSITIONS, types, len(task.labels))
-        return cls(sizes, texts.pad_id, teacher.layer_norm_eps, task, seed)
+        sizes = SharedSizes(teacher.plain.vocab_size, teacher.positions or _POSITIONS, types, len(task.labels))
+        layer_norm_eps = getattr(teacher.plain, "layer_norm_eps", 1e-12)  # DistilBERT's is fixed
+        return cls(sizes, texts.pad_id, layer_norm_eps, task, seed)
 
     def student(self, one: Architecture, *, masked_lm: bool = False) -> PreTrainedModel:
         """Return a new model with the task's head, or with that of a masked language model."""

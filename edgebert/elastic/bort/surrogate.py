@@ -12,9 +12,8 @@ from torch import Tensor
 from edgebert.elastic.bort.architecture import Architecture
 from edgebert.elastic.bort.architecture_search import SurrogateSettings
 from edgebert.elastic.bort.student import StudentBuilder
-from edgebert.elastic.model import Model, ModelOutput
-from edgebert.elastic.optimization import take_step, warmed_up
-from edgebert.elastic.stage_training import memory_explained
+from edgebert.elastic.model import Model, ModelOutput, autocast
+from edgebert.elastic.stage_training import memory_explained, take_step, warmed_up
 from edgebert.elastic.texts import TensorBatch, Texts, in_parts
 from edgebert.elastic.training_run import TrainingRun
 from edgebert.errors import TrainingError
@@ -75,8 +74,7 @@ class Surrogate:
             return dataclasses.replace(batch, targets=self._logits(teacher, batch).float())
 
     def _logits(self, model: Model, batch: TensorBatch) -> Tensor:
-        device, compute = self._run.folder.accelerator.device, self._run.settings.compute
-        with torch.autocast(device.type, torch.bfloat16, enabled=compute == "bf16"):
+        with autocast(self._run.folder.accelerator.device, self._run.settings.compute):
             output: ModelOutput = model(batch.ids, batch.mask, model.subnet(), batch.types)
         return output.logits
 
@@ -115,7 +113,7 @@ class Surrogate:
 
     def _loss(self, student: Model, batch: TensorBatch) -> Tensor:
         assert batch.targets is not None, "the teacher has answered"
-        return self._run.losses.of_teacher(self._logits(student, batch), batch.targets, 1.0)
+        return self._run.losses.of_teacher(self._logits(student, batch), batch.targets)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

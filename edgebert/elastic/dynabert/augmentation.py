@@ -5,6 +5,7 @@ looks up their neighbours in a table of word vectors, which a checkpoint does no
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
+from edgebert.elastic.model import autocast
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import TrainingSettings
 from edgebert.elastic.texts import in_parts
@@ -22,7 +24,7 @@ from edgebert.records import Record
 
 # TinyBERT's settings: a word is replaced with this probability, by one of so many candidates.
 PROBABILITY, CANDIDATES = 0.4, 15
-_MASKED_BATCH = 64
+_MASKED_BATCH = 64  # copies of a text at once, each with another word masked
 
 
 class Augmenter:
@@ -49,25 +51,19 @@ class Augmenter:
 
     def _candidates(self, text: str) -> list[tuple[slice, list[str]]]:
         """Return the place of each word that is one token, and what could stand there."""
-        encoded = self._tokenizer(
-            text, truncation=True, max_length=self._settings.max_length, return_offsets_mapping=True
-        )
-        ids, words = encoded["input_ids"], encoded.word_ids()
-        # Words of one token, each masked by itself.
-        places = [
-            position
-            for position, word in enumerate(words)
-            if word is not None
-            and words.count(word) == 1
-            and text[slice(*encoded["offset_mapping"][position])].isalpha()
-        ]
+        max_length = self._settings.max_length
+        encoded = self._tokenizer(text, truncation=True, max_length=max_length, return_offsets_mapping=True)
+        spans = [slice(*offsets) for offsets in encoded["offset_mapping"]]
+        tokens_of = Counter(word for word in encoded.word_ids() if word is not None)
+        # Special tokens are of no word, and signs are words to the tokenizer.
+        alone = [place for place, word in enumerate(encoded.word_ids()) if tokens_of[word] == 1]
+        places = [place for place in alone if text[spans[place]].isalpha()]
         found = []
         for chunk in in_parts(places, _MASKED_BATCH):
-            for position, best in zip(chunk, self._predict(ids, chunk), strict=True):
-                span = slice(*encoded["offset_mapping"][position])
+            for place, best in zip(chunk, self._predict(encoded["input_ids"], chunk), strict=True):
                 words = (self._words[token] for token in best if token in self._words)
-                options = [word for word in words if word.lower() != text[span].lower()]
-                found.append((span, options[:CANDIDATES]))
+                options = [word for word in words if word.lower() != text[spans[place]].lower()]
+                found.append((spans[place], options[:CANDIDATES]))
         return found
 
     @torch.inference_mode()
@@ -75,10 +71,11 @@ class Augmenter:
         """Return the most probable token ids for each place, when that place alone is masked."""
         rows, each = torch.tensor(ids).repeat(len(places), 1), torch.arange(len(places))
         rows[each, torch.tensor(places)] = self._tokenizer.mask_token_id
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.compute == "bf16"):
+        with autocast(self._device, self._settings.compute):
             hidden = self._model.base_model(input_ids=rows.to(self._device)).last_hidden_state
             # The head is as costly as several layers: for the masked places only.
             logits = self._family.guess_tokens(self._model, hidden[each, torch.tensor(places)])
+        # Twice as many as are wanted, since pieces of words and the word itself are passed over.
         best: list[list[int]] = logits.topk(min(2 * CANDIDATES, logits.shape[-1])).indices.tolist()
         return best
 
@@ -115,9 +112,9 @@ class Variants(Record, frozen=True):
 def augmented(
     inputs: Sequence[Text], count: int, load: Callable[[], Augmenter], cache: Path, on_text: Callable[[int, int], None]
 ) -> list[Text]:
-    """Return so many variants of each text or pair, made once: they are kept in a file, a line for each input.
+    """Return so many variants of each text or pair, those of the file `cache` and, added to it, those that it lacks.
 
-    A file that is not complete is gone on with. `on_text` is told how many inputs are done, of how many.
+    `on_text` is told how many inputs are done, of how many.
 
     Raises:
         TrainingError: the augmenter cannot be loaded, or the file is damaged.

@@ -4,7 +4,6 @@ Mostly pure functions of tensors. Knows nothing about training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -25,12 +24,13 @@ UnitNumber = Annotated[int, Meta(ge=0)]
 class Pruning(Record, frozen=True):
     """How much is cut: shares of each layer's heads and of the FFN neurons of all layers together.
 
-    A layer keeps a multiple of `multiple` neurons. 64 int8 values are a cache line, and a row of the tiles and vectors
-    that int8 kernels take at once; those for bfloat16 and float32 take 32 and 16 values.
+    A layer keeps a multiple of `multiple` neurons.
     """
 
     heads: float = 1 / 3
     ffn: float = 0.4
+    # 64 int8 values are a cache line, and a row of the tiles and vectors that int8 kernels take at once; those for
+    # bfloat16 and float32 take 32 and 16 values.
     multiple: int = 64
 
 
@@ -43,26 +43,18 @@ class Ticket(Record, frozen=True):
     drawn: Drawn
     step: int
 
+    @classmethod
+    def of(cls, mask: UnitValues, drawn: Drawn, step: int) -> "Ticket":
+        """Return the ticket that keeps the units of a mask."""
+        heads, neurons = (tuple(tuple(row.nonzero().flatten().tolist()) for row in kept) for kept in mask)
+        return cls(cls.VERSION, heads, neurons, drawn, step)
+
     def slice(self, config: ModelConfig) -> Slice:
         """Return what the ticket leaves of a network, with a name that says how much."""
         heads, ffn = (tuple(map(len, kept)) for kept in (self.heads, self.neurons))
         shares = (sum(heads) / config.heads / len(heads), sum(ffn) / config.ffn / len(ffn))
         name = "random-ticket" if self.drawn == "random" else "early-bird"
         return Slice(f"{name}-h{shares[0]:.2f}-f{shares[1]:.2f}", tuple(range(len(heads))), heads, ffn)
-
-
-@dataclass(frozen=True)
-class Mask:
-    """Whether each unit is kept: heads (layers, heads) and neurons (layers, FFN size) of bool."""
-
-    heads: Tensor
-    neurons: Tensor
-
-    def ticket(self, drawn: Drawn, step: int) -> Ticket:
-        """Return the ticket that keeps these units."""
-        heads = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.heads)
-        neurons = tuple(tuple(row.nonzero().flatten().tolist()) for row in self.neurons)
-        return Ticket(Ticket.VERSION, heads, neurons, drawn, step)
 
 
 def check_fits(pruning: Pruning, config: ModelConfig) -> None:
@@ -72,52 +64,49 @@ def check_fits(pruning: Pruning, config: ModelConfig) -> None:
         raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
 
 
-def draw(coefficients: UnitValues, pruning: Pruning) -> Mask:
-    """Return the units with the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
+def draw(coefficients: UnitValues, pruning: Pruning) -> UnitValues:
+    """Return the mask of the largest coefficients, by magnitude; of equal ones, those with the lowest numbers.
 
     Heads are compared within their layer, neurons with those of all layers. Every layer keeps at least one head and
     one block of neurons; the blocks together are as near to the share of all neurons as they can be.
     """
     layers, heads = coefficients.heads.shape
+    magnitudes = UnitValues(*(values.abs() for values in coefficients))
     kept = max(1, round(heads * (1 - pruning.heads)))
-    widths = _widths(coefficients.neurons.abs(), pruning)
-    return Mask(_largest(coefficients.heads.abs(), [kept] * layers), _largest(coefficients.neurons.abs(), widths))
+    return _largest(magnitudes, [kept] * layers, _widths(magnitudes.neurons, pruning))
 
 
-def draw_like(mask: Mask, coefficients: UnitValues) -> Mask:
-    """Return the units with the largest coefficients, in each layer as many as a mask keeps.
+def draw_like(mask: UnitValues, coefficients: UnitValues) -> UnitValues:
+    """Return the mask of the largest coefficients that keeps in each layer as many units as another mask.
 
     With random coefficients that is a fair control of a ticket: of its size in every layer, and of its speed.
     """
-    heads, neurons = mask.heads.sum(dim=1).tolist(), mask.neurons.sum(dim=1).tolist()
-    return Mask(_largest(coefficients.heads, heads), _largest(coefficients.neurons, neurons))
+    heads, neurons = (kept.sum(dim=1).tolist() for kept in mask)
+    return _largest(coefficients, heads, neurons)
 
 
 def random_coefficients(config: ModelConfig, seed: int) -> UnitValues:
     """Return coefficients of a network's units that say nothing of them."""
-    generator, layers = torch.Generator().manual_seed(seed), config.layers
-    heads, neurons = (torch.rand(layers, size, generator=generator) for size in (config.heads, config.ffn))
-    return UnitValues(heads, neurons)
+    generator = torch.Generator().manual_seed(seed)
+    return UnitValues(*(torch.rand(config.layers, size, generator=generator) for size in (config.heads, config.ffn)))
 
 
-def distance(one: Mask, other: Mask) -> tuple[float, float]:
+def distance(one: UnitValues, other: UnitValues) -> tuple[float, float]:
     """Return the shares of heads and of neurons that two masks treat differently (normalised Hamming distances)."""
-    heads, neurons = one.heads != other.heads, one.neurons != other.neurons
-    return float(heads.double().mean()), float(neurons.double().mean())
+    heads, neurons = (float((ours != theirs).double().mean()) for ours, theirs in zip(one, other, strict=True))
+    return heads, neurons
 
 
-def left_to_ties(coefficients: UnitValues, mask: Mask) -> tuple[float, float]:
-    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way.
-
-    While all are 1 that is nearly everything: such a mask says nothing, and that it does not change even less.
-    """
-    pairs = ((coefficients.heads, mask.heads), (coefficients.neurons, mask.neurons))
-    heads, neurons = (sum(map(_ties, units.abs(), kept)) / units.numel() for units, kept in pairs)
+def left_to_ties(coefficients: UnitValues, mask: UnitValues) -> tuple[float, float]:
+    """Return the distance to the mask if equal coefficients in a layer were told apart in the most different way."""
+    pairs = zip(coefficients, mask, strict=True)
+    heads, neurons = (sum(map(_ties, values.abs(), kept)) / values.numel() for values, kept in pairs)
     return heads, neurons
 
 
 def _ties(coefficients: Tensor, kept: Tensor) -> int:
     smallest = coefficients[kept].min()
+    # Each unit that is swapped differs twice: one is kept that was not, and one is not that was.
     return 2 * min(int((coefficients[part] == smallest).sum()) for part in (kept, ~kept))
 
 
@@ -128,7 +117,7 @@ def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
     # How many neurons each layer would have if all layers were compared without blocks.
     best = coefficients.flatten().argsort(descending=True, stable=True)[:total]
     wanted = (best // ffn).bincount(minlength=layers).tolist()
-    # No layer may lose all of its neurons.
+    # No layer may lose all of its neurons, so each begins with a block.
     blocks = [1] * layers
     for _ in range(round(total / pruning.multiple) - layers):
         lacking = [count / pruning.multiple - held for count, held in zip(wanted, blocks, strict=True)]
@@ -137,19 +126,21 @@ def _widths(coefficients: Tensor, pruning: Pruning) -> list[int]:
     return [held * pruning.multiple for held in blocks]
 
 
-def _largest(values: Tensor, counts: Sequence[int]) -> Tensor:
-    """Return a mask of the largest values of each row, so many."""
-    kept = torch.zeros_like(values, dtype=torch.bool)
-    for row, order, count in zip(kept, values.argsort(dim=1, descending=True, stable=True), counts, strict=True):
-        row[order[:count]] = True
-    return kept
+def _largest(values: UnitValues, heads: Sequence[int], neurons: Sequence[int]) -> UnitValues:
+    """Return a mask of the largest values of each layer, so many heads and neurons."""
+
+    def largest(rows: Tensor, counts: Sequence[int]) -> Tensor:
+        ranks = rows.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        return ranks < torch.tensor(counts)[:, None]
+
+    return UnitValues(largest(values.heads, heads), largest(values.neurons, neurons))
 
 
-def mask_of(ticket: Ticket, config: ModelConfig) -> Mask:
+def mask_of(ticket: Ticket, config: ModelConfig) -> UnitValues:
     """Return a ticket as a mask over a network's units, or raise a TrainingError if that is of other sizes."""
     layers, heads, ffn = config.layers, config.heads, config.ffn
     try:
-        return Mask(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
+        return UnitValues(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
     except (IndexError, ValueError):
         sizes = f"{layers} layers of {heads} heads and {ffn} neurons"
         raise TrainingError(f"the ticket does not fit the checkpoint, which has {sizes}; draw another") from None
@@ -167,7 +158,8 @@ def _marked(kept: Sequence[Sequence[int]], layers: int, units: int) -> Tensor:
 
 def prune(model: ElasticModel, ticket: Ticket) -> ElasticModel:
     """Cut a network in place to the units of a ticket, and return it; they compute what they did among the others."""
-    mask = mask_of(ticket, model.config)
-    rewire(model, UnitValues(mask.heads.float(), mask.neurons.float()))  # the kept ones first, in their order
-    model.cut([len(kept) for kept in ticket.heads], [len(kept) for kept in ticket.neurons])
+    # Sorted in a stable way: the kept units, which are True, come first and in their order.
+    rewire(model, mask_of(ticket, model.config))
+    part = ticket.slice(model.config)
+    model.cut(part.heads, part.ffn)
     return model

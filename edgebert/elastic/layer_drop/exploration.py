@@ -1,6 +1,7 @@
 """Trains a checkpoint with every strategy and several numbers of dropped layers, to compare them."""
 
 import dataclasses
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +33,9 @@ class ExplorationSettings(Record, frozen=True):
 
     def variants(self, layers: int) -> Iterator[tuple[Strategy, int, int]]:
         """Yield each strategy, number of dropped layers and seed that is possible; the full model first."""
-        wanted: list[tuple[Strategy, int]] = [("top", 0), *((s, drop) for drop in self.drops for s in self.strategies)]
         for seed in self.seeds:
-            for strategy, drop in wanted:
+            yield "top", 0, seed
+            for drop, strategy in itertools.product(self.drops, self.strategies):
                 if drop <= most_dropped(strategy, layers):
                     yield strategy, drop, seed
 
@@ -61,9 +62,8 @@ class Explored(Record, frozen=True):
 def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOptions) -> Explored:
     """Train every strategy with every number of dropped layers and every seed; return their scores.
 
-    Their checkpoints stand in the folder `files.out`, and so do the scores. The full model (0 dropped) is trained too,
-    to compare with. Strategies that keep the same layers share a training, and one that cannot drop so many has none.
-    Finished trainings stay done; more strategies, numbers and seeds may be asked for later.
+    Checkpoints and scores stand in the folder `files.out`. Strategies that keep the same layers share a training, and
+    one that cannot drop so many has none. Finished trainings stay done; more may be asked for later.
 
     Raises:
         TrainingError: as `train`, or `out` holds another exploration or something else.
@@ -72,12 +72,13 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
     out = files.out.absolute()
     _EXPLORATION.check_free(out)
     work = out / "exploration"
-    # What all trainings share is read once, and claims that all of them are of the same data and settings.
+    # What all trainings share is read once, and claims that all of them are of the same data and settings. Their seeds
+    # may differ, so that the claim has none.
     shared = dataclasses.replace(options, seed=0, work=work)
     run = TrainingRun.prepare(dataclasses.replace(files, out=work / "all"), shared, load_whole)
     count = run.config.layers
     variants = list(settings.variants(count))
-    run.claim_folder([settings.fine_tune], None)
+    run.claim_folder([settings.fine_tune])
 
     similarities = layer_similarities(run, run.read_model(files.model)) if "contribution" in settings.strategies else ()
     found = Explored(schema_version=Explored.VERSION, metric=run.metric.METRICS[0], trainings=())
@@ -91,8 +92,7 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
         same = [one for one in found.trainings if (one.layers, one.seed) == (layers, seed)]
         if any((one.strategy, one.dropped) == (strategy, drop) for one in same):
             continue
-        # Two strategies may keep the same layers.
-        if same:
+        if same:  # by another strategy, which keeps these layers too
             one = msgspec.structs.replace(same[0], strategy=strategy)
         else:
             one = _train_one(files, LayerDropSettings(strategy, drop, settings.fine_tune), options, seed)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import torch
 from torch.nn.functional import cosine_similarity
 
@@ -16,12 +17,14 @@ from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.records import Record
 
 METHOD, DROPPED = "layer-drop", "dropped"
-MEASURED_TEXTS = 1000  # on which similarities are measured
+MEASURED_TEXTS = 1000  # that similarities are measured on
 
 
 class LayerDropSettings(Record, frozen=True):
     """How many layers are dropped, by which strategy, and the fine-tuning that follows."""
 
+    # The paper's best. On MiniLM-L6 either alternate one kept a little more: 98.8 % of the accuracy with four of six
+    # layers, against 98.2 % (docs/methods.md).
     strategy: Strategy = "top"
     drop: int = 2
     fine_tune: Stage = fine_tuning(3)
@@ -43,9 +46,9 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_whole)
     check_count(settings.strategy, settings.drop, run.config.layers)
-    run.claim_folder([settings.fine_tune], settings)
+    run.claim_folder([settings.fine_tune], **msgspec.structs.asdict(settings))
 
-    # What was dropped stands in the checkpoint's elastic.json: measured once, also after an interruption.
+    # What was dropped is read from this checkpoint's elastic.json: it is measured once, also after an interruption.
     start = run.make_checkpoint(DROPPED, lambda: _without_layers(run, settings))
     manifest = ElasticManifest.load(start)
     assert manifest is not None, "a checkpoint with dropped layers says so"
@@ -74,12 +77,12 @@ def layer_similarities(run: TrainingRun, model: Model) -> list[float]:
     It is the cosine of the two states, from -1 to 1, for at most 1,000 training texts and without dropout.
     """
     model.eval()
-    device, texts, batch_size = run.folder.accelerator.device, run.data.train, run.settings.batch_size
+    texts, subnet = run.data.train, model.subnet()
     numbers = list(range(min(len(texts), MEASURED_TEXTS)))
-    subnet, place = model.subnet(), -1 if texts.pad_left else 0  # XLNet's [CLS] is the last token
+    place = -1 if texts.pad_left else 0  # XLNet's [CLS] is the last token
     total = torch.zeros(len(subnet.layers))
-    for some in in_parts(numbers, batch_size):
-        batch = texts.batch(some, device)
+    for some in in_parts(numbers, run.settings.batch_size):
+        batch = texts.batch(some, run.folder.accelerator.device)
         states = [state[:, place] for state in model(batch.ids, batch.mask, subnet, batch.types).hidden]
         for layer, (before, after) in enumerate(itertools.pairwise(states)):
             total[layer] += cosine_similarity(before.float(), after.float()).sum().cpu()

@@ -32,6 +32,7 @@ def layers_left(strategy: Strategy, count: int, layers: int, similarities: Seque
             assert len(similarities) == layers, "contribution is measured for each layer"
             dropped = sorted(range(layers), key=lambda layer: (similarities[layer], layer))[layers - count :]
         case "even-alternate" | "odd-alternate":
+            # The paper counts layers from 1: its even ones have odd numbers here.
             alternate = range(strategy == "even-alternate", layers, 2)
             dropped = alternate[len(alternate) - count :]
     return tuple(layer for layer in range(layers) if layer not in dropped)

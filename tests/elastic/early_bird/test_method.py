@@ -16,10 +16,16 @@ from transformers import AutoModelForSequenceClassification
 from edgebert import records
 from edgebert.cli.main import main
 from edgebert.elastic.checkpoint import checkpoint_task, load_elastic
-from edgebert.elastic.early_bird.costs import forward_flops, training_flops
-from edgebert.elastic.early_bird.method import Costs, EarlyBirdResult, EarlyBirdSettings, efficient_training, train
+from edgebert.elastic.early_bird.method import (
+    Costs,
+    EarlyBirdResult,
+    EarlyBirdSettings,
+    efficient_training,
+    forward_flops,
+    train,
+    training_flops,
+)
 from edgebert.elastic.early_bird.ticket import (
-    Mask,
     Pruning,
     Ticket,
     check_fits,
@@ -102,10 +108,10 @@ def test_where_all_coefficients_are_equal_the_lowest_numbers_are_kept_and_ties_d
 def test_distances_are_shares_of_units(noise: UnitValues) -> None:
     mask = draw(noise, PRUNING)
     assert distance(mask, mask) == (0, 0)
-    assert distance(mask, Mask(~mask.heads, ~mask.neurons))[1] == 1
+    assert distance(mask, UnitValues(~mask.heads, ~mask.neurons))[1] == 1
     other = mask.heads.clone()
     other[0, 0] = ~other[0, 0]
-    assert distance(mask, Mask(other, mask.neurons))[0] == 1 / 16
+    assert distance(mask, UnitValues(other, mask.neurons))[0] == 1 / 16
     assert max(left_to_ties(noise, mask)) < 1e-9
 
 
@@ -119,7 +125,7 @@ def test_a_random_ticket_is_of_the_same_size_and_depends_on_the_seed_alone(noise
 
 
 def test_a_ticket_survives_its_file_and_fits_its_network_only(noise: UnitValues) -> None:
-    ticket, config = draw(noise, PRUNING).ticket("settled", 7), CONFIG
+    ticket, config = Ticket.of(draw(noise, PRUNING), "settled", 7), CONFIG
     read = records.decode(records.encode(ticket), Ticket, "ticket", TrainingError)
     assert read == ticket
     assert max(distance(mask_of(read, config), draw(noise, PRUNING))) < 1e-9
@@ -150,7 +156,7 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(
         expected = model(ids, mask, full, scales=scales).logits
         assert not torch.allclose(expected, model(ids, mask, full).logits)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        ticket = drawn.ticket("settled", 1)
+        ticket = Ticket.of(drawn, "settled", 1)
         prune(model, ticket)
         part = ticket.slice(model.config)
         found = model(ids, mask, part.subnet("early-bird", "fp32")).logits
@@ -180,7 +186,7 @@ def test_coefficients_of_one_change_nothing_and_are_learnt(
 
 def test_operations_are_those_that_torch_counts(model: ElasticModel, noise: UnitValues) -> None:
     ids = torch.randint(5, 30, (3, 9))
-    ticket = draw(noise, PRUNING).ticket("settled", 1)
+    ticket = Ticket.of(draw(noise, PRUNING), "settled", 1)
     part = ticket.slice(model.config).subnet("early-bird", "fp32")
     for subnet in (model.subnet(), part):
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
