@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,7 @@ from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
-from edgebert.exporters.quantize import Range
-from edgebert.exporters.summary import graph_inputs
+from edgebert.exporters.quantize import Ranges
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import (
     MANIFEST,
@@ -44,7 +43,7 @@ class GraphWriter:
     weights: dict[Storage, Weights]
     bundle: Bundle
 
-    def add(self, subnet: Subnet, ranges: Mapping[str, Range], flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
+    def add(self, subnet: Subnet, ranges: Ranges, flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
         """Write the graphs of a sub-network; those that it had are replaced."""
         weights = self.weights[storage_of(subnet.precision)]
         graphs = {flavor: build_graph(subnet, flavor, self.source, self.inputs, weights, ranges) for flavor in flavors}
@@ -107,6 +106,11 @@ class BundleWriter:
         # Last: a folder without a manifest is no bundle, whatever interrupts this.
         records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
         Bundle.load(folder)
+
+
+def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
+    """Return the inputs of graphs, with or without the one that tells the texts of a pair apart."""
+    return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
 
 
 def _write(folder: Path, name: str, content: bytes) -> FileRef:

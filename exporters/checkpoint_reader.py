@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from edgebert.elastic_manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Array, Checkpoint, Sizes
+from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.families import FAMILIES
-from edgebert.exporters.family import Family, TensorShape
+from edgebert.exporters.family import Family, Sizes
 from edgebert.exporters.heads import choose_head
 
 
@@ -31,17 +31,18 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
     head = choose_head(path, config, family, sizes.labels, task)
-    layers = _layers(path, sizes)
+    elastic = ElasticManifest.load(path)
+    layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
     tensors = {
-        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape, sizes))
-        for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
-        if ours != "type" or sizes.types
+        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape))
+        for ours, theirs, shape in family.tensors(sizes)
     }
     return Checkpoint(
         path=path,
         family=family,
         sizes=sizes,
+        elastic=elastic,
         layers=layers,
         first_position=family.first_position(config),
         layer_norm_eps=_layer_norm_eps(path, config),
@@ -118,12 +119,11 @@ def _has_types(config: dict[str, Any], family: Family, stored: dict[str, Array])
     return isinstance(key, int) or table in stored or config.get(key, 0) not in (0, 1)
 
 
-def _layers(path: Path, sizes: Sizes) -> tuple[int, ...]:
+def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[int, ...]:
     """Return the numbers of the layers: elastic.json's, where some were left out of a larger model, else 0, 1, ..."""
-    elastic = ElasticManifest.load(path)
-    layers = (elastic.layers if elastic else ()) or tuple(range(sizes.layers))
-    if len(layers) != sizes.layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
-        expected = f"expected the numbers of {sizes.layers} layers, from 0 up in their order"
+    layers = (elastic.layers if elastic else ()) or tuple(range(count))
+    if len(layers) != count or list(layers) != sorted(set(layers)) or layers[0] < 0:
+        expected = f"expected the numbers of {count} layers, from 0 up in their order"
         raise ExportError(f"{path / ELASTIC}: {expected}, found {list(layers)}; make the checkpoint again")
     return layers
 
@@ -151,8 +151,7 @@ def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
     return float(value)
 
 
-def _take(path: Path, stored: dict[str, Array], name: str, shape: TensorShape, sizes: Sizes) -> Array:
-    expected = tuple(word if isinstance(word, int) else getattr(sizes, word) for word in shape)
+def _take(path: Path, stored: dict[str, Array], name: str, expected: tuple[int, ...]) -> Array:
     if name not in stored:
         raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
     tensor = stored[name]

@@ -1,5 +1,6 @@
 """Rounds float32 to int8: matrices to rows with one scale each, and what enters a product to 256 levels of a range."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,3 +54,7 @@ class Range:
         """Return each value's nearest level; what lies outside becomes the last one."""
         levels = np.clip(np.rint(x / self.scale) + self.zero_point, 0, 255)
         return np.asarray((levels - self.zero_point).astype(np.float32) * self.scale)
+
+
+# Of the input of every unit's product, by the unit's name: 3.ffn_in.
+Ranges = Mapping[str, Range]

@@ -11,11 +11,11 @@ import numpy as np
 
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.heads import head_of
+from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Outputs
 
 Places = np.typing.NDArray[np.int64]
-Inputs = dict[str, Places]
 # What becomes of the input (batch, length, inputs) of a unit's product, by the unit's name: rounded as graphs round it.
 Rounding = Callable[[str, Array], Array]
 
@@ -26,14 +26,14 @@ def unrounded(_: str, x: Array) -> Array:
 
 
 def outputs(
-    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Inputs, rounding: Rounding = unrounded
+    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Arrays, rounding: Rounding = unrounded
 ) -> Outputs:
     """Return what a sub-network's graph must put out for graph inputs (batch, length).
 
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
     model = _Reference(source, tensors, rounding, inputs)
-    states, head = model.embeddings(), head_of(source.task).layers
+    states, head = model.embeddings(), head_of(source.task)
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
         last = place == len(subnet.layers) - 1
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
@@ -45,7 +45,7 @@ def outputs(
 class _Reference:
     """`places` (batch, tokens) are those of tokens in their text."""
 
-    def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Inputs):
+    def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Arrays):
         self.source, self.tensors, self.rounding, self.inputs = source, tensors, rounding, inputs
         real = inputs["attention_mask"] == 1
         self.mask = np.where(real, 0.0, -np.inf).astype(np.float32)[:, None, None, :]

@@ -1,16 +1,18 @@
-"""Reads what the checkpoints of one bundle are, without their tensors, and checks that they go together."""
+"""Reads what checkpoints are, without keeping their tensors: one for `inspect`, those of a bundle to go together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.checkpoint_reader import read_checkpoint
-from edgebert.exporters.plan import full_subnet, plan
+from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, read_tensors, weight_file
+from edgebert.exporters.plan import plan
 from edgebert.exporters.tokenizer import difference, read_tokenizer
-from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Precision, Subnet
 
 
@@ -54,8 +56,9 @@ def read_summaries(
     if not checkpoints:
         raise ExportError("expected at least one checkpoint, found none; give the folder of a Hugging Face model")
 
-    elastic = {path: ElasticManifest.load(path) for path in checkpoints}
-    if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic.values()):
+    # Asked first: this needs no tensors.
+    elastic = [ElasticManifest.load(path) for path in checkpoints]
+    if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic):
         whose = f"{checkpoints[0]} has" if len(checkpoints) == 1 else "all of these checkpoints have"
         raise ExportError(f"widths and depths cut a grid, but {whose} slices in elastic.json; leave them out")
 
@@ -64,9 +67,9 @@ def read_summaries(
         return CheckpointSummary(
             source=replace(source, tensors={}),
             named_task=task,
-            parameters=parameters_of(full_subnet(source, "fp32"), source),
+            parameters=sum(tensor.size for tensor in source.tensors.values()),
             tokenizer=read_tokenizer(path, source.sizes.vocabulary),
-            subnets=tuple(plan(source, elastic[path], widths, depths, precisions)),
+            subnets=tuple(plan(source, widths, depths, precisions)),
         )
 
     summaries = [read_summary(path) for path in checkpoints]
@@ -76,9 +79,30 @@ def read_summaries(
     return summaries
 
 
-def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
-    """Return the inputs of graphs, with or without the one that tells the texts of a pair apart."""
-    return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
+def describe(path: Path) -> dict[str, Any]:
+    """Return what is known of a checkpoint; sub-networks only if it is elastic.
+
+    Raises:
+        ExportError: it cannot be read, or is elastic and not of a supported architecture.
+    """
+    config, elastic, file = read_config(path), ElasticManifest.load(path), weight_file(path)
+    names = config.get("id2label")
+    subnetworks = []
+    if elastic is not None:
+        source = read_checkpoint(path)
+        for subnet in plan(source, None, None, ("fp32",)):
+            facts = {"id": subnet.id.removesuffix("-fp32"), "parameters": parameters_of(subnet, source)}
+            subnetworks.append({**facts, "layers": subnet.layers, "heads": subnet.heads, "ffn": subnet.ffn})
+    return {
+        "model_type": config.get("model_type", "unknown"),
+        "architectures": config.get("architectures", []),
+        "parameters": sum(tensor.size for tensor in read_tensors(path).values()),
+        "weight_file": file.name,
+        "size_bytes": file.stat().st_size,
+        "labels": list(map(str, names.values())) if isinstance(names, dict) else [],
+        "elastic": None if elastic is None else msgspec.to_builtins(elastic),
+        "subnetworks": subnetworks,
+    }
 
 
 def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:

@@ -42,7 +42,7 @@ def _checkpoint_facts(path: Path) -> dict[str, Any]:
     from edgebert.errors import EdgeBertError
 
     try:
-        from edgebert.exporters.description import describe
+        from edgebert.exporters.summary import describe
     except ImportError as problem:
         message = f"inspecting a checkpoint needs {problem.name}; pip install 'edgebert[export]'"
         raise EdgeBertError(message) from None
