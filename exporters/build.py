@@ -4,15 +4,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edgebert.errors import ExportError
 from edgebert.exporters.bundle_writer import BundleWriter, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
-from edgebert.exporters.plan import full_subnet
-from edgebert.exporters.quality import Evaluator, answers_to, float_scores
+from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_scores
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
@@ -28,7 +26,6 @@ from edgebert.inputs.bundle import (
     SubnetAnswers,
 )
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
-from edgebert.measuring.evaluation import targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Subnet, storage_of
@@ -91,37 +88,22 @@ def export(
     manifest = _manifest(summaries, name or out.name, max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
-    data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
-    # A label that is wrong is found before anything is written.
-    targets = None if data is None else targets_in(summaries[0].source.task, data)
+    # Before anything is written, so that a label which is wrong costs no time.
+    evaluator = evaluator_of(summaries[0].source.task, evaluation_data, texts)
 
+    # One weight file for each storage type: all precisions of int8 read the same one.
+    storages = sorted(set(map(storage_of, used)))
     with staged(out, _BUNDLE) as folder:
-        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, sorted(set(map(storage_of, used))))
-        evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
+        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        if evaluator and evaluator.texts:
+            # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
+            largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
+            evaluator = evaluator.compared_with(largest, writer)
         _write_bundle(summaries, writer, calibration, evaluator, on_progress)
     if evaluator is None:
         advice = "export with --eval DATA, or with --texts DATA that has no labels"
         logger.warning("no quality was measured, so the largest sub-network that fits will be used; %s", advice)
     return Bundle.load(out)
-
-
-def _evaluator(
-    summaries: Sequence[CheckpointSummary],
-    writer: BundleWriter,
-    data: Path | None,
-    targets: Sequence[Any] | None,
-    texts: Path | None,
-) -> Evaluator | None:
-    """Return what measures quality, None where there is nothing to measure it on."""
-    file, full_scores = data or texts, None
-    if file is None:
-        return None
-    if texts is not None:
-        # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
-        source = max(summaries, key=lambda summary: summary.parameters).checkpoint()
-        full = full_subnet(source, "fp32")
-        full_scores = float_scores(writer, source, [full], texts)[full.id]
-    return Evaluator(summaries[0].source.task, file, targets, texts, full_scores)
 
 
 def _write_bundle(
@@ -166,11 +148,13 @@ def _exported(
     source = summary.checkpoint()
     graphs = writer.begin(source, summary.subnets)
     tokenizer = Tokenizer.of(graphs.bundle)
+    # Texts one by one, as an app asks: padding would count among what enters a product.
     texts = [pad([tokenizer.encode(text)], graphs.inputs) for text in calibration]
 
     stored = {storage: as_stored(source, storage) for storage in graphs.weights}
     has_types = "token_type_ids" in graphs.inputs
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
+    # The golden texts first: what they must give goes into the bundle.
     verifier = Verifier(source, stored, (pad(tokenizer.encode_all(GOLDEN_TEXTS), graphs.inputs), *random))
     exact = float_scores(writer, source, summary.subnets, evaluator.file) if evaluator else {}
 
@@ -197,6 +181,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
         raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
 
+    # Bundles name these files, and sub-networks of this one are run before they are written.
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
@@ -220,6 +205,7 @@ def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
         GoldenValues(
             name=name,
             shape=array.shape,
+            # Six digits: the strictest tolerance is 1e-4.
             values=tuple(round(value, 6) for value in array.ravel().tolist()),
             tolerance=device_tolerance(subnet.precision, [array]),
         )

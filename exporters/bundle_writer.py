@@ -52,6 +52,7 @@ class GraphWriter:
             hidden_size=self.source.sizes.hidden,
             parameters=parameters_of(subnet, self.source),
             graphs={f: _write(self.bundle.path, f"{subnet.id}.{f}.onnx", graph) for f, graph in graphs.items()},
+            # Both are known when the graphs have been run.
             quality=None,
             export_error=ExportDifference(max_abs_difference=0.0, agreement=None, quality_drop=None),
         )
@@ -68,12 +69,11 @@ class BundleWriter:
     @property
     def bundle(self) -> Bundle:
         """The bundle as far as it is written."""
+        # Without a hash, which is that of the finished manifest.
         return Bundle(self._folder, self.manifest, sha256="")
 
     def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> GraphWriter:
         """Write what sub-networks read of a checkpoint's tensors into the weight file of each storage type.
-
-        What another checkpoint's has too is stored once.
 
         Raises:
             ExportError: they cannot be written.
@@ -97,6 +97,7 @@ class BundleWriter:
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
         folder = self._folder
+        # Both are mostly numbers: on one line they take the least bytes.
         manifest = msgspec.structs.replace(
             self.manifest,
             golden=_write(folder, "golden.json", records.encode(golden, indent=0)),

@@ -20,17 +20,16 @@ from edgebert.measuring.evaluation import scores_on
 from edgebert.subnet import Subnet
 
 _MOST_TEXTS = 128
-_VALUES_A_TEXT = 512  # drawn at random from what enters a unit; 65,536 in all
-_PERCENTILE = 0.01  # per cent of the values that are cut off at each end
-_SHRINKS = np.linspace(1, 0.3, 29)  # parts of the whole range that are tried for the least error
+# Drawn at random from what enters a unit: 65,536 values in all, so that memory does not grow with the texts' lengths.
+_VALUES_A_TEXT = 512
+# Per cent of the values that are cut off at each end.
+_PERCENTILE = 0.01
+# Parts of the whole range that are tried for the least error.
+_SHRINKS = np.linspace(1, 0.3, 29)
 
 
 def calibration_texts(data: str | Path | None) -> list[Text]:
-    """Return some texts of a data file, always the same ones.
-
-    Raises:
-        EdgeBertError: there is no file, or it cannot be read.
-    """
+    """Return some texts of a data file, always the same ones; an EdgeBertError says that there is none, or why not."""
     if data is None:
         raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
     texts = (example.input for example in read_examples(data))

@@ -35,8 +35,8 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
     tensors = {
-        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape))
-        for ours, theirs, shape in family.tensors(sizes)
+        ours: family.matrix(ours, _take(path, stored, theirs, shape))
+        for ours, theirs, shape in family.tensors(sizes, layers)
     }
     return Checkpoint(
         path=path,
@@ -101,6 +101,7 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     if not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
+    # The classifier's rows are the labels, of which not every config says how many there are.
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
@@ -126,12 +127,6 @@ def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[in
         expected = f"expected the numbers of {count} layers, from 0 up in their order"
         raise ExportError(f"{path / ELASTIC}: {expected}, found {list(layers)}; make the checkpoint again")
     return layers
-
-
-def _numbered(name: str, layers: tuple[int, ...]) -> str:
-    """Return a tensor's name with its layer's number in the place of the layer's place."""
-    place, _, rest = name.partition(".")
-    return f"{layers[int(place)]}.{rest}" if place.isdecimal() else name
 
 
 def _count(path: Path, config: dict[str, Any], key: str) -> int:
@@ -167,6 +162,7 @@ def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, c
     named, advice = config.get("id2label") or {}, "give them with --labels"
     if not isinstance(named, dict) or not all(isinstance(label, str) for label in named.values()):
         raise ExportError(f"{path / 'config.json'}: expected names for id2label; {advice}")
+    # As transformers names those for which a config has no name.
     labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
         raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; {advice}")
@@ -179,6 +175,7 @@ def weight_file(path: Path) -> Path:
     Raises:
         ExportError: there is none that can be read.
     """
+    # The first needs no torch.
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (path / name).is_file():
             return path / name
@@ -195,6 +192,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
     if file.suffix == ".bin":
         return _read_torch(file)
     try:
+        # What is no float is a buffer, such as the position_ids of older checkpoints.
         with safe_open(file, framework="np") as tensors:
             floating = [name for name in tensors.keys() if "F" in tensors.get_slice(name).get_dtype()]  # noqa: SIM118
             return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in floating}
@@ -208,6 +206,7 @@ def _read_torch(file: Path) -> dict[str, Array]:
     except ImportError:
         raise ExportError(f"reading {file} needs torch; pip install torch, or save it as safetensors") from None
     try:
+        # weights_only: a pickle may run any code when it is loaded.
         state = torch.load(file, map_location="cpu", weights_only=True)
         return {
             name: tensor.float().numpy()

@@ -1,6 +1,6 @@
 """What every family of encoders has in common, and in what they differ (see families/)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -91,29 +91,30 @@ class Family:
     relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 
-    def tensors(self, sizes: Sizes) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-        """Yield our name, the checkpoint's name and the shape there of every tensor of a model of some sizes."""
+    def tensors(self, sizes: Sizes, numbers: Sequence[int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """Yield our name, the checkpoint's name and the shape there of every tensor of a model of some sizes.
+
+        `numbers` are those that its layers have in our names.
+        """
         absent = {"type"} if not sizes.types else set()
         if sizes.embedding == sizes.hidden:
             absent.add("projection")  # it makes up for embeddings that are narrower than the layers
-        before = {unit: shape for unit, shape in _BEFORE_LAYERS.items() if unit not in absent}
+        relative = [(ours, theirs, shape) for ours, (theirs, shape) in self.relative.items()]
+        layer = [*self._tensors(_LAYER), *relative]
 
-        named = list(self._tensors(before))
-        for layer in range(sizes.layers):
-            named += self._tensors(_LAYER, str(layer))
-            for ours, (theirs, shape) in self.relative.items():
-                named.append((f"{layer}.{ours}", theirs.format(layer=layer), shape))
+        # The order is that in which they lie in a weight file.
+        named = list(self._tensors({unit: shape for unit, shape in _BEFORE_LAYERS.items() if unit not in absent}))
+        for place, number in enumerate(numbers):
+            named += [(f"{number}.{ours}", theirs.format(layer=place), shape) for ours, theirs, shape in layer]
         for ours, theirs, shape in (*named, *self._tensors(_HEAD)):
             yield ours, theirs, tuple(one if isinstance(one, int) else getattr(sizes, one) for one in shape)
 
-    def _tensors(self, shapes: Mapping[str, TensorShape], layer: str = "") -> Iterator[tuple[str, str, TensorShape]]:
+    def _tensors(self, shapes: Mapping[str, TensorShape]) -> Iterator[tuple[str, str, TensorShape]]:
         """Yield the weights of those units that the family has, and their biases."""
         for unit, shape in shapes.items():
-            if unit not in self.units:
-                continue
-            ours, theirs = f"{layer}.{unit}" if layer else unit, self.units[unit].format(layer=layer)
-            if unit in _TABLES:
-                yield ours, f"{theirs}.weight", shape
-            else:
-                yield f"{ours}.weight", f"{theirs}.weight", shape
-                yield f"{ours}.bias", f"{theirs}.bias", shape[:1]  # a number for each output
+            theirs = self.units.get(unit)
+            if theirs and unit in _TABLES:
+                yield unit, f"{theirs}.weight", shape
+            elif theirs:
+                yield f"{unit}.weight", f"{theirs}.weight", shape
+                yield f"{unit}.bias", f"{theirs}.bias", shape[:1]  # a number for each output

@@ -1,8 +1,4 @@
-"""Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here.
-
-An entry says which classes of transformers and which config.json mean the task, and what is computed behind the last
-layer: once as a graph and once more in numpy, which shares no code with the graph.
-"""
+"""Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +31,7 @@ class Head:
 
     `outputs` are the graph's, by name, with their dimensions: a batch, a length, or a word of `Sizes`. `write` puts
     nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with `reads_all_tokens`,
-    behind those of all tokens (batch, length, hidden); `compute` does the same in numpy, with the checkpoint's tensors.
+    behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares no code with it.
     """
 
     task: type[Task]

@@ -150,6 +150,7 @@ class Nodes(ABC):
 
     def words(self, ids: str) -> str:
         """Return the word embeddings (batch, length, embedding) float32 of ids (batch, length)."""
+        # In int8 each row has a scale: a vocabulary is the largest tensor of a small model, and takes a quarter so.
         rows = self.node("Gather", [self.weight("word"), ids])
         if self._weights.file.dtype == "fp32":
             return rows

@@ -22,9 +22,8 @@ def plan(
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
 ) -> list[Subnet]:
-    """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths.
-
-    A checkpoint that is not elastic is exported whole where neither widths nor depths are given.
+    """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths;
+    the whole where neither is given.
 
     Raises:
         ExportError: a width, depth, precision or slice that the checkpoint does not have.
@@ -69,6 +68,7 @@ def full_subnet(source: Checkpoint, precision: Precision) -> Subnet:
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
     """Return decimal shares as exact fractions, the largest first."""
+    # By its digits: 0.1 as a binary fraction is no tenth, and kept layers are counted exactly.
     for value in values:
         if not 0 < value <= 1:
             raise ExportError(f"expected a {word} above 0 and at most 1, found {value}")

@@ -21,6 +21,7 @@ class QuantizedRows:
 
 def quantize_rows(matrix: NDArray[np.float32]) -> QuantizedRows:
     """Round each row of a matrix to 255 levels between plus and minus its largest absolute value (0 stays 0)."""
+    # A scale for each output: taken from the whole matrix, it serves every prefix of its rows or columns.
     scales = np.abs(matrix).max(axis=1) / np.float32(127)
     scales[scales < np.finfo(np.float32).tiny] = 1  # a padding row may be all zero
     values = np.clip(np.rint(matrix / scales[:, None]), -127, 127).astype(np.int8)

@@ -76,6 +76,7 @@ class _Reference:
         scores = self.relative_scores(layer, query, key, places) if relative else query @ key.swapaxes(-1, -2)
         scores = scores / np.float32(math.sqrt(self.source.sizes.head_size)) + self.mask
 
+        # Less the largest, so that no exponential overflows.
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         heads = weights / weights.sum(axis=-1, keepdims=True) @ value
         attended = heads.swapaxes(1, 2).reshape(*tokens.shape[:2], size)

@@ -20,20 +20,19 @@ from edgebert.subnet import Precision, Subnet
 class CheckpointSummary:
     """What one checkpoint brings into a bundle.
 
-    The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `named_task` is the
-    task's name where the user gave it; `parameters` are those of the whole network; `tokenizer` is the content of its
-    tokenizer.json.
+    The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `parameters` are those
+    of the whole network; `tokenizer` is the content of its tokenizer.json.
     """
 
     source: Checkpoint
-    named_task: str | None
     parameters: int
     tokenizer: bytes
     subnets: tuple[Subnet, ...]
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint with its tensors."""
-        return read_checkpoint(self.source.path, self.source.task.labels, self.named_task)
+        task = self.source.task
+        return read_checkpoint(self.source.path, task.labels, task.NAME)
 
 
 def read_summaries(
@@ -66,7 +65,6 @@ def read_summaries(
         source = read_checkpoint(path, labels, task)
         return CheckpointSummary(
             source=replace(source, tensors={}),
-            named_task=task,
             parameters=sum(tensor.size for tensor in source.tensors.values()),
             tokenizer=read_tokenizer(path, source.sizes.vocabulary),
             subnets=tuple(plan(source, widths, depths, precisions)),
@@ -88,11 +86,13 @@ def describe(path: Path) -> dict[str, Any]:
     config, elastic, file = read_config(path), ElasticManifest.load(path), weight_file(path)
     names = config.get("id2label")
     subnetworks = []
+    # Other checkpoints may be of any architecture: all that is told of them needs no knowledge of it.
     if elastic is not None:
         source = read_checkpoint(path)
         for subnet in plan(source, None, None, ("fp32",)):
             facts = {"id": subnet.id.removesuffix("-fp32"), "parameters": parameters_of(subnet, source)}
             subnetworks.append({**facts, "layers": subnet.layers, "heads": subnet.heads, "ffn": subnet.ffn})
+
     return {
         "model_type": config.get("model_type", "unknown"),
         "architectures": config.get("architectures", []),

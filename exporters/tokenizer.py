@@ -42,16 +42,15 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         found = "the tokenizer adds no [CLS] and [SEP]"
         raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
 
+    # A tokenizer.json keeps what it was last used with; a bundle's is cut and padded by the device.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str().encode()
 
 
 def difference(first: bytes, other: bytes) -> str | None:
-    """Return in words in what the second of two tokenizer.json reads texts differently; None if it reads them alike.
-
-    The same tokenizer may be written in several ways, depending on what wrote it: only what it does counts.
-    """
+    """Return in words in what the second of two tokenizer.json reads texts differently; None if it reads them alike."""
+    # The same tokenizer may be written in several ways, depending on what wrote it: only what it does counts.
     ours, theirs = (tokenizers.Tokenizer.from_str(content.decode()) for content in (first, other))
     our_words, their_words = (
         {number: word for word, number in tokenizer.get_vocab().items()} for tokenizer in (ours, theirs)
@@ -66,7 +65,7 @@ def difference(first: bytes, other: bytes) -> str | None:
         if their_parts[part] != our_parts[part]:
             return _setting(part, our_parts[part], their_parts[part])
 
-    # Post-processors may be written in several ways: what counts is what they add to a text and to a pair.
+    # Of post-processors, what they add to a text and to a pair.
     for text in (("a",), ("a", "a")):
         right, other_way = ours.encode(*text), theirs.encode(*text)
         if (other_way.ids, other_way.type_ids) != (right.ids, right.type_ids):

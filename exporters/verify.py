@@ -109,6 +109,7 @@ def device_tolerance(precision: Precision, expected: Sequence[Array]) -> float:
 
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Arrays, ...]:
     """Return a padded batch of mixed lengths, with two segments each if types are told apart, and one full text."""
+    # Lengths side by side, so that a graph which heeds padding is found, and the longest, for the last position.
     generator, types = np.random.default_rng(seed), source.sizes.types if token_types else 1
     batches = []
     for lengths in ([length for length in (2, 5, 17, 40) if length <= max_length], [max_length]):

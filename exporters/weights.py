@@ -84,6 +84,7 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
         return with_distances(source, max_length)
     tensors = dict(source.tensors)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
+    # Fewer operators and fewer roundings for single texts (docs/log.md).
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]
     return tensors
@@ -91,6 +92,7 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
 
 def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
+    # What is cut becomes the rows, so that a narrower network reads a prefix; the rest lies as MatMul takes it.
     for name, tensor in tensors.items():
         is_matrix = _is_rounded(name, tensor)
         transposed = is_matrix and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
@@ -106,6 +108,7 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     """Return the checkpoint's tensors, (outputs, inputs) in float32, rounded as the storage type rounds them."""
     if dtype == "fp32":
         return source.tensors
+    # The reference computes with these, so that a graph that differs from it is wrong, not rounded.
     return {
         name: quantize_rows(tensor).dequantized() if _is_rounded(name, tensor) else tensor
         for name, tensor in source.tensors.items()
@@ -114,6 +117,7 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
 
 def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
     """Return how many heads' dimensions or neurons the widest of some sub-networks reads, by unit: 3.ffn_in."""
+    # What none of them reads is not stored, such as the zeros of a ticket.
     rows: dict[str, int] = {}
     for subnet in subnets:
         for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
