@@ -40,9 +40,10 @@ class RelativeAttention(Attention):
     def __init__(self, nodes: Nodes, sizes: Sizes, inputs: Sequence[GraphInput]):
         super().__init__(nodes)
         self._length = nodes.node("Shape", ["attention_mask"], start=1, end=2)
+        # Range takes scalars, where `integers` makes vectors.
         zero, one = (nodes.constant(np.array(number)) for number in (0, 1))
         self._places = nodes.node("Range", [zero, nodes.node("Squeeze", [self._length]), one])  # (length,)
-        # The place (batch, 1) of the last token that is no padding.
+        # The place (batch, 1) of the last token that is no padding. Axes are an input only from opset 18 on.
         self._last = nodes.node("ReduceMax", [nodes.node("Mul", ["attention_mask", self._places])], axes=[1])
 
         self._types: str | None = None  # (batch, length); none where all are equal
@@ -50,6 +51,7 @@ class RelativeAttention(Attention):
             self._types = "token_type_ids"
         elif sizes.types > 1:  # in single texts <cls> alone is of another type
             self._types = nodes.node("Cast", [nodes.node("Equal", [self._places, self._last])], to=TensorProto.INT64)
+        # Once: it is the same in all layers whose tokens are all computed.
         self._differing = self._types and self._differ(self._types, self._types)
 
     def of_all(self, states: str, layer: int, heads: int) -> tuple[str, str]:
@@ -61,6 +63,7 @@ class RelativeAttention(Attention):
     def of_one(self, states: str, layer: int, heads: int) -> tuple[str, str]:
         """Return <cls> (batch, 1, hidden) and what it attends to."""
         nodes = self._nodes
+        # It stands at another place in each text, so a Slice will not do.
         cls = nodes.node("Unsqueeze", [nodes.node("GatherND", [states, self._last], batch_dims=1), nodes.integers(1)])
         projected = [*nodes.projected(cls, layer, "q", heads), *nodes.projected(states, layer, "kv", heads)]
 
@@ -87,6 +90,7 @@ class RelativeAttention(Attention):
         query = nodes.node("Reshape", [query, nodes.integers(0, 0, heads, nodes.head_size)])
         query = nodes.node("Transpose", [query], perm=[0, 2, 1, 3])
         keys = nodes.weight(f"{name}.keys", heads)  # of distances from the greatest length down
+        # Of the distances, those that texts of this length have.
         most = nodes.integers(nodes.shape(keys)[2] // 2)
         start, end = (nodes.node(op, [most, self._length]) for op in ("Sub", "Add"))
         keys = nodes.node("Slice", [keys, start, end, nodes.integers(2)])
@@ -105,6 +109,7 @@ class RelativeAttention(Attention):
         start where they should (Dai et al. 2019).
         """
         nodes, width = self._nodes, self._length
+        # ONNX's Slice takes the largest number for the end.
         last = nodes.integers(np.iinfo(np.int64).max)
         turned = nodes.node("Concat", [nodes.integers(0, 0, -1), width], axis=0)
         rows = nodes.node("Reshape", [scores, turned])  # (batch, heads, 2 * length, length)

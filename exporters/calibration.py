@@ -46,6 +46,7 @@ def calibrated(
     exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
 
     def rank(ranges: Ranges) -> tuple[float, float]:
+        # One flavor is enough, since both round alike: the one that is fast on the CPU.
         exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
         session = open_session(graphs.bundle, exported, way)
         pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)

@@ -58,6 +58,7 @@ def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
             total += tensor.size // source.sizes.heads * heads
         elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
             total += tensor.size // source.sizes.ffn * ffn
-        else:  # norms, and biases of what is added to all hidden dimensions
+        else:
+            # Norms, and biases of what is added to all hidden dimensions.
             total += tensor.size
     return total

@@ -63,6 +63,7 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
         raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
+    # A file that is nested thousands of levels deep is a RecursionError.
     except (ValueError, RecursionError) as problem:
         raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
     if not isinstance(found, dict):
@@ -131,7 +132,8 @@ def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[in
 
 def _count(path: Path, config: dict[str, Any], key: str) -> int:
     value = config.get(key)
-    if type(value) is not int or value < 1:  # a bool is no count
+    # By its type: to isinstance, True is a whole number.
+    if type(value) is not int or value < 1:
         found = "nothing" if value is None else repr(value)[:40]
         advice = "download the checkpoint again"
         raise ExportError(f"{path / 'config.json'}: expected a whole number above 0 for {key}, found {found}; {advice}")
@@ -153,6 +155,7 @@ def _take(path: Path, stored: dict[str, Array], name: str, expected: tuple[int, 
     if tensor.shape != expected:
         found = f"expected tensor {name} of shape {expected}, found {tensor.shape}"
         raise ExportError(f"{path}: {found}; check config.json")
+    # What a training that diverged leaves: every answer would be undefined.
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
     return tensor

@@ -27,7 +27,8 @@ class FusedNodes(Nodes):
             return self.node("MatMulIntegerToFloat", inputs, domain=CONTRIB)
 
         weight = matrix.weight
-        if self.precision == "int8-weights":  # all constant: done once, when the graph is loaded
+        if self.precision == "int8-weights":
+            # All constant: done once, when the graph is loaded.
             weight = self.node("Mul", [self.node("Cast", [weight], to=TensorProto.FLOAT), matrix.scale])
         return self.plus(self.node("MatMul", [states, weight]), matrix.bias)
 

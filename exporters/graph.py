@@ -62,6 +62,7 @@ class _Network:
             return nodes.words("input_ids")
         start = nodes.integers(0)
         length = nodes.node("Shape", ["input_ids"], start=1, end=2)
+        # The table that is stored starts with the first token's row.
         parts = [nodes.words("input_ids"), nodes.node("Slice", [nodes.weight("position"), start, length, start])]
         if "token_type_ids" in inputs:
             parts.append(nodes.node("Gather", [nodes.weight("type"), "token_type_ids"]))
@@ -85,5 +86,6 @@ class _Network:
 
     def activation(self, x: str) -> str:
         """Return the activation that the family's head has."""
+        # ONNX calls the others Tanh and Relu.
         name = self.source.family.activation
         return self.nodes.gelu(x) if name == "gelu" else self.nodes.node(name.capitalize(), [x])

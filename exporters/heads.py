@@ -47,6 +47,7 @@ class Head:
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
     row = nodes.node("Squeeze", [states, nodes.integers(1)])
     active = activation(nodes.linear(row, ["pooler"]))
+    # No product of the flavor: the classifier is small and stays in float32.
     last = [active, nodes.weight("classifier.weight"), nodes.weight("classifier.bias")]
     nodes.node("Gemm", last, name="logits", transB=1)
 

@@ -67,6 +67,7 @@ class Nodes(ABC):
     def weight(self, name: str, rows: int | None = None) -> str:
         """Add the first rows of a stored tensor and return its name."""
         if name not in self._initializers:
+            # A prefix starts where the whole does: the same bytes serve every width.
             stored = self._weights.tensors[name].prefix(rows)
             self._initializers[name] = _external(name, stored, self._weights.file.file)
         return name
@@ -79,6 +80,7 @@ class Nodes(ABC):
         """Return the constants of one product: the first `outputs` of several units side by side, or the first `inputs`
         of one unit."""
         # Concat and Transpose have constant inputs: ONNX Runtime computes them once, when it loads the graph.
+        # Rows either way: what is cut is stored first (weights.py).
         weight = self._joined([self.weight(f"{unit}.weight", outputs or inputs) for unit in units])
         if is_outputs_first(units[0]):
             weight = self.node("Transpose", [weight], perm=[1, 0])

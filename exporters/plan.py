@@ -79,7 +79,8 @@ def _checked(source: Checkpoint, part: Slice) -> Slice:
     """Return a slice of elastic.json that the checkpoint has."""
     sizes, kept = source.sizes, len(part.layers)
     fits = (
-        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
+        # It becomes the name of a file.
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None
         and kept == len(part.heads) == len(part.ffn) > 0
         and list(part.layers) == [layer for layer in source.layers if layer in part.layers]
         and all(1 <= heads <= sizes.heads for heads in part.heads)

@@ -7,7 +7,8 @@ from onnx import TensorProto
 
 from edgebert.exporters.nodes import Matrix, Nodes
 
-_MASKED = -1e9  # added to the score of a token that is padding: its share becomes exactly 0
+# Added to the score of a token that is padding: its share becomes exactly 0.
+_MASKED = -1e9
 
 
 class PortableNodes(Nodes):
@@ -32,6 +33,7 @@ class PortableNodes(Nodes):
         if self.precision == "int8-static":
             states = self.node("DequantizeLinear", self.levels(states, matrix))
         if self.precision != "fp32":
+            # A scale for each output, and outputs are the columns.
             weight = self.node("DequantizeLinear", [weight, matrix.scale], axis=1)
         return self.plus(self.node("MatMul", [states, weight]), matrix.bias)
 

@@ -95,6 +95,7 @@ class _Reference:
         distances = np.arange(1 - length, length)
         keys = self.split((waves(distances, self.source.sizes.hidden) @ self.tensors[f"{layer}.r.weight"].T)[None])
         by_distance = position @ keys[:, :heads].swapaxes(-1, -2)
+        # Column n of `by_distance` is that of distance n + 1 - length.
         wanted = places[:, None, :, None] - np.arange(length) + length - 1
         by_place = np.take_along_axis(by_distance, wanted, axis=-1)
 
@@ -132,6 +133,7 @@ def gelu(x: Array) -> Array:
 
 def _erf(x: Array) -> Array:
     """Return the error function within 1.5e-7 (Abramowitz and Stegun 1964, formula 7.1.26)."""
+    # numpy has none.
     t = 1 / (1 + 0.3275911 * np.abs(x))
     polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.asarray(np.sign(x) * (1 - polynomial * np.exp(-(x**2))), np.float32)

@@ -92,6 +92,7 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
     # Where nothing is said, transformers assumes that texts are lower-cased.
     lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
     made = tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
+    # What was made only wraps a Tokenizer: this is one like it.
     return tokenizers.Tokenizer.from_str(made.to_str())
 
 
@@ -104,6 +105,7 @@ def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
         missing = ", ".join(token for token, number in (("<s>", start), ("</s>", end)) if number is None)
         raise ExportError(f"{checkpoint / 'vocab.json'}: expected {missing}; it is not RoBERTa's vocabulary")
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    # Those that the vocabulary has: others would be added to it, with numbers that the model does not know.
     tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is not None])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

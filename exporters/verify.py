@@ -90,7 +90,8 @@ def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Out
         allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right)
         sums = [len(one) * mean_difference(outputs, {name: one}) for outputs, one in zip(found, right, strict=True)]
         difference = sum(sums) / sum(map(len, right))
-        if not difference <= allowed:  # also when it is not a number
+        # So that what is not a number is refused too.
+        if not difference <= allowed:
             figures = f"{name} differ by {difference:.2g}, at most {allowed:.2g} is allowed"
             wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {engine}"
             raise ExportError(f"{wrong}: {figures}; report this")

@@ -155,7 +155,8 @@ class WeightWriter:
     def _place(self, array: NDArray[Any], file: BinaryIO) -> int:
         """Return the offset of an array's bytes, which are written if the file does not hold them."""
         content = np.ascontiguousarray(array).tobytes()
-        # By content: sub-networks and checkpoints that share a tensor share its bytes.
+        # By content: sub-networks and checkpoints that share a tensor share its bytes. And by shape, since each graph
+        # says how many bytes it reads.
         key = array.dtype.str, array.shape, hashlib.sha256(content).digest()
         if key not in self._offsets:
             alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE
