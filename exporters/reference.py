@@ -20,13 +20,8 @@ Places = np.typing.NDArray[np.int64]
 Rounding = Callable[[str, Array], Array]
 
 
-def unrounded(_: str, x: Array) -> Array:
-    """Return x as it is."""
-    return x
-
-
 def outputs(
-    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Arrays, rounding: Rounding = unrounded
+    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Arrays, rounding: Rounding = lambda _, x: x
 ) -> Outputs:
     """Return what a sub-network's graph must put out for graph inputs (batch, length).
 

@@ -77,7 +77,7 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
         case "int8-static":
             return lambda unit, x: ranges[unit].rounded(x)
         case _:
-            return reference.unrounded
+            return lambda _, x: x
 
 
 def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
