@@ -1,26 +1,17 @@
 """Turns checkpoints into a bundle: reads, cuts, rounds, writes, verifies and measures them, in this order."""
 
-import heapq
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 
-from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
-from edgebert.exporters import reference
-from edgebert.exporters.bundle_writer import BundleWriter, GraphWriter
-from edgebert.exporters.calibration import MOST_TEXTS, Observed, Ranges
-from edgebert.exporters.checkpoint import Array
-from edgebert.exporters.plan import full_subnet
-from edgebert.exporters.quality import Evaluator, answers_to, float_scores
-from edgebert.exporters.reference import Inputs
-from edgebert.exporters.summary import CheckpointSummary, graph_inputs, read_summaries
+from edgebert.exporters.bundle_writer import BundleWriter, graph_inputs
+from edgebert.exporters.calibration import calibrated, calibration_texts
+from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_scores
+from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import (
@@ -31,13 +22,10 @@ from edgebert.inputs.bundle import (
     Golden,
     GoldenOutput,
     GoldenValues,
-    GraphInput,
     Manifest,
     SubnetAnswers,
 )
-from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
-from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
 from edgebert.subnet import Precision, Subnet, storage_of
@@ -99,38 +87,23 @@ def export(
     out = Path(out).absolute()
     manifest = _manifest(summaries, name or out.name, max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
-    calibration = _calibration_texts(calibration_data) if "int8-static" in used else []
-    data, unlabelled = (None if file is None else Path(file) for file in (evaluation_data, texts))
-    # A label that is wrong is found before anything is written.
-    targets = None if data is None else targets_in(summaries[0].source.task, data)
+    calibration = calibration_texts(calibration_data) if "int8-static" in used else []
+    # Before anything is written, so that a label which is wrong costs no time.
+    evaluator = evaluator_of(summaries[0].source.task, evaluation_data, texts)
 
+    # One weight file for each storage type: all precisions of int8 read the same one.
+    storages = sorted(set(map(storage_of, used)))
     with staged(out, _BUNDLE) as folder:
-        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, sorted(set(map(storage_of, used))))
-        evaluator = _evaluator(summaries, writer, data, targets, unlabelled)
+        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        if evaluator and evaluator.texts:
+            # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
+            largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
+            evaluator = evaluator.compared_with(largest, writer)
         _write_bundle(summaries, writer, calibration, evaluator, on_progress)
     if evaluator is None:
         advice = "export with --eval DATA, or with --texts DATA that has no labels"
         logger.warning("no quality was measured, so the largest sub-network that fits will be used; %s", advice)
     return Bundle.load(out)
-
-
-def _evaluator(
-    summaries: Sequence[CheckpointSummary],
-    writer: BundleWriter,
-    data: Path | None,
-    targets: Sequence[Any] | None,
-    texts: Path | None,
-) -> Evaluator | None:
-    """Return what measures quality, None where there is nothing to measure it on."""
-    file, full_scores = data or texts, None
-    if file is None:
-        return None
-    if texts is not None:
-        # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
-        source = max(summaries, key=lambda summary: summary.parameters).checkpoint()
-        full = full_subnet(source, "fp32")
-        full_scores = float_scores(writer, source, [full], texts)[full.id]
-    return Evaluator(summaries[0].source.task, file, targets, texts, full_scores)
 
 
 def _write_bundle(
@@ -148,7 +121,7 @@ def _write_bundle(
             on_progress(len(finished), total, one.subnet.id)
 
     answers = [one.answers for one in finished if one.answers]
-    inputs = _encode(Tokenizer.of(writer.bundle), GOLDEN_TEXTS, writer.manifest.inputs)
+    inputs = pad(Tokenizer.of(writer.bundle).encode_all(GOLDEN_TEXTS), writer.manifest.inputs)
     golden = Golden(
         schema_version=Golden.VERSION,
         texts=GOLDEN_TEXTS,
@@ -175,18 +148,20 @@ def _exported(
     source = summary.checkpoint()
     graphs = writer.begin(source, summary.subnets)
     tokenizer = Tokenizer.of(graphs.bundle)
-    texts = [_encode(tokenizer, [text], graphs.inputs) for text in calibration]
+    # Texts one by one, as an app asks: padding would count among what enters a product.
+    texts = [pad([tokenizer.encode(text)], graphs.inputs) for text in calibration]
 
     stored = {storage: as_stored(source, storage) for storage in graphs.weights}
     has_types = "token_type_ids" in graphs.inputs
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
-    verifier = Verifier(source, stored, (_encode(tokenizer, GOLDEN_TEXTS, graphs.inputs), *random))
+    # The golden texts first: what they must give goes into the bundle.
+    verifier = Verifier(source, stored, (pad(tokenizer.encode_all(GOLDEN_TEXTS), graphs.inputs), *random))
     exact = float_scores(writer, source, summary.subnets, evaluator.file) if evaluator else {}
 
     for subnet in summary.subnets:
         # Chosen first: the graphs hold the ranges, and the reference rounds by them.
         is_static = subnet.precision == "int8-static"
-        ranges = _calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
+        ranges = calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
         exported, answers = graphs.add(subnet, ranges), None
         expected = verifier.expected(subnet, ranges)
         difference = verifier.check(graphs.bundle, exported, expected)
@@ -206,6 +181,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
         raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
 
+    # Bundles name these files, and sub-networks of this one are run before they are written.
     unwritten = FileRef(file="", sha256="")
     return Manifest(
         schema_version=Manifest.VERSION,
@@ -224,45 +200,12 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
     )
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[Text], inputs: Sequence[GraphInput]) -> Inputs:
-    """Return the graph inputs of some texts."""
-    return pad([tokenizer.encode(text) for text in texts], inputs)
-
-
-def _calibration_texts(data: str | Path | None) -> list[Text]:
-    """Return some texts of a data file, always the same ones."""
-    if data is None:
-        raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
-    texts = (example.input for example in read_examples(data))
-    return heapq.nsmallest(MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
-
-
-def _calibrated(
-    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Inputs], evaluator: Evaluator | None
-) -> Ranges:
-    """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
-    whose outputs for the calibration texts are nearest to what they are without rounding."""
-    observed = Observed()
-    exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
-
-    def rank(ranges: Ranges) -> tuple[float, float]:
-        exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
-        session = open_session(graphs.bundle, exported, way)
-        pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
-        errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
-        quality = 0.0
-        if evaluator is not None:
-            quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
-        return quality, -float(np.mean(errors))
-
-    return max(observed.choices(), key=rank)
-
-
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
     values = tuple(
         GoldenValues(
             name=name,
             shape=array.shape,
+            # Six digits: the strictest tolerance is 1e-4.
             values=tuple(round(value, 6) for value in array.ravel().tolist()),
             tolerance=device_tolerance(subnet.precision, [array]),
         )

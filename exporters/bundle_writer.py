@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,7 @@ from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
-from edgebert.exporters.quantize import Range
-from edgebert.exporters.summary import graph_inputs
+from edgebert.exporters.quantize import Ranges
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import (
     MANIFEST,
@@ -44,7 +43,7 @@ class GraphWriter:
     weights: dict[Storage, Weights]
     bundle: Bundle
 
-    def add(self, subnet: Subnet, ranges: Mapping[str, Range], flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
+    def add(self, subnet: Subnet, ranges: Ranges, flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
         """Write the graphs of a sub-network; those that it had are replaced."""
         weights = self.weights[storage_of(subnet.precision)]
         graphs = {flavor: build_graph(subnet, flavor, self.source, self.inputs, weights, ranges) for flavor in flavors}
@@ -53,6 +52,7 @@ class GraphWriter:
             hidden_size=self.source.sizes.hidden,
             parameters=parameters_of(subnet, self.source),
             graphs={f: _write(self.bundle.path, f"{subnet.id}.{f}.onnx", graph) for f, graph in graphs.items()},
+            # Both are known when the graphs have been run.
             quality=None,
             export_error=ExportDifference(max_abs_difference=0.0, agreement=None, quality_drop=None),
         )
@@ -69,12 +69,11 @@ class BundleWriter:
     @property
     def bundle(self) -> Bundle:
         """The bundle as far as it is written."""
+        # Without a hash, which is that of the finished manifest.
         return Bundle(self._folder, self.manifest, sha256="")
 
     def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> GraphWriter:
         """Write what sub-networks read of a checkpoint's tensors into the weight file of each storage type.
-
-        What another checkpoint's has too is stored once.
 
         Raises:
             ExportError: they cannot be written.
@@ -98,6 +97,7 @@ class BundleWriter:
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
         folder = self._folder
+        # Both are mostly numbers: on one line they take the least bytes.
         manifest = msgspec.structs.replace(
             self.manifest,
             golden=_write(folder, "golden.json", records.encode(golden, indent=0)),
@@ -107,6 +107,11 @@ class BundleWriter:
         # Last: a folder without a manifest is no bundle, whatever interrupts this.
         records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
         Bundle.load(folder)
+
+
+def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
+    """Return the inputs of graphs, with or without the one that tells the texts of a pair apart."""
+    return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
 
 
 def _write(folder: Path, name: str, content: bytes) -> FileRef:

@@ -1,24 +1,66 @@
-"""Finds what int8-static graphs round the input of every product to, from texts that run through the reference.
+"""Finds what int8-static graphs round the input of every product to, from texts that run through the reference."""
 
-Which way of choosing a range is best differs from sub-network to sub-network; the caller tries them all.
-"""
-
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterator, Sequence
+from hashlib import sha1
+from pathlib import Path
 
 import numpy as np
 
+from edgebert.engines.session import default_way, open_session
+from edgebert.errors import ExportError
+from edgebert.exporters import reference
+from edgebert.exporters.bundle_writer import GraphWriter
 from edgebert.exporters.checkpoint import Array
-from edgebert.exporters.quantize import Range
+from edgebert.exporters.quality import Evaluator
+from edgebert.exporters.quantize import Range, Ranges
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Arrays, Text
+from edgebert.measuring.evaluation import scores_on
+from edgebert.subnet import Subnet
 
-Ranges = dict[str, Range]
+_MOST_TEXTS = 128
+# Drawn at random from what enters a unit: 65,536 values in all, so that memory does not grow with the texts' lengths.
+_VALUES_A_TEXT = 512
+# Per cent of the values that are cut off at each end.
+_PERCENTILE = 0.01
+# Parts of the whole range that are tried for the least error.
+_SHRINKS = np.linspace(1, 0.3, 29)
 
-MOST_TEXTS = 128
-_VALUES_A_TEXT = 512  # drawn at random from what enters a unit; 65,536 in all
-_PERCENTILE = 0.01  # per cent of the values that are cut off at each end
-_SHRINKS = np.linspace(1, 0.3, 29)  # parts of the whole range that are tried for the least error
+
+def calibration_texts(data: str | Path | None) -> list[Text]:
+    """Return some texts of a data file, always the same ones; an EdgeBertError says that there is none, or why not."""
+    if data is None:
+        raise ExportError("the precision int8-static needs texts of its task; give a data file with --calibrate")
+    texts = (example.input for example in read_examples(data))
+    # By their hashes: in files that are sorted by label, the first ones would be of one label.
+    return heapq.nsmallest(_MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
 
 
-class Observed:
+def calibrated(
+    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Arrays], evaluator: Evaluator | None
+) -> Ranges:
+    """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
+    whose outputs for the calibration texts are nearest to what they are without rounding."""
+    observed = _Observed()
+    exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
+
+    def rank(ranges: Ranges) -> tuple[float, float]:
+        # One flavor is enough, since both round alike: the one that is fast on the CPU.
+        exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
+        session = open_session(graphs.bundle, exported, way)
+        pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
+        errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
+        quality = 0.0
+        if evaluator is not None:
+            quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
+        return quality, -float(np.mean(errors))
+
+    # All are tried: which way of choosing is best differs from sub-network to sub-network.
+    return max(observed.choices(), key=rank)
+
+
+class _Observed:
     """What entered each unit's product: the whole range, and a sample of the values."""
 
     def __init__(self) -> None:

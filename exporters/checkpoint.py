@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.exporters.family import Family
+from edgebert.elastic_manifest import ElasticManifest
+from edgebert.exporters.family import Family, Sizes
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -14,36 +15,17 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The numbers that fix a model's shapes, each a count; 0 for what a model does not have."""
-
-    layers: int
-    heads: int
-    hidden: int
-    ffn: int
-    embedding: int
-    vocabulary: int
-    positions: int
-    types: int
-    labels: int
-
-    @property
-    def head_size(self) -> int:
-        """The dimensions of one head."""
-        return self.hidden // self.heads
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A fine-tuned model: float32 tensors by our names (see family.py), as (outputs, inputs).
 
-    `layers` are the numbers that its layers have in names and slices: those they had in the model they came from. The
-    first token of a text takes row `first_position` of the position table.
+    `elastic` is None for a model that is not. `layers` are the numbers that its layers have in names and slices: those
+    they had in the model they came from. The first token of a text takes row `first_position` of the position table.
     """
 
     path: Path
     family: Family
     sizes: Sizes
+    elastic: ElasticManifest | None
     layers: tuple[int, ...]
     first_position: int
     layer_norm_eps: float
@@ -76,6 +58,7 @@ def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
             total += tensor.size // source.sizes.heads * heads
         elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
             total += tensor.size // source.sizes.ffn * ffn
-        else:  # norms, and biases of what is added to all hidden dimensions
+        else:
+            # Norms, and biases of what is added to all hidden dimensions.
             total += tensor.size
     return total

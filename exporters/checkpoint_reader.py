@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from edgebert.elastic_manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Array, Checkpoint, Sizes
+from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.families import FAMILIES
-from edgebert.exporters.family import Family, TensorShape
+from edgebert.exporters.family import Family, Sizes
 from edgebert.exporters.heads import choose_head
 
 
@@ -31,17 +31,18 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     stored = _strip_old_names(read_tensors(path))
     sizes = _sizes(path, config, family, stored)
     head = choose_head(path, config, family, sizes.labels, task)
-    layers = _layers(path, sizes)
+    elastic = ElasticManifest.load(path)
+    layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
     tensors = {
-        _numbered(ours, layers): family.matrix(ours, _take(path, stored, theirs, shape, sizes))
-        for ours, theirs, shape in family.tensors(sizes.layers, projected=sizes.embedding != sizes.hidden)
-        if ours != "type" or sizes.types
+        ours: family.matrix(ours, _take(path, stored, theirs, shape))
+        for ours, theirs, shape in family.tensors(sizes, layers)
     }
     return Checkpoint(
         path=path,
         family=family,
         sizes=sizes,
+        elastic=elastic,
         layers=layers,
         first_position=family.first_position(config),
         layer_norm_eps=_layer_norm_eps(path, config),
@@ -62,6 +63,7 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
         raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
+    # A file that is nested thousands of levels deep is a RecursionError.
     except (ValueError, RecursionError) as problem:
         raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
     if not isinstance(found, dict):
@@ -100,6 +102,7 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     if not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
+    # The classifier's rows are the labels, of which not every config says how many there are.
     sizes = Sizes(
         **counts,
         embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
@@ -118,25 +121,19 @@ def _has_types(config: dict[str, Any], family: Family, stored: dict[str, Array])
     return isinstance(key, int) or table in stored or config.get(key, 0) not in (0, 1)
 
 
-def _layers(path: Path, sizes: Sizes) -> tuple[int, ...]:
+def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[int, ...]:
     """Return the numbers of the layers: elastic.json's, where some were left out of a larger model, else 0, 1, ..."""
-    elastic = ElasticManifest.load(path)
-    layers = (elastic.layers if elastic else ()) or tuple(range(sizes.layers))
-    if len(layers) != sizes.layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
-        expected = f"expected the numbers of {sizes.layers} layers, from 0 up in their order"
+    layers = (elastic.layers if elastic else ()) or tuple(range(count))
+    if len(layers) != count or list(layers) != sorted(set(layers)) or layers[0] < 0:
+        expected = f"expected the numbers of {count} layers, from 0 up in their order"
         raise ExportError(f"{path / ELASTIC}: {expected}, found {list(layers)}; make the checkpoint again")
     return layers
 
 
-def _numbered(name: str, layers: tuple[int, ...]) -> str:
-    """Return a tensor's name with its layer's number in the place of the layer's place."""
-    place, _, rest = name.partition(".")
-    return f"{layers[int(place)]}.{rest}" if place.isdecimal() else name
-
-
 def _count(path: Path, config: dict[str, Any], key: str) -> int:
     value = config.get(key)
-    if type(value) is not int or value < 1:  # a bool is no count
+    # By its type: to isinstance, True is a whole number.
+    if type(value) is not int or value < 1:
         found = "nothing" if value is None else repr(value)[:40]
         advice = "download the checkpoint again"
         raise ExportError(f"{path / 'config.json'}: expected a whole number above 0 for {key}, found {found}; {advice}")
@@ -151,14 +148,14 @@ def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
     return float(value)
 
 
-def _take(path: Path, stored: dict[str, Array], name: str, shape: TensorShape, sizes: Sizes) -> Array:
-    expected = tuple(word if isinstance(word, int) else getattr(sizes, word) for word in shape)
+def _take(path: Path, stored: dict[str, Array], name: str, expected: tuple[int, ...]) -> Array:
     if name not in stored:
         raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
     tensor = stored[name]
     if tensor.shape != expected:
         found = f"expected tensor {name} of shape {expected}, found {tensor.shape}"
         raise ExportError(f"{path}: {found}; check config.json")
+    # What a training that diverged leaves: every answer would be undefined.
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
     return tensor
@@ -168,6 +165,7 @@ def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, c
     named, advice = config.get("id2label") or {}, "give them with --labels"
     if not isinstance(named, dict) or not all(isinstance(label, str) for label in named.values()):
         raise ExportError(f"{path / 'config.json'}: expected names for id2label; {advice}")
+    # As transformers names those for which a config has no name.
     labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
         raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; {advice}")
@@ -180,6 +178,7 @@ def weight_file(path: Path) -> Path:
     Raises:
         ExportError: there is none that can be read.
     """
+    # The first needs no torch.
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (path / name).is_file():
             return path / name
@@ -196,6 +195,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
     if file.suffix == ".bin":
         return _read_torch(file)
     try:
+        # What is no float is a buffer, such as the position_ids of older checkpoints.
         with safe_open(file, framework="np") as tensors:
             floating = [name for name in tensors.keys() if "F" in tensors.get_slice(name).get_dtype()]  # noqa: SIM118
             return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in floating}
@@ -209,6 +209,7 @@ def _read_torch(file: Path) -> dict[str, Array]:
     except ImportError:
         raise ExportError(f"reading {file} needs torch; pip install torch, or save it as safetensors") from None
     try:
+        # weights_only: a pickle may run any code when it is loaded.
         state = torch.load(file, map_location="cpu", weights_only=True)
         return {
             name: tensor.float().numpy()

@@ -23,6 +23,7 @@ def with_distances(source: Checkpoint, max_length: int) -> dict[str, Array]:
     `r.segment_offset` (heads, 1, 1), so that (q + position) segment + offset is what differing segments add. The biases
     are (hidden,).
     """
+    # At export: on the device these products would be made again for every request.
     tensors, sizes = dict(source.tensors), source.sizes
     waves, scale = _waves(np.arange(max_length, -max_length, -1), sizes.hidden), np.float32(sizes.head_size**-0.5)
     for layer in source.layers:

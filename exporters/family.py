@@ -1,6 +1,6 @@
 """What every family of encoders has in common, and in what they differ (see families/)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Activation = Literal["tanh", "relu", "gelu"]
 TensorShape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
 
-# The shape of every weight, by our name of the unit: of the tables, of each layer, and of the rest of the model.
+# The shape of every weight, by our name of the unit. Tables are read row by row, so they have no bias.
 _TABLES: dict[str, TensorShape] = {
     "word": ("vocabulary", "embedding"),
     "position": ("positions", "embedding"),
@@ -23,14 +23,43 @@ _LAYER: dict[str, TensorShape] = {
     "ffn_out": ("hidden", "ffn"),
     "ffn_norm": ("hidden",),
 }
-_WEIGHTS: dict[str, TensorShape] = {
+_BEFORE_LAYERS: dict[str, TensorShape] = {
     **_TABLES,
-    **_LAYER,
     "embedding_norm": ("embedding",),
     "projection": ("hidden", "embedding"),
-    "pooler": ("hidden", "hidden"),
-    "classifier": ("labels", "hidden"),
 }
+_HEAD: dict[str, TensorShape] = {"pooler": ("hidden", "hidden"), "classifier": ("labels", "hidden")}
+
+# Keys of config.json, by words of `Sizes`, as most families have them.
+CONFIG_KEYS: Mapping[str, str | int] = {
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "hidden": "hidden_size",
+    "ffn": "intermediate_size",
+    "vocabulary": "vocab_size",
+    "positions": "max_position_embeddings",
+    "types": "type_vocab_size",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that fix a model's shapes, each a count; 0 for what a model does not have."""
+
+    layers: int
+    heads: int
+    hidden: int
+    ffn: int
+    embedding: int
+    vocabulary: int
+    positions: int
+    types: int
+    labels: int
+
+    @property
+    def head_size(self) -> int:
+        """The dimensions of one head."""
+        return self.hidden // self.heads
 
 
 @dataclass(frozen=True)
@@ -53,17 +82,7 @@ class Family:
     units: Mapping[str, str]
     activation: Activation
     token_types: bool
-    sizes: Mapping[str, str | int] = field(
-        default_factory=lambda: {
-            "layers": "num_hidden_layers",
-            "heads": "num_attention_heads",
-            "hidden": "hidden_size",
-            "ffn": "intermediate_size",
-            "vocabulary": "vocab_size",
-            "positions": "max_position_embeddings",
-            "types": "type_vocab_size",
-        }
-    )
+    sizes: Mapping[str, str | int] = field(default_factory=lambda: CONFIG_KEYS)
     supported: Mapping[str, Any] = field(
         default_factory=lambda: {"hidden_act": "gelu", "position_embedding_type": "absolute"}
     )
@@ -72,23 +91,30 @@ class Family:
     relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 
-    def tensors(self, layers: int, projected: bool) -> Iterator[tuple[str, str, TensorShape]]:
-        """Yield our name, the checkpoint's name and the shape there of every tensor of a model.
+    def tensors(self, sizes: Sizes, numbers: Sequence[int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """Yield our name, the checkpoint's name and the shape there of every tensor of a model of some sizes.
 
-        `projected` says that the embeddings are narrower than the layers and a unit between them makes up for it.
+        `numbers` are those that its layers have in our names.
         """
-        yield from self._tensors((*_TABLES, "embedding_norm", *(["projection"] if projected else [])))
-        for layer in range(layers):
-            yield from self._tensors(_LAYER, f"{layer}.")
-            for ours, (theirs, shape) in self.relative.items():
-                yield f"{layer}.{ours}", theirs.format(layer=layer), shape
-        yield from self._tensors(("pooler", "classifier"))
+        absent = {"type"} if not sizes.types else set()
+        if sizes.embedding == sizes.hidden:
+            absent.add("projection")  # it makes up for embeddings that are narrower than the layers
+        relative = [(ours, theirs, shape) for ours, (theirs, shape) in self.relative.items()]
+        layer = [*self._tensors(_LAYER), *relative]
 
-    def _tensors(self, units: Iterable[str], layer: str = "") -> Iterator[tuple[str, str, TensorShape]]:
-        for unit in units:
-            if unit not in self.units:
-                continue
-            theirs, shape = self.units[unit].format(layer=layer.rstrip(".")), _WEIGHTS[unit]
-            yield unit if unit in _TABLES else f"{layer}{unit}.weight", f"{theirs}.weight", shape
-            if unit not in _TABLES:
-                yield f"{layer}{unit}.bias", f"{theirs}.bias", shape[:1]  # a number for each output
+        # The order is that in which they lie in a weight file.
+        named = list(self._tensors({unit: shape for unit, shape in _BEFORE_LAYERS.items() if unit not in absent}))
+        for place, number in enumerate(numbers):
+            named += [(f"{number}.{ours}", theirs.format(layer=place), shape) for ours, theirs, shape in layer]
+        for ours, theirs, shape in (*named, *self._tensors(_HEAD)):
+            yield ours, theirs, tuple(one if isinstance(one, int) else getattr(sizes, one) for one in shape)
+
+    def _tensors(self, shapes: Mapping[str, TensorShape]) -> Iterator[tuple[str, str, TensorShape]]:
+        """Yield the weights of those units that the family has, and their biases."""
+        for unit, shape in shapes.items():
+            theirs = self.units.get(unit)
+            if theirs and unit in _TABLES:
+                yield unit, f"{theirs}.weight", shape
+            elif theirs:
+                yield f"{unit}.weight", f"{theirs}.weight", shape
+                yield f"{unit}.bias", f"{theirs}.bias", shape[:1]  # a number for each output

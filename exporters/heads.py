@@ -1,11 +1,8 @@
-"""Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here.
-
-An entry says which classes of transformers and which config.json mean the task, and what is computed behind the last
-layer: once as a graph and once more in numpy, which shares no code with the graph.
-"""
+"""Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +15,11 @@ from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
 
-# In a graph, where values are names: a unit's product, of (states, unit), and the activation of the family's head.
-WriteProduct = Callable[[str, str], str]
+# The activation of the family's head: in a graph, where values are names, and in numpy.
 WriteActivation = Callable[[str], str]
-# The same in numpy.
-Product = Callable[[Array, str], Array]
 ComputeActivation = Callable[[Array], Array]
-
-
-@dataclass(frozen=True)
-class HeadLayers:
-    """What is computed from the states of a network's last layer.
-
-    `outputs` are the graph's, by name, with their dimensions: a batch, a length, or a word of `Sizes`. `write` puts
-    nodes behind the states (batch, 1, hidden) of the first token, or, with `reads_all_tokens`, behind those of all
-    tokens (batch, length, hidden); `compute` does the same in numpy, with the checkpoint's tensors by name.
-    """
-
-    outputs: Mapping[str, tuple[str, ...]]
-    reads_all_tokens: bool
-    write: Callable[[Nodes, str, WriteProduct, WriteActivation], None]
-    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
+# A unit's product in numpy, of (states, unit).
+Product = Callable[[Array, str], Array]
 
 
 @dataclass(frozen=True)
@@ -47,18 +28,26 @@ class Head:
 
     `problem_types` are the values of that key of config.json which mean this task, None for a config without it.
     `most_labels` is how many labels a model may have to be exported as this task by name, whatever its config says.
+
+    `outputs` are the graph's, by name, with their dimensions: a batch, a length, or a word of `Sizes`. `write` puts
+    nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with `reads_all_tokens`,
+    behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares no code with it.
     """
 
     task: type[Task]
-    suffix: str
     problem_types: tuple[str | None, ...]
-    layers: HeadLayers
+    suffix: str
+    outputs: Mapping[str, tuple[str, ...]]
+    reads_all_tokens: bool
+    write: Callable[[Nodes, str, WriteActivation], None]
+    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
     most_labels: int | None = None
 
 
-def _write_text_logits(nodes: Nodes, states: str, product: WriteProduct, activation: WriteActivation) -> None:
+def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
     row = nodes.node("Squeeze", [states, nodes.integers(1)])
-    active = activation(product(row, "pooler"))
+    active = activation(nodes.linear(row, ["pooler"]))
+    # No product of the flavor: the classifier is small and stays in float32.
     last = [active, nodes.weight("classifier.weight"), nodes.weight("classifier.bias")]
     nodes.node("Gemm", last, name="logits", transB=1)
 
@@ -70,16 +59,21 @@ def _text_logits(
     return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
 
 
-# A dense unit, the family's activation and a linear layer, on the first token alone.
-_SEQUENCE = HeadLayers(
-    outputs={"logits": ("batch", "labels")}, reads_all_tokens=False, write=_write_text_logits, compute=_text_logits
+# A dense unit, the family's activation and a linear layer, on one token alone.
+_text_head = partial(
+    Head,
+    suffix="ForSequenceClassification",
+    outputs={"logits": ("batch", "labels")},
+    reads_all_tokens=False,
+    write=_write_text_logits,
+    compute=_text_logits,
 )
 
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
 HEADS = (
-    Head(TextClassification, "ForSequenceClassification", (None, "single_label_classification"), _SEQUENCE),
-    Head(MultiLabelTextClassification, "ForSequenceClassification", ("multi_label_classification",), _SEQUENCE),
-    Head(TextRegression, "ForSequenceClassification", ("regression",), _SEQUENCE, most_labels=1),
+    _text_head(TextClassification, (None, "single_label_classification")),
+    _text_head(MultiLabelTextClassification, ("multi_label_classification",)),
+    _text_head(TextRegression, ("regression",), most_labels=1),
 )
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 
-from edgebert.elastic_manifest import ElasticManifest, Slice
+from edgebert.elastic_manifest import Slice
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.slices import dynabert_subnet
@@ -18,14 +18,12 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 def plan(
     source: Checkpoint,
-    elastic: ElasticManifest | None,
     widths: Sequence[float] | None,
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
 ) -> list[Subnet]:
-    """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths.
-
-    A checkpoint that is not elastic is exported whole where neither widths nor depths are given.
+    """Return the sub-networks to export, the largest first: elastic.json's slices, else a grid of widths and depths;
+    the whole where neither is given.
 
     Raises:
         ExportError: a width, depth, precision or slice that the checkpoint does not have.
@@ -33,23 +31,29 @@ def plan(
     for precision in precisions:
         if precision not in PRECISIONS:
             raise ExportError(f"no precision '{precision}'; choose among {', '.join(PRECISIONS)}")
-    precisions = list(dict.fromkeys(precisions))
+    precisions, elastic = list(dict.fromkeys(precisions)), source.elastic
     if elastic and elastic.subnetworks:
-        subnets = [_slice(source, elastic, part, precision) for precision in precisions for part in elastic.subnetworks]
+        subnets = [
+            _checked(source, part).subnet(elastic.method, precision)
+            for precision in precisions
+            for part in elastic.subnetworks
+        ]
     elif not (elastic or widths or depths):
         subnets = [full_subnet(source, precision) for precision in precisions]
     else:
         sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
-        subnets = [
+        grid = [
             dynabert_subnet(width, depth, precision, **sizes)
             for precision in precisions
             for depth in _shares("depth", depths or (elastic.depths if elastic else (1.0,)))
             for width in _shares("width", widths or (elastic.widths if elastic else (1.0,)))
         ]
         # Layers have the numbers of the model that they came from, which need not be their places.
-        numbers = [tuple(source.layers[place] for place in subnet.layers) for subnet in subnets]
-        subnets = [msgspec.structs.replace(one, layers=layers) for one, layers in zip(subnets, numbers, strict=True)]
+        numbers = source.layers
+        subnets = [msgspec.structs.replace(one, layers=tuple(numbers[i] for i in one.layers)) for one in grid]
+
     ids = [subnet.id for subnet in subnets]
+    # Ids become names of files, and some disks ignore case.
     if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
         advice = "give each slice a name of its own in elastic.json"
         raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
@@ -64,16 +68,19 @@ def full_subnet(source: Checkpoint, precision: Precision) -> Subnet:
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
     """Return decimal shares as exact fractions, the largest first."""
+    # By its digits: 0.1 as a binary fraction is no tenth, and kept layers are counted exactly.
     for value in values:
         if not 0 < value <= 1:
             raise ExportError(f"expected a {word} above 0 and at most 1, found {value}")
     return sorted({Fraction(str(value)) for value in values}, reverse=True)
 
 
-def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision: Precision) -> Subnet:
+def _checked(source: Checkpoint, part: Slice) -> Slice:
+    """Return a slice of elastic.json that the checkpoint has."""
     sizes, kept = source.sizes, len(part.layers)
     fits = (
-        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None  # it becomes the name of a file
+        # It becomes the name of a file.
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", part.id) is not None
         and kept == len(part.heads) == len(part.ffn) > 0
         and list(part.layers) == [layer for layer in source.layers if layer in part.layers]
         and all(1 <= heads <= sizes.heads for heads in part.heads)
@@ -84,4 +91,4 @@ def _slice(source: Checkpoint, elastic: ElasticManifest, part: Slice, precision:
         raise ExportError(
             f"{source.path / 'elastic.json'}: {part.id} is no slice of {sizes}{numbers}; make the checkpoint again"
         )
-    return part.subnet(elastic.method, precision)
+    return part

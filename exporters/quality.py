@@ -6,7 +6,7 @@ answers as the full network does in float32.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import msgspec
 
 from edgebert.exporters.bundle_writer import BundleWriter
 from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.exporters.plan import full_subnet
 from edgebert.inputs.bundle import FIDELITY, Answers, Bundle, ExportedSubnet, Quality, SubnetAnswers
-from edgebert.measuring.evaluation import scores_on
+from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Scores, Task
 
@@ -25,14 +26,20 @@ class Evaluator:
     """Measures quality on the texts of a `file`: by the task's metrics where its labels ask for `targets`.
 
     Without targets by fidelity on `texts`, which is that file; beside labelled data they may be another one.
-    `full_scores` are what the full network gives for the texts.
+    `full_scores` are what the full network gives for the texts, none before `compared_with`.
     """
 
     task: Task
     file: Path
     targets: Sequence[Any] | None
     texts: Path | None
-    full_scores: Scores | None
+    full_scores: Scores | None = None
+
+    def compared_with(self, source: Checkpoint, writer: BundleWriter) -> "Evaluator":
+        """Return what measures fidelity to a whole checkpoint in float32."""
+        assert self.texts is not None
+        full = full_subnet(source, "fp32")
+        return replace(self, full_scores=float_scores(writer, source, [full], self.texts)[full.id])
 
     def metrics(self, scores: Scores) -> dict[str, float]:
         """Return the metrics that scores for the file amount to, the one that quality is counted in first."""
@@ -47,6 +54,7 @@ class Evaluator:
         """
         scores = scores_on(self.file, bundle, subnet)
         also = self.metrics(scores)
+        # Where there are no targets, the metric is the fidelity on these texts already.
         if self.texts is not None and self.targets is not None:
             also |= self._fidelity(scores_on(self.texts, bundle, subnet))
         metric = next(iter(also))
@@ -77,11 +85,25 @@ class Evaluator:
         )
 
 
+def evaluator_of(task: Task, data: str | Path | None, texts: str | Path | None) -> Evaluator | None:
+    """Return what measures quality on labelled data, on texts or on both, None where there are neither.
+
+    Raises:
+        EdgeBertError: the data cannot be read, or a label is not of the task.
+    """
+    file = texts if data is None else data
+    if file is None:
+        return None
+    targets = None if data is None else targets_in(task, data)
+    return Evaluator(task, Path(file), targets, None if texts is None else Path(texts))
+
+
 def float_scores(writer: BundleWriter, source: Checkpoint, subnets: Sequence[Subnet], file: Path) -> dict[str, Scores]:
     """Return for the texts of a file the scores of each sub-network's slice in float32, by the sub-network's id.
 
     Sub-networks that differ in their precision alone share a slice, which is run once.
     """
+    # The same id for all, so that slices which differ in nothing else are equal.
     exact = {subnet.id: msgspec.structs.replace(subnet, id="float", precision="fp32") for subnet in subnets}
     found: dict[Subnet, Scores] = {}
     with writer.in_float() as floats:

@@ -1,5 +1,6 @@
 """Rounds float32 to int8: matrices to rows with one scale each, and what enters a product to 256 levels of a range."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ class QuantizedRows:
 
 def quantize_rows(matrix: NDArray[np.float32]) -> QuantizedRows:
     """Round each row of a matrix to 255 levels between plus and minus its largest absolute value (0 stays 0)."""
+    # A scale for each output: taken from the whole matrix, it serves every prefix of its rows or columns.
     scales = np.abs(matrix).max(axis=1) / np.float32(127)
     scales[scales < np.finfo(np.float32).tiny] = 1  # a padding row may be all zero
     values = np.clip(np.rint(matrix / scales[:, None]), -127, 127).astype(np.int8)
@@ -53,3 +55,7 @@ class Range:
         """Return each value's nearest level; what lies outside becomes the last one."""
         levels = np.clip(np.rint(x / self.scale) + self.zero_point, 0, 255)
         return np.asarray((levels - self.zero_point).astype(np.float32) * self.scale)
+
+
+# Of the input of every unit's product, by the unit's name: 3.ffn_in.
+Ranges = Mapping[str, Range]

@@ -11,29 +11,24 @@ import numpy as np
 
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.heads import head_of
+from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Outputs
 
 Places = np.typing.NDArray[np.int64]
-Inputs = dict[str, Places]
 # What becomes of the input (batch, length, inputs) of a unit's product, by the unit's name: rounded as graphs round it.
 Rounding = Callable[[str, Array], Array]
 
 
-def unrounded(_: str, x: Array) -> Array:
-    """Return x as it is."""
-    return x
-
-
 def outputs(
-    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Inputs, rounding: Rounding = unrounded
+    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Arrays, rounding: Rounding = lambda _, x: x
 ) -> Outputs:
     """Return what a sub-network's graph must put out for graph inputs (batch, length).
 
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
     model = _Reference(source, tensors, rounding, inputs)
-    states, head = model.embeddings(), head_of(source.task).layers
+    states, head = model.embeddings(), head_of(source.task)
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
         last = place == len(subnet.layers) - 1
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
@@ -45,7 +40,7 @@ def outputs(
 class _Reference:
     """`places` (batch, tokens) are those of tokens in their text."""
 
-    def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Inputs):
+    def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Arrays):
         self.source, self.tensors, self.rounding, self.inputs = source, tensors, rounding, inputs
         real = inputs["attention_mask"] == 1
         self.mask = np.where(real, 0.0, -np.inf).astype(np.float32)[:, None, None, :]
@@ -76,6 +71,7 @@ class _Reference:
         scores = self.relative_scores(layer, query, key, places) if relative else query @ key.swapaxes(-1, -2)
         scores = scores / np.float32(math.sqrt(self.source.sizes.head_size)) + self.mask
 
+        # Less the largest, so that no exponential overflows.
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         heads = weights / weights.sum(axis=-1, keepdims=True) @ value
         attended = heads.swapaxes(1, 2).reshape(*tokens.shape[:2], size)
@@ -94,6 +90,7 @@ class _Reference:
         distances = np.arange(1 - length, length)
         keys = self.split((waves(distances, self.source.sizes.hidden) @ self.tensors[f"{layer}.r.weight"].T)[None])
         by_distance = position @ keys[:, :heads].swapaxes(-1, -2)
+        # Column n of `by_distance` is that of distance n + 1 - length.
         wanted = places[:, None, :, None] - np.arange(length) + length - 1
         by_place = np.take_along_axis(by_distance, wanted, axis=-1)
 
@@ -131,6 +128,7 @@ def gelu(x: Array) -> Array:
 
 def _erf(x: Array) -> Array:
     """Return the error function within 1.5e-7 (Abramowitz and Stegun 1964, formula 7.1.26)."""
+    # numpy has none.
     t = 1 / (1 + 0.3275911 * np.abs(x))
     polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.asarray(np.sign(x) * (1 - polynomial * np.exp(-(x**2))), np.float32)

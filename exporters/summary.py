@@ -1,16 +1,18 @@
-"""Reads what the checkpoints of one bundle are, without their tensors, and checks that they go together."""
+"""Reads what checkpoints are, without keeping their tensors: one for `inspect`, those of a bundle to go together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.checkpoint_reader import read_checkpoint
-from edgebert.exporters.plan import full_subnet, plan
+from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, read_tensors, weight_file
+from edgebert.exporters.plan import plan
 from edgebert.exporters.tokenizer import difference, read_tokenizer
-from edgebert.inputs.bundle import GraphInput
 from edgebert.subnet import Precision, Subnet
 
 
@@ -18,20 +20,19 @@ from edgebert.subnet import Precision, Subnet
 class CheckpointSummary:
     """What one checkpoint brings into a bundle.
 
-    The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `named_task` is the
-    task's name where the user gave it; `parameters` are those of the whole network; `tokenizer` is the content of its
-    tokenizer.json.
+    The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `parameters` are those
+    of the whole network; `tokenizer` is the content of its tokenizer.json.
     """
 
     source: Checkpoint
-    named_task: str | None
     parameters: int
     tokenizer: bytes
     subnets: tuple[Subnet, ...]
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint with its tensors."""
-        return read_checkpoint(self.source.path, self.source.task.labels, self.named_task)
+        task = self.source.task
+        return read_checkpoint(self.source.path, task.labels, task.NAME)
 
 
 def read_summaries(
@@ -54,8 +55,9 @@ def read_summaries(
     if not checkpoints:
         raise ExportError("expected at least one checkpoint, found none; give the folder of a Hugging Face model")
 
-    elastic = {path: ElasticManifest.load(path) for path in checkpoints}
-    if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic.values()):
+    # Asked first: this needs no tensors.
+    elastic = [ElasticManifest.load(path) for path in checkpoints]
+    if (widths or depths) and all(manifest and manifest.subnetworks for manifest in elastic):
         whose = f"{checkpoints[0]} has" if len(checkpoints) == 1 else "all of these checkpoints have"
         raise ExportError(f"widths and depths cut a grid, but {whose} slices in elastic.json; leave them out")
 
@@ -63,10 +65,9 @@ def read_summaries(
         source = read_checkpoint(path, labels, task)
         return CheckpointSummary(
             source=replace(source, tensors={}),
-            named_task=task,
-            parameters=parameters_of(full_subnet(source, "fp32"), source),
+            parameters=sum(tensor.size for tensor in source.tensors.values()),
             tokenizer=read_tokenizer(path, source.sizes.vocabulary),
-            subnets=tuple(plan(source, elastic[path], widths, depths, precisions)),
+            subnets=tuple(plan(source, widths, depths, precisions)),
         )
 
     summaries = [read_summary(path) for path in checkpoints]
@@ -76,9 +77,32 @@ def read_summaries(
     return summaries
 
 
-def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
-    """Return the inputs of graphs, with or without the one that tells the texts of a pair apart."""
-    return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
+def describe(path: Path) -> dict[str, Any]:
+    """Return what is known of a checkpoint; sub-networks only if it is elastic.
+
+    Raises:
+        ExportError: it cannot be read, or is elastic and not of a supported architecture.
+    """
+    config, elastic, file = read_config(path), ElasticManifest.load(path), weight_file(path)
+    names = config.get("id2label")
+    subnetworks = []
+    # Other checkpoints may be of any architecture: all that is told of them needs no knowledge of it.
+    if elastic is not None:
+        source = read_checkpoint(path)
+        for subnet in plan(source, None, None, ("fp32",)):
+            facts = {"id": subnet.id.removesuffix("-fp32"), "parameters": parameters_of(subnet, source)}
+            subnetworks.append({**facts, "layers": subnet.layers, "heads": subnet.heads, "ffn": subnet.ffn})
+
+    return {
+        "model_type": config.get("model_type", "unknown"),
+        "architectures": config.get("architectures", []),
+        "parameters": sum(tensor.size for tensor in read_tensors(path).values()),
+        "weight_file": file.name,
+        "size_bytes": file.stat().st_size,
+        "labels": list(map(str, names.values())) if isinstance(names, dict) else [],
+        "elastic": None if elastic is None else msgspec.to_builtins(elastic),
+        "subnetworks": subnetworks,
+    }
 
 
 def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:

@@ -42,16 +42,15 @@ def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
         found = "the tokenizer adds no [CLS] and [SEP]"
         raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
 
+    # A tokenizer.json keeps what it was last used with; a bundle's is cut and padded by the device.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str().encode()
 
 
 def difference(first: bytes, other: bytes) -> str | None:
-    """Return in words in what the second of two tokenizer.json reads texts differently; None if it reads them alike.
-
-    The same tokenizer may be written in several ways, depending on what wrote it: only what it does counts.
-    """
+    """Return in words in what the second of two tokenizer.json reads texts differently; None if it reads them alike."""
+    # The same tokenizer may be written in several ways, depending on what wrote it: only what it does counts.
     ours, theirs = (tokenizers.Tokenizer.from_str(content.decode()) for content in (first, other))
     our_words, their_words = (
         {number: word for word, number in tokenizer.get_vocab().items()} for tokenizer in (ours, theirs)
@@ -66,7 +65,7 @@ def difference(first: bytes, other: bytes) -> str | None:
         if their_parts[part] != our_parts[part]:
             return _setting(part, our_parts[part], their_parts[part])
 
-    # Post-processors may be written in several ways: what counts is what they add to a text and to a pair.
+    # Of post-processors, what they add to a text and to a pair.
     for text in (("a",), ("a", "a")):
         right, other_way = ours.encode(*text), theirs.encode(*text)
         if (other_way.ids, other_way.type_ids) != (right.ids, right.type_ids):
@@ -93,6 +92,7 @@ def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
     # Where nothing is said, transformers assumes that texts are lower-cased.
     lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
     made = tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
+    # What was made only wraps a Tokenizer: this is one like it.
     return tokenizers.Tokenizer.from_str(made.to_str())
 
 
@@ -105,6 +105,7 @@ def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
         missing = ", ".join(token for token, number in (("<s>", start), ("</s>", end)) if number is None)
         raise ExportError(f"{checkpoint / 'vocab.json'}: expected {missing}; it is not RoBERTa's vocabulary")
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    # Those that the vocabulary has: others would be added to it, with numbers that the model does not know.
     tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is not None])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -10,11 +10,11 @@ from edgebert.engines.cpu import CPU
 from edgebert.engines.session import default_way, engines_here, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
-from edgebert.exporters.calibration import Ranges
 from edgebert.exporters.checkpoint import Array, Checkpoint
-from edgebert.exporters.quantize import Range
-from edgebert.exporters.reference import Inputs, Rounding
+from edgebert.exporters.quantize import Range, Ranges
+from edgebert.exporters.reference import Rounding
 from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
+from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.tasks.task import Outputs, mean_difference
 
@@ -36,7 +36,7 @@ class Verifier:
 
     source: Checkpoint
     stored: dict[Storage, dict[str, Array]]
-    batches: tuple[Inputs, ...]
+    batches: tuple[Arrays, ...]
 
     def expected(self, subnet: Subnet, ranges: Ranges) -> list[Outputs]:
         """Return the outputs that the graphs of a sub-network must give for each batch."""
@@ -55,17 +55,17 @@ class Verifier:
         exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
 
         difference, agreement = 0.0, 1.0
-        usual_ways = [(engine, default_way(engine.NAME, threads=1)) for engine in engines_here()]
-        flavors = [(way, flavor) for engine, way in usual_ways for flavor in engine.FLAVORS if flavor in subnet.graphs]
-        for way in (msgspec.structs.replace(way, flavor=flavor) for way, flavor in flavors):
-            session = open_session(bundle, subnet, way)
-            found = [session.run({n: inputs[n] for n in session.input_names}) for inputs in self.batches]
-            check_close(subnet, found, expected, way.engine)
-            scores = np.concatenate([task.scores(outputs) for outputs in found])
-            pairs = zip(found, exact, strict=True)
-            differences = [np.abs(one[name] - right[name]).max() for one, right in pairs for name in right]
-            difference = max(difference, *map(float, differences))
-            agreement = min(agreement, task.fidelity(scores, exact_scores))
+        for engine in engines_here():
+            usual = default_way(engine.NAME, threads=1)
+            for flavor in engine.FLAVORS:
+                session = open_session(bundle, subnet, msgspec.structs.replace(usual, flavor=flavor))
+                found = [session.run({name: inputs[name] for name in session.input_names}) for inputs in self.batches]
+                check_close(subnet, found, expected, engine.NAME)
+
+                scores = np.concatenate([task.scores(outputs) for outputs in found])
+                agreement = min(agreement, task.fidelity(scores, exact_scores))
+                for outputs, right in zip(found, exact, strict=True):
+                    difference = max(difference, *(float(np.abs(outputs[name] - right[name]).max()) for name in right))
         return ExportDifference(max_abs_difference=difference, agreement=agreement, quality_drop=None)
 
 
@@ -77,7 +77,7 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
         case "int8-static":
             return lambda unit, x: ranges[unit].rounded(x)
         case _:
-            return reference.unrounded
+            return lambda _, x: x
 
 
 def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
@@ -90,7 +90,8 @@ def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Out
         allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right)
         sums = [len(one) * mean_difference(outputs, {name: one}) for outputs, one in zip(found, right, strict=True)]
         difference = sum(sums) / sum(map(len, right))
-        if not difference <= allowed:  # also when it is not a number
+        # So that what is not a number is refused too.
+        if not difference <= allowed:
             figures = f"{name} differ by {difference:.2g}, at most {allowed:.2g} is allowed"
             wrong = f"the graph of {subnet.id} does not compute what the checkpoint does on {engine}"
             raise ExportError(f"{wrong}: {figures}; report this")
@@ -107,8 +108,9 @@ def device_tolerance(precision: Precision, expected: Sequence[Array]) -> float:
     return tolerance("int8" if precision == "int8-weights" else precision, expected)
 
 
-def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Inputs, ...]:
+def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Arrays, ...]:
     """Return a padded batch of mixed lengths, with two segments each if types are told apart, and one full text."""
+    # Lengths side by side, so that a graph which heeds padding is found, and the longest, for the last position.
     generator, types = np.random.default_rng(seed), source.sizes.types if token_types else 1
     batches = []
     for lengths in ([length for length in (2, 5, 17, 40) if length <= max_length], [max_length]):

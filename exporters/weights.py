@@ -22,9 +22,11 @@ from edgebert.inputs.bundle import PIECE_BYTES, FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
-_IN_FLOAT = ("position", "type", "classifier")  # small, and read without a product
+# Small, and no products of their own: rounding them would save nothing and cost an operator more.
+_IN_FLOAT = ("position", "type", "classifier")
 _RELATIVE = ".r."  # in the names of what attention by distance reads beside q, k, v and o: in float too
-_PAGE, _CACHE_LINE = 4096, 64  # large tensors start on a page so that they can be mapped, small ones on a cache line
+# Large tensors start on a page, so that they can be mapped, small ones on a cache line.
+_PAGE, _CACHE_LINE = 4096, 64
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
         return with_distances(source, max_length)
     tensors = dict(source.tensors)
     tensors["position"] = tensors["position"][source.first_position :][:max_length]
+    # Fewer operators and fewer roundings for single texts (docs/log.md).
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]
     return tensors
@@ -89,13 +92,14 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
 
 def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
+    # What is cut becomes the rows, so that a narrower network reads a prefix; the rest lies as MatMul takes it.
     for name, tensor in tensors.items():
-        transposed = _is_rounded(name, tensor) and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
-        if dtype == "fp32" or not _is_rounded(name, tensor):
-            yield name, tensor.T if transposed else tensor
-        else:
-            rows = quantize_rows(tensor)
-            yield name, rows.values.T if transposed else rows.values
+        is_matrix = _is_rounded(name, tensor)
+        transposed = is_matrix and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
+        rows = quantize_rows(tensor) if is_matrix and dtype == "int8" else None
+        values: NDArray[Any] = tensor if rows is None else rows.values
+        yield name, values.T if transposed else values
+        if rows is not None:
             # The scales of words are gathered with their rows, so they stay a column.
             yield scale_name(name), rows.scales[:, None] if name == "word" else rows.scales
 
@@ -104,6 +108,7 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     """Return the checkpoint's tensors, (outputs, inputs) in float32, rounded as the storage type rounds them."""
     if dtype == "fp32":
         return source.tensors
+    # The reference computes with these, so that a graph that differs from it is wrong, not rounded.
     return {
         name: quantize_rows(tensor).dequantized() if _is_rounded(name, tensor) else tensor
         for name, tensor in source.tensors.items()
@@ -112,6 +117,7 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
 
 def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
     """Return how many heads' dimensions or neurons the widest of some sub-networks reads, by unit: 3.ffn_in."""
+    # What none of them reads is not stored, such as the zeros of a ticket.
     rows: dict[str, int] = {}
     for subnet in subnets:
         for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
@@ -125,7 +131,6 @@ class WeightWriter:
 
     def __init__(self, folder: Path, dtype: Storage):
         self._path, self._dtype = folder / f"weights-{dtype}.bin", dtype
-        self._digest, self._size_bytes = hashlib.sha256(), 0
         self._offsets: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def add(self, tensors: dict[str, Array], rows: Mapping[str, int] | None = None) -> Weights:
@@ -145,27 +150,19 @@ class WeightWriter:
         except OSError as problem:
             what = f"cannot write {self._path.name}: {problem.strerror}"
             raise ExportError(f"{what}; make room or choose another --out") from None
-        written = WeightFile(
-            file=self._path.name,
-            dtype=self._dtype,
-            size_bytes=self._size_bytes,
-            sha256=self._digest.hexdigest(),
-            pieces=_write_digests(self._path),
-        )
-        return Weights(written, places)
+        return Weights(_described(self._path, self._dtype), places)
 
     def _place(self, array: NDArray[Any], file: BinaryIO) -> int:
         """Return the offset of an array's bytes, which are written if the file does not hold them."""
         content = np.ascontiguousarray(array).tobytes()
-        # By content: sub-networks and checkpoints that share a tensor share its bytes.
+        # By content: sub-networks and checkpoints that share a tensor share its bytes. And by shape, since each graph
+        # says how many bytes it reads.
         key = array.dtype.str, array.shape, hashlib.sha256(content).digest()
         if key not in self._offsets:
             alignment = _PAGE if len(content) >= _PAGE else _CACHE_LINE
-            padding = bytes(-self._size_bytes % alignment)
-            self._offsets[key] = self._size_bytes + len(padding)
-            file.write(padding + content)
-            self._digest.update(padding + content)
-            self._size_bytes += len(padding) + len(content)
+            file.write(bytes(-file.tell() % alignment))
+            self._offsets[key] = file.tell()
+            file.write(content)
         return self._offsets[key]
 
 
@@ -175,10 +172,21 @@ def _read(name: str, array: NDArray[Any], rows: Mapping[str, int]) -> NDArray[An
     return array[: rows[unit]] if unit in rows and (is_outputs_first(unit) or part == "weight") else array
 
 
-def _write_digests(weights: Path) -> FileRef:
-    """Write the SHA-256 of every piece of a weight file into a file beside it."""
-    with open(weights, "rb") as file:
-        digests = b"".join(hashlib.sha256(piece).digest() for piece in iter(lambda: file.read(PIECE_BYTES), b""))
-    path = weights.with_suffix(".sha256")
-    records.write_bytes(path, digests, ExportError)
-    return FileRef(file=path.name, sha256=hashlib.sha256(digests).hexdigest())
+def _described(path: Path, dtype: Storage) -> WeightFile:
+    """Return a weight file with its hashes; those of its pieces are written into a file beside it."""
+    # Piece by piece: a weight file may be larger than the memory.
+    whole, pieces = hashlib.sha256(), b""
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(PIECE_BYTES), b""):
+            whole.update(piece)
+            pieces += hashlib.sha256(piece).digest()
+
+    beside = path.with_suffix(".sha256")
+    records.write_bytes(beside, pieces, ExportError)
+    return WeightFile(
+        file=path.name,
+        dtype=dtype,
+        size_bytes=path.stat().st_size,
+        sha256=whole.hexdigest(),
+        pieces=FileRef(file=beside.name, sha256=hashlib.sha256(pieces).hexdigest()),
+    )

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
         print_json(bundle.manifest) if options.json else tables.print_bundle(bundle)
     elif (path / "config.json").is_file():
         with needing("export", "inspecting a checkpoint"):
-            from edgebert.exporters.description import describe
+            from edgebert.exporters.summary import describe
         facts = describe(path)
         print_json(facts) if options.json else tables.print_checkpoint(path, facts)
     elif path.is_file():

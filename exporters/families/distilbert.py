@@ -1,6 +1,6 @@
 """DistilBERT (Sanh et al. 2019): no token types, names of its own, and a ReLU before the classifier."""
 
-from edgebert.exporters.family import Family
+from edgebert.exporters.family import CONFIG_KEYS, Family
 
 _LAYER = "distilbert.transformer.layer.{layer}"
 
@@ -24,14 +24,6 @@ FAMILY = Family(
     },
     activation="relu",
     token_types=False,
-    sizes={
-        "layers": "n_layers",
-        "heads": "n_heads",
-        "hidden": "dim",
-        "ffn": "hidden_dim",
-        "vocabulary": "vocab_size",
-        "positions": "max_position_embeddings",
-        "types": 0,
-    },
+    sizes={**CONFIG_KEYS, "layers": "n_layers", "heads": "n_heads", "hidden": "dim", "ffn": "hidden_dim", "types": 0},
     supported={"activation": "gelu"},
 )

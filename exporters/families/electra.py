@@ -9,6 +9,7 @@ FAMILY = Family(
     units={
         **encoder("electra"),
         "projection": "electra.embeddings_project",
+        # Its base model has no pooler: the head's first unit does what BERT's does.
         "pooler": "classifier.dense",
         "classifier": "classifier.out_proj",
     },

@@ -16,6 +16,7 @@ def _first_position(config: Mapping[str, Any]) -> int:
 FAMILY = Family(
     model_types=("roberta", "xlm-roberta", "camembert"),
     prefixes=("Roberta", "XLMRoberta", "Camembert"),
+    # The head's first unit does what BERT's pooler does, which its base model lacks here.
     units={**encoder("roberta"), "pooler": "classifier.dense", "classifier": "classifier.out_proj"},
     activation="tanh",
     token_types=False,

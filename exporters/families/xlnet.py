@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.exporters.family import Family
+from edgebert.exporters.family import CONFIG_KEYS, Family
 
 _LAYER = "transformer.layer.{layer}"
 _ATTENTION = f"{_LAYER}.rel_attn"
@@ -49,11 +49,11 @@ FAMILY = Family(
     activation="tanh",
     token_types=True,
     sizes={
+        **CONFIG_KEYS,
         "layers": "n_layer",
         "heads": "n_head",
         "hidden": "d_model",
         "ffn": "d_inner",
-        "vocabulary": "vocab_size",
         "positions": 512,  # it has no table of them; this is what it was trained with
         "types": 3,  # the first text, the second, and <cls>
     },

@@ -84,7 +84,7 @@ def test_answers_are_those_of_the_transformers_pipeline(
 def test_every_task_has_a_head_whose_outputs_are_the_tasks() -> None:
     assert [head.task for head in HEADS] == list(TASKS)
     for head in HEADS:
-        assert {name: len(words) for name, words in head.layers.outputs.items()} == head.task.OUTPUTS
+        assert {name: len(words) for name, words in head.outputs.items()} == head.task.OUTPUTS
         assert head_of(head.task(("a",))) is head
 
 
