@@ -34,7 +34,7 @@ class Trial:
 
 TRIALS = (
     Trial("banking77", "text-classification", epochs=4, fine_tune_epochs=6, max_length=64),
-    Trial("stsb-en", "text-regression", epochs=4, fine_tune_epochs=4, max_length=96),
+    Trial("stsb-en", "text-regression", epochs=10, fine_tune_epochs=4, max_length=96),
     Trial("goemotions-multilabel", "multi-label-text-classification", epochs=1, fine_tune_epochs=2, max_length=48),
 )
 
