@@ -80,7 +80,7 @@ def run(python: Path, *arguments: str) -> tuple[str, float]:
     return done.stdout, took_ms
 
 
-def measurements(checkpoint: Path | None) -> dict[str, Callable[[Path], float]]:
+def measurements(checkpoint: Path | None, precision: str) -> dict[str, Callable[[Path], float]]:
     """Return what measures each thing with an interpreter, in milliseconds."""
     found: dict[str, Callable[[Path], float]] = {
         "import": lambda python: float(run(python, "-c", IMPORT)[0]),
@@ -89,7 +89,7 @@ def measurements(checkpoint: Path | None) -> dict[str, Callable[[Path], float]]:
         "quick profile": lambda python: run(python, "-m", "edgebert", "profile", "--quick", "--json")[1],
     }
     if checkpoint is not None:
-        slices = ("--widths", "0.5,1.0", "--depths", "0.5,1.0", "--out", "bundle")
+        slices = ("--widths", "0.5,1.0", "--depths", "0.5,1.0", "--precisions", precision, "--out", "bundle")
         found["export"] = lambda python: run(python, "-m", "edgebert", "export", str(checkpoint), *slices)[1]
     return found
 
@@ -129,13 +129,14 @@ def main() -> None:
     parser.add_argument("after", type=Path, help="and that of another")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--slow-rounds", type=int, default=5, help="of profiles and exports")
+    parser.add_argument("--precision", default="int8", help="of the export; one that both versions can make here")
     parser.add_argument("--only", nargs="+", help="what to measure; by default everything")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     pythons = [path.absolute() for path in (options.before, options.after)]
     with tempfile.TemporaryDirectory() as folder:
         found = {}
-        for name, measure in measurements(write_checkpoint(Path(folder))).items():
+        for name, measure in measurements(write_checkpoint(Path(folder)), options.precision).items():
             if options.only is None or name in options.only:
                 slow = name in ("quick profile", "export")
                 found[name] = compare(measure, pythons, options.slow_rounds if slow else options.rounds)
