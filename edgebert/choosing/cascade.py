@@ -69,7 +69,7 @@ def best_cascade(
     return best if best is not None and best.expected_ms < alone_ms else None
 
 
-class Tally:
+class CascadeCounts:
     """Counts what cascades would have made of the evaluation data."""
 
     def __init__(self, answers: Answers):
@@ -103,17 +103,17 @@ def _cheapest_of_each_first(
     answers: Answers, options: Sequence[Option], least: float, most_ms: float, most_mb: float
 ) -> Iterator[Cascade]:
     """Yield the cascades that cost least, for each option that can be the first."""
-    tally = Tally(answers)
-    after = cache(lambda subnet_id: tally.after(subnet_id, _THRESHOLDS))  # one network may be run in several ways
-    options = [option for option in options if option.entry.id in tally.places]
-    places = np.array([tally.places[option.entry.id] for option in options], dtype=np.int64)
+    counts = CascadeCounts(answers)
+    after = cache(lambda subnet_id: counts.after(subnet_id, _THRESHOLDS))  # one network may be run in several ways
+    options = [option for option in options if option.entry.id in counts.places]
+    places = np.array([counts.places[option.entry.id] for option in options], dtype=np.int64)
     expected_ms = np.array([option.expected_ms for option in options])
     bound_ms = np.array([option.bound_ms for option in options])
     memory_mb = np.array([option.entry.peak_memory_mb for option in options])
     for first in options:
         shares, qualities = after(first.entry.id)
         # A second that is no dearer had better answer alone.
-        seconds = (places != tally.places[first.entry.id]) & (expected_ms > first.expected_ms)
+        seconds = (places != counts.places[first.entry.id]) & (expected_ms > first.expected_ms)
         seconds &= (first.bound_ms + bound_ms <= most_ms) & (first.entry.peak_memory_mb + memory_mb <= most_mb)
         costs = first.expected_ms + shares * expected_ms[:, None]  # (options, thresholds)
         costs[~(seconds[:, None] & (qualities[places] >= least))] = np.inf

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.choosing.cascade import Cascade, Tally, best_cascade
+from edgebert.choosing.cascade import Cascade, CascadeCounts, best_cascade
 from edgebert.choosing.menu import Option
 from edgebert.inputs.bundle import Answers, Bundle, SubnetAnswers
 from edgebert.measuring.device_profile import ProfiledSubnet
@@ -46,9 +46,9 @@ def best(answers: Answers, options: Sequence[Option], least: float, **limits: fl
 
 def outcome(answers: Answers, first_id: str, second_id: str, threshold: float) -> tuple[float, float]:
     """Return the quality of two networks on the evaluation data, and how often the second is asked, of 1."""
-    tally = Tally(answers)
-    shares, qualities = tally.after(first_id, [threshold])
-    return float(qualities[tally.places[second_id], 0]), float(shares[0])
+    counts = CascadeCounts(answers)
+    shares, qualities = counts.after(first_id, [threshold])
+    return float(qualities[counts.places[second_id], 0]), float(shares[0])
 
 
 # Network a is wrong where it is unsure, and once where it is not; b is wrong once, and c never.
