@@ -40,8 +40,6 @@ class Task(ABC):
     # What quality is counted in: the first is what a selection goes by. Higher is better in all.
     METRICS: ClassVar[tuple[str, ...]]
     LOSS: ClassVar[Loss]
-    # Whether a student gains from its teacher's logits beside the hidden states (DynaBERT, section 2.2).
-    DISTILS_LOGITS: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod

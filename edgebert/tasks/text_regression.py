@@ -21,7 +21,6 @@ class TextRegression(Task):
     NAME = "text-regression"
     METRICS = ("spearman", "pearson")
     LOSS = "squared-error"
-    DISTILS_LOGITS = False
 
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:

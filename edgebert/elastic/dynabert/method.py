@@ -21,6 +21,7 @@ from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.subnet import Subnet
+from edgebert.tasks.task import Loss
 
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)
 REWIRED, AUGMENTED = "rewired", "augmented.jsonl"
@@ -48,11 +49,8 @@ class DynaBertSettings(Record, frozen=True):
     augment: int = 0
     augment_model: str | None = None
 
-    def stages_after_rewiring(self, *, distils_logits: bool = True) -> tuple[Stage, ...]:
-        """Return the stages in their order, or raise a TrainingError for one that is not known.
-
-        Without `distils_logits` the teacher's hidden states alone are distilled.
-        """
+    def stages_after_rewiring(self, loss: Loss = "cross-entropy") -> tuple[Stage, ...]:
+        """Return the stages in their order for a task of that loss, or raise a TrainingError for one not known."""
         paper = self.recipe == "paper"
         names = self.stages or (("width", "depth") if paper else ("depth",))
         shared: dict[str, Any] = {
@@ -64,8 +62,10 @@ class DynaBertSettings(Record, frozen=True):
             # The teacher's soft labels regularise already: without dropout the accuracies were higher.
             "dropout": paper,
         }
+        # The paper leaves out the logits of regressions (section 2.2). With them they come out better (docs/log.md).
+        logit_weight = 0.0 if paper and loss == "squared-error" else 1.0
         # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
-        distilling = {"logit_weight": float(distils_logits), "teacher_width": self.teacher_width, **shared}
+        distilling = {"logit_weight": logit_weight, "teacher_width": self.teacher_width, **shared}
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
             "width": Stage("width", depths=(1.0,), hidden_weight=0.1, teacher="fine-tuned", **distilling),
@@ -90,7 +90,7 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     """
     run = TrainingRun.prepare(files, options, load_elastic)
     run.config.check_elastic()
-    distilling = settings.stages_after_rewiring(distils_logits=run.data.task.DISTILS_LOGITS)
+    distilling = settings.stages_after_rewiring(run.data.task.LOSS)
     stages = distilling if run.is_fine_tuned else (settings.fine_tune, *distilling)
     varying = Path(settings.augment_model or files.model)
     run.claim_folder(stages, [varying] if settings.augment else [], augment=settings.augment)
