@@ -1,8 +1,10 @@
 """The errors that users see: each message says what was expected, what was found and what to do."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+_MOST_LISTED = 24
 
 
 class EdgeBertError(Exception):
@@ -32,6 +34,13 @@ class BudgetError(EdgeBertError):
     def __init__(self, message: str, nearest: Any = None):
         super().__init__(message)
         self.nearest = nearest
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, separated by commas; of very many the first, and how many more there are."""
+    # A model may have thousands of labels, and a message is one line that somebody reads.
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from edgebert.elastic_manifest import ELASTIC, ElasticManifest
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.family import Family, Sizes
@@ -168,7 +168,7 @@ def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, c
     # As transformers names those for which a config has no name.
     labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
     if len(labels) != count or len(set(labels)) != count:
-        raise ExportError(f"{path}: expected {count} different labels, found {', '.join(labels)}; {advice}")
+        raise ExportError(f"{path}: expected {count} different labels, found {listed(labels)}; {advice}")
     return labels
 
 

@@ -18,7 +18,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from edgebert import records
-from edgebert.errors import BundleError
+from edgebert.errors import BundleError, listed
 from edgebert.inputs.graph_file import Reference, references
 from edgebert.records import Record
 from edgebert.subnet import Flavor, Storage, Subnet
@@ -264,7 +264,7 @@ class Bundle:
         for subnet in self.manifest.subnetworks:
             if subnet.id == subnet_id:
                 return subnet
-        known = ", ".join(subnet.id for subnet in self.manifest.subnetworks)
+        known = listed([subnet.id for subnet in self.manifest.subnetworks])
         raise BundleError(f"no sub-network '{subnet_id}' in bundle '{self.manifest.name}'; choose one of {known}")
 
     def verified(self, file: FileRef | WeightFile) -> bytes:

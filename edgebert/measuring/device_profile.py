@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from edgebert import records
-from edgebert.errors import ProfileError
+from edgebert.errors import ProfileError, listed
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import Device
 from edgebert.measuring.cost_model import CostModel, Latency
@@ -135,7 +135,7 @@ class DeviceProfile(Record, frozen=True):
         """
         entries = [entry for entry in self.subnetworks if entry.id == subnet_id]
         if not entries:
-            known = ", ".join(sorted({entry.id for entry in self.subnetworks}))
+            known = listed(sorted({entry.id for entry in self.subnetworks}))
             raise ProfileError(f"no sub-network '{subnet_id}' in this profile; choose one of {known}")
         check_percentile(percentile)
         return min(entry.cost.expected_ms(length, batch_size, percentile) for entry in entries)

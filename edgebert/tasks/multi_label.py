@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
 from edgebert.tasks.task import Counts, Outputs, Scores, Task
@@ -33,7 +33,7 @@ class MultiLabelTextClassification(Task):
         given = _given(row)
         unknown = [label for label in given if label not in self.labels]
         if unknown:
-            known = ", ".join(self.labels)
+            known = listed(self.labels)
             raise EdgeBertError(f"{row.place}: expected labels of {known}, found '{unknown[0]}'; separate with commas")
         return [float(label in given) for label in self.labels]
 

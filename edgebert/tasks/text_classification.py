@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
 from edgebert.tasks.task import Counts, Outputs, Scores, Task
@@ -39,7 +39,7 @@ class TextClassification(Task):
         # Python raises a ValueError for a number of thousands of digits.
         if label.isdecimal() and len(label) < 10 and int(label) < len(self.labels):
             return int(label)
-        known = ", ".join(self.labels)
+        known = listed(self.labels)
         raise EdgeBertError(f"{row.place}: expected a label of {known} (or its number), found label '{label}'")
 
     def scores(self, outputs: Outputs) -> Scores:
