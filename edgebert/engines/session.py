@@ -36,14 +36,14 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
 
 
 def engine_of(name: str) -> Engine:
-    """Return the engine of that name, its own or ONNX Runtime's, if it is here.
+    """Return the engine of that name, its own or ONNX Runtime's in any case of letters, if it is here.
 
     Raises:
         EdgeBertError: there is no such engine here; the message lists those there are.
     """
     for engine in ENGINES:
         # Only the one that is meant is asked for its devices: to answer, others would load what they run on.
-        if name in (engine.NAME, engine.PROVIDER) and engine.devices():
+        if name.lower() in (engine.NAME.lower(), engine.PROVIDER.lower()) and engine.devices():
             return engine
     known = ", ".join(engine.NAME for engine in engines_here())
     raise EdgeBertError(f"no provider '{name}' here; choose one of {known}")

@@ -44,7 +44,7 @@ def test_an_unknown_engine_lists_those_here() -> None:
 
 
 def test_an_engine_has_a_short_name_and_the_one_that_onnx_runtime_gives_it() -> None:
-    assert engine_of("cpu") is engine_of("CPUExecutionProvider")
+    assert engine_of("cpu") is engine_of("CPU") is engine_of("CPUExecutionProvider")
 
 
 def test_without_a_wish_the_cpu_runs_networks_on_all_cores() -> None:
