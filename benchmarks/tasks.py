@@ -23,19 +23,27 @@ from edgebert.inputs.bundle import Bundle
 
 @dataclass(frozen=True)
 class Trial:
-    """A data set, its task, and how it is trained; epochs are fewer where there are more texts."""
+    """A data set, its task, and how it is trained; where there are more texts, epochs are fewer and steps larger."""
 
     data: str
     task: str
     epochs: int
     fine_tune_epochs: int
     max_length: int
+    fine_tune_learning_rate: float = 5e-5
 
 
 TRIALS = (
     Trial("banking77", "text-classification", epochs=4, fine_tune_epochs=6, max_length=64),
     Trial("stsb-en", "text-regression", epochs=10, fine_tune_epochs=4, max_length=96),
-    Trial("goemotions-multilabel", "multi-label-text-classification", epochs=1, fine_tune_epochs=2, max_length=48),
+    Trial(
+        "goemotions-multilabel",
+        "multi-label-text-classification",
+        epochs=1,
+        fine_tune_epochs=2,
+        max_length=48,
+        fine_tune_learning_rate=2e-4,
+    ),
 )
 
 
@@ -64,8 +72,9 @@ def run(trial: Trial, options: argparse.Namespace) -> Bundle:
     train, dev = work / "data" / "train.tsv", work / "data" / "dev.tsv"
     files = ("--model", pretrained, "--train", train, "--dev", dev, "--out", work / "elastic")
     lengths = ("--max-length", trial.max_length, "--epochs", trial.epochs, "--fine-tune-epochs", trial.fine_tune_epochs)
+    rate = ("--fine-tune-learning-rate", trial.fine_tune_learning_rate)
     if not (work / "bundle").exists():
-        edgebert("train", "dynabert", "--task", trial.task, *files, *lengths)
+        edgebert("train", "dynabert", "--task", trial.task, *files, *lengths, *rate)
         edgebert("export", work / "elastic", "--out", work / "bundle", "--eval", dev, "--max-length", 128)
     return Bundle.load(work / "bundle")
 
