@@ -94,7 +94,8 @@ def export(
     # One weight file for each storage type: all precisions of int8 read the same one.
     storages = sorted(set(map(storage_of, used)))
     with staged(out, _BUNDLE) as folder:
-        writer = BundleWriter(manifest, summaries[0].tokenizer, folder, storages)
+        tokenizer = summaries[0].tokenizer.cut_at(manifest.max_length)
+        writer = BundleWriter(manifest, tokenizer, folder, storages)
         if evaluator and evaluator.texts:
             # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
             largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
@@ -175,11 +176,6 @@ def _exported(
 def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
     sources = [summary.source for summary in summaries]
-    shortest = min(sources, key=lambda source: source.max_length)
-    longest = shortest.max_length
-    if max_length is not None and not 2 <= max_length <= longest:
-        found = f"expected a maximum length of 2 to {longest} tokens, found {max_length}"
-        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
 
     # Bundles name these files, and sub-networks of this one are run before they are written.
     unwritten = FileRef(file="", sha256="")
@@ -189,15 +185,31 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         edgebert_version=__version__,
         task=sources[0].task.NAME,
         labels=sources[0].task.labels,
-        max_length=longest if max_length is None else max_length,
+        max_length=_max_length(summaries, max_length, pairs),
         tokenizer=unwritten,
-        inputs=graph_inputs(token_types=pairs and any(source.token_types for source in sources)),
+        inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
         pairs=pairs,
         golden=unwritten,
         answers=None,
         weight_files=(),
         subnetworks=(),
     )
+
+
+def _max_length(summaries: Sequence[CheckpointSummary], asked: int | None, pairs: bool) -> int:
+    """Return at how many tokens a bundle cuts texts: as transformers does where nothing else is asked for."""
+    shortest = min((summary.source for summary in summaries), key=lambda source: source.max_length)
+    longest, special = shortest.max_length, summaries[0].tokenizer.special_tokens[pairs]
+    if asked is not None and not special < asked <= longest:
+        found = f"expected a maximum length of {special + 1} to {longest} tokens, found {asked}"
+        raise ExportError(f"{found}; {shortest.path} has positions for no more than {longest}")
+
+    known = [summary.tokenizer.max_length for summary in summaries if summary.tokenizer.max_length]
+    trained = min((length for length in known if special < length <= longest), default=longest)
+    if asked is not None and asked > trained:
+        found = f"its tokenizer's model_max_length is {trained}"
+        logger.warning("texts of up to %d tokens are read, more than the model was made for: %s", asked, found)
+    return trained if asked is None else asked
 
 
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:

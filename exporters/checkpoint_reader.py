@@ -99,7 +99,7 @@ def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str,
     keys = {**family.sizes, **({} if _has_types(config, family, stored) else {"types": 0})}
 
     counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in keys.items()}
-    if not family.gives_types(config, read_tokenizer_config(path)):
+    if family.gives_types and not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
     # The classifier's rows are the labels, of which not every config says how many there are.

@@ -71,7 +71,8 @@ class Family:
     left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `supported` are
     the values that keys of it must have, if they are there. The head is a dense unit, ours is called pooler since
     BERT's is, then an `activation`, then the classifier. `token_types` says whether the model tells types apart,
-    `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer does.
+    `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer gave them when it was trained; None
+    if it still does what it did. Padding on one of the `padding_sides` does not change an answer.
 
     Where attention goes by the distance of tokens, `relative` maps our names of all its tensors to the checkpoint's and
     their shapes, and `matrix` makes (outputs, inputs), by our name, of what stands there.
@@ -87,7 +88,8 @@ class Family:
         default_factory=lambda: {"hidden_act": "gelu", "position_embedding_type": "absolute"}
     )
     first_position: Callable[[Mapping[str, Any]], int] = lambda _: 0
-    gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda config, tokenizer_config: True
+    gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None
+    padding_sides: tuple[str, ...] = ("right",)
     relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
 

@@ -12,7 +12,7 @@ from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, read_tensors, weight_file
 from edgebert.exporters.plan import plan
-from edgebert.exporters.tokenizer import difference, read_tokenizer
+from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
 
 
@@ -21,13 +21,19 @@ class CheckpointSummary:
     """What one checkpoint brings into a bundle.
 
     The tensors of its `source` are left out, so that no two checkpoints' need to be in memory. `parameters` are those
-    of the whole network; `tokenizer` is the content of its tokenizer.json.
+    of the whole network.
     """
 
     source: Checkpoint
     parameters: int
-    tokenizer: bytes
+    tokenizer: CheckpointTokenizer
     subnets: tuple[Subnet, ...]
+
+    @property
+    def token_types(self) -> bool:
+        """Whether the model is told the types of tokens, and tells them apart."""
+        decided = self.source.family.gives_types is not None
+        return self.source.token_types and (decided or self.tokenizer.gives_types)
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint with its tensors."""
@@ -66,7 +72,7 @@ def read_summaries(
         return CheckpointSummary(
             source=replace(source, tensors={}),
             parameters=sum(tensor.size for tensor in source.tensors.values()),
-            tokenizer=read_tokenizer(path, source.sizes.vocabulary),
+            tokenizer=read_tokenizer(source),
             subnets=tuple(plan(source, widths, depths, precisions)),
         )
 
@@ -114,7 +120,7 @@ def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:
         what = f"expected the labels of {first.source.path} in their order, {', '.join(expected.labels)}"
         advice = "if only their names differ, name them for all with --labels"
         raise ExportError(f"{path}: {what}, found {', '.join(task.labels)}; {advice}")
-    found = difference(first.tokenizer, other.tokenizer)
+    found = difference(first.tokenizer.content, other.tokenizer.content)
     if found:
         raise ExportError(f"{path}: expected the tokenizer of {first.source.path}, found {found}; export it alone")
 

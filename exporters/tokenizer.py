@@ -1,51 +1,124 @@
-"""Reads a checkpoint's tokenizer: tokenizer.json, or the older vocab.txt of BERT and vocab.json of RoBERTa."""
+"""Has transformers read a checkpoint's tokenizer, and writes it as the tokenizer.json that a device reads alike.
 
+What the files of a tokenizer say together, transformers alone decides, and not each version as the one before: where
+tokenizer.json and tokenizer_config.json differ, which class is meant, which tokens are added with which numbers.
+"""
+
+import contextlib
+import importlib.util
 import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, processors
 
-from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint_reader import read_tokenizer_config
+from edgebert.errors import EdgeBertError, ExportError
+from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.inputs.tokenization import Text, Tokenizer
+
+# Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
+_TRIED_TOKENS = 50
+_TRIED_LENGTH = 32
+_VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
 
 
-def read_tokenizer(checkpoint: Path, vocabulary: int) -> bytes:
-    """Return a checkpoint's tokenizer as the content of a tokenizer.json, without truncation or padding.
+@dataclass(frozen=True)
+class CheckpointTokenizer:
+    """A checkpoint's tokenizer.
+
+    `content` is that of a tokenizer.json, which truncates on the checkpoint's side; `max_length` is the most tokens
+    that transformers keeps of a text where it is not told otherwise, None for all; `gives_types` says whether it tells
+    a model which text of a pair a token is of, `special_tokens` how many it adds to a single text and to a pair.
+    """
+
+    content: bytes
+    max_length: int | None
+    gives_types: bool
+    special_tokens: tuple[int, int]
+
+    def cut_at(self, max_length: int) -> bytes:
+        """Return the content of a tokenizer.json that truncates at so many tokens."""
+        tokenizer = tokenizers.Tokenizer.from_buffer(self.content)
+        tokenizer.enable_truncation(max_length, direction=_side(tokenizer))
+        return tokenizer.to_str().encode()
+
+
+def load_tokenizer(checkpoint: Path) -> Any:
+    """Return transformers' tokenizer of a checkpoint.
 
     Raises:
-        ExportError: there is none, it is damaged, or it has more tokens than the model's `vocabulary`.
+        ExportError: there is none, or it cannot be read.
     """
+    from transformers import AutoTokenizer, RobertaTokenizer
+
+    found = _loaded(AutoTokenizer, checkpoint)
+    # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
+    is_bort = type(found).__name__ == "BertTokenizer" and not _missing_files(RobertaTokenizer, checkpoint)
+    if is_bort and _missing_files(found, checkpoint):
+        found = _loaded(RobertaTokenizer, checkpoint)
+
+    # Where its files are not there, transformers makes up a tokenizer of special tokens alone.
+    missing = _missing_files(found, checkpoint)
+    if missing:
+        expected = f"expected tokenizer.json or {' with '.join(missing)} for {type(found).__name__}"
+        others = sorted(path.name for path in checkpoint.iterdir() if path.name in _VOCABULARY_FILES)
+        advice = "save the tokenizer there with transformers"
+        raise ExportError(f"{checkpoint}: {expected}, found {', '.join(others) or 'none'}; {advice}")
+    return found
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' warnings and progress bars off the terminal, which is ours."""
+    # Imported without torch, it advises to install that.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers.utils import logging
+
+    settings: Any = logging  # some of its functions are not typed
+    # Both are settings of the whole process, which is the caller's: they are put back.
+    verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
+    settings.set_verbosity_error()
+    settings.disable_progress_bar()
     try:
-        if (checkpoint / "tokenizer.json").is_file():
-            tokenizer = tokenizers.Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-        elif (checkpoint / "vocab.txt").is_file():
-            tokenizer = _from_vocabulary(checkpoint)
-        elif (checkpoint / "vocab.json").is_file() and (checkpoint / "merges.txt").is_file():
-            tokenizer = _from_merges(checkpoint)
-        else:
-            expected = "expected tokenizer.json, vocab.txt, or vocab.json with merges.txt"
-            found = "spiece.model" if (checkpoint / "spiece.model").is_file() else "none"
-            raise ExportError(f"{checkpoint}: {expected}, found {found}; save the tokenizer there with transformers")
-    except ExportError:
-        raise
-    except Exception as problem:  # the library raises bare Exceptions
-        raise ExportError(f"{checkpoint}: the tokenizer cannot be read: {problem}; download it again") from None
+        yield
+    finally:
+        settings.set_verbosity(verbosity)
+        if bars:
+            settings.enable_progress_bar()
 
-    # Both would be found only when a text meets them: ids beyond the table, and texts without the token that is read.
-    largest = max(tokenizer.get_vocab().values(), default=0)
-    if largest >= vocabulary:
-        found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
-        raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
-    if not tokenizer.encode("").ids:
-        found = "the tokenizer adds no [CLS] and [SEP]"
-        raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
 
-    # A tokenizer.json keeps what it was last used with; a bundle's is cut and padded by the device.
-    tokenizer.no_truncation()
+def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
+    """Return the tokenizer of a checkpoint whose model is read, to be used on a device as transformers uses it.
+
+    Raises:
+        ExportError: there is none, it is damaged, has more tokens than the model, or has a setting that a device
+            cannot follow.
+    """
+    checkpoint, vocabulary = source.path, source.sizes.vocabulary
+    theirs = load_tokenizer(checkpoint)
+    _check_settings(checkpoint, theirs, source.family.padding_sides)
+
+    tokenizer = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
+    _check_tokens(checkpoint, tokenizer, vocabulary)
+    # A tokenizer.json keeps what it was last used with; a bundle's is padded by the device.
     tokenizer.no_padding()
-    return tokenizer.to_str().encode()
+    tokenizer.enable_truncation(512, direction=theirs.truncation_side)
+
+    longest = theirs.model_max_length
+    found = CheckpointTokenizer(
+        content=tokenizer.to_str().encode(),
+        max_length=int(longest) if longest < 2**20 else None,  # transformers has 1e30 where nothing is said
+        gives_types="token_type_ids" in theirs.model_input_names and any(tokenizer.encode("a", "a").type_ids),
+        special_tokens=(tokenizer.num_special_tokens_to_add(False), tokenizer.num_special_tokens_to_add(True)),
+    )
+    _check_answers(checkpoint, theirs, found)
+    if found.gives_types and not source.family.token_types and source.sizes.types > 1:
+        reason = "its tokenizer gives the two texts of a pair types, which is not supported for such a model"
+        raise ExportError(f"{checkpoint}: {reason}; save it without token_type_ids in model_input_names")
+    return found
 
 
 def difference(first: bytes, other: bytes) -> str | None:
@@ -64,6 +137,8 @@ def difference(first: bytes, other: bytes) -> str | None:
     for part in ("normalizer", "pre_tokenizer", "model", "added_tokens"):
         if their_parts[part] != our_parts[part]:
             return _setting(part, our_parts[part], their_parts[part])
+    if _side(theirs) != _side(ours):
+        return f"truncation_side {_side(theirs)} where that has {_side(ours)}"
 
     # Of post-processors, what they add to a text and to a pair.
     for text in (("a",), ("a", "a")):
@@ -83,31 +158,87 @@ def _setting(name: str, ours: Any, theirs: Any) -> str:
     return f"{name} {json.dumps(theirs)} where that has {json.dumps(ours)}"
 
 
-def _from_vocabulary(checkpoint: Path) -> tokenizers.Tokenizer:
-    """Return BERT's WordPiece tokenizer for a vocab.txt, as transformers' BertTokenizer makes it."""
-    vocabulary = models.WordPiece.read_file(str(checkpoint / "vocab.txt"))
-    missing = [token for token in ("[CLS]", "[SEP]", "[UNK]") if token not in vocabulary]
-    if missing:
-        raise ExportError(f"{checkpoint / 'vocab.txt'}: expected {', '.join(missing)}; it is not BERT's vocabulary")
-    # Where nothing is said, transformers assumes that texts are lower-cased.
-    lowercase = bool(read_tokenizer_config(checkpoint).get("do_lower_case", True))
-    made = tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
-    # What was made only wraps a Tokenizer: this is one like it.
-    return tokenizers.Tokenizer.from_str(made.to_str())
+def _side(tokenizer: tokenizers.Tokenizer) -> str:
+    return str((tokenizer.truncation or {"direction": "right"})["direction"])
 
 
-def _from_merges(checkpoint: Path) -> tokenizers.Tokenizer:
-    """Return RoBERTa's byte-level tokenizer for a vocab.json and a merges.txt, as transformers' makes it."""
-    model = models.BPE.from_file(str(checkpoint / "vocab.json"), str(checkpoint / "merges.txt"))
-    tokenizer = tokenizers.Tokenizer(model)
-    start, end = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
-    if start is None or end is None:
-        missing = ", ".join(token for token, number in (("<s>", start), ("</s>", end)) if number is None)
-        raise ExportError(f"{checkpoint / 'vocab.json'}: expected {missing}; it is not RoBERTa's vocabulary")
-    special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-    # Those that the vocabulary has: others would be added to it, with numbers that the model does not know.
-    tokenizer.add_special_tokens([token for token in special if tokenizer.token_to_id(token) is not None])
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", end), ("<s>", start), add_prefix_space=False)
-    return tokenizer
+def _loaded(reader: Any, checkpoint: Path) -> Any:
+    """Return what a class of transformers reads, or raise an ExportError in one line."""
+    try:
+        with quiet():
+            return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
+    except (ImportError, KeyboardInterrupt, SystemExit):
+        raise
+    # The libraries raise many kinds, and the tokenizers' panics are no Exception.
+    except BaseException as problem:
+        sentencepiece = sorted(checkpoint.glob("*.model"))
+        if sentencepiece and importlib.util.find_spec("sentencepiece") is None:
+            advice = "pip install sentencepiece, or save it as tokenizer.json"
+            raise ExportError(f"{checkpoint}: {sentencepiece[0].name} needs sentencepiece; {advice}") from None
+        reason = f"the tokenizer cannot be read: {_reason(problem)}"
+        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
+
+
+def _missing_files(reader: Any, checkpoint: Path) -> list[str]:
+    """Return the files that a tokenizer of transformers is made of; none if they are all there, or tokenizer.json."""
+    names = [str(name) for kind, name in reader.vocab_files_names.items() if name and kind != "tokenizer_file"]
+    there = (checkpoint / "tokenizer.json").is_file() or all((checkpoint / name).is_file() for name in names)
+    return [] if there else names
+
+
+def _check_settings(checkpoint: Path, theirs: Any, padding_sides: tuple[str, ...]) -> None:
+    """Check that there is no setting which stands in no tokenizer.json and changes what is read."""
+    unsupported = {
+        f"class {type(theirs).__name__}": not theirs.is_fast,
+        "split_special_tokens": getattr(theirs, "split_special_tokens", False),
+        f"padding_side {theirs.padding_side!r}": theirs.padding_side not in padding_sides,
+        "dropout": bool(theirs.is_fast and getattr(theirs.backend_tokenizer.model, "dropout", None)),
+    }
+    for setting, found in unsupported.items():
+        if found:
+            advice = "save it without that, if the model was trained so"
+            raise ExportError(f"{checkpoint}: the tokenizer's {setting} is not supported; {advice}")
+
+
+def _check_tokens(checkpoint: Path, tokenizer: tokenizers.Tokenizer, vocabulary: int) -> None:
+    # Both would be found only when a text meets them: ids beyond the table, and texts without the token that is read.
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= vocabulary:
+        found = f"the tokenizer has tokens up to number {largest}, the model {vocabulary} in all"
+        raise ExportError(f"{checkpoint}: {found}; use the tokenizer that the model was trained with")
+    if not tokenizer.num_special_tokens_to_add(False):
+        found = "the tokenizer adds no [CLS] and [SEP]"
+        raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
+
+
+def _check_answers(checkpoint: Path, theirs: Any, found: CheckpointTokenizer) -> None:
+    """Check that the device side reads texts of all kinds as transformers does."""
+    try:
+        ours = Tokenizer(found.content, _TRIED_LENGTH)
+        for text in _tried_texts(theirs):
+            parts = text if isinstance(text, tuple) else (text,)
+            expected, tokens = theirs(*parts, truncation=True, max_length=_TRIED_LENGTH), ours.encode(text)
+            types = expected.get("token_type_ids", tokens.types)
+            if (tokens.ids, tokens.types) != (expected["input_ids"], types):
+                reason = f"{type(theirs).__name__} reads {text!r} otherwise than its tokenizer.json"
+                raise ExportError(f"{checkpoint}: {reason}; save it as a PreTrainedTokenizerFast")
+    except EdgeBertError:
+        raise
+    except Exception as problem:  # such as a WordPiece without its unknown token
+        reason = f"the tokenizer cannot read texts: {_reason(problem)}"
+        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
+
+
+def _reason(problem: BaseException) -> str:
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
+
+
+def _tried_texts(theirs: Any) -> Iterator[Text]:
+    plain = "The na\u00efve caf\u00e9's \u6771\u4eac, \u0130\u00df 3.5\t\u00a0\U0001f600 \U00012000"
+    yield plain
+    yield "x" * 200  # an unknown word to WordPiece
+    yield plain, "a b"
+    yield f"{plain} " * 2, f"{plain} " * 3  # no more: transformers' time goes with the product of what is cut off
+    tokens = [*theirs.all_special_tokens, *theirs.get_added_vocab()]
+    for token in dict.fromkeys(map(str, tokens[:_TRIED_TOKENS])):
+        yield f"a {token} b{token}c {token.lower()}"

@@ -105,12 +105,14 @@ def test_only_engines_import_what_runs_graphs() -> None:
     assert {package_of(name) for name in MODULES if "onnxruntime" in imports(name)} == {"engines"}
 
 
-def test_exporting_needs_torch_for_one_old_form_of_weights_alone() -> None:
+def test_exporting_needs_torch_for_one_old_form_of_weights_and_transformers_for_tokenizers_alone() -> None:
     exporting = (name for name in MODULES if package_of(name) == "exporters")
     needing = {
-        name for name in exporting if {"torch", "transformers"} & {found.partition(".")[0] for found in imports(name)}
+        (name.rpartition(".")[2], library)
+        for name in exporting
+        for library in {"torch", "transformers"} & {found.partition(".")[0] for found in imports(name)}
     }
-    assert needing <= {"edgebert.exporters.checkpoint_reader"}
+    assert needing <= {("checkpoint_reader", "torch"), ("tokenizer", "transformers")}
 
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if package_of(name) == "cli"))

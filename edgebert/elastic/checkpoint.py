@@ -3,19 +3,19 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, RobertaTokenizer
-from transformers.utils import logging
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.errors import TrainingError
+from edgebert.errors import ExportError, TrainingError
+from edgebert.exporters.tokenizer import load_tokenizer as checkpoint_tokenizer
+from edgebert.exporters.tokenizer import quiet
 from edgebert.staging import FolderKind, staged
 from edgebert.tasks.task import Task
 
@@ -77,10 +77,10 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """Return the transformers tokenizer of a checkpoint, or raise a TrainingError if none can be read."""
-    # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
-    merged = (path / "merges.txt").is_file() and not any((path / n).is_file() for n in ("tokenizer.json", "vocab.txt"))
-    with explained(path):
-        found = RobertaTokenizer.from_pretrained(path) if merged else AutoTokenizer.from_pretrained(path)
+    try:
+        found = checkpoint_tokenizer(path)
+    except ExportError as problem:
+        raise TrainingError(str(problem)) from None
     assert isinstance(found, PreTrainedTokenizerBase), "transformers' tokenizers share a base"
     return found
 
@@ -94,22 +94,6 @@ def explained(path: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise TrainingError(f"cannot read the checkpoint {path}: {reason}") from None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' warnings and progress bars off the terminal, which is ours."""
-    settings: Any = logging  # some of its functions are not typed
-    # Both are settings of the whole process, which is the caller's: they are put back.
-    verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
-    settings.set_verbosity_error()
-    settings.disable_progress_bar()
-    try:
-        yield
-    finally:
-        settings.set_verbosity(verbosity)
-        if bars:
-            settings.enable_progress_bar()
 
 
 def save_model(

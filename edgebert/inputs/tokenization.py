@@ -1,7 +1,9 @@
 """Text to token ids and padded arrays, with the bundle's tokenizer. Knows nothing about networks."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -9,12 +11,15 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.text_cuts import TextCuts
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
 
-# No tokenizer of this family makes a token of more characters, but for words that become one unknown token.
+# Most texts have more tokens: what is behind so many characters of them is mostly cut off.
 _CHARACTERS_PER_TOKEN = 20
+# Read of a text that has fewer tokens, such as of long runs of white space: about 0.2 s and 20 MB.
+_MOST_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True)
@@ -26,21 +31,25 @@ class Tokens:
 
 
 class Tokenizer:
-    """Encodes texts, and pairs where they are taken, cut at `max_length` tokens; from a tokenizer.json's content."""
+    """Encodes texts, and pairs where they are taken, cut at `max_length` tokens; from a tokenizer.json's content.
+
+    Texts are cut at the `side` that it names for truncation, "right" if it names none.
+    """
 
     def __init__(self, content: bytes, max_length: int, *, pairs: bool = True):
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
-        except Exception as problem:  # the library raises bare Exceptions
-            raise BundleError(f"the tokenizer cannot be read: {problem}; export the bundle again") from None
+        self._tokenizer: tokenizers.Tokenizer = _asked(tokenizers.Tokenizer.from_buffer, content)
         self.max_length = max_length
+        self.side = (self._tokenizer.truncation or {"direction": "right"})["direction"]
         self._pairs = pairs
-        self._reach = max_length * _CHARACTERS_PER_TOKEN
         self._room = max_length - self._tokenizer.num_special_tokens_to_add(False)
         self._room_of_pair = max_length - self._tokenizer.num_special_tokens_to_add(True)
         # A tokenizer.json may ask for both: texts are cut here, and padded to what they share a batch with.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+
+    @functools.cached_property
+    def _cuts(self) -> TextCuts:
+        return TextCuts.of(self._tokenizer)  # for long texts only: others need not wait for it
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Tokenizer":
@@ -52,13 +61,17 @@ class Tokenizer:
         """Return a text and its pair, or None for it.
 
         Raises:
-            EdgeBertError: not a string or a tuple of two, nothing but white space, or a pair where none is taken.
+            EdgeBertError: not a string or a tuple of two, nothing but white space, too long to find out which tokens
+                are kept of it, or a pair where none is taken.
         """
         parts: Iterable[object] = text if isinstance(text, tuple) and len(text) == 2 else (text,)
         first, *rest = map(_checked, parts)
         if rest and not self._pairs:
             raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
-        return first, rest[0] if rest else None
+        pair = rest[0] if rest else None
+        if max(len(first), len(pair or "")) > _MOST_CHARACTERS:
+            self._encoded(first, pair)
+        return first, pair
 
     def encode(self, text: Text) -> Tokens:
         """Return the tokens of a text or a (text, pair) tuple.
@@ -66,8 +79,7 @@ class Tokenizer:
         Raises:
             EdgeBertError: `check` refuses it.
         """
-        first, pair = self.check(text)
-        return self._joined(self._leading(first), None if pair is None else self._leading(pair))
+        return self._encoded(*self.check(text))
 
     def encode_all(self, texts: Sequence[Text]) -> list[Tokens]:
         """Return what `encode` does for each text, on all cores and while other threads of Python run.
@@ -77,37 +89,97 @@ class Tokenizer:
         """
         pairs = [self.check(text) for text in texts]
         parts = [part for pair in pairs for part in pair if part is not None]
-        shortened = [_leading_words(part, self._reach) for part in parts]
+        shortened = [self._shortened(part, self._reach) or "" for part in parts]
         # 16 us a text on two cores, where one after the other takes 37 (docs/log.md).
-        encodings = self._tokenizer.encode_batch_fast(shortened, add_special_tokens=False)
-        leading = (
-            encoding if short == part or len(encoding.ids) >= self.max_length else self._leading(part)
+        encodings = _asked(self._tokenizer.encode_batch_fast, shortened, add_special_tokens=False)
+        kept = (
+            encoding if short == part or len(encoding.ids) >= self.max_length else self._kept(part)
             for encoding, short, part in zip(encodings, shortened, parts, strict=True)
         )
-        return [self._joined(next(leading), None if pair is None else next(leading)) for _, pair in pairs]
+        return [
+            self._single(next(kept)) if pair is None else self._pair((first, pair), next(kept), next(kept))
+            for first, pair in pairs
+        ]
 
-    def _joined(self, first: tokenizers.Encoding, second: tokenizers.Encoding | None) -> Tokens:
-        """Return one text's tokens, or a pair's, cut and with the special ones."""
-        if second is None:
-            first.truncate(self._room)
-        else:
-            # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
-            kept = longest_first(len(first.ids), len(second.ids), self._room_of_pair)
-            first.truncate(kept[0])
-            second.truncate(kept[1])
+    def _encoded(self, first: str, pair: str | None) -> Tokens:
+        if pair is None:
+            return self._single(self._kept(first))
+        return self._pair((first, pair), self._kept(first), self._kept(pair))
+
+    def _single(self, encoding: tokenizers.Encoding) -> Tokens:
+        """Return one text's tokens, cut and with the special ones."""
+        encoding.truncate(self._room, direction=self.side)
+        encoding = self._tokenizer.post_process(encoding)
+        return Tokens(encoding.ids, encoding.type_ids)
+
+    def _pair(self, texts: tuple[str, str], first: tokenizers.Encoding, second: tokenizers.Encoding) -> Tokens:
+        """Return a pair's tokens, cut and with the special ones."""
+        counts, room = (len(first.ids), len(second.ids)), self._room_of_pair
+        # Where both are cut, the longer one keeps the odd token, and what is behind the reach counts too.
+        if room % 2 and min(counts) > room // 2 and max(map(len, texts)) > self._reach:
+            counts = self._counts(texts)
+
+        # Cut one by one, longest first, as transformers does: the library would build every overflow of both.
+        kept = longest_first(*counts, room)
+        first.truncate(kept[0], direction=self.side)
+        second.truncate(kept[1], direction=self.side)
         encoding = self._tokenizer.post_process(first, second)
         return Tokens(encoding.ids, encoding.type_ids)
 
-    def _leading(self, text: str) -> tokenizers.Encoding:
-        """Return the tokens of a text without special ones, at least the first `max_length`."""
-        reach = self._reach
-        while True:
+    def _counts(self, texts: tuple[str, str]) -> tuple[int, int]:
+        """Return how many tokens two texts have, or numbers of which the same one is larger.
+
+        Raises:
+            EdgeBertError: more characters would have to be read to know which is.
+        """
+        reach = max(_MOST_CHARACTERS, self._reach)
+        parts = [self._shortened(text, reach) or "" for text in texts]
+        first, second = (len(_asked(self._tokenizer.encode, part, add_special_tokens=False).ids) for part in parts)
+        is_whole = [part == text for part, text in zip(parts, texts, strict=True)]
+        if all(is_whole) or (is_whole[0] and first <= second) or (is_whole[1] and second < first):
+            return first, second
+        expected = f"expected a pair with one text of at most {reach:,} characters"
+        raise EdgeBertError(f"{expected}, found {len(texts[0]):,} and {len(texts[1]):,}; cut one of them")
+
+    def _kept(self, text: str) -> tokenizers.Encoding:
+        """Return the tokens of a text without special ones, at least the `max_length` that are kept at most.
+
+        Raises:
+            EdgeBertError: not so many are known to be in its first `_MOST_CHARACTERS`.
+        """
+        for reach in (self._reach, max(_MOST_CHARACTERS, self._reach)):
             # A text of megabytes costs as much as the words that are kept of it.
-            shortened = _leading_words(text, reach)
-            encoding = self._tokenizer.encode(shortened, add_special_tokens=False)
-            if shortened == text or len(encoding.ids) >= self.max_length:
-                return encoding
-            reach *= 16  # such as for long runs of white space, which become no token
+            part = self._shortened(text, reach)
+            if part is not None:
+                encoding: tokenizers.Encoding = _asked(self._tokenizer.encode, part, add_special_tokens=False)
+                if part == text or len(encoding.ids) >= self.max_length:
+                    return encoding
+            text = self._cuts.shortened(text)
+
+        place = "first" if self.side == "right" else "last"
+        expected = f"expected {self.max_length} tokens in the {place} {reach:,} characters of a text that is longer"
+        raise EdgeBertError(f"{expected}, found fewer or a word without an end; cut it before")
+
+    def _shortened(self, text: str, reach: int) -> str | None:
+        """Return what is kept of a text: at most `reach` characters, all if it has no more; None if it has no place."""
+        if len(text) <= reach:
+            return text
+        return self._cuts.start_of(text, reach) if self.side == "right" else self._cuts.end_of(text, reach)
+
+    @property
+    def _reach(self) -> int:
+        return self.max_length * _CHARACTERS_PER_TOKEN
+
+
+def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Return what a function of the library does, whose errors are bare Exceptions and panics, which are none."""
+    try:
+        return function(*arguments, **options)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as problem:
+        reason = str(problem).partition("\n")[0][:200]
+        raise BundleError(f"the tokenizer cannot be read: {reason}; export the bundle again") from None
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
@@ -130,14 +202,6 @@ def _checked(part: object) -> str:
         message = "expected a text, found one that is not valid Unicode; decode it as UTF-8"
         raise EdgeBertError(message) from None
     return part
-
-
-def _leading_words(text: str, reach: int) -> str:
-    """Return the whole words among the first `reach` characters: they become the tokens that start the full text."""
-    if len(text) <= reach:
-        return text
-    end = max(text.rfind(space, 0, reach) for space in " \n\t")
-    return text[:end] if end > 0 else text
 
 
 def pad(batch: Sequence[Tokens], names: Sequence[str], lengths: Sequence[int] = ()) -> Arrays:

@@ -21,4 +21,5 @@ FAMILY = Family(
     activation="tanh",
     token_types=False,
     first_position=_first_position,
+    padding_sides=("right", "left"),  # padding counts as no position
 )

@@ -76,5 +76,6 @@ FAMILY = Family(
         "r.segments": (f"{_ATTENTION}.seg_embed", (2, *_HEADS)),
     },
     gives_types=_gives_types,
+    padding_sides=("left",),  # its head reads the last token
     matrix=_matrix,
 )

@@ -124,5 +124,14 @@ def test_pairs_are_cut_longest_first_as_the_library_does(tokenizer: Tokenizer, f
     assert (list(found.ids), list(found.types)) == (expected.ids, expected.type_ids)
 
 
-def test_a_pair_of_megabytes_is_no_problem(tokenizer: Tokenizer) -> None:
-    assert len(tokenizer.encode(("great film " * 100_000, "dull " * 200_000)).ids) == tokenizer.max_length
+def test_a_pair_with_a_megabyte_is_no_problem(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode(("great film " * 100_000, "dull " * 20_000)).ids) == tokenizer.max_length
+    with pytest.raises(EdgeBertError, match="a pair with one text of at most 200,000 characters, found 1,100,000"):
+        tokenizer.encode(("great film " * 100_000, "dull " * 200_000))
+
+
+@pytest.mark.parametrize(("first", "second"), [(3000, 2999), (2999, 3000), (3000, 3000), (70, 3000), (3000, 70)])
+def test_the_longer_text_of_a_pair_keeps_the_odd_token(tokenizer: Tokenizer, first: int, second: int) -> None:
+    # One letter a word: both are far longer than what is read of a text to cut it.
+    expected = library_tokenizer().encode("a " * first, "bright " * 20 + "b " * second)
+    assert list(tokenizer.encode(("a " * first, "bright " * 20 + "b " * second)).ids) == expected.ids

@@ -20,10 +20,10 @@ import msgspec
 from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
 from edgebert.elastic.bort.student import StudentBuilder
-from edgebert.elastic.checkpoint import quiet
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, ProfileError
 from edgebert.exporters.build import export
+from edgebert.exporters.tokenizer import quiet
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import Device
 from edgebert.measuring.device_profile import DeviceProfile
