@@ -3,7 +3,7 @@
 import argparse
 
 from edgebert.cli.arguments import add, count, from_options, names, shares
-from edgebert.cli.output import print_json, progress_bar
+from edgebert.cli.output import print_json, print_text, progress_bar
 from edgebert.errors import needing
 
 
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("task")
     add(group, "--task", str, "NAME", "what is answered (default: what config.json says)")
     add(group, "--labels", names, "A,B", "names of the labels, in their order (default: those of config.json)")
-    add(group, "--max-length", count, "N", "the longest input, in tokens (default: the most that all checkpoints take)")
+    longest = "the longest input, in tokens (default: the tokenizer's model_max_length, else all positions)"
+    add(group, "--max-length", count, "N", longest)
     no_pairs = "leave out what only pairs of texts need"
     group.add_argument("--no-pairs", dest="pairs", action="store_false", help=no_pairs)
 
@@ -38,10 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Export and print what the bundle holds."""
     from edgebert.cli.tables import print_bundle
+    from edgebert.inputs.tokenization import Tokenizer
 
     with needing("export", "exporting"):
         from edgebert.exporters.build import export
     data = {"calibration_data": options.calibrate, "evaluation_data": options.eval}
     with progress_bar() as show:
         bundle = from_options(export, options, checkpoint=options.checkpoints, **data, on_progress=show)
-    print_json(bundle.manifest) if options.json else print_bundle(bundle)
+    if options.json:
+        print_json(bundle.manifest)
+        return
+    print_bundle(bundle)
+    end = "start" if Tokenizer.of(bundle).side == "left" else "end"
+    cut = f"texts of more than {bundle.manifest.max_length} tokens are cut at their {end}"
+    print_text(f"{cut}{', of a pair the longer one first' if bundle.manifest.pairs else ''}")

@@ -1,5 +1,6 @@
 """Tiny random classifiers of every family with a tokenizer, as checkpoint folders."""
 
+import json
 import random
 import string
 from pathlib import Path
@@ -74,6 +75,12 @@ def save(model: PreTrainedModel, folder: Path) -> Path:
     """Save a model with a vocab.txt and return its folder."""
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    family = model.config.model_type
+    if family not in ("bert", "electra"):
+        # BERT's words for every family; the others are not told the types of tokens.
+        side = "left" if family == "xlnet" else "right"
+        settings = {"tokenizer_class": "DistilBertTokenizer", "padding_side": side}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
 

@@ -45,6 +45,25 @@ def test_a_checkpoint_alone_is_exported_at_full_size(checkpoint: Path, tmp_path:
     assert bundle.answers() is None
 
 
+def test_texts_are_cut_where_the_tokenizer_says(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (checkpoint / "tokenizer_config.json").write_text('{"model_max_length": 32, "truncation_side": "left"}')
+    bundle = export(checkpoint, tmp_path / "bundle")
+    assert bundle.manifest.max_length == 32
+    truncation = json.loads(bundle.verified(bundle.manifest.tokenizer))["truncation"]
+    assert (truncation["max_length"], truncation["direction"]) == (32, "Left")
+    assert "more than the model was made for" not in caplog.text
+    assert export(checkpoint, tmp_path / "bundle", max_length=40).manifest.max_length == 40
+    assert "texts of up to 40 tokens are read, more than the model was made for" in caplog.text
+
+
+def test_types_that_the_tokenizer_does_not_give_are_no_input(checkpoint: Path, tmp_path: Path) -> None:
+    (checkpoint / "tokenizer_config.json").write_text('{"model_input_names": ["input_ids", "attention_mask"]}')
+    manifest = export(checkpoint, tmp_path / "bundle").manifest
+    assert (manifest.inputs, manifest.pairs) == (("input_ids", "attention_mask"), True)
+
+
 def test_the_grid_comes_from_the_command_or_from_elastic_json(checkpoint: Path, tmp_path: Path) -> None:
     ElasticManifest(
         schema_version=1, method="dynabert", widths=(0.25, 1.0), depths=(0.5,), rewired=True, origin="x"
@@ -198,7 +217,7 @@ def test_a_file_in_the_way_is_named(checkpoint: Path, tmp_path: Path) -> None:
         ({"widths": [0.0]}, "expected a width above 0 and at most 1, found 0.0"),
         ({"depths": [1.5]}, "expected a depth above 0 and at most 1, found 1.5"),
         ({"precisions": ["int4"]}, "no precision 'int4'; choose among fp32, int8, int8-static, int8-weights"),
-        ({"max_length": 65}, "expected a maximum length of 2 to 64 tokens, found 65"),
+        ({"max_length": 65}, "expected a maximum length of 4 to 64 tokens, found 65"),
         ({"labels": ["a"]}, "expected 3 different labels, found a; give them with --labels"),
     ],
 )
