@@ -15,7 +15,7 @@ from typing import Any
 
 import tokenizers
 
-from edgebert.errors import EdgeBertError, ExportError
+from edgebert.errors import EdgeBertError, ExportError, needing
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.tokenization import Text, Tokenizer
 
@@ -52,7 +52,8 @@ def load_tokenizer(checkpoint: Path) -> Any:
     Raises:
         ExportError: there is none, or it cannot be read.
     """
-    from transformers import AutoTokenizer, RobertaTokenizer
+    with needing("export", "reading a tokenizer"):
+        from transformers import AutoTokenizer, RobertaTokenizer
 
     found = _loaded(AutoTokenizer, checkpoint)
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
@@ -167,7 +168,7 @@ def _loaded(reader: Any, checkpoint: Path) -> Any:
     try:
         with quiet():
             return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
-    except (ImportError, KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit):
         raise
     # The libraries raise many kinds, and the tokenizers' panics are no Exception.
     except BaseException as problem:

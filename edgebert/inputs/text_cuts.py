@@ -90,8 +90,8 @@ def _parts(part: Any, name: str) -> list[dict[str, Any]]:
     if part is None:
         return []
     settings = json.loads(part.__getstate__())
-    nested = settings.get(name) if settings["type"] == "Sequence" else None
-    return [settings] if nested is None else nested
+    parts: list[dict[str, Any]] = settings[name] if settings["type"] == "Sequence" else [settings]
+    return parts
 
 
 def _is_local(normalizer: dict[str, Any]) -> bool:
@@ -120,7 +120,7 @@ def _before_bert_words(tokenizer: tokenizers.Tokenizer, added: list[str]) -> re.
     """Return the places before white space, and before what is a word by itself and in no added token."""
     tokens, used = tokenizer.get_added_tokens_decoder().values(), "".join(added)
     signs = re.escape("".join(sign for sign in _PUNCTUATION if sign not in used))
-    chinese = tokenizer.normalizer is not None and tokenizer.normalizer.handle_chinese_chars
+    chinese = any(part["handle_chinese_chars"] for part in _parts(tokenizer.normalizer, "normalizers"))
     # To a token that must stand alone, a Chinese character behind it is a part of its word.
     if chinese and not any(token.single_word for token in tokens) and not re.search(f"[{_CHINESE}]", used):
         signs += _CHINESE
