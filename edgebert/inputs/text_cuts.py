@@ -77,8 +77,10 @@ class TextCuts:
         return self.long_words.sub(r"\1\2", text) if self.long_words else text
 
     def _last_place(self, text: str, reach: int) -> int | None:
+        if self.places is None:
+            return None
         # From the end, in steps: the last place mostly lies within the last word.
-        for step in (100, 10_000, reach) if self.places else ():
+        for step in (100, 10_000, reach):
             *_, last = (None, *self.places.finditer(text, max(reach - step, 1), reach))
             if last is not None:
                 return last.start()
