@@ -15,11 +15,28 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What decides a model's forward pass beside its sizes; activations are named as in activations.py.
+
+    The first token of a text takes row `first_position` of the position table. Tokens that are `padding` take the row
+    before it and are not counted, where there is one. Tokens that are further away than `longest_distance`, if there is
+    one, are taken to be as far away as that.
+    """
+
+    layer_norm_eps: float
+    activation: str
+    head_activation: str
+    first_position: int
+    padding: int | None
+    longest_distance: int | None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A fine-tuned model: float32 tensors by our names (see family.py), as (outputs, inputs).
 
     `elastic` is None for a model that is not. `layers` are the numbers that its layers have in names and slices: those
-    they had in the model they came from. The first token of a text takes row `first_position` of the position table.
+    they had in the model they came from.
     """
 
     path: Path
@@ -27,15 +44,14 @@ class Checkpoint:
     sizes: Sizes
     elastic: ElasticManifest | None
     layers: tuple[int, ...]
-    first_position: int
-    layer_norm_eps: float
+    settings: Settings
     task: Task
     tensors: dict[str, Array]
 
     @property
     def max_length(self) -> int:
         """The most tokens that the model has positions for."""
-        return self.sizes.positions - self.first_position
+        return self.sizes.positions - self.settings.first_position
 
     @property
     def token_types(self) -> bool:

@@ -4,19 +4,53 @@ Knows nothing about graphs. Needs torch only for pytorch_model.bin, which is nev
 """
 
 import json
-import struct
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from edgebert.elastic_manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Array, Checkpoint
-from edgebert.exporters.families import FAMILIES
+from edgebert.exporters.checkpoint_config import (
+    Architecture,
+    read_architecture,
+    read_config,
+    read_count,
+    read_tokenizer_config,
+)
 from edgebert.exporters.family import Family, Sizes
-from edgebert.exporters.heads import choose_head
+from edgebert.exporters.heads import check_head, choose_head
+
+# The forms of weights that transformers reads, in its order.
+_WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+# What other savers leave, for a message.
+_OTHER_FILES = ("tf_model.h5", "flax_model.msgpack", "consolidated.safetensors", "model.gguf", "model.onnx")
+# What numbers are stored as, by safetensors' words; all others are no floating-point numbers that models are run in.
+_FLOATS: Mapping[str, type[Any]] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+}
+
+# Control characters, what else ends a line, and halves of characters, which no file can hold.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# Tensors by their names in a file; those that are no floating-point numbers are empty, and of type bool.
+Stored = dict[str, NDArray[Any]]
 
 
 def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str | None = None) -> Checkpoint:
@@ -26,11 +60,13 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
         ExportError: no such folder, an unsupported architecture, missing tensors or tensors of the wrong shape,
             labels or a task that do not fit the head, an elastic.json that does not fit its layers.
     """
-    config = read_config(path)
-    family = _family(path, config)
-    stored = _strip_old_names(read_tensors(path))
-    sizes = _sizes(path, config, family, stored)
-    head = choose_head(path, config, family, sizes.labels, task)
+    found = read_architecture(path)
+    config, family = found.config, found.family
+    # Asked before the tensors: what a model is says more than which of them it lacks.
+    check_head(path, config, family)
+    stored = _by_model_names(path, read_tensors(path), family)
+    sizes = _sizes(path, found, stored)
+    head = choose_head(path, config, sizes.labels, task)
     elastic = ElasticManifest.load(path)
     layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
@@ -44,81 +80,31 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
         sizes=sizes,
         elastic=elastic,
         layers=layers,
-        first_position=family.first_position(config),
-        layer_norm_eps=_layer_norm_eps(path, config),
+        settings=found.settings,
         task=head.task(_labels(path, config, labels, sizes.labels)),
         tensors=tensors,
     )
 
 
-def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
-    """Return a checkpoint's config.json, or another JSON file of its folder.
-
-    Raises:
-        ExportError: there is none, or it is no JSON object.
-    """
-    file = path / name
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as problem:
-        advice = "give the folder of a Hugging Face model"
-        raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
-    # A file that is nested thousands of levels deep is a RecursionError.
-    except (ValueError, RecursionError) as problem:
-        raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
-    if not isinstance(found, dict):
-        raise ExportError(f"{file}: expected a JSON object; download the checkpoint again")
-    return found
-
-
-def read_tokenizer_config(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's tokenizer_config.json, nothing if it has none; raises as `read_config`."""
-    return read_config(path, "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
-
-
-def _family(path: Path, config: dict[str, Any]) -> Family:
-    """Return the family of a checkpoint, all of whose settings are supported."""
-    found = config.get("model_type", "bert")  # the oldest configs, BERT's, do not name it
-    family = next((family for family in FAMILIES if found in family.model_types), None)
-    if family is None:
-        known = ", ".join(name for family in FAMILIES for name in family.model_types)
-        raise ExportError(f"{path}: model_type '{found}' is not supported; expected one of {known}")
-    for key, value in family.supported.items():
-        found = config.get(key, value)
-        if found != value:
-            raise ExportError(f"{path}: {key} '{found}' is not supported; expected '{value}'. Export such a checkpoint")
-    return family
-
-
-def _sizes(path: Path, config: dict[str, Any], family: Family, stored: dict[str, Array]) -> Sizes:
+def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
+    config, family, counts = found.config, found.family, dict(found.counts)
     name = f"{family.units['classifier']}.weight"
     classifier = stored.get(name)
     if classifier is None or classifier.ndim != 2:
         expected = f"expected a tensor {name} (labels, hidden), found none"
-        raise ExportError(f"{path}: {expected}; fine-tune it for its task first")
-    keys = {**family.sizes, **({} if _has_types(config, family, stored) else {"types": 0})}
+        raise ExportError(f"{path}: {expected}; {_advice(stored, name, 'fine-tune it for its task first')}")
 
-    counts = {word: key if isinstance(key, int) else _count(path, config, key) for word, key in keys.items()}
+    # Bort's has no table of types, since it tells none apart.
+    table = f"{family.units.get('type')}.weight"
+    if table in stored:
+        counts["types"] = read_count(path, config, str(family.sizes["types"]))
+    elif counts["types"] == 1:
+        counts["types"] = 0
     if family.gives_types and not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
     # The classifier's rows are the labels, of which not every config says how many there are.
-    sizes = Sizes(
-        **counts,
-        embedding=_count(path, config, "embedding_size") if "projection" in family.units else counts["hidden"],
-        labels=classifier.shape[0],
-    )
-    if sizes.hidden % sizes.heads:
-        hidden = family.sizes["hidden"]
-        raise ExportError(f"{path / 'config.json'}: expected {hidden} to be a multiple of the heads, found {sizes}")
-    return sizes
-
-
-def _has_types(config: dict[str, Any], family: Family, stored: dict[str, Array]) -> bool:
-    """Return whether a model has a table of token types, or should; Bort's has none, since it tells none apart."""
-    key = family.sizes["types"]
-    table = f"{family.units.get('type')}.weight"
-    return isinstance(key, int) or table in stored or config.get(key, 0) not in (0, 1)
+    return Sizes(**counts, labels=classifier.shape[0])
 
 
 def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[int, ...]:
@@ -130,28 +116,13 @@ def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[in
     return layers
 
 
-def _count(path: Path, config: dict[str, Any], key: str) -> int:
-    value = config.get(key)
-    # By its type: to isinstance, True is a whole number.
-    if type(value) is not int or value < 1:
-        found = "nothing" if value is None else repr(value)[:40]
-        advice = "download the checkpoint again"
-        raise ExportError(f"{path / 'config.json'}: expected a whole number above 0 for {key}, found {found}; {advice}")
-    return value
-
-
-def _layer_norm_eps(path: Path, config: dict[str, Any]) -> float:
-    value = config.get("layer_norm_eps", 1e-12)
-    if type(value) not in (int, float) or not 0 <= value < 1:
-        found = f"expected a layer_norm_eps of 0 to 1, found {repr(value)[:40]}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download it again")
-    return float(value)
-
-
-def _take(path: Path, stored: dict[str, Array], name: str, expected: tuple[int, ...]) -> Array:
+def _take(path: Path, stored: Stored, name: str, expected: tuple[int, ...]) -> Array:
     if name not in stored:
-        raise ExportError(f"{path}: tensor {name} {expected} is missing; the checkpoint and its config do not fit")
+        advice = _advice(stored, name, "the checkpoint and its config do not fit")
+        raise ExportError(f"{path}: tensor {name} {expected} is missing; {advice}")
     tensor = stored[name]
+    if tensor.dtype != np.float32:
+        raise ExportError(f"{path}: tensor {name} holds no floating-point numbers; quantized ones are not supported")
     if tensor.shape != expected:
         found = f"expected tensor {name} of shape {expected}, found {tensor.shape}"
         raise ExportError(f"{path}: {found}; check config.json")
@@ -161,49 +132,121 @@ def _take(path: Path, stored: dict[str, Array], name: str, expected: tuple[int, 
     return tensor
 
 
-def _labels(path: Path, config: dict[str, Any], given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-    named, advice = config.get("id2label") or {}, "give them with --labels"
-    if not isinstance(named, dict) or not all(isinstance(label, str) for label in named.values()):
-        raise ExportError(f"{path / 'config.json'}: expected names for id2label; {advice}")
-    # As transformers names those for which a config has no name.
-    labels = given or tuple(named.get(str(number), f"LABEL_{number}") for number in range(count))
+def _advice(stored: Stored, name: str, usual: str) -> str:
+    """Return what to do about a missing tensor, which may be there under a longer name, such as DataParallel's."""
+    longer = next((other for other in stored if other.endswith(f".{name}")), None)
+    if longer is None:
+        return usual
+    return f"there is {longer[:100]}, which transformers does not read either: save the model without its wrapper"
+
+
+def _labels(path: Path, config: Mapping[str, Any], given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
+    labels = given or _named_labels(path, config, count)
+    wrong = next((label for label in labels if _UNPRINTABLE.search(label)), None)
+    if wrong is not None:
+        found = f"expected labels without line breaks and control characters, found {wrong[:40]!r}"
+        raise ExportError(f"{path}: {found}; give others with --labels")
     if len(labels) != count or len(set(labels)) != count:
-        raise ExportError(f"{path}: expected {count} different labels, found {listed(labels)}; {advice}")
+        found = f"expected {count} different labels, found {listed(labels)}"
+        raise ExportError(f"{path}: {found}; give them with --labels")
     return labels
 
 
+def _named_labels(path: Path, config: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """Return the labels that a config names, as transformers does those of a config without names."""
+    named, numbers = config.get("id2label") or {}, range(count)
+    if isinstance(named, list):
+        named = dict(enumerate(named))
+    try:
+        # Keys of a JSON object are words. Ints are common values where somebody has trained on their own.
+        found = {
+            int(number): label if isinstance(label, str) else str(_number(label)) for number, label in named.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        raise ExportError(f"{path / 'config.json'}: expected names for id2label; give them with --labels") from None
+    if not found:
+        return tuple(f"LABEL_{number}" for number in numbers)
+    if found.keys() != set(numbers):
+        what = f"expected names for the labels 0 to {count - 1} in id2label, found {len(found)}"
+        first = next((f", none for {number}" for number in numbers if number not in found), "")
+        raise ExportError(f"{path / 'config.json'}: {what}{first}; give them with --labels")
+    return tuple(found[number] for number in numbers)
+
+
+def _number(label: object) -> int | float:
+    if isinstance(label, bool) or not isinstance(label, int | float):
+        raise TypeError
+    return label
+
+
 def weight_file(path: Path) -> Path:
-    """Return the file that holds a checkpoint's weights.
+    """Return the file that holds a checkpoint's weights, or says in which files they are: as transformers chooses it.
 
     Raises:
         ExportError: there is none that can be read.
     """
-    # The first needs no torch.
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    for name in _WEIGHT_FILES:
         if (path / name).is_file():
             return path / name
-    raise ExportError(f"{path}: expected model.safetensors or pytorch_model.bin, found neither; save it in one file")
+    found = next((name for name in _OTHER_FILES if (path / name).exists()), "neither")
+    expected = "expected model.safetensors or pytorch_model.bin"
+    raise ExportError(f"{path}: {expected}, found {found}; save the model there with transformers")
 
 
-def read_tensors(path: Path) -> dict[str, Array]:
-    """Return a checkpoint's floating-point tensors as float32, by their names in the file.
+def weight_files(path: Path) -> list[Path]:
+    """Return the files that hold a checkpoint's weights, in the order in which transformers reads them.
 
     Raises:
-        ExportError: the file is missing, truncated or damaged.
+        ExportError: there is none, or an index names one that is not in the folder.
     """
     file = weight_file(path)
-    if file.suffix == ".bin":
-        return _read_torch(file)
+    if file.suffix != ".json":
+        return [file]
+    shards = read_config(path, file.name).get("weight_map")
+    names = list(shards.values()) if isinstance(shards, dict) else []
+    for name in names or [None]:
+        # A name may lead out of the folder.
+        if not isinstance(name, str) or Path(name).name != name or not (path / name).is_file():
+            expected = "expected the names of files beside it in weight_map"
+            raise ExportError(f"{file}: {expected}, found {str(name)[:60]!r}; download the checkpoint again")
+    return [path / name for name in sorted(set(names))]
+
+
+def read_tensors(path: Path) -> Stored:
+    """Return a checkpoint's tensors by their names in the files, floating-point ones as float32.
+
+    Raises:
+        ExportError: a file is missing, truncated or damaged.
+    """
+    found: Stored = {}
+    for file in weight_files(path):
+        found |= _read_torch(file) if file.suffix == ".bin" else dict(_read_safetensors(file))
+    return found
+
+
+def _read_safetensors(file: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     try:
-        # What is no float is a buffer, such as the position_ids of older checkpoints.
-        with safe_open(file, framework="np") as tensors:
-            floating = [name for name in tensors.keys() if "F" in tensors.get_slice(name).get_dtype()]  # noqa: SIM118
-            return {name: np.asarray(tensors.get_tensor(name)).astype(np.float32) for name in floating}
-    except (SafetensorError, OSError, ValueError, struct.error) as problem:
+        # Checks that the header and the file fit. It gives no bfloat16 and float8, of which numpy knows nothing.
+        with safe_open(file, framework="np"):
+            content = np.asarray(np.memmap(file, np.uint8, "r"))
+        start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+        header = json.loads(content[8:start].tobytes())
+        header.pop("__metadata__", None)
+        for name, tensor in header.items():
+            begin, end = tensor["data_offsets"]
+            dtype = _FLOATS.get(tensor["dtype"])
+            if dtype is None:
+                yield name, np.empty(0, np.bool_)
+            else:
+                numbers = content[start + begin : start + end].view(dtype).reshape(tensor["shape"])
+                # What does not fit into float32 becomes infinite, and is refused where it is read.
+                with np.errstate(all="ignore"):
+                    yield name, numbers.astype(np.float32)
+    except (SafetensorError, OSError, ValueError) as problem:
         raise ExportError(f"{file} cannot be read: {_one_line(problem)}; download the checkpoint again") from None
 
 
-def _read_torch(file: Path) -> dict[str, Array]:
+def _read_torch(file: Path) -> Stored:
     try:
         import torch
     except ImportError:
@@ -212,21 +255,36 @@ def _read_torch(file: Path) -> dict[str, Array]:
         # weights_only: a pickle may run any code when it is loaded.
         state = torch.load(file, map_location="cpu", weights_only=True)
         return {
-            name: tensor.float().numpy()
+            str(name): tensor.detach().float().numpy() if tensor.is_floating_point() else np.empty(0, np.bool_)
             for name, tensor in state.items()
-            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+            if isinstance(tensor, torch.Tensor)
         }
     except Exception as problem:  # torch raises many kinds: pickle, zip, runtime, attribute errors
         raise ExportError(f"{file} cannot be read: {_one_line(problem)}; download the checkpoint again") from None
 
 
-def _strip_old_names(stored: dict[str, Array]) -> dict[str, Array]:
-    """Return the tensors with the names that checkpoints converted from TensorFlow gave their norms put right."""
-    return {
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
-        for name, tensor in stored.items()
-    }
+def _by_model_names(path: Path, stored: Stored, family: Family) -> Stored:
+    """Return the tensors by the names that the family's model has for them, where a file has others.
+
+    As transformers does: those that were converted from TensorFlow have other names for their norms, and those of a
+    base model lack its name, or others have it too.
+    """
+    found: dict[str, str] = {}
+    parts = [name.split(".") for name in (*family.units.values(), *(name for name, _ in family.relative.values()))]
+    head = {first for first, *_ in parts} - {family.base}
+    inner = {rest[0] for first, *rest in parts if first == family.base}
+    for name in stored:
+        renamed = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        first, _, rest = renamed.partition(".")
+        if first == family.base and rest.partition(".")[0] in head:
+            renamed = rest
+        elif first in inner:
+            renamed = f"{family.base}.{renamed}"
+        other = found.setdefault(renamed, name)
+        if other != name:
+            raise ExportError(f"{path}: tensors {other} and {name} are the same one of the model; keep one of them")
+    return {renamed: stored[name] for renamed, name in found.items()}
 
 
 def _one_line(problem: Exception) -> str:
-    return str(problem).strip().split("\n")[0]
+    return str(problem).strip().split("\n")[0][:200]

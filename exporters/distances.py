@@ -25,7 +25,10 @@ def with_distances(source: Checkpoint, max_length: int) -> dict[str, Array]:
     """
     # At export: on the device these products would be made again for every request.
     tensors, sizes = dict(source.tensors), source.sizes
-    waves, scale = _waves(np.arange(max_length, -max_length, -1), sizes.hidden), np.float32(sizes.head_size**-0.5)
+    distances, longest = np.arange(max_length, -max_length, -1), source.settings.longest_distance
+    if longest is not None:
+        distances = distances.clip(-longest, longest)
+    waves, scale = _waves(distances, sizes.hidden), np.float32(sizes.head_size**-0.5)
     for layer in source.layers:
         name = f"{layer}.r"
         keys = waves @ tensors.pop(f"{name}.weight").T

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Activation = Literal["tanh", "relu", "gelu"]
 TensorShape = tuple[str | int, ...]  # in the words of `Sizes`, or as it is
 
 # The shape of every weight, by our name of the unit. Tables are read row by row, so they have no bias.
@@ -42,6 +41,14 @@ CONFIG_KEYS: Mapping[str, str | int] = {
 }
 
 
+# A decoder's tokens see those before them alone, and relative positions act within attention.
+ENCODER: Mapping[str, tuple[Any, ...]] = {
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+    "position_embedding_type": ("absolute", None),
+}
+
+
 @dataclass(frozen=True)
 class Sizes:
     """The numbers that fix a model's shapes, each a count; 0 for what a model does not have."""
@@ -68,11 +75,13 @@ class Family:
 
     `prefixes` are what the names of its classes in transformers begin with; they end with those of a head (heads.py).
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
-    left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `supported` are
-    the values that keys of it must have, if they are there. The head is a dense unit, ours is called pooler since
-    BERT's is, then an `activation`, then the classifier. `token_types` says whether the model tells types apart,
+    left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `aliases` are
+    other names of its keys, `supported` the values that keys of it may have, if they are there. The head is a dense
+    unit, ours is called pooler since BERT's is, then an activation, then the classifier. Activations have a key, that
+    of the head `head_activation` where there is none for it. `token_types` says whether the model tells types apart,
     `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer gave them when it was trained; None
-    if it still does what it did. Padding on one of the `padding_sides` does not change an answer.
+    if it still does what it did. With `positions_skip_padding` positions are counted without the tokens that are
+    padding, from the number of that token on. Padding on one of the `padding_sides` does not change an answer.
 
     Where attention goes by the distance of tokens, `relative` maps our names of all its tensors to the checkpoint's and
     their shapes, and `matrix` makes (outputs, inputs), by our name, of what stands there.
@@ -81,17 +90,24 @@ class Family:
     model_types: tuple[str, ...]
     prefixes: tuple[str, ...]
     units: Mapping[str, str]
-    activation: Activation
+    head_activation: str
     token_types: bool
     sizes: Mapping[str, str | int] = field(default_factory=lambda: CONFIG_KEYS)
-    supported: Mapping[str, Any] = field(
-        default_factory=lambda: {"hidden_act": "gelu", "position_embedding_type": "absolute"}
-    )
-    first_position: Callable[[Mapping[str, Any]], int] = lambda _: 0
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    supported: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: ENCODER)
+    activation_key: str = "hidden_act"
+    head_activation_key: str | None = None
+    has_layer_norm_eps: bool = True
+    positions_skip_padding: bool = False
     gives_types: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None
     padding_sides: tuple[str, ...] = ("right",)
     relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
+
+    @property
+    def base(self) -> str:
+        """The name of the base model, with which the names of its tensors begin."""
+        return self.units["word"].partition(".")[0]
 
     def tensors(self, sizes: Sizes, numbers: Sequence[int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
         """Yield our name, the checkpoint's name and the shape there of every tensor of a model of some sizes.

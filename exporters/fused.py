@@ -50,3 +50,7 @@ class FusedNodes(Nodes):
     def gelu(self, x: str) -> str:
         """Return the GELU of x, by one operator."""
         return self.node("Gelu", [x], domain=CONTRIB)
+
+    def gelu_tanh(self, x: str) -> str:
+        """Return the GELU of x by tanh, by one operator."""
+        return self.node("FastGelu", [x], domain=CONTRIB)

@@ -6,6 +6,10 @@ The graph holds no weights: every tensor is external data in the one weight file
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
+from onnx import TensorProto
+
+from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.attention import Attention, RelativeAttention
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.exporters.fused import FusedNodes
@@ -45,7 +49,7 @@ def build_graph(
         tokens, attended = attend(states, layer, heads)
         states = network.rest_of_layer(tokens, attended, layer, heads, ffn)
 
-    head.write(nodes, states, network.activation)
+    head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
     sizes = asdict(source.sizes)
     return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in head.outputs.items()})
@@ -60,21 +64,32 @@ class _Network:
         nodes = self.nodes
         if self.source.family.relative:
             return nodes.words("input_ids")
-        start = nodes.integers(0)
-        length = nodes.node("Shape", ["input_ids"], start=1, end=2)
-        # The table that is stored starts with the first token's row.
-        parts = [nodes.words("input_ids"), nodes.node("Slice", [nodes.weight("position"), start, length, start])]
+        parts = [nodes.words("input_ids"), self.positions()]
         if "token_type_ids" in inputs:
             parts.append(nodes.node("Gather", [nodes.weight("type"), "token_type_ids"]))
         states = self.norm(parts, "embedding_norm")
         return nodes.linear(states, ["projection"]) if "projection.weight" in self.source.tensors else states
+
+    def positions(self) -> str:
+        """Return the rows of the position table that the tokens of texts take."""
+        nodes, padding, table = self.nodes, self.source.settings.padding, self.nodes.weight("position")
+        if padding is None:
+            # The table that is stored starts with the first token's row.
+            start, length = nodes.integers(0), nodes.node("Shape", ["input_ids"], start=1, end=2)
+            return nodes.node("Slice", [table, start, length, start])
+
+        # Padding may stand in a text, where somebody wrote it: it takes the table's first row, and is not counted.
+        counted = nodes.node("Not", [nodes.node("Equal", ["input_ids", nodes.constant(np.array(padding, np.int64))])])
+        counted = nodes.node("Cast", [counted], to=TensorProto.INT64)
+        place = nodes.node("CumSum", [counted, nodes.constant(np.array(1, np.int64))])
+        return nodes.node("Gather", [table, nodes.node("Mul", [place, counted])])
 
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:
         """Return the new states of the tokens that went on."""
         nodes = self.nodes
         projected = nodes.linear(attended, [f"{layer}.o"], inputs=heads * nodes.head_size)
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
-        active = nodes.gelu(nodes.linear(tokens, [f"{layer}.ffn_in"], outputs=ffn))
+        active = self.activation(nodes.linear(tokens, [f"{layer}.ffn_in"], outputs=ffn))
         projected = nodes.linear(active, [f"{layer}.ffn_out"], inputs=ffn)
         return self.norm([projected, tokens], f"{layer}.ffn_norm")
 
@@ -82,10 +97,12 @@ class _Network:
         """Return the layer norm of a sum."""
         # Not Add: ONNX Runtime fuses that into its SkipLayerNormalization, which takes 4 to 9 times as long.
         inputs = [self.nodes.node("Sum", parts), self.nodes.weight(f"{name}.weight"), self.nodes.weight(f"{name}.bias")]
-        return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.source.layer_norm_eps)
+        return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.source.settings.layer_norm_eps)
 
     def activation(self, x: str) -> str:
-        """Return the activation that the family's head has."""
-        # ONNX calls the others Tanh and Relu.
-        name = self.source.family.activation
-        return self.nodes.gelu(x) if name == "gelu" else self.nodes.node(name.capitalize(), [x])
+        """Return the activation of the neurons of a layer."""
+        return ACTIVATIONS[self.source.settings.activation].write(self.nodes, x)
+
+    def head_activation(self, x: str) -> str:
+        """Return the activation that the head has."""
+        return ACTIVATIONS[self.source.settings.head_activation].write(self.nodes, x)

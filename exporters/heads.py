@@ -8,6 +8,7 @@ from typing import Any
 
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.checkpoint_config import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
 from edgebert.tasks.multi_label import MultiLabelTextClassification
@@ -82,37 +83,56 @@ def head_of(task: Task) -> Head:
     return next(head for head in HEADS if isinstance(task, head.task))
 
 
-def choose_head(path: Path, config: Mapping[str, Any], family: Family, labels: int, name: str | None) -> Head:
+# Ends of the names of transformers' classes, and what those models do.
+_NOT_SUPPORTED = {
+    "ForTokenClassification": "token classification",
+    "ForQuestionAnswering": "question answering",
+    "ForQuestionAnsweringSimple": "question answering",
+    "ForMultipleChoice": "multiple choice",
+    "ForNextSentencePrediction": "next sentence prediction",
+    "ForCausalLM": "text generation",
+}
+
+
+def choose_head(path: Path, config: Mapping[str, Any], labels: int, name: str | None) -> Head:
     """Return the head of a checkpoint with so many labels: by its config, or by the `name` of a task that fits it.
 
     Raises:
-        ExportError: its architecture has no head that is known, or the task does not fit it.
+        ExportError: the task does not fit it, or there is none for its config.
     """
-    heads, found = _heads_of_architecture(path, config, family), config.get("problem_type")
+    found = config.get("problem_type")
     if name is None:
-        head = next((head for head in heads if found in head.problem_types), None)
+        head = next((head for head in HEADS if found in head.problem_types), None)
         if head is None:
-            known = ", ".join(kind for head in heads for kind in head.problem_types if kind)
-            raise ExportError(f"{path / 'config.json'}: unknown problem_type '{found}'; choose one of {known}")
+            known = ", ".join(kind for head in HEADS for kind in head.problem_types if kind)
+            unknown = f"unknown problem_type {shown(found)}"
+            raise ExportError(f"{path / 'config.json'}: {unknown}; choose one of {known}")
         return head
 
-    head = next((head for head in heads if name == head.task.NAME), None)
+    head = next((head for head in HEADS if name == head.task.NAME), None)
     if head is None:
-        known = ", ".join(head.task.NAME for head in heads)
+        known = ", ".join(head.task.NAME for head in HEADS)
         raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
     if found not in head.problem_types and head.most_labels is not None and labels > head.most_labels:
         raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}")
     return head
 
 
-def _heads_of_architecture(path: Path, config: Mapping[str, Any], family: Family) -> list[Head]:
-    """Return the heads that a checkpoint may have; all of them for the oldest configs, which name no architecture."""
+def check_head(path: Path, config: Mapping[str, Any], family: Family) -> None:
+    """Check that a checkpoint has a head that is known; the oldest configs name no architecture.
+
+    Raises:
+        ExportError: its architecture has another head or none.
+    """
     found = config.get("architectures")
-    if not found:
-        return list(HEADS)
     names = found if isinstance(found, list) else [found]
-    heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
-    if not heads:
-        expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
-        raise ExportError(f"{path}: expected a {expected}, found {found}; fine-tune it for its task first")
-    return heads
+    if not found or any(prefix + head.suffix in names for head in HEADS for prefix in family.prefixes):
+        return
+
+    named = [name for name in names if isinstance(name, str)]
+    for suffix, what in _NOT_SUPPORTED.items():
+        if any(name.endswith(suffix) for name in named):
+            supported = ", ".join(head.task.NAME for head in HEADS)
+            raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
+    expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
+    raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; fine-tune it for its task first")

@@ -150,6 +150,10 @@ class Nodes(ABC):
     def gelu(self, x: str) -> str:
         """Return x times the normal distribution function of x."""
 
+    @abstractmethod
+    def gelu_tanh(self, x: str) -> str:
+        """Return what `gelu` does, nearly: by tanh (Hendrycks and Gimpel 2016)."""
+
     def words(self, ids: str) -> str:
         """Return the word embeddings (batch, length, embedding) float32 of ids (batch, length)."""
         # In int8 each row has a scale: a vocabulary is the largest tensor of a small model, and takes a quarter so.

@@ -55,3 +55,10 @@ class PortableNodes(Nodes):
         """Return the GELU of x, by the error function."""
         erf = self.node("Erf", [self.node("Div", [x, self.number(math.sqrt(2))])])
         return self.node("Mul", [self.node("Mul", [x, self.node("Add", [erf, self.number(1)])]), self.number(0.5)])
+
+    def gelu_tanh(self, x: str) -> str:
+        """Return the GELU of x by tanh, step by step."""
+        cube = self.node("Mul", [self.node("Mul", [x, x]), x])
+        inner = self.node("Add", [x, self.node("Mul", [cube, self.number(0.044715)])])
+        tanh = self.node("Tanh", [self.node("Mul", [inner, self.number(math.sqrt(2 / math.pi))])])
+        return self.node("Mul", [self.node("Mul", [x, self.node("Add", [tanh, self.number(1)])]), self.number(0.5)])

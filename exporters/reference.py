@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.heads import head_of
 from edgebert.inputs.tokenization import Arrays
@@ -34,7 +35,7 @@ def outputs(
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
         places = model.place_of_cls if last and not head.reads_all_tokens else model.places
         states = model.layer(str(layer), places, states, heads * source.sizes.head_size, ffn)
-    return head.compute(tensors, states, model.linear, _ACTIVATIONS[source.family.activation])
+    return head.compute(tensors, states, model.linear, ACTIVATIONS[source.settings.head_activation].compute)
 
 
 class _Reference:
@@ -42,6 +43,7 @@ class _Reference:
 
     def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Arrays):
         self.source, self.tensors, self.rounding, self.inputs = source, tensors, rounding, inputs
+        self.activation = ACTIVATIONS[source.settings.activation].compute
         real = inputs["attention_mask"] == 1
         self.mask = np.where(real, 0.0, -np.inf).astype(np.float32)[:, None, None, :]
         self.places = np.broadcast_to(np.arange(real.shape[1]), real.shape)
@@ -56,11 +58,19 @@ class _Reference:
         ids = self.inputs["input_ids"]
         if self.source.family.relative:
             return self.tensors["word"][ids]
-        states = self.tensors["word"][ids] + self.tensors["position"][self.source.first_position :][: ids.shape[1]]
+        states = self.tensors["word"][ids] + self.tensors["position"][self.positions(ids)]
         if "type" in self.tensors:
             states = states + self.tensors["type"][self.types]
         states = self.norm(states, "embedding_norm")
         return self.linear(states, "projection") if "projection.weight" in self.tensors else states
+
+    def positions(self, ids: Places) -> Places:
+        """Return the rows of the position table for ids (batch, length)."""
+        settings = self.source.settings
+        if settings.padding is None:
+            return settings.first_position + self.places
+        counted = ids != settings.padding
+        return np.where(counted, settings.padding + np.cumsum(counted, axis=1), settings.padding)
 
     def layer(self, layer: str, places: Places, states: Array, size: int, ffn: int) -> Array:
         """Return the new states of the tokens at some places, with `size` dimensions of heads kept."""
@@ -77,7 +87,7 @@ class _Reference:
         attended = heads.swapaxes(1, 2).reshape(*tokens.shape[:2], size)
         tokens = self.norm(tokens + self.linear(attended, f"{layer}.o", inputs=size), f"{layer}.attention_norm")
 
-        active = gelu(self.linear(tokens, f"{layer}.ffn_in", outputs=ffn))
+        active = self.activation(self.linear(tokens, f"{layer}.ffn_in", outputs=ffn))
         return self.norm(tokens + self.linear(active, f"{layer}.ffn_out", inputs=ffn), f"{layer}.ffn_norm")
 
     def relative_scores(self, layer: str, query: Array, key: Array, places: Places) -> Array:
@@ -87,7 +97,8 @@ class _Reference:
         content, position, segment = (
             query + self.tensors[f"{layer}.r.{kind}_bias"][:heads, None] for kind in ("content", "position", "segment")
         )
-        distances = np.arange(1 - length, length)
+        distances, longest = np.arange(1 - length, length), self.source.settings.longest_distance
+        distances = distances if longest is None else np.clip(distances, -longest, longest)
         keys = self.split((waves(distances, self.source.sizes.hidden) @ self.tensors[f"{layer}.r.weight"].T)[None])
         by_distance = position @ keys[:, :heads].swapaxes(-1, -2)
         # Column n of `by_distance` is that of distance n + 1 - length.
@@ -111,7 +122,7 @@ class _Reference:
     def norm(self, states: Array, name: str) -> Array:
         centred = states - states.mean(axis=-1, keepdims=True)
         variance = (centred**2).mean(axis=-1, keepdims=True)
-        scaled = centred / np.sqrt(variance + np.float32(self.source.layer_norm_eps))
+        scaled = centred / np.sqrt(variance + np.float32(self.source.settings.layer_norm_eps))
         return np.asarray(scaled * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"])
 
 
@@ -119,19 +130,3 @@ def waves(distances: Places, hidden: int) -> Array:
     """Return the sines, then the cosines, (distances, hidden) of what tells distances apart (Vaswani et al. 2017)."""
     angles = np.outer(distances, 10_000.0 ** -(np.arange(0, hidden, 2) / hidden))
     return np.hstack([np.sin(angles), np.cos(angles)]).astype(np.float32)
-
-
-def gelu(x: Array) -> Array:
-    """Return x times the normal distribution function of x."""
-    return (x * 0.5 * (1 + _erf(x / np.float32(math.sqrt(2))))).astype(np.float32)
-
-
-def _erf(x: Array) -> Array:
-    """Return the error function within 1.5e-7 (Abramowitz and Stegun 1964, formula 7.1.26)."""
-    # numpy has none.
-    t = 1 / (1 + 0.3275911 * np.abs(x))
-    polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.asarray(np.sign(x) * (1 - polynomial * np.exp(-(x**2))), np.float32)
-
-
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "gelu": gelu}

@@ -10,7 +10,8 @@ import msgspec
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.checkpoint_reader import read_checkpoint, read_config, read_tensors, weight_file
+from edgebert.exporters.checkpoint_config import read_config
+from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
 from edgebert.exporters.plan import plan
 from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
@@ -84,17 +85,16 @@ def read_summaries(
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Return what is known of a checkpoint; sub-networks only if it is elastic.
+    """Return what is known of a checkpoint, and why it cannot be exported if so; sub-networks only if it is elastic.
 
     Raises:
-        ExportError: it cannot be read, or is elastic and not of a supported architecture.
+        ExportError: its config.json or its weights cannot be read.
     """
-    config, elastic, file = read_config(path), ElasticManifest.load(path), weight_file(path)
-    names = config.get("id2label")
-    subnetworks = []
-    # Other checkpoints may be of any architecture: all that is told of them needs no knowledge of it.
-    if elastic is not None:
-        source = read_checkpoint(path)
+    config, elastic, tensors = read_config(path), ElasticManifest.load(path), read_tensors(path)
+    names, subnetworks = config.get("id2label"), []
+    # Checkpoints may be of any architecture: all else that is told of them needs no knowledge of it.
+    source, problem = _exportable(path)
+    if elastic is not None and source is not None:
         for subnet in plan(source, None, None, ("fp32",)):
             facts = {"id": subnet.id.removesuffix("-fp32"), "parameters": parameters_of(subnet, source)}
             subnetworks.append({**facts, "layers": subnet.layers, "heads": subnet.heads, "ffn": subnet.ffn})
@@ -102,13 +102,24 @@ def describe(path: Path) -> dict[str, Any]:
     return {
         "model_type": config.get("model_type", "unknown"),
         "architectures": config.get("architectures", []),
-        "parameters": sum(tensor.size for tensor in read_tensors(path).values()),
-        "weight_file": file.name,
-        "size_bytes": file.stat().st_size,
+        "parameters": sum(tensor.size for tensor in tensors.values()),
+        "weight_file": weight_file(path).name,
+        "size_bytes": sum(file.stat().st_size for file in weight_files(path)),
         "labels": list(map(str, names.values())) if isinstance(names, dict) else [],
         "elastic": None if elastic is None else msgspec.to_builtins(elastic),
         "subnetworks": subnetworks,
+        "export_problem": problem,
     }
+
+
+def _exportable(path: Path) -> tuple[Checkpoint | None, str | None]:
+    """Return a checkpoint and nothing, or nothing and why it cannot be exported as it is."""
+    try:
+        source = read_checkpoint(path)
+        read_tokenizer(source)
+    except ExportError as problem:
+        return None, str(problem)
+    return source, None
 
 
 def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:

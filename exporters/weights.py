@@ -77,13 +77,15 @@ def _is_rounded(name: str, tensor: Array) -> bool:
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
     """Return a checkpoint's tensors as graphs read them.
 
-    The position table holds a row for each token of the longest text, and where token types are not told apart, the
-    type that all tokens have is part of it. Attention by distance gets what depends on no text.
+    The position table holds a row for each token of the longest text, behind that of padding where it has one; where
+    token types are not told apart, the type that all tokens have is part of it. Attention by distance gets what depends
+    on no text.
     """
     if source.family.relative:
         return with_distances(source, max_length)
     tensors = dict(source.tensors)
-    tensors["position"] = tensors["position"][source.first_position :][:max_length]
+    first, skipped = source.settings.first_position, int(source.settings.padding is not None)
+    tensors["position"] = tensors["position"][first - skipped :][: max_length + skipped]
     # Fewer operators and fewer roundings for single texts (docs/log.md).
     if "type" in tensors and not token_types:
         tensors["position"] = tensors["position"] + tensors.pop("type")[0]

@@ -51,6 +51,8 @@ def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
     print_text(f"checkpoint {path}: {facts['model_type']}, {facts['parameters'] / 1e6:.1f} M parameters")
     labels = ", ".join(facts["labels"]) or "none"
     print_text(f"{facts['weight_file']} {megabytes(facts['size_bytes'])}, labels {labels}")
+    problem = facts["export_problem"]
+    print_text("can be exported" if problem is None else f"cannot be exported: {problem}")
     elastic = facts["elastic"]
     if elastic is None:
         print_text("not elastic")

@@ -1,11 +1,10 @@
 """Reads Hugging Face model folders for training, and writes them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.elastic_model import ElasticModel
@@ -14,18 +13,26 @@ from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, TrainingError
+from edgebert.exporters.checkpoint_config import read_architecture
 from edgebert.exporters.tokenizer import load_tokenizer as checkpoint_tokenizer
 from edgebert.exporters.tokenizer import quiet
 from edgebert.staging import FolderKind, staged
 from edgebert.tasks.task import Task
 
+_TYPE_TABLE = "token_type_embeddings.weight"
 CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError)
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """Return what we read of a configuration, or raise a TrainingError if it is missing or of an unknown family."""
+    """Return what we read of a configuration, or raise a TrainingError if there is none or what it asks for is not
+    supported."""
     if not (path / "config.json").is_file():
         raise TrainingError(f"cannot read {path / 'config.json'}: give the folder of a Hugging Face model")
+    # Refused before it is trained: what a cut model would compute wrongly, or what could not be exported in the end.
+    try:
+        read_architecture(path)
+    except ExportError as problem:
+        raise TrainingError(str(problem)) from None
     with explained(path):
         found = AutoConfig.from_pretrained(path)
     return config_of(found)
@@ -66,13 +73,24 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
             output_loading_info=True,
             **({} if has_types else {"type_vocab_size": 1}),
         )
+    _check_missing(path, config, report["missing_keys"])
     # Random rows in the place of a table that is not there would change every text.
     for name in report["missing_keys"]:
-        if name.endswith("token_type_embeddings.weight"):
+        if name.endswith(_TYPE_TABLE):
             torch.nn.init.zeros_(model.get_parameter(name))
     # transformers 5 loads weights in the type that they are stored in, which may be a half precision.
     loaded: PreTrainedModel = model.float()
     return loaded
+
+
+def _check_missing(path: Path, config: ModelConfig, names: Iterable[str]) -> None:
+    """Raise a TrainingError if tensors are missing that no training may start from random numbers for."""
+    base, has_head = f"{config.family.described.base}.", fine_tuned_task(config) is not None
+    for name in sorted(names):
+        # Of a model without a head these are new, BERT's pooler among them.
+        is_head = not name.startswith(base) or ".pooler." in name
+        if not name.endswith(_TYPE_TABLE) and (has_head or not is_head):
+            raise TrainingError(f"{path}: tensor {name} is missing; the checkpoint and its config do not fit")
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -87,11 +105,11 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what transformers raises about a checkpoint into one line."""
+    """Turn what transformers raises about a checkpoint, which may be anything, into one line."""
     try:
         with quiet():
             yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as problem:
+    except Exception as problem:
         reason = " ".join(str(problem).split())[:200]
         raise TrainingError(f"cannot read the checkpoint {path}: {reason}") from None
 

@@ -40,7 +40,7 @@ class ElasticModel(Model):
         super().__init__(classifier)
         self.config.check_elastic()
         plain, family = self.config.plain, self.family
-        self._activation = ACT2FN[getattr(plain, family.activation_key)]
+        self._activation = ACT2FN[getattr(plain, family.described.activation_key)]
         self._hidden_dropout: float = getattr(plain, family.hidden_dropout_key)
         self._attention_dropout: float = getattr(plain, family.attention_dropout_key)
 

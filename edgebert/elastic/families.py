@@ -43,14 +43,13 @@ class ModelFamily:
 
     `classify` is None where sub-networks cannot be cut. `masked_lm_head` names the modules of the family's masked
     language model that follow the base model, in their order. `attention_dropout_after`: whether dropout follows a
-    layer's attention. The last three are keys of transformers' configuration.
+    layer's attention. The last two are keys of transformers' configuration.
     """
 
     described: Family
     classify: Classify | None
     masked_lm_head: tuple[str, ...]
     attention_dropout_after: bool = True
-    activation_key: str = "hidden_act"
     hidden_dropout_key: str = "hidden_dropout_prob"
     attention_dropout_key: str = "attention_probs_dropout_prob"
 
@@ -133,7 +132,6 @@ TRAINABLE = {
         _classify_first_token,
         ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
         attention_dropout_after=False,
-        activation_key="activation",
         hidden_dropout_key="dropout",
         attention_dropout_key="attention_dropout",
     ),
@@ -145,7 +143,6 @@ TRAINABLE = {
         xlnet.FAMILY,
         classify=None,
         masked_lm_head=(),
-        activation_key="ff_activation",
         hidden_dropout_key="dropout",
         attention_dropout_key="dropout",
     ),

@@ -56,7 +56,7 @@ class ModelConfig:
 def config_of(config: PreTrainedConfig) -> ModelConfig:
     """Return what we read of a transformers configuration, or raise a TrainingError if its family is unknown."""
     family = family_of(config.model_type)
-    first_position = family.described.first_position(config.to_dict())
+    first_position = config.pad_token_id + 1 if family.described.positions_skip_padding else 0
     names = {int(number): name for number, name in (config.id2label or {}).items()}
     return ModelConfig(
         plain=config,

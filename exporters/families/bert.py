@@ -26,6 +26,6 @@ FAMILY = Family(
     model_types=("bert",),
     prefixes=("Bert",),
     units={**encoder("bert"), "pooler": "bert.pooler.dense", "classifier": "classifier"},
-    activation="tanh",
+    head_activation="tanh",
     token_types=True,
 )

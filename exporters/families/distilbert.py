@@ -22,8 +22,11 @@ FAMILY = Family(
         "pooler": "pre_classifier",
         "classifier": "classifier",
     },
-    activation="relu",
+    head_activation="relu",
     token_types=False,
     sizes={**CONFIG_KEYS, "layers": "n_layers", "heads": "n_heads", "hidden": "dim", "ffn": "hidden_dim", "types": 0},
-    supported={"activation": "gelu"},
+    aliases={"num_hidden_layers": "n_layers", "num_attention_heads": "n_heads", "hidden_size": "dim"},
+    supported={},
+    activation_key="activation",
+    has_layer_norm_eps=False,
 )

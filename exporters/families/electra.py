@@ -13,6 +13,6 @@ FAMILY = Family(
         "pooler": "classifier.dense",
         "classifier": "classifier.out_proj",
     },
-    activation="gelu",
+    head_activation="gelu",
     token_types=True,
 )

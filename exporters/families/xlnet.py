@@ -46,7 +46,7 @@ FAMILY = Family(
         "pooler": "sequence_summary.summary",
         "classifier": "logits_proj",
     },
-    activation="tanh",
+    head_activation="tanh",
     token_types=True,
     sizes={
         **CONFIG_KEYS,
@@ -57,17 +57,23 @@ FAMILY = Family(
         "positions": 512,  # it has no table of them; this is what it was trained with
         "types": 3,  # the first text, the second, and <cls>
     },
+    aliases={
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "hidden_size": "d_model",
+        "n_token": "vocab_size",
+    },
     # What a memory of earlier texts is like (mem_len, reuse_len) does not matter: a fine-tuned model is given none.
     supported={
-        "ff_activation": "gelu",
-        "attn_type": "bi",
-        "bi_data": False,
-        "clamp_len": -1,
-        "untie_r": True,
-        "summary_type": "last",
-        "summary_use_proj": True,
-        "summary_activation": "tanh",
+        "attn_type": ("bi",),
+        "bi_data": (False,),
+        # Where the token of a class stands is told to none: transformers then reads the last one.
+        "summary_type": ("last", "cls_index"),
+        "summary_use_proj": (True,),
+        "summary_proj_to_labels": (False, None),
     },
+    activation_key="ff_activation",
+    head_activation_key="summary_activation",
     relative={
         **{f"{unit}.weight": (f"{_ATTENTION}.{unit}", ("hidden", *_HEADS)) for unit in "qkvor"},
         "r.content_bias": (f"{_ATTENTION}.r_w_bias", _HEADS),

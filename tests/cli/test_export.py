@@ -33,7 +33,13 @@ def test_a_checkpoint_is_inspected(edgebert: Edgebert, tmp_path: Path) -> None:
     lines = edgebert("inspect", str(checkpoint)).out.splitlines()
     assert lines[0].startswith(f"checkpoint {checkpoint}: bert, ")
     assert lines[1].endswith("labels LABEL_0, LABEL_1, LABEL_2")
-    assert lines[2] == "not elastic"
+    assert lines[2:] == ["can be exported", "not elastic"]
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "is_decoder": True}))
+    lines = edgebert("inspect", str(checkpoint)).out.splitlines()
+    assert lines[2].startswith("cannot be exported: ")
+    assert "is_decoder true is not supported" in lines[2]
+    assert "is_decoder" in json.loads(edgebert("inspect", str(checkpoint), "--json").out)["export_problem"]
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line_and_status_1(edgebert: Edgebert, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
 from edgebert.elastic.checkpoint import (
@@ -65,6 +66,37 @@ def test_a_checkpoint_of_another_kind_is_refused(make_checkpoint: Make, tmp_path
         TrainingError, match=r"model_type 'gpt2' is not supported; expected one of bert, roberta, .* xlnet"
     ):
         read_model_config(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"is_decoder": True}, "is_decoder true is not supported"),
+        ({"hidden_act": "prelu"}, "hidden_act 'prelu' is not supported"),
+        ({"per_layer_config": {"0": {"intermediate_size": 8}}}, "per_layer_config .* is not supported"),
+        ({"num_hidden_layers": 10**9}, "expected a whole number above 0 for num_hidden_layers"),
+        ({"id2label": ["a", "b"]}, "cannot read the checkpoint .*: "),
+        ({"use_cache": "no"}, "cannot read the checkpoint .*: "),
+    ],
+)
+def test_what_training_would_compute_wrongly_is_refused(
+    make_checkpoint: Make, values: dict[str, object], message: str
+) -> None:
+    path = make_checkpoint("bert")
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **values}))
+    with pytest.raises(TrainingError, match=message):
+        read_model_config(path)
+
+
+@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.bias", "classifier.weight"])
+def test_a_model_whose_tensors_are_missing_is_refused(make_checkpoint: Make, name: str) -> None:
+    path = make_checkpoint("bert")
+    state = load_file(path / "model.safetensors")
+    state.pop(name)
+    save_file(state, path / "model.safetensors")
+    with pytest.raises(TrainingError, match=f"tensor {name} is missing; the checkpoint and its config do not fit"):
+        load_whole(path, TextClassification(("a", "b")))
 
 
 def test_a_model_is_not_written_over_something_else(make_checkpoint: Make, tmp_path: Path) -> None:

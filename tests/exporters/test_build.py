@@ -122,7 +122,8 @@ def test_a_wrong_graph_ends_the_export_with_the_figure(
     right = bundle_writer.build_graph
 
     def wrong(subnet: Subnet, flavor: Flavor, source: Checkpoint, *more: object) -> bytes:
-        return right(subnet, flavor, dataclasses.replace(source, layer_norm_eps=0.1), *more)  # type: ignore[arg-type]
+        settings = dataclasses.replace(source.settings, layer_norm_eps=0.1)
+        return right(subnet, flavor, dataclasses.replace(source, settings=settings), *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bundle_writer, "build_graph", wrong)
     with pytest.raises(ExportError, match=r"the graph of full-fp32 does not compute .* logits differ by 0.\d+"):

@@ -50,7 +50,8 @@ def batch(model: PreTrainedModel, bundle: Bundle) -> Arrays:
     """Return padded texts of 3 to 40 tokens, with two segments where types are told apart."""
     generator, lengths = np.random.default_rng(3), np.array([3, 17, 40])
     mask = (np.arange(40) < lengths[:, None]).astype(np.int64)
-    ids = generator.integers(2, model.config.vocab_size, mask.shape)
+    # Among them the token that padding is, which somebody may write: RoBERTa gives it no position.
+    ids = generator.integers(0, model.config.vocab_size, mask.shape)
     inputs = {"input_ids": np.where(mask, ids, model.config.pad_token_id), "attention_mask": mask}
     if "token_type_ids" in bundle.manifest.inputs:
         inputs["token_type_ids"] = generator.integers(0, 2, mask.shape) * mask

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertTokenizer
 
 from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.errors import ExportError
 from edgebert.exporters.build import export
-from edgebert.exporters.summary import read_summaries
+from edgebert.exporters.summary import describe, read_summaries
 
 Make = Callable[..., Path]
 
@@ -88,6 +90,28 @@ def test_two_sub_networks_of_one_name_are_refused(make_checkpoint: Make, tmp_pat
     with pytest.raises(ExportError, match=r"first and .*second both have a sub-network ticket-int8"):
         export([first, second], tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float32])
+def test_a_checkpoint_is_described_whatever_its_numbers_are(checkpoint: Path, dtype: torch.dtype) -> None:
+    state = {name: tensor.to(dtype) for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    save_file(state, checkpoint / "model.safetensors")
+    facts = describe(checkpoint)
+    assert facts["parameters"] == sum(tensor.numel() for tensor in state.values())
+    assert facts["export_problem"] is None
+
+
+def test_why_a_checkpoint_cannot_be_exported_is_told(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    for values, reason in (
+        ({"model_type": "t5"}, "model_type 't5' is not supported"),
+        ({"architectures": ["BertForQuestionAnswering"]}, "question answering is not supported"),
+    ):
+        (checkpoint / "config.json").write_text(json.dumps({**config, **values}))
+        assert reason in describe(checkpoint)["export_problem"]
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "vocab.txt").unlink()
+    assert "expected tokenizer.json" in describe(checkpoint)["export_problem"]
 
 
 def test_none_at_all_is_refused(tmp_path: Path) -> None:
