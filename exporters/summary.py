@@ -105,7 +105,7 @@ def describe(path: Path) -> dict[str, Any]:
         "parameters": sum(tensor.size for tensor in tensors.values()),
         "weight_file": weight_file(path).name,
         "size_bytes": sum(file.stat().st_size for file in weight_files(path)),
-        "labels": list(map(str, names.values())) if isinstance(names, dict) else [],
+        "labels": list(source.task.labels if source else map(str, names.values()) if isinstance(names, dict) else ()),
         "elastic": None if elastic is None else msgspec.to_builtins(elastic),
         "subnetworks": subnetworks,
         "export_problem": problem,

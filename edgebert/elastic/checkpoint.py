@@ -71,6 +71,8 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
             label2id={name: number for number, name in enumerate(task.labels)},
             problem_type=head.problem_type,
             output_loading_info=True,
+            # As they are stored: transformers 5 rounds them to the type that a config names.
+            torch_dtype=torch.float32,
             **({} if has_types else {"type_vocab_size": 1}),
         )
     _check_missing(path, config, report["missing_keys"])
@@ -78,18 +80,19 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
     for name in report["missing_keys"]:
         if name.endswith(_TYPE_TABLE):
             torch.nn.init.zeros_(model.get_parameter(name))
-    # transformers 5 loads weights in the type that they are stored in, which may be a half precision.
-    loaded: PreTrainedModel = model.float()
-    return loaded
+    assert isinstance(model, PreTrainedModel), "transformers' models share a base"
+    return model
 
 
 def _check_missing(path: Path, config: ModelConfig, names: Iterable[str]) -> None:
     """Raise a TrainingError if tensors are missing that no training may start from random numbers for."""
     base, has_head = f"{config.family.described.base}.", fine_tuned_task(config) is not None
+    # Where all tokens are of one type, as Bort's are, a table of them adds nothing.
+    has_types = getattr(config.plain, "type_vocab_size", 0) > 1
     for name in sorted(names):
         # Of a model without a head these are new, BERT's pooler among them.
-        is_head = not name.startswith(base) or ".pooler." in name
-        if not name.endswith(_TYPE_TABLE) and (has_head or not is_head):
+        is_new_head = not has_head and (not name.startswith(base) or ".pooler." in name)
+        if not is_new_head and (has_types or not name.endswith(_TYPE_TABLE)):
             raise TrainingError(f"{path}: tensor {name} is missing; the checkpoint and its config do not fit")
 
 

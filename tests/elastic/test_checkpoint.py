@@ -99,6 +99,15 @@ def test_a_model_whose_tensors_are_missing_is_refused(make_checkpoint: Make, nam
         load_whole(path, TextClassification(("a", "b")))
 
 
+def test_weights_are_trained_as_they_are_stored(make_checkpoint: Make) -> None:
+    path = make_checkpoint("bert")
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    found = load_whole(path, TextClassification(("a", "b"))).classifier.state_dict()
+    for name, tensor in load_file(path / "model.safetensors").items():
+        assert torch.equal(found[name], tensor), name
+
+
 def test_a_model_is_not_written_over_something_else(make_checkpoint: Make, tmp_path: Path) -> None:
     path = make_checkpoint("bert")
     (tmp_path / "notes").write_text("mine")

@@ -1,10 +1,12 @@
 """A graph's logits are those of transformers' model, for whatever config.json and the weights of a checkpoint say."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from config_folders import POSITIONS_BY_PADDING, VOCABULARY, Case, write_folder
 from oracle import padded_left
@@ -28,10 +30,19 @@ MOST_CHARACTERS = 600
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
 
 
-def model_of(folder: Path) -> PreTrainedModel | str:
-    """Return transformers' model, or why there is none that is well defined."""
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Keep what transformers says of many models to itself."""
+    verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
+    yield
+    logging.set_verbosity(verbosity)
+    logging.enable_progress_bar()
+
+
+def model_of(folder: Path) -> PreTrainedModel | str:
+    """Return transformers' model, or why there is none that is well defined."""
     try:
         with warnings.catch_warnings(action="ignore"):
             model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -63,7 +74,9 @@ def ours(source: Checkpoint, inputs: Arrays, folder: Path, flavor: Flavor) -> np
     weights = WeightWriter(folder, "fp32").add(tensors)
     graph = build_graph(full_subnet(source, "fp32"), flavor, source, names, weights, {})
     (folder / f"{flavor}.onnx").write_bytes(graph)
-    session = onnxruntime.InferenceSession(folder / f"{flavor}.onnx", providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(folder / f"{flavor}.onnx", options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(["logits"], inputs)[0])
 
 
@@ -102,4 +115,6 @@ def compare(seed: int, folder: Path) -> str | None:
 
 
 def test_logits_are_those_of_transformers(seeds: range, tmp_path: Path) -> None:
+    # Of so small a model several threads would only wait for each other.
+    torch.set_num_threads(1)
     assert find_differences(seeds, compare, tmp_path) == {}
