@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 from fake_trials import TWO, quiet_machine
 
@@ -83,9 +84,9 @@ def test_a_provider_that_falls_back_to_another_is_found_out(builtin: Bundle) -> 
 
 def test_bytes_are_never_taken_for_a_model_in_onnx_runtimes_own_format(builtin: Bundle) -> None:
     # As a text of an ONNX model, which the reader of graphs skips, and as a whole what ONNX Runtime knows its own by.
-    content = b"\x12\x7f\0\0ORTM" + bytes(200)
-    with pytest.raises(BundleError, match="ModelProto"):
-        open_graph(content[:129], session_options(builtin.path, threads=1), CPU.PROVIDER, [CPU.PROVIDER])
+    content = b"\x12\x7f\0\0ORTM" + bytes(121)
+    with pytest.raises(BundleError, match="No graph was found in the protobuf"):
+        open_graph(content, session_options(builtin.path, threads=1), CPU.PROVIDER, [CPU.PROVIDER])
 
 
 @pytest.mark.parametrize("flavor", ["fused", "portable"])
@@ -93,6 +94,20 @@ def test_where_int8_sums_saturate_products_are_made_exact(builtin: Bundle, flavo
     subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
     graph = builtin.graph(subnet, flavor)
     assert numerics(builtin, subnet, engine.open(graph, builtin.path, subnet.precision, way(flavor=flavor))).ok
+
+
+@pytest.mark.parametrize(("version", "flavor"), [("1.29.0", "fused"), ("1.24.4", "fused"), ("1.24.4", "portable")])
+def test_a_version_that_would_end_the_process_is_not_asked_for_exact_sums(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, version: str, flavor: Flavor
+) -> None:
+    monkeypatch.setattr(onnxruntime, "__version__", version)
+    subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
+    arguments = builtin.graph(subnet, flavor), builtin.path, subnet.precision, way(flavor=flavor)
+    if flavor == "portable":  # it has no such operator
+        engine.open(*arguments)
+        return
+    with pytest.raises(EdgeBertError, match=rf"need ONNX Runtime 1.30, found {version}; pip install"):
+        engine.open(*arguments)
 
 
 def test_options_of_a_way_reach_the_engine(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
