@@ -54,7 +54,7 @@ _NODE_OPERATOR, _NODE_ATTRIBUTE = _tag(4), _tag(5)
 _ATTRIBUTE_TENSOR = _tag(5)
 _EXTERNAL_DATA, _DATA_LOCATION = _tag(13), _tag(14, _VARINT)
 _EXTERNAL = 1  # of the values of data_location
-_ENTRY_KEY = _tag(1)
+_ENTRY_KEY, _ENTRY_VALUE = _tag(1), _tag(2)
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def _entry(data: bytes, start: int, stop: int) -> tuple[str, str]:
     texts = {tag: data[first:last].decode() for tag, first, last in _fields(data, start, stop, _ENTRY)}
     if len(texts) != len(_ENTRY):
         raise ValueError("an entry that lacks a key or a value")
-    key = texts.pop(_ENTRY_KEY)
-    return key, *texts.values()
+    return texts[_ENTRY_KEY], texts[_ENTRY_VALUE]
 
 
 def _number(text: str) -> int:
@@ -204,7 +203,7 @@ def _replaced(
 
 def _location(file: str) -> bytes:
     """Return the entry of external data that names a file."""
-    fields = ((_tag(1), b"location"), (_tag(2), file.encode()))
+    fields = ((_ENTRY_KEY, b"location"), (_ENTRY_VALUE, file.encode()))
     return b"".join(_as_varint(tag) + _as_varint(len(content)) + content for tag, content in fields)
 
 
