@@ -15,7 +15,6 @@ from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import (
-    MANIFEST,
     Bundle,
     ExportedSubnet,
     FileRef,
@@ -25,6 +24,7 @@ from edgebert.inputs.bundle import (
     Manifest,
     SubnetAnswers,
 )
+from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
@@ -178,9 +178,10 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
     sources = [summary.source for summary in summaries]
 
     # Bundles name these files, and sub-networks of this one are run before they are written.
-    unwritten = FileRef(file="", sha256="")
+    unwritten = FileRef.of("", b"")
     return Manifest(
         schema_version=Manifest.VERSION,
+        sha256="",
         name=name,
         edgebert_version=__version__,
         task=sources[0].task.NAME,

@@ -1,7 +1,6 @@
 """Writes the files of a bundle: for each checkpoint its tensors first, then the graphs of its sub-networks."""
 
 import contextlib
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from edgebert.exporters.graph import build_graph
 from edgebert.exporters.quantize import Ranges
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import (
-    MANIFEST,
     Answers,
     Bundle,
     ExportDifference,
@@ -26,6 +24,7 @@ from edgebert.inputs.bundle import (
     GraphInput,
     Manifest,
 )
+from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
@@ -69,8 +68,8 @@ class BundleWriter:
     @property
     def bundle(self) -> Bundle:
         """The bundle as far as it is written."""
-        # Without a hash, which is that of the finished manifest.
-        return Bundle(self._folder, self.manifest, sha256="")
+        # Its hash is empty: it is that of the finished manifest.
+        return Bundle(self._folder, self.manifest)
 
     def begin(self, source: Checkpoint, subnets: Sequence[Subnet]) -> GraphWriter:
         """Write what sub-networks read of a checkpoint's tensors into the weight file of each storage type.
@@ -105,7 +104,7 @@ class BundleWriter:
             subnetworks=tuple(subnets),
         )
         # Last: a folder without a manifest is no bundle, whatever interrupts this.
-        records.write_bytes(folder / MANIFEST, records.encode(manifest), ExportError)
+        records.write_bytes(folder / MANIFEST, manifest.content(), ExportError)
         Bundle.load(folder)
 
 
@@ -116,4 +115,4 @@ def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
 
 def _write(folder: Path, name: str, content: bytes) -> FileRef:
     records.write_bytes(folder / name, content, ExportError)
-    return FileRef(file=name, sha256=hashlib.sha256(content).hexdigest())
+    return FileRef.of(name, content)

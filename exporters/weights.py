@@ -18,7 +18,8 @@ from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
-from edgebert.inputs.bundle import PIECE_BYTES, FileRef, WeightFile
+from edgebert.inputs.bundle import FileRef, WeightFile
+from edgebert.inputs.bundle_file import PIECE_BYTES
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
@@ -190,5 +191,5 @@ def _described(path: Path, dtype: Storage) -> WeightFile:
         dtype=dtype,
         size_bytes=path.stat().st_size,
         sha256=whole.hexdigest(),
-        pieces=FileRef(file=beside.name, sha256=hashlib.sha256(pieces).hexdigest()),
+        pieces=FileRef.of(beside.name, pieces),
     )

@@ -1,6 +1,5 @@
 """What the device's tests share: copies of the built-in bundle, and a cache of their own."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,7 +13,8 @@ import pytest
 
 from edgebert import records
 from edgebert.errors import BundleError
-from edgebert.inputs.bundle import BUILTIN, MANIFEST, Bundle, FileRef, Manifest
+from edgebert.inputs.bundle import BUILTIN, Bundle, FileRef, Manifest
+from edgebert.inputs.bundle_file import MANIFEST
 
 # How long an example takes says how busy the machine is, not whether the law holds.
 hypothesis.settings.register_profile(
@@ -46,13 +46,12 @@ def bundle_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def alter_manifest(bundle_path: Path) -> Alter:
-    """Write the copy's manifest again with other values, and return the copy."""
+    """Write the copy's manifest again with other values and its new hash, and return the copy."""
 
     def alter(**values: object) -> Path:
         manifest = records.read(bundle_path / MANIFEST, Manifest, BundleError)
-        records.write_bytes(
-            bundle_path / MANIFEST, records.encode(msgspec.structs.replace(manifest, **values)), BundleError
-        )
+        content = msgspec.structs.replace(manifest, **values).content()
+        records.write_bytes(bundle_path / MANIFEST, content, BundleError)
         return bundle_path
 
     return alter
@@ -67,8 +66,7 @@ def alter_graph(bundle_path: Path, alter_manifest: Alter) -> Alter:
         graph = subnetworks[0].graphs["fused"]
         content = (bundle_path / graph.file).read_bytes().replace(old, new)
         (bundle_path / graph.file).write_bytes(content)
-        forged = FileRef(file=graph.file, sha256=hashlib.sha256(content).hexdigest())
-        first = msgspec.structs.replace(subnetworks[0], graphs={"fused": forged})
+        first = msgspec.structs.replace(subnetworks[0], graphs={"fused": FileRef.of(graph.file, content)})
         return alter_manifest(subnetworks=(first, *subnetworks[1:]))
 
     return alter

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Find out what stands at the path and print it."""
     from edgebert.cli import tables
-    from edgebert.inputs.bundle import MANIFEST, Bundle
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.inputs.bundle_file import MANIFEST
     from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.reporting.profile_report import profile_report
 

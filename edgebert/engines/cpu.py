@@ -4,10 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+import onnxruntime
+
 from edgebert.engines.engine import Engine
 from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, runtime_version, session_options
+from edgebert.errors import EdgeBertError
 from edgebert.machine.device import saturates_int8
 from edgebert.subnet import Flavor, Precision, Way
+
+# Versions before it end the process where a graph with QAttention is to be computed with exact sums.
+_EXACT_SUMS = (1, 30)
 
 
 class CpuEngine(Engine):
@@ -30,7 +36,7 @@ class CpuEngine(Engine):
         return runtime_version()
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> OnnxRuntimeSession:
-        """Load a graph; its int8 products are exact on every processor."""
+        """Load a graph; its int8 products are exact on every processor, or refused."""
         options = session_options(weights, way.threads)
         if precision == "int8-weights":
             # Else ONNX Runtime makes products of them that round the activations too.
@@ -38,12 +44,21 @@ class CpuEngine(Engine):
         elif self._saturates():
             # Exact sums take an eighth longer; answers that depend on the processor would be worse. ONNX Runtime has no
             # exact form of what it makes of QuantizeLinear and DequantizeLinear, so these are computed as written.
+            if way.flavor == "fused" and precision != "fp32" and _older_than(*_EXACT_SUMS):
+                version, expected = onnxruntime.__version__, ".".join(map(str, _EXACT_SUMS))
+                found = f"exact int8 sums on this processor need ONNX Runtime {expected}, found {version}"
+                raise EdgeBertError(f"{found}; pip install 'onnxruntime>={expected}'")
             as_written = precision == "int8-static" and way.flavor == "portable"
             entry = "session.disable_quant_qdq" if as_written else "session.x64quantprecision"
             options.add_session_config_entry(entry, "1")
         for name, value in way.options:
             options.add_session_config_entry(name, value)
         return open_graph(graph, options, self.PROVIDER, [self.PROVIDER])
+
+
+def _older_than(*version: int) -> bool:
+    """Return whether ONNX Runtime is of a version before this one."""
+    return tuple(int(part) for part in onnxruntime.__version__.split(".")[: len(version)]) < version
 
 
 CPU = CpuEngine()

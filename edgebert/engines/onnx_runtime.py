@@ -37,6 +37,8 @@ def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
     # Fatal alone: what goes wrong is raised too.
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
+    # Bytes may be an ONNX model and one in ONNX Runtime's own format at once; what was checked is the former.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # A graph that comes as bytes has no folder of its own to find its weights in.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _utf8(weights))
     return options

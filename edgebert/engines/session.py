@@ -6,12 +6,14 @@ To add an engine, write its file and put it into `ENGINES`.
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from edgebert.engines.checked_session import CheckedSession
 from edgebert.engines.cpu import CPU
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
-from edgebert.errors import EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
+from edgebert.tasks.tasks import task_in
 
 ENGINES: tuple[Engine, ...] = (CPU, OPENVINO_PLUGIN)
 
@@ -21,18 +23,28 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
 
     Raises:
         BundleError: a file of the bundle was altered, there is no such flavor, or the engine refuses the graph.
-        EdgeBertError: the engine is not here.
+        EdgeBertError: the engine is not here, or knows no such options.
     """
     engine = engine_of(way.engine)
-    graph = bundle.graph(subnet, way.flavor)
-    used = bundle.parts(graph, subnet.id)
+    # A profile may come from anywhere: among ONNX Runtime's settings are names of files that it reads and writes.
+    if way.options not in engine.OPTIONS:
+        raise EdgeBertError(f"the engine {engine.NAME} is run with no such options: {way!s:.200}; profile again")
+    graph = bundle.open_graph(subnet, way.flavor)
     # Both take equally long: the engine loads while the weights are checked, and nothing runs before they are.
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(bundle.check_weights, used)
+        check = pool.submit(graph.weights.check)
         try:
-            return engine.open(graph, bundle.path, subnet.precision, way)
+            session = engine.open(graph.content, graph.weights.path.parent, subnet.precision, way)
         finally:
             check.result()  # what was altered is the better reason why a graph cannot be loaded
+    # The engine opens them by their name.
+    graph.weights.check_in_place()
+    if not {"input_ids"} <= set(session.input_names) <= set(bundle.manifest.inputs):
+        expected, found = (
+            listed([ascii(name) for name in names]) for names in (bundle.manifest.inputs, session.input_names)
+        )
+        raise BundleError(f"{subnet.id}: expected a graph of {expected}, found one of {found}; export the bundle again")
+    return CheckedSession(session, graph.weights, task_in(bundle.manifest))
 
 
 def engine_of(name: str) -> Engine:

@@ -5,30 +5,33 @@ Every file is checked against its hash before it is used, and none may lie outsi
 
 import hashlib
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
 from edgebert import records
 from edgebert.errors import BundleError, listed
-from edgebert.inputs.graph_file import Reference, references
+from edgebert.inputs.bundle_file import (
+    DIGEST_BYTES,
+    MANIFEST,
+    MOST_BYTES,
+    PIECE_BYTES,
+    WeightParts,
+    locate,
+    read_checked,
+    read_whole,
+)
+from edgebert.inputs.graph_file import Reference, moved, references
 from edgebert.records import Record
 from edgebert.subnet import Flavor, Storage, Subnet
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
-MANIFEST = "bundle.json"
-
-PIECE_BYTES = 1 << 18  # of a weight file, checked at once
-_DIGEST_BYTES = 32
-_HASHING_THREADS = 3  # beside the one that loads: hashing is half of the time that loading takes
 
 # The metric of a quality that needs no labels: how often a sub-network answers as the full one does.
 FIDELITY = "fidelity"
@@ -36,13 +39,20 @@ FIDELITY = "fidelity"
 Share = Annotated[float, Meta(ge=0, le=1)]
 MetricValue = Annotated[float, Meta(ge=-1, le=1)]  # correlations may be negative
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
+TokenNumber = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 class FileRef(Record, frozen=True):
-    """A file of the bundle and its SHA-256, in hexadecimal."""
+    """A file of the bundle, its size and its SHA-256, in hexadecimal."""
 
     file: str
+    size_bytes: Annotated[int, Meta(ge=0, le=MOST_BYTES)]
     sha256: str
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "FileRef":
+        """Return what a manifest says of a file of that content."""
+        return cls(name, len(content), hashlib.sha256(content).hexdigest())
 
 
 class WeightFile(Record, frozen=True):
@@ -89,12 +99,15 @@ class ExportedSubnet(Subnet, frozen=True):
 class Manifest(Record, frozen=True):
     """What bundle.json holds.
 
-    `pairs` says whether texts come with a second one; `answers` is None without labelled data or a cascade of the task.
+    `sha256` is that of bundle.json itself without these 64 digits: what decides an answer stands there, or in a file
+    whose hash does. `pairs` says whether texts come with a second one; `answers` is None without labelled data or a
+    cascade of the task.
     """
 
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
 
     schema_version: int
+    sha256: str
     name: str
     edgebert_version: str
     task: str
@@ -107,6 +120,24 @@ class Manifest(Record, frozen=True):
     answers: FileRef | None
     weight_files: tuple[WeightFile, ...]
     subnetworks: tuple[ExportedSubnet, ...]
+
+    def content(self) -> bytes:
+        """Return the content of bundle.json, with its own hash in it."""
+        blank = records.encode(msgspec.structs.replace(self, sha256=""))
+        # The first in the file is its own, since only the version stands before it.
+        digest = f'"sha256": "{hashlib.sha256(blank).hexdigest()}"'
+        return blank.replace(b'"sha256": ""', digest.encode(), 1)
+
+    def check_content(self, content: bytes, path: Path) -> None:
+        """Check that this was read from a bundle.json that holds what its own hash is of.
+
+        Raises:
+            BundleError: a value in it was altered.
+        """
+        found = hashlib.sha256(content.replace(self.sha256.encode(), b"", 1)).hexdigest()
+        if found != self.sha256:
+            hashes = f"expected sha256 {self.sha256[:12]}..., found {found[:12]}..."
+            raise BundleError(f"{path} was altered: {hashes}; copy the bundle again, or export it with other values")
 
     @property
     def methods(self) -> dict[str, str]:
@@ -159,8 +190,13 @@ class Golden(Record, frozen=True):
 
     schema_version: int
     texts: tuple[str, ...]
-    inputs: dict[str, tuple[tuple[int, ...], ...]]
+    inputs: dict[GraphInput, tuple[tuple[TokenNumber, ...], ...]]
     outputs: tuple[GoldenOutput, ...]
+
+    def __post_init__(self) -> None:
+        shapes = {(len(rows), len(row)) for rows in self.inputs.values() for row in rows}
+        if len(shapes) != 1 or shapes.pop()[0] != len(self.texts) or "input_ids" not in self.inputs:
+            raise ValueError(f"expected rows of one length for each of {len(self.texts)} texts")
 
     def values_of(self, subnet_id: str) -> tuple[GoldenValues, ...]:
         """Return what a sub-network must give; nothing if that is not known."""
@@ -200,53 +236,53 @@ class Answers(Record, frozen=True):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle folder whose manifest has been read and whose files are there; `sha256` is the manifest's own."""
+    """A bundle folder whose manifest has been read and whose files are there."""
 
     path: Path
     manifest: Manifest
-    sha256: str
+
+    @property
+    def sha256(self) -> str:
+        """The hash that the manifest holds of itself, and so of all that it names."""
+        return self.manifest.sha256
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Bundle":
         """Read a bundle's manifest and check that its files are in place; without a path, the built-in bundle.
 
         Raises:
-            BundleError: no bundle there, a manifest of another version or form, a missing or truncated file.
+            BundleError: no bundle there, a manifest of another version, form or content, a missing or truncated file.
         """
         folder = Path(path).absolute() if path is not None else BUILTIN
-        if not (folder / MANIFEST).is_file():
+        name = folder / MANIFEST
+        if not name.is_file():
             expected = f"expected a folder with {MANIFEST}; make one with edgebert export"
             raise BundleError(f"no bundle at {folder}: {expected}")
-        content = records.read_bytes(folder / MANIFEST, BundleError)
-        manifest = records.decode(content, Manifest, folder / MANIFEST, BundleError)
-        bundle = cls(folder, manifest, hashlib.sha256(content).hexdigest())
+        content = read_whole(name)
+        manifest = records.decode(content, Manifest, name, BundleError)
+        manifest.check_content(content, name)
+        bundle = cls(folder, manifest)
         bundle._check()
         return bundle
 
     def _check(self) -> None:
         manifest, name = self.manifest, self.path / MANIFEST
         for file in self.files():
-            self._locate(file.file)
-        # Hashes are checked when a file is used; a copy that was broken off is found at once.
-        for weights in manifest.weight_files:
-            found = (self.path / weights.file).stat().st_size
-            if found != weights.size_bytes:
-                advice = "it was truncated or altered: copy the bundle again"
-                raise BundleError(f"{weights.file}: expected {weights.size_bytes} bytes, found {found}; {advice}")
+            self._located(file)
         for subnet in manifest.subnetworks:
             if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
                 raise BundleError(f"{name}: {subnet.id} must give heads and ffn for each of its layers")
 
         if len(set(manifest.labels)) != len(manifest.labels):
-            raise BundleError(f"{name}: expected different labels, found {list(manifest.labels)}")
+            raise BundleError(f"{name}: expected different labels, found {listed(manifest.labels)}")
         # Profiles, golden outputs and answers name sub-networks by their ids.
         ids = [subnet.id for subnet in manifest.subnetworks]
         if not ids or len(set(ids)) != len(ids):
-            raise BundleError(f"{name}: expected sub-networks with ids of their own, found {ids}")
+            raise BundleError(f"{name}: expected sub-networks with ids of their own, found {listed(ids) or 'none'}")
         # Choosing compares qualities, and those of two metrics cannot be compared.
         metrics = sorted({subnet.quality.metric for subnet in manifest.subnetworks if subnet.quality})
         if len(metrics) > 1:
-            raise BundleError(f"{name}: expected qualities of one metric, found {' and '.join(metrics)}")
+            raise BundleError(f"{name}: expected qualities of one metric, found {' and '.join(metrics):.200}")
 
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""
@@ -267,21 +303,16 @@ class Bundle:
         known = listed([subnet.id for subnet in self.manifest.subnetworks])
         raise BundleError(f"no sub-network '{subnet_id}' in bundle '{self.manifest.name}'; choose one of {known}")
 
-    def verified(self, file: FileRef | WeightFile) -> bytes:
+    def verified(self, file: FileRef) -> bytes:
         """Return a file's content after checking its hash.
 
         Raises:
             BundleError: the file is missing, outside the bundle, or not what was exported.
         """
-        # Whoever asks gets the bytes that were hashed: a file that is altered later is not read again.
-        content = records.read_bytes(self._locate(file.file), BundleError)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != file.sha256:
-            raise self._altered(file.file, file.sha256, digest)
-        return content
+        return read_checked(self._located(file), file.sha256)
 
     def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
-        """Return a sub-network's ONNX graph after checking its hash; `check_weights` does so for what it refers to.
+        """Return a sub-network's ONNX graph after checking its hash; `weights` does so for what it refers to.
 
         Raises:
             BundleError: no such flavor, or an altered file.
@@ -290,47 +321,34 @@ class Bundle:
             raise BundleError(f"{subnet.id} has no {flavor} graph; choose one of {', '.join(subnet.graphs)}")
         return self.verified(subnet.graphs[flavor])
 
-    def parts(self, graph: bytes, name: str) -> dict[WeightFile, list[Reference]]:
-        """Return what a graph refers to in which weight files.
+    def open_graph(self, subnet: ExportedSubnet, flavor: Flavor) -> "OpenGraph":
+        """Return a sub-network's verified graph, and the parts of the weight file that it reads, which are still to be
+        checked.
 
         Raises:
-            BundleError: it refers to a file which is not the bundle's; nothing may open it.
+            BundleError: no such flavor, an altered file, or a graph that reads anything but one of the weight files.
         """
-        weights = {file.file: file for file in self.manifest.weight_files}
-        used: dict[WeightFile, list[Reference]] = {}
-        for reference in references(graph, name):
-            if reference.file not in weights:
-                found = f"the graph of {name} reads '{reference.file}', no weight file of its bundle"
-                advice = "do not use this bundle unless you trust where it comes from; export it again"
-                raise BundleError(f"{found}; {advice}")
-            used.setdefault(weights[reference.file], []).append(reference)
-        return used
+        graph = self.graph(subnet, flavor)
+        used = references(graph, f"{subnet.id}, {flavor}")
+        files = {file.file: file for file in self.manifest.weight_files}
+        named = sorted({reference.file for reference in used})
+        if len(named) != 1 or named[0] not in files:
+            found = f"the graph of {subnet.id} reads {listed([ascii(name) for name in named]) or 'nothing'}"
+            advice = "do not use this bundle unless you trust where it comes from; export it again"
+            raise BundleError(f"{found}, no weight file of its bundle; {advice}")
 
-    def check_weights(self, used: Mapping[WeightFile, Iterable[Reference]]) -> None:
-        """Check the pieces of the weight files that hold some parts of them.
-
-        Raises:
-            BundleError: one was altered.
-        """
-        for weights, parts in used.items():
-            digests = self.verified(weights.pieces)
-            needed = sorted({piece for part in parts for piece in _pieces(part, weights.size_bytes)})
-            if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
-                raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
-            check_pieces = partial(self._check_pieces, weights.file, digests)
-            with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-                list(pool.map(check_pieces, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS))))
-
-    def _check_pieces(self, file: str, digests: bytes, pieces: Sequence[int]) -> None:
-        """Check the pieces of those numbers."""
-        buffer = memoryview(bytearray(PIECE_BYTES))
-        with open(self._locate(file), "rb", buffering=0) as content:
-            for piece in pieces:
-                content.seek(piece * PIECE_BYTES)
-                digest = hashlib.sha256(buffer[: content.readinto(buffer)]).digest()
-                expected = digests[piece * _DIGEST_BYTES :][:_DIGEST_BYTES]
-                if digest != expected:
-                    raise self._altered(file, expected.hex(), digest.hex())
+        weights = files[named[0]]
+        # Before pieces are counted: a place may be given as any number.
+        if max(reference.start + reference.size for reference in used) > weights.size_bytes:
+            raise BundleError(f"{weights.file} is too short for the graph of {subnet.id}; export the bundle again")
+        digests = self.verified(weights.pieces)
+        if len(digests) != -(-weights.size_bytes // PIECE_BYTES) * DIGEST_BYTES:
+            raise BundleError(f"{weights.pieces.file} does not fit {weights.file}; export the bundle again")
+        pieces = sorted({piece for reference in used for piece in _pieces(reference)})
+        path = self._located(weights)
+        # ONNX Runtime refuses links out of a graph's folder, and so gets the file that one leads to.
+        graph = graph if path.name == weights.file else moved(graph, weights.file, path.name)
+        return OpenGraph(graph, WeightParts(path, digests, pieces))
 
     def golden(self) -> Golden:
         """Return the golden inputs and outputs.
@@ -338,7 +356,12 @@ class Bundle:
         Raises:
             BundleError: they are not what was exported.
         """
-        return records.decode(self.verified(self.manifest.golden), Golden, self.manifest.golden.file, BundleError)
+        file = self.manifest.golden
+        golden = records.decode(self.verified(file), Golden, file.file, BundleError)
+        if not golden.inputs.keys() >= set(self.manifest.inputs):
+            expected, found = listed(self.manifest.inputs), listed(list(golden.inputs))
+            raise BundleError(f"{file.file}: expected inputs {expected}, found {found}; export the bundle again")
+        return golden
 
     def answers(self) -> Answers | None:
         """Return the answers to the evaluation data, None if the bundle was exported without.
@@ -353,25 +376,23 @@ class Bundle:
         ids, found = [subnet.id for subnet in self.manifest.subnetworks], [one.id for one in answers.subnetworks]
         if found != ids:
             advice = "export the bundle again"
-            raise BundleError(f"{file.file}: expected answers of {ids}, found those of {found}; {advice}")
+            raise BundleError(
+                f"{file.file}: expected answers of {listed(ids)}, found those of {listed(found)}; {advice}"
+            )
         return answers
 
-    def _locate(self, file: str) -> Path:
-        """Return a file's path, if it is a plain file of the bundle's own folder and not a link out of it."""
-        path = self.path / file
-        # A bundle may come from anywhere: no path, link or hidden file of it leads to what is not its own.
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", file) or path.is_symlink():
-            raise BundleError(f"{self.path / MANIFEST}: expected a plain file of the bundle's folder, found '{file}'")
-        if not path.is_file():
-            raise BundleError(f"{path} is missing; copy the bundle again")
-        return path
-
-    def _altered(self, file: str, expected: str, found: str) -> BundleError:
-        hashes = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
-        return BundleError(f"{self.path / file} was altered: {hashes}; copy the bundle again")
+    def _located(self, file: FileRef | WeightFile) -> Path:
+        return locate(self.path, file.file, file.size_bytes)
 
 
-def _pieces(part: Reference, file_bytes: int) -> range:
-    """Return the numbers of the pieces of a file of so many bytes that hold a part of it."""
-    size = file_bytes - part.start if part.size is None else part.size
-    return range(part.start // PIECE_BYTES, -(-(part.start + size) // PIECE_BYTES))
+@dataclass(frozen=True)
+class OpenGraph:
+    """An ONNX graph, verified, and the parts of the one weight file that it reads, in the folder of that file."""
+
+    content: bytes
+    weights: WeightParts
+
+
+def _pieces(part: Reference) -> range:
+    """Return the numbers of the pieces of a weight file that hold a part of it."""
+    return range(part.start // PIECE_BYTES, -(-(part.start + part.size) // PIECE_BYTES))

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -157,7 +157,7 @@ class Profiling:
         return DeviceProfile(
             schema_version=DeviceProfile.VERSION,
             bundle_sha256=self._bundle.sha256,
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             edgebert_version=__version__,
             engine_versions=engine_versions(sorted({one.way.engine for one in records})),
             device=this_device(),

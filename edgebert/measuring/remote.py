@@ -13,7 +13,8 @@ from typing import IO
 
 from edgebert import records
 from edgebert.errors import ProfileError
-from edgebert.inputs.bundle import MANIFEST, Bundle
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.version import __version__
 

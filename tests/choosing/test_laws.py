@@ -26,7 +26,7 @@ def bundle_of(law: Json) -> Bundle:
     builtin = Bundle.load()
     networks = [subnet_of(one, builtin.manifest.subnetworks[0]) for one in law["subnetworks"]]
     manifest = msgspec.structs.replace(builtin.manifest, max_length=law["longest_length"], subnetworks=tuple(networks))
-    return Bundle(BUILTIN, manifest, builtin.sha256)
+    return Bundle(BUILTIN, manifest)
 
 
 def subnet_of(one: Json, like: ExportedSubnet) -> ExportedSubnet:

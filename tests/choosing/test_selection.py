@@ -20,7 +20,7 @@ def bundle_with(qualities: list[float | None]) -> Bundle:
         msgspec.structs.replace(subnet, quality=None if value is None else quality(value))
         for subnet, value in zip(BUILTIN.manifest.subnetworks, qualities, strict=False)
     )
-    return Bundle(BUILTIN.path, msgspec.structs.replace(BUILTIN.manifest, subnetworks=subnetworks), BUILTIN.sha256)
+    return Bundle(BUILTIN.path, msgspec.structs.replace(BUILTIN.manifest, subnetworks=subnetworks))
 
 
 def quality(value: float) -> Quality:

@@ -4,7 +4,9 @@ import itertools
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 from fake_trials import TWO, quiet_machine
 
@@ -15,7 +17,7 @@ from edgebert.engines.engine import Engine, Session
 from edgebert.engines.onnx_runtime import open_graph, session_options
 from edgebert.engines.openvino_plugin import OpenVinoPlugin
 from edgebert.engines.session import ENGINES, engine_versions, engines_here, open_session
-from edgebert.errors import EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.device import default_threads
@@ -80,6 +82,13 @@ def test_a_provider_that_falls_back_to_another_is_found_out(builtin: Bundle) -> 
         open_graph(graph, options, "OtherProvider", [CPU.PROVIDER])
 
 
+def test_bytes_are_never_taken_for_a_model_in_onnx_runtimes_own_format(builtin: Bundle) -> None:
+    # As a text of an ONNX model, which the reader of graphs skips, and as a whole what ONNX Runtime knows its own by.
+    content = b"\x12\x7f\0\0ORTM" + bytes(121)
+    with pytest.raises(BundleError, match="No graph was found in the protobuf"):
+        open_graph(content, session_options(builtin.path, threads=1), CPU.PROVIDER, [CPU.PROVIDER])
+
+
 @pytest.mark.parametrize("flavor", ["fused", "portable"])
 def test_where_int8_sums_saturate_products_are_made_exact(builtin: Bundle, flavor: Flavor) -> None:
     subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
@@ -87,13 +96,40 @@ def test_where_int8_sums_saturate_products_are_made_exact(builtin: Bundle, flavo
     assert numerics(builtin, subnet, engine.open(graph, builtin.path, subnet.precision, way(flavor=flavor))).ok
 
 
-def test_options_of_a_way_reach_the_engine(builtin: Bundle) -> None:
-    subnet = builtin.subnet(TWO[0])
-    patient = Way(
-        engine="cpu", device="cpu", flavor="fused", threads=2, options=(("session.intra_op.allow_spinning", "0"),)
-    )
+@pytest.mark.parametrize(("version", "flavor"), [("1.29.0", "fused"), ("1.24.4", "fused"), ("1.24.4", "portable")])
+def test_a_version_that_would_end_the_process_is_not_asked_for_exact_sums(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, version: str, flavor: Flavor
+) -> None:
+    monkeypatch.setattr(onnxruntime, "__version__", version)
+    subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
+    arguments = builtin.graph(subnet, flavor), builtin.path, subnet.precision, way(flavor=flavor)
+    if flavor == "portable":  # it has no such operator
+        engine.open(*arguments)
+        return
+    with pytest.raises(EdgeBertError, match=rf"need ONNX Runtime 1.30, found {version}; pip install"):
+        engine.open(*arguments)
+
+
+def test_options_of_a_way_reach_the_engine(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    subnet, options = builtin.subnet(TWO[0]), (("session.intra_op.allow_spinning", "0"),)
+    monkeypatch.setattr(CpuEngine, "OPTIONS", ((), options))
+    patient = Way(engine="cpu", device="cpu", flavor="fused", threads=2, options=options)
     assert numerics(builtin, subnet, open_session(builtin, subnet, patient)).ok
     assert str(patient) == "cpu, fused, 2 threads, session.intra_op.allow_spinning=0"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("session.optimized_model_filepath", "written.onnx"),
+        ("session.model_external_initializers_file_folder_path", "elsewhere"),
+        ("session.node_partition_config_file", "read.txt"),
+    ],
+)
+def test_a_profile_makes_no_engine_read_or_write_files(builtin: Bundle, option: tuple[str, str]) -> None:
+    strange = msgspec.structs.replace(way(), options=(option,))
+    with pytest.raises(EdgeBertError, match=r"the engine cpu is run with no such options: cpu, .*; profile again"):
+        open_session(builtin, builtin.subnet(TWO[0]), strange)
 
 
 class WrongSession:

@@ -1,4 +1,3 @@
-import dataclasses
 import importlib.util
 import shlex
 import shutil
@@ -10,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from edgebert.errors import ProfileError
-from edgebert.inputs.bundle import MANIFEST, Bundle
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.measuring.remote import profile_on
 from profiles import BEST, LEAST, profile_of_costs
 
@@ -184,7 +185,7 @@ def test_the_profile_of_another_bundle_is_refused(builtin: Bundle, device: Devic
     profile_of_costs(builtin, {BEST: 40.0, LEAST: 10.0}).save(tmp_path / "p.json")
     command = shell(f"cat {shlex.quote(str(tmp_path / 'p.json'))}")
     assert profile_on("device", builtin, command=command, ssh=device.ssh).bundle_sha256 == builtin.sha256
-    other = dataclasses.replace(builtin, sha256="0" * 64)
+    other = Bundle(builtin.path, msgspec.structs.replace(builtin.manifest, sha256="0" * 64))
     with pytest.raises(ProfileError, match=r"^device profiled another bundle: expected one of 000000000000\.\.\., fou"):
         profile_on("device", other, command=command, ssh=device.ssh)
 

@@ -3,7 +3,7 @@ import pytest
 
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
-from edgebert.tasks.task import mean_difference
+from edgebert.tasks.task import Task, mean_difference
 from edgebert.tasks.tasks import TASKS, task_in, task_of
 
 
@@ -28,6 +28,45 @@ def test_an_unknown_task_lists_the_known() -> None:
 def test_a_bundle_says_its_task(builtin: Bundle) -> None:
     task = task_in(builtin.manifest)
     assert (task.NAME, task.labels) == ("text-classification", ("negative", "positive"))
+
+
+RIGHT = np.zeros((2, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({}, "expected an output logits, found none; export the bundle again"),
+        ({"scores\n": RIGHT}, r"expected an output logits, found 'scores\\n'; export"),
+        (
+            {"logits": RIGHT.astype(np.float64)},
+            r"expected logits in float32 of 2 dimensions for 2 texts, found float64 of",
+        ),
+        ({"logits": RIGHT.astype(np.int64)}, r"found int64 of shape \(2, 2\); export the bundle again"),
+        ({"logits": np.array([["a", "b"]] * 2, dtype=object)}, "found object of shape"),
+        ({"logits": RIGHT[:1]}, r"for 2 texts, found float32 of shape \(1, 2\)"),
+        ({"logits": RIGHT.reshape(2, 2, 1)}, r"found float32 of shape \(2, 2, 1\)"),
+        ({"logits": RIGHT[0]}, r"found float32 of shape \(2,\)"),
+        ({"logits": np.float32(0)}, r"found float32 of shape \(\)"),
+        ({"logits": RIGHT[:, :1]}, "found 1 scores for 2 labels; export the bundle again"),
+        (
+            {"logits": RIGHT + np.float32(np.nan)},
+            "expected finite logits, found infinite ones or some that are no number",
+        ),
+        ({"logits": RIGHT - np.float32(np.inf)}, "expected finite logits"),
+    ],
+)
+@pytest.mark.parametrize("kind", TASKS)
+def test_outputs_that_no_answer_can_be_made_of_are_refused(
+    kind: type[Task], outputs: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        kind(("a", "b")).check_outputs(outputs, 2)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_outputs_of_the_right_form_are_taken(kind: type[Task]) -> None:
+    kind(("a", "b")).check_outputs({"logits": RIGHT, "another": RIGHT[0]}, 2)
 
 
 def test_outputs_differ_by_each_texts_largest_difference_on_average() -> None:
