@@ -146,6 +146,7 @@ def kill_runs(make: Make, kills: int, place: Path, seed: int) -> dict[str, int]:
                 assert state_of(out) == states[number]
             last = 1 - last
             assert names(place) == left, f"kill {kill}: left behind: {sorted(set(names(place)) - set(left))}"
+            sys.stderr.write(f"{kill} kills\n")
     return counts
 
 
