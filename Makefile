@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full parity coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-full parity kills coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -35,6 +35,10 @@ parity: $(DEV)/installed
 
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
+
+# 200 kills of each: the older or the newer thing stands in its place, and the next run leaves nothing else.
+kills: $(DEV)/installed
+	set -e; for verb in export profile train; do $(DEV)/bin/python tests/kills.py $$verb 200 $$(mktemp -d)/kills; done
 
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py

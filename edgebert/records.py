@@ -1,10 +1,8 @@
 """Reads and writes what crosses a file: frozen records as JSON, read strictly, written atomically."""
 
-import contextlib
 import errno
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from edgebert.errors import EdgeBertError
+from edgebert.scratch import scratch_folder
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +88,8 @@ def check_writable(path: Path, error: type[EdgeBertError]) -> None:
     try:
         _check_replaceable(path)
         # What is replaced is an entry of the folder, so the folder must be writable and not the old file.
-        tempfile.TemporaryFile(dir=path.parent).close()
+        with scratch_folder(path):
+            pass
     except OSError as problem:
         raise error(f"cannot write {path}: {problem.strerror}; choose another place") from None
 
@@ -117,21 +117,14 @@ def replace_file(path: Path, write: Callable[[Path], object], error: type[EdgeBe
     """
     try:
         _check_replaceable(path)
-        # In the same folder, since a rename is one step only within a file system.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        # Beside it, since a rename is one step only within a file system.
+        with scratch_folder(path) as folder:
+            temporary = folder / "new"
             write(temporary)
             # Before the rename, which may reach the disk first: a crash would then leave the name of an empty file.
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)  # mkstemp makes it private to this user
             os.replace(temporary, path)
-        except BaseException:  # Ctrl-C too leaves nothing behind
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
     except (OSError, RuntimeError) as problem:  # torch raises a RuntimeError where the disk is full
         reason = getattr(problem, "strerror", None) or problem
         raise error(f"cannot write {path}: {reason}; choose another place or make room") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edgebert.errors import ExportError
-from edgebert.exporters.bundle_writer import BundleWriter, graph_inputs
+from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_scores
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
@@ -34,7 +34,7 @@ from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
 
-_BUNDLE = FolderKind(name="bundle", marker=MANIFEST, error=ExportError)
+_BUNDLE = FolderKind(name="bundle", marker=MANIFEST, error=ExportError, own_files=files_named_in)
 
 # What a device runs before it trusts its own arithmetic: short and long, plain and odd.
 GOLDEN_TEXTS = (

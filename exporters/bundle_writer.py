@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgebert import records
-from edgebert.errors import ExportError
+from edgebert.errors import EdgeBertError, ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
 from edgebert.exporters.quantize import Ranges
@@ -111,6 +111,20 @@ class BundleWriter:
 def graph_inputs(*, token_types: bool) -> tuple[GraphInput, ...]:
     """Return the inputs of graphs, with or without the one that tells the texts of a pair apart."""
     return ("input_ids", "attention_mask", *(("token_type_ids",) if token_types else ()))
+
+
+def files_named_in(folder: Path) -> set[str]:
+    """Return all that a bundle's manifest names, its files among it, whatever its version; nothing if it is damaged."""
+    found: set[str] = set()
+    with contextlib.suppress(EdgeBertError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        unread = [msgspec.json.decode(records.read_bytes(folder / MANIFEST, ExportError))]
+        while unread:
+            value = unread.pop()
+            if isinstance(value, str):
+                found.add(value)
+            elif isinstance(value, dict | list):
+                unread += value.values() if isinstance(value, dict) else value
+    return found
 
 
 def _write(folder: Path, name: str, content: bytes) -> FileRef:

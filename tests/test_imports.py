@@ -30,7 +30,6 @@ PACKAGES = [
 DEVICE_PACKAGES = PACKAGES[: PACKAGES.index("exporters")]
 DEVICE_LIBRARIES = {
     "edgebert",
-    "filelock",
     "msgspec",
     "numpy",
     "onnxruntime",

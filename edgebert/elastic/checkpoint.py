@@ -1,6 +1,7 @@
 """Reads Hugging Face model folders for training, and writes them."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,20 @@ from edgebert.staging import FolderKind, staged
 from edgebert.tasks.task import Task
 
 _TYPE_TABLE = "token_type_embeddings.weight"
-CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError)
+# What `save_model` writes: configuration, weights and the files of transformers' tokenizers. What else lies there, such
+# as a model's card or weights of another form, is its owner's.
+_OWN_FILES = re.compile(
+    r"(config|elastic|generation_config|special_tokens_map|added_tokens|tokenizer|tokenizer_config|vocab)\.json"
+    r"|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|vocab\.txt|merges\.txt|\w+(\.bpe)?\.model"
+    r"|chat_template\.jinja"
+)
+
+
+def _own_files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if _OWN_FILES.fullmatch(path.name)}
+
+
+CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError, own_files=_own_files)
 
 
 def read_model_config(path: Path) -> ModelConfig:

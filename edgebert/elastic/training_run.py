@@ -4,7 +4,6 @@ Does not know which steps a method takes.
 """
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgebert.elastic.stage_training import StageContext, run_stage
 from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
+from edgebert.scratch import remove_folder
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -160,8 +160,8 @@ class TrainingRun:
 
             # The state goes last: a kill in between finds the result, or makes it again from the state.
             self.make_checkpoint(stage.name, lambda: (student, None))
-            if self.folder.accelerator.is_main_process:
-                shutil.rmtree(state)
+        if self.folder.accelerator.is_main_process:
+            remove_folder(state)
         return done
 
     def stage_context(self, stage: Stage, student: Model, subnets: Sequence[Subnet]) -> StageContext:

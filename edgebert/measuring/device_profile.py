@@ -18,6 +18,8 @@ from edgebert.subnet import Way, WayFilter
 
 # Of a few hundred runs even this is little more than the worst few.
 MAX_PERCENTILE = 99
+# Of the state of the machine: twice as many rounds as one profile has at most.
+_MOST_READINGS = 20
 
 
 class _Keyed(Record, frozen=True):
@@ -30,6 +32,9 @@ class _Keyed(Record, frozen=True):
     def key(self) -> tuple[str, Way]:
         """What tells entries of one profile apart."""
         return self.id, self.way
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.way})"
 
 
 # With a dict, where `cost` is kept once it is made.
@@ -70,9 +75,9 @@ class Stability(Record, frozen=True):
 
     `median_drift` and `worst_drift` are the slowest round's median over the fastest's, for the median and the worst
     shape; `canary_drift` is the canary's 90th percentile over its 10th, `others_share` the share of the machine that
-    other processes took, and `readings` the median state of the machine in each round. `unsettled` are the entries
-    whose medians are known less well than was asked for. `warning` says why the profile is not to be trusted and what
-    to do, None if it is.
+    other processes took, and `readings` the median state of the machine in each of the last rounds. `unsettled` are the
+    entries whose medians are known less well than was asked for. `warning` says why the profile is not to be trusted
+    and what to do, None if it is.
     """
 
     rounds: int
@@ -90,7 +95,7 @@ class Stability(Record, frozen=True):
         return Stability(
             rounds=min(self.rounds, newer.rounds),
             **{name: max(getattr(self, name), getattr(newer, name)) for name in worse},
-            readings=self.readings + newer.readings,
+            readings=(self.readings + newer.readings)[-_MOST_READINGS:],
             unsettled=tuple(dict.fromkeys(self.unsettled + newer.unsettled)),
             warning=newer.warning or self.warning,
         )
@@ -192,16 +197,34 @@ class DeviceProfile(Record, frozen=True):
 
         # What is measured now replaces what was, and is no longer left out.
         again = {entry.key for entry in newer.subnetworks}
-        entries = tuple(entry for entry in self.subnetworks if entry.key not in again) + newer.subnetworks
-        measured = {entry.key for entry in entries}
+        remaining = tuple(entry for entry in self.subnetworks if entry.key not in again)
+        measured = again | {entry.key for entry in remaining}
         left_out = {one.key: one for one in self.left_out + newer.left_out if one.key not in measured}
+        names = {str(entry) for entry in remaining}
+        before = msgspec.structs.replace(
+            self.stability, unsettled=tuple(name for name in self.stability.unsettled if name in names)
+        )
         return msgspec.structs.replace(
             newer,
             engine_versions=self.engine_versions | newer.engine_versions,
-            subnetworks=entries,
+            subnetworks=remaining + newer.subnetworks,
             left_out=tuple(left_out.values()),
-            stability=self.stability.merged(newer.stability),
+            stability=before.merged(newer.stability) if remaining else newer.stability,
         )
+
+    def completed(self, quick: "DeviceProfile") -> "DeviceProfile":
+        """Return this profile with what a quick one has beyond it: one round takes the place of nothing.
+
+        Raises:
+            ProfileError: the two cannot stand side by side.
+        """
+        measured = {entry.key for entry in self.subnetworks}
+        fresh = tuple(entry for entry in quick.subnetworks if entry.key not in measured)
+        if fresh:
+            return self.merged(msgspec.structs.replace(quick, subnetworks=fresh))
+        tried = self.tried()
+        left_out = self.left_out + tuple(one for one in quick.left_out if one.key not in tried)
+        return msgspec.structs.replace(self, left_out=left_out)
 
     def beyond(self, length: int, batch_size: int) -> str:
         """Return the message that a shape is larger than any measured one."""

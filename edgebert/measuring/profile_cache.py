@@ -3,15 +3,17 @@
 import contextlib
 import hashlib
 import logging
+import os
 import statistics
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import msgspec
 import platformdirs
-from filelock import FileLock
 
+from edgebert import locks
 from edgebert.engines.session import engine_versions
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -19,6 +21,8 @@ from edgebert.machine import canary
 from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import ProfileSettings
+from edgebert.measuring.trial_journal import is_current
+from edgebert.scratch import remove_abandoned
 from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
@@ -27,21 +31,31 @@ logger = logging.getLogger(__name__)
 _SAME_SPEED = 1.1
 # Some are late for no lasting reason, so their median counts.
 _CANARY_RUNS = 7
+# One has 20 to 200 kB. The least recently used are removed.
+_MOST_PROFILES = 100
+# No profile has so much: what grew beyond it is not read into memory.
+_MOST_BYTES = 64_000_000
+
+_JOURNALS = "*.journal.jsonl"
 
 
 def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] = canary.run) -> DeviceProfile | None:
     """Return the kept profile of a bundle on this device, if there is one that may be used."""
     path, device = _path(bundle, batch_size), this_device()
-    if path is None or not path.is_file():
+    if path is None or not os.path.isfile(path):
         return None
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ProfileError(f"{path} is larger than any profile")
         found = DeviceProfile.load(path)
-    except ProfileError as problem:
-        logger.warning("measuring again, since the cached profile is of no use: %s", problem)
+    except (OSError, ProfileError) as problem:
+        _warn_once(f"measuring again, since the cached profile is of no use: {problem}")
         return None
     if found.bundle_sha256 != bundle.sha256 or found.device.fingerprint != device.fingerprint:
-        logger.warning("measuring again, since the cached profile is of another bundle or device: %s", path)
+        _warn_once(f"measuring again, since the cached profile is of another bundle or device: {path}")
         return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # the last use
     changes = device.changes_since(found.device)
     if not changes:
         return found
@@ -51,12 +65,13 @@ def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] 
     was_ms = statistics.median(reading.canary_ms for reading in found.stability.readings)
     now_ms = statistics.median(run_canary(default_threads()) for _ in range(_CANARY_RUNS))
     if not 1 / _SAME_SPEED <= now_ms / was_ms <= _SAME_SPEED:
-        logger.warning("measuring again: %s, and a fixed workload takes %.2fx as long", what, now_ms / was_ms)
+        _warn_once(f"measuring again: {what}, and a fixed workload takes {now_ms / was_ms:.2f}x as long")
         return None
     logger.info("%s, but a fixed workload takes as long as then: the profile stands", what)
-    # With the device as it is now, so that the next one need not ask.
+    # With the device as it is now, so that the next one need not ask. Where that cannot be written, it asks again.
     found = msgspec.structs.replace(found, device=device)
-    _write(found, path)
+    with contextlib.suppress(ProfileError):
+        found.save(path)
     return found
 
 
@@ -67,58 +82,102 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
     if settings.requests_per_s or settings.emulated or bundle.manifest.max_length not in settings.lengths:
         return
     path, earlier = _path(bundle, max(settings.batch_sizes)), find(bundle, max(settings.batch_sizes))
-    if path is None:
-        return
-
+    complete = {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}
     if earlier is not None and earlier.differs_from(found) is None:
-        measured = {entry.key for entry in earlier.subnetworks}
-        fresh = tuple(entry for entry in found.subnetworks if entry.key not in measured)
-        # What was measured in one round takes the place of nothing: that may have been measured in many.
-        if quick:
-            found = msgspec.structs.replace(found, subnetworks=fresh) if fresh else earlier
-        _write(earlier.merged(found), path)
-    elif {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}:
+        kept = earlier.completed(found) if quick else earlier.merged(found)
+        if kept != earlier:
+            _write(kept, path)
+    elif complete:
         _write(found, path)
 
 
 def journal_path(bundle: Bundle, settings: ProfileSettings, keys: Sequence[tuple[str, Way]]) -> Path | None:
     """Return where a profiling of these sub-networks and ways writes down how far it is, None for nowhere."""
+    folder = _folder()
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder)
     everything = (bundle.sha256, this_device().fingerprint, engine_versions(), settings, keys)
-    return _place(f"{_hash(everything)[:32]}.journal.jsonl")
+    return folder / _JOURNALS.replace("*", _hash(everything)[:32])
 
 
-@cache
-def measuring_alone() -> contextlib.AbstractContextManager[object]:
-    """Wait until no other process of this user measures: two at once spoil each other's figures."""
-    # Cached, since who measures what a cache lacks holds it twice, and only the same lock lets its holder in again.
-    place = _place("measuring.lock")
-    return FileLock(place) if place else contextlib.nullcontext()
+@contextlib.contextmanager
+def measuring_alone() -> Iterator[bool]:
+    """Wait until no other process of this user measures, since two at once spoil each other's figures.
+
+    Gives whether it had to wait. Where there is no place for a lock, nobody waits.
+    """
+    lock, waited = None, False
+    with contextlib.suppress(OSError):
+        folder = _folder()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = locks.take(folder / "measuring.lock", wait=False)
+            waited = lock is None
+            if waited:
+                logger.warning("another process is measuring on this device: waiting until it is done")
+                lock = locks.take(folder / "measuring.lock", wait=True)
+    try:
+        yield waited
+    finally:
+        if lock is not None:
+            locks.release(lock)
 
 
 def _path(bundle: Bundle, batch_size: int) -> Path | None:
     """Return where the profile of a bundle on this device is kept; what runs it is part of the device."""
+    folder = _folder()
     # Another version of an engine is another file: who goes back to the old one finds its profile again.
     versions = _hash(sorted(engine_versions().items()))[:16]
-    return _place(f"{bundle.sha256[:16]}-{this_device().fingerprint}-{versions}-b{batch_size}.json")
+    name = f"{bundle.sha256[:16]}-{this_device().fingerprint}-{versions}-b{batch_size}.json"
+    return None if folder is None else folder / name
 
 
 def _hash(value: object) -> str:
     return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
 
 
-def _place(name: str) -> Path | None:
-    """Return where a file of the cache is, or None with a warning where there can be none."""
-    folder = Path(platformdirs.user_cache_dir("edgebert", appauthor=False)) / "profiles"
+def _folder() -> Path | None:
+    """Return the folder of profiles, which need not be there; None where there is no home folder to have one in."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        logger.warning("profiles are not kept: %s", problem)
+        cache_folder = Path(platformdirs.user_cache_dir("edgebert", appauthor=False))
+    except RuntimeError:
         return None
-    return folder / name
+    # Older versions of platformdirs return "~/.cache", as it is, or a relative XDG_CACHE_HOME, which does not count.
+    return cache_folder / "profiles" if cache_folder.is_absolute() else None
 
 
-def _write(found: DeviceProfile, path: Path) -> None:
-    try:
-        found.save(path)
-    except ProfileError as problem:
-        logger.warning("the profile is not cached: %s", problem)
+def _write(found: DeviceProfile, path: Path | None) -> None:
+    """Write a profile into the cache; where that cannot be, it serves this process alone, which is told once."""
+    reason = "there is no home folder"
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found.save(path)
+            return
+        except (OSError, ProfileError) as problem:
+            # Of a profile's file the reason alone: its name and the advice are for files that users name.
+            what = getattr(problem, "strerror", None) or str(problem).removeprefix(f"cannot write {path}: ")
+            reason = f"cannot write to {path.parent}: {what.partition(';')[0]}"
+    advice = "set XDG_CACHE_HOME to a folder that can be written, or give a profile's file with --profile"
+    _warn_once(f"profiles are not kept: {reason}; {advice}")
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what is of no more use: what killed processes left, and the profiles that were not used for longest."""
+    remove_abandoned(folder)
+    for path in folder.glob(_JOURNALS):
+        if not is_current(path):
+            path.unlink()
+    # From now in either direction: after a clock was set back, files from before are the older ones and not the newer.
+    now_s = time.time()
+    by_use = sorted(folder.glob("*.json"), key=lambda path: abs(now_s - path.stat().st_mtime))
+    for path in by_use[_MOST_PROFILES:]:
+        path.unlink()
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)

@@ -74,13 +74,25 @@ def profile(
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
 
     with profile_cache.measuring_alone():
-        journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
-        found = Profiling(bundle, settings, journal, on_progress).run(pairs)
-        if found.stability.warning:
-            logger.warning("unstable: %s", found.stability.warning)
-        # In this order: who is killed in between has measured nothing in vain.
-        profile_cache.keep(found, bundle, quick=quick)
-        journal.remove()
+        return _measured(bundle, settings, pairs, on_progress, quick=quick)
+
+
+def _measured(
+    bundle: Bundle,
+    settings: ProfileSettings,
+    pairs: Sequence[Combination],
+    on_progress: Progress = no_progress,
+    *,
+    quick: bool,
+) -> DeviceProfile:
+    """Measure and cache a profile; no other process measures meanwhile."""
+    journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
+    found = Profiling(bundle, settings, journal, on_progress).run(pairs)
+    if found.stability.warning:
+        logger.warning("unstable: %s", found.stability.warning)
+    # In this order: who is killed in between has measured nothing in vain.
+    profile_cache.keep(found, bundle, quick=quick)
+    journal.remove()
     return found
 
 
@@ -90,23 +102,26 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
     Raises:
         ProfileError: nothing could be measured.
     """
-    # Who waited for another process finds what that one measured.
-    with profile_cache.measuring_alone():
-        cached = profile_cache.find(bundle, batch_size)
-        if cached is not None and cached.holds(asked):
-            return cached
+    cached = profile_cache.find(bundle, batch_size)
+    if cached is not None and cached.holds(asked):
+        return cached
+    with profile_cache.measuring_alone() as waited:
+        # Who waited for another process finds what that one measured.
+        if waited:
+            cached = profile_cache.find(bundle, batch_size)
+            if cached is not None and cached.holds(asked):
+                return cached
         what = f"bundle '{bundle.manifest.name}'" + (f" on {asked}" if cached else "")
         logger.warning("no profile of %s on this device yet: measuring a quick one", what)
-        measured = profile(
-            bundle,
-            lengths=cached.settings.lengths if cached else None,
-            batch_sizes=cached.settings.batch_sizes if cached else sorted({1, batch_size}),
-            threads=asked.threads,
-            provider=asked.engine,
-            quick=True,
-        )
-        # What was cached before may hold more; where nothing can be written, what was measured serves this once.
-        return profile_cache.find(bundle, batch_size) or measured
+        lengths, batch_sizes = None, tuple(sorted({1, batch_size}))
+        if cached is not None:
+            lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
+        settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
+        pairs = combinations(bundle.manifest.subnetworks, list(ways_to_measure(asked, settings.threads, quick=True)))
+        measured = _measured(bundle, settings, pairs, quick=True)
+    # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
+    cached = profile_cache.find(bundle, batch_size)
+    return cached if cached is not None and cached.holds(asked) else measured
 
 
 def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:

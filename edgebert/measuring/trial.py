@@ -7,6 +7,7 @@ input, a `Measurement` is printed.
 import gc
 import itertools
 import math
+import os
 import random
 import statistics
 import subprocess
@@ -98,13 +99,17 @@ def measure_apart(trial: Trial) -> Measurement | Died:
         BundleError: the bundle is damaged.
         ProfileError: the sub-network cannot be run in this way.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "edgebert.measuring.trial"],
-        input=msgspec.json.encode(trial),
-        capture_output=True,
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgebert.measuring.trial"],
+            input=msgspec.json.encode(trial),
+            capture_output=True,
+            cwd=Path(__file__).parents[2],
+            check=False,
+        )
+    except OSError as problem:  # such as no memory, or no more processes for this user
+        reason = problem.strerror or problem
+        raise ProfileError(f"cannot start a process to measure in: {reason}; close other programs") from None
     # Below 0 it was a signal: -9 where the system had no memory left.
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().split("\n")[-1] or "no message"
@@ -229,6 +234,9 @@ def _latency_ms(session: Session, request: Arrays) -> float:
 
 def main() -> None:
     """Make the trial on standard input and print the measurement, or the reason why there is none."""
+    # What libraries print to standard output, as ONNX Runtime does when a session fails, goes where errors go.
+    output = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     result: Measurement | Failure
     try:
         trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
@@ -237,7 +245,8 @@ def main() -> None:
         result = measure(trial)
     except EdgeBertError as problem:
         result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))
-    sys.stdout.buffer.write(msgspec.json.encode(result))
+    with open(output, "wb") as stream:
+        stream.write(msgspec.json.encode(result))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a profiling has measured so far, a line of JSON each, so that one that was killed goes on where it was."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable
@@ -16,6 +17,12 @@ logger = logging.getLogger(__name__)
 
 # A machine is not the same for longer: what is older is measured again.
 _LASTS_S = 3600
+
+
+def is_current(path: Path) -> bool:
+    """Return whether what a journal holds still tells of this machine."""
+    # In either direction: after a clock was set back, it would be from the future for long.
+    return abs(time.time() - path.stat().st_mtime) <= _LASTS_S
 
 
 class TrialRecord(Record, frozen=True):
@@ -48,25 +55,26 @@ class TrialJournal:
         try:
             self._file.append(record)
         except ProfileError as problem:
-            logger.warning("if it is killed, this profiling will start anew: %s", problem)
-            # Said once; the profiling itself needs no file.
+            # No warning: that nothing can be written is told when the profile cannot be kept.
+            logger.info("if it is killed, this profiling will start anew: %s", problem)
             self._file = None
 
     def remove(self) -> None:
         """Delete the file: the profile that it led to is complete."""
         if self._file is not None:
-            self._file.remove()
+            with contextlib.suppress(OSError):
+                self._file.remove()
 
     def _read(self) -> list[TrialRecord]:
         """Return what is in the file; one that is too old, or that another version wrote, is deleted."""
         if self._file is None or not self._file.path.is_file():
             return []
-        if time.time() - self._file.path.stat().st_mtime <= _LASTS_S:
+        if is_current(self._file.path):
             try:
                 return self._file.read()
             except ProfileError as problem:
                 logger.info("this profiling starts anew: %s", problem)
-        self._file.remove()
+        self.remove()
         return []
 
 

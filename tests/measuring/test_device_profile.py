@@ -4,6 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgebert import records
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device
@@ -61,6 +62,47 @@ def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin:
         HALF: 7.0,
         "w0.25-d0.50-int8": 1.0,
     }
+
+
+def with_stability(profile: DeviceProfile, **values: Any) -> DeviceProfile:
+    return msgspec.structs.replace(profile, stability=msgspec.structs.replace(profile.stability, **values))
+
+
+def test_a_profile_that_is_added_to_again_and_again_does_not_grow(builtin: Bundle) -> None:
+    profile = profile_with(builtin, entry(FULL, 12.8), entry(HALF, 6.4))
+    newer = with_stability(profile_with(builtin, entry(HALF, 7.0)), unsettled=(str(entry(HALF, 7.0)),))
+    sizes = set()
+    for _ in range(100):
+        profile = profile.merged(newer)
+        sizes.add(len(records.encode(profile)))
+    assert max(sizes) < 2 * len(records.encode(newer)) + 20 * 200
+    assert len(profile.stability.readings) == 20
+    assert profile.stability.unsettled == newer.stability.unsettled
+
+
+def test_how_far_entries_are_to_be_trusted_is_forgotten_with_them(builtin: Bundle) -> None:
+    half = profile_with(builtin, entry(HALF, 7.0))
+    earlier = with_stability(
+        profile_with(builtin, entry(FULL, 12.8), entry(HALF, 6.4)),
+        unsettled=(str(entry(HALF, 6.4)),),
+        warning="others took 80 %",
+    )
+    merged = earlier.merged(half).stability
+    assert (merged.unsettled, merged.warning) == ((), "others took 80 %")
+    everything = profile_with(builtin, entry(FULL, 12.0), entry(HALF, 6.0))
+    assert earlier.merged(everything).stability == everything.stability
+
+
+def test_a_quick_profile_adds_what_another_lacks_and_nothing_else(builtin: Bundle) -> None:
+    profile = profile_with(builtin, entry(FULL, 12.8))
+    assert profile.completed(profile_with(builtin, entry(FULL, 99.0))) == profile
+    both = profile.completed(profile_with(builtin, entry(FULL, 99.0), entry(HALF, 6.4)))
+    assert [(one.id, one.latency[-1].p50_ms) for one in both.subnetworks] == [(FULL, 12.8), (HALF, 6.4)]
+    # What could not be measured is known from then on too, so that it is not tried at every start.
+    left_out = (LeftOut(HALF, way(2), "died"),)
+    again = msgspec.structs.replace(profile_with(builtin, entry(FULL, 99.0)), left_out=left_out)
+    assert profile.completed(again) == msgspec.structs.replace(profile, left_out=left_out)
+    assert profile.completed(again).completed(again) == profile.completed(again)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,9 @@
+import errno
 import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,8 @@ from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import profile, profile_of
+from edgebert.measuring.profiler import Profiling, profile, profile_of
+from edgebert.measuring.ways import Combination
 from edgebert.subnet import WayFilter
 from profiles import entry, profile_with, way
 
@@ -128,10 +134,161 @@ def test_another_machines_profile_is_of_no_use(
     assert "the cached profile is of another bundle or device" in caplog.text
 
 
-def test_a_device_without_a_writable_place_is_profiled_all_the_same(
-    bundle_of_two: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def kept_on_threads(bundle: Bundle, *threads: int) -> None:
+    """Keep a profile of both sub-networks, on so many threads."""
+    entries = [entry(subnet_id, 8.0, run=way(count)) for subnet_id in TWO for count in threads]
+    profile_cache.keep(profile_with(bundle, *entries), bundle, quick=False)
+
+
+@pytest.fixture
+def quickly(bundle_of_two: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[WayFilter]:
+    """Let profiling take no time."""
+    asked: list[WayFilter] = []
+
+    def made_up(_: Profiling, pairs: Sequence[Combination]) -> DeviceProfile:
+        asked.append(WayFilter(threads=pairs[0].way.threads))
+        return profile_with(bundle_of_two, *(entry(one.subnet.id, 8.0, run=one.way) for one in pairs))
+
+    monkeypatch.setattr("edgebert.measuring.profiler.Profiling.run", made_up)
+    return asked
+
+
+def test_profiling_again_and_again_writes_the_cache_once(
+    bundle_of_two: Bundle, fresh_cache: Path, quickly: list[WayFilter]
 ) -> None:
-    (tmp_path / "file").write_text("no folder can be made under this")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    found = profile_of(bundle_of_two, 1, WayFilter())
-    assert {entry.id for entry in found.subnetworks} == set(bundle_of_two.manifest.qualities)
+    profile(bundle_of_two, quick=True)
+    written = cached_file(fresh_cache)
+    before = (written.read_bytes(), written.stat().st_ino)
+    for _ in range(5):
+        profile(bundle_of_two, quick=True)
+    assert (written.read_bytes(), written.stat().st_ino) == before
+    assert len(quickly) == 6
+    assert sorted(path.name for path in fresh_cache.iterdir()) == sorted([written.name, "measuring.lock"])
+
+
+def test_what_is_not_used_or_was_left_is_removed(
+    bundle_of_two: Bundle, fresh_cache: Path, quickly: list[WayFilter]
+) -> None:
+    kept_on_threads(bundle_of_two, 1)
+    kept, now = cached_file(fresh_cache), time.time()
+    # The clock was set back since some were written: those are from the future.
+    for number in range(1, 81):
+        for path, age_s in ((f"{number}.json", 1000 * number), (f"future-{number}.json", -1000 * number)):
+            (fresh_cache / path).touch()
+            os.utime(fresh_cache / path, (now - age_s, now - age_s))
+    for name, age_s in (("new", 0), ("old", 4000), ("future", -4000)):
+        (fresh_cache / f"{name}.journal.jsonl").touch()
+        os.utime(fresh_cache / f"{name}.journal.jsonl", (now - age_s, now - age_s))
+    (fresh_cache / ".kept.json.abcdefgh.partial").mkdir()
+    os.utime(kept, (0, 0))
+    assert profile_cache.find(bundle_of_two, 1) is not None  # which is a use
+
+    profile(bundle_of_two, quick=True)
+    profiles = {path.name for path in fresh_cache.glob("*.json")}
+    assert profiles == {kept.name} | {f"{n}.json" for n in range(1, 50)} | {f"future-{n}.json" for n in range(1, 51)}
+    others = {path.name for path in fresh_cache.iterdir()} - profiles
+    assert others == {"measuring.lock", "new.journal.jsonl"}
+
+
+def test_a_file_that_grew_beyond_any_profile_is_not_read(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_on_threads(bundle_of_two, 1)
+    os.truncate(cached_file(fresh_cache), 1_000_000_000)
+    assert profile_cache.find(bundle_of_two, 1) is None
+    assert "is larger than any profile" in caplog.text
+    kept_on_threads(bundle_of_two, 1)
+    assert profile_cache.find(bundle_of_two, 1) is not None
+
+
+def file_in_place(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.parent.mkdir(parents=True)
+    cache.touch()
+
+
+def no_home(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: str, **__: bool) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_cache_dir", none)
+
+
+def unknown_home(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/edgebert")
+
+
+def read_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: str, **__: str) -> str:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    cache.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.mkdtemp", refused)
+
+
+def full(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache.mkdir(parents=True)
+    monkeypatch.setattr("pathlib.Path.write_bytes", refused)
+
+
+@pytest.mark.parametrize("place", [file_in_place, no_home, unknown_home, read_only, full])
+def test_a_device_without_a_writable_place_is_profiled_all_the_same_and_told_so_once(
+    bundle_of_two: Bundle,
+    fresh_cache: Path,
+    quickly: list[WayFilter],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Callable[[Path, pytest.MonkeyPatch], None],
+) -> None:
+    profile_cache._warn_once.cache_clear()
+    monkeypatch.chdir(fresh_cache.parents[2])
+    place(fresh_cache, monkeypatch)
+    for asked in (ON_ONE_THREAD, WayFilter(threads=2), ON_ONE_THREAD):
+        found = profile_of(bundle_of_two, 1, asked)
+        assert {one.key for one in found.subnetworks} == {(subnet_id, way(asked.threads or 1)) for subnet_id in TWO}
+    assert caplog.text.count("are not kept") == 1
+    assert "set XDG_CACHE_HOME to a folder that can be written" in caplog.text
+    assert not Path("~").exists()
+
+
+def test_a_cached_profile_that_cannot_be_added_to_is_used_as_far_as_it_goes(
+    bundle_of_two: Bundle,
+    fresh_cache: Path,
+    quickly: list[WayFilter],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    profile_cache._warn_once.cache_clear()
+    kept_on_threads(bundle_of_two, 1)
+    read_only(fresh_cache / "other", monkeypatch)
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).holds(ON_ONE_THREAD)
+    assert caplog.text == ""
+    assert profile_of(bundle_of_two, 1, WayFilter(threads=2)).holds(WayFilter(threads=2))
+    assert quickly == [WayFilter(threads=2)]
+    assert caplog.text.count("are not kept") == 1
+
+
+def test_a_cached_profile_is_found_while_another_process_measures(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture, quickly: list[WayFilter]
+) -> None:
+    kept_on_threads(bundle_of_two, 1)
+    with ThreadPoolExecutor(1) as pool:
+        with profile_cache.measuring_alone() as waited:
+            assert not waited
+            assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).holds(ON_ONE_THREAD)
+            waiting = pool.submit(profile_of, bundle_of_two, 1, WayFilter(threads=2))
+            while "another process is measuring on this device" not in caplog.text:
+                time.sleep(0.01)
+            kept_on_threads(bundle_of_two, 2)
+        # What that one measured is not measured again.
+        assert waiting.result().holds(WayFilter(threads=2))
+    assert quickly == []
+
+
+def test_where_there_are_no_locks_nobody_waits(fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgebert.locks.fcntl", None)
+    with profile_cache.measuring_alone() as waited, profile_cache.measuring_alone() as waited_too:
+        assert not waited
+        assert not waited_too

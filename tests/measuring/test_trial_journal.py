@@ -1,3 +1,4 @@
+import logging
 import os
 from pathlib import Path
 
@@ -29,15 +30,18 @@ def test_a_line_that_was_being_written_is_dropped(tmp_path: Path) -> None:
 
 
 def test_what_is_old_or_another_versions_is_measured_again(tmp_path: Path) -> None:
-    TrialJournal(tmp_path / "old").add(RECORD)
-    os.utime(tmp_path / "old", (0, 0))
+    # What is from the future was written before a clock was set back.
+    for name, seconds in (("old", 0), ("future", 2**32)):
+        TrialJournal(tmp_path / name).add(RECORD)
+        os.utime(tmp_path / name, (seconds, seconds))
     (tmp_path / "other").write_text('{"version": 9}\n')
-    for name in ("old", "other"):
+    for name in ("old", "future", "other"):
         assert TrialJournal(tmp_path / name).find(1, "a", way()) is None
         assert not (tmp_path / name).exists()
 
 
 def test_where_nothing_can_be_written_profiling_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="edgebert")
     for journal in (TrialJournal(), TrialJournal(tmp_path / "none" / "j")):
         journal.add(RECORD)
         assert journal.find(1, "a", way()) == RECORD

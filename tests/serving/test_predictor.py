@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import edgebert
-from edgebert.errors import BudgetError, BundleError, EdgeBertError, ProfileError
+from edgebert.errors import BudgetError, BundleError, EdgeBertError, ExportError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.parameters import length_of
+from edgebert.staging import FolderKind, staged
 from profiles import BEST, LEAST, MIDDLE, entry, profile_of_costs, profile_with
 
 Alter = Callable[..., Path]
@@ -351,3 +352,12 @@ def test_a_cascade_needs_answers_to_be_set_by(alter_manifest: Alter, builtin: Bu
         edgebert.load(bundle, cascade=True, profile=profile)
     with pytest.raises(EdgeBertError, match="expected a cascade or a fixed choice, found both"):
         edgebert.load(cascade=True, subnet=BEST)
+
+
+def test_a_bundle_that_is_replaced_meanwhile_does_not_stop_a_predictor(bundle_path: Path) -> None:
+    with edgebert.load(bundle_path, subnet=LEAST) as model:
+        before = model(TEXTS)
+        with staged(bundle_path, FolderKind("bundle", "bundle.json", ExportError)) as folder:
+            (folder / "bundle.json").write_text("another bundle")
+        assert [path.name for path in bundle_path.parent.iterdir()] == [bundle_path.name]
+        assert model(TEXTS) == before

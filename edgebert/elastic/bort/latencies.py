@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from edgebert.measuring.profiler import profile
 from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
+from edgebert.scratch import scratch_folder
 from edgebert.subnet import Precision, Way
 from edgebert.tasks.tasks import DEFAULT_TASK
 
@@ -125,7 +125,7 @@ def measure_latencies(
     # All of a hidden size and number of heads are slices of one bundle, so they are measured together.
     groups, total = by_pair(architectures), len(architectures) * conditions.rounds
     bundles: dict[tuple[Architecture, ...], Bundle] = {}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".candidates.") as folder, _without_warnings():
+    with scratch_folder(path) as folder, _without_warnings():
         # Each round measures all before the next begins, so that a slow stretch of the machine spoils one of them.
         for this_round, group in itertools.product(range(conditions.rounds), groups):
             known = found.rounds_ms if found else {}
@@ -135,7 +135,7 @@ def measure_latencies(
             done = sum(min(len(known.get(one, ())), conditions.rounds) for one in architectures)
             on_progress(done, total, str(together[0]))
             if together not in bundles:
-                bundles[together] = _bundle(together, conditions, Path(folder) / str(len(bundles)))
+                bundles[together] = _bundle(together, conditions, folder / str(len(bundles)))
             found = _with(found, _profiled(bundles[together], conditions, host), together, conditions, path)
             # Written after each profile: an interruption loses one of them.
             records.write_bytes(path, records.encode(found), ProfileError)

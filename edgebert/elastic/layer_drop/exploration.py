@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingRun
 from edgebert.errors import TrainingError
 from edgebert.records import Record
+from edgebert.scratch import remove_folder
 from edgebert.staging import FolderKind
 
 EXPLORED = "explored.json"
@@ -112,6 +112,6 @@ def _train_one(files: TrainingFiles, settings: LayerDropSettings, options: RunOp
     work = out / "exploration" / name
     own_files = dataclasses.replace(files, out=out / name)
     trained = train(own_files, settings, dataclasses.replace(options, seed=seed, work=work))
-    shutil.rmtree(work)
+    remove_folder(work)
     (scored,) = trained.scores
     return Exploration(settings.strategy, settings.drop, trained.manifest.layers, seed, scored.score, name)
