@@ -60,7 +60,7 @@ def _prepare_streams() -> None:
 def _log_to_stderr(*, verbose: bool) -> None:
     import logging
 
-    from edgebert.cli.output import printable
+    from edgebert.errors import printable
 
     class OneLine(logging.Formatter):
         """Formats messages, which may quote a file."""

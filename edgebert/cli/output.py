@@ -1,22 +1,14 @@
 """How verbs print: JSON or text on standard output, progress on standard error of a terminal."""
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from edgebert.errors import printable
+
 if TYPE_CHECKING:
     from edgebert.progress import Progress
-
-# Control characters but line feed and tab, and those that change the direction of what follows: a text, a label or a
-# name from a file must not move the cursor, colour the screen or hide a part of a line.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Return a text whose control characters are written as escapes, which JSON reads back as the characters."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_text(*words: object, end: str = "\n", file: TextIO | None = None) -> None:

@@ -5,7 +5,7 @@ import sys
 from typing import NoReturn
 
 from edgebert.cli import arguments, devices, evaluate, export, inspect, predict, profile, select, train
-from edgebert.cli.output import printable
+from edgebert.errors import printable
 from edgebert.version import __version__
 
 # In the order of the work on a device, then what runs on a workstation.

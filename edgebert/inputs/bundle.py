@@ -33,6 +33,9 @@ _HASHING_THREADS = 3  # beside the one that loads: hashing is half of the time t
 # The metric of a quality that needs no labels: how often a sub-network answers as the full one does.
 FIDELITY = "fidelity"
 
+# Beyond what any of these models was trained for.
+MAX_LENGTH = 1 << 20
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 MetricValue = Annotated[float, Meta(ge=-1, le=1)]  # correlations may be negative
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
@@ -99,7 +102,7 @@ class Manifest(Record, frozen=True):
     edgebert_version: str
     task: str
     labels: Annotated[tuple[str, ...], Meta(min_length=1)]
-    max_length: Annotated[int, Meta(ge=2, le=2**20)]
+    max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
     tokenizer: FileRef
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
     pairs: bool

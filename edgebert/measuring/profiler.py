@@ -17,7 +17,7 @@ from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut
+from edgebert.measuring.device_profile import MAX_THREADS_PER_CORE, DeviceProfile, LeftOut
 from edgebert.measuring.latency_statistics import is_known, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.stability import stability_of
@@ -67,10 +67,13 @@ def profile(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked = way_filter(provider, threads)
+    most = MAX_THREADS_PER_CORE * this_device().usable_cores
+    if asked.threads and asked.threads > most:
+        raise ProfileError(f"expected at most {most} threads on this machine, found {threads}; lower --threads")
     settings = settings_for(
         bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
     )
-    chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
+    chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
 
     with profile_cache.measuring_alone():
@@ -107,19 +110,6 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
         )
         # What was cached before may hold more; where nothing can be written, what was measured serves this once.
         return profile_cache.find(bundle, batch_size) or measured
-
-
-def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
-    """Return a profile if it is one of this bundle.
-
-    Raises:
-        ProfileError: it is another bundle's.
-    """
-    if found.bundle_sha256 != bundle.sha256:
-        was = f"expected bundle {bundle.sha256[:12]}, found {found.bundle_sha256[:12]}"
-        advice = f"profile this one: edgebert profile {bundle.path}"
-        raise ProfileError(f"the profile is of another bundle ({was}); {advice}")
-    return found
 
 
 class Profiling:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.cli.output import print_json, print_table, printable
+from edgebert.cli.output import print_json, print_table
+from edgebert.errors import printable
 
 HARMFUL = "a\x1b[2J\r\x00\x07\x7f\x9b31m\u202eb\u2028"
 

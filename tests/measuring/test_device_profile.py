@@ -66,7 +66,7 @@ def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bundle_sha256": "0"}, "it is of another bundle"),
+        ({"bundle_sha256": "0" * 64}, "it is of another bundle"),
         ({"engine_versions": {"cpu": "ONNX Runtime 2.0"}}, "it was measured with ONNX Runtime 2.0"),
         ({"device": msgspec.structs.replace(this_device(), cpu="other")}, "it was measured on another device"),
         ({"settings": {"lengths": (8,)}}, r"it holds other shapes \(--lengths 8 --batch-sizes 1\)"),

@@ -16,7 +16,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device, thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import settings_for
-from edgebert.measuring.profiler import Profiling, check_profile, profile
+from edgebert.measuring.profiler import Profiling, profile
 from edgebert.measuring.trial import Died, Measurement, Trial
 from edgebert.measuring.trial_journal import TrialJournal
 from edgebert.measuring.ways import Combination, combinations, ways_to_measure
@@ -80,7 +80,7 @@ def test_another_bundles_profile_is_refused(found: DeviceProfile, alter_manifest
     with pytest.raises(
         ProfileError, match=r"the profile is of another bundle \(expected bundle .*\); profile this one"
     ):
-        check_profile(found, other)
+        found.check_fits(other)
 
 
 @pytest.mark.parametrize(
