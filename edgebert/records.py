@@ -101,11 +101,11 @@ def reason_of(problem: Exception) -> str:
     """Return what is wrong with JSON, and where, from one of `UNREADABLE`."""
     if isinstance(problem, RecursionError):
         return "it is nested too deep"
-    reason = str(problem)
+    # msgspec writes "... - at `$.rows[3]`"; ours is the plain path.
+    reason = str(problem).replace("`", "").replace(" - at ", " at ")
     for pattern, words in ((_LINE, "text without control characters"), (_SHA256, "64 hexadecimal digits in lower case")):
         reason = reason.replace(f"str matching regex {pattern!r}", words)
-    # msgspec writes "... - at `$.rows[3]`"; ours is the plain path.
-    return reason.replace("`", "").replace(" - at ", " at ")
+    return reason
 
 
 class _Twice(str):

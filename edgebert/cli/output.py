@@ -20,7 +20,20 @@ def print_json(value: Any) -> None:
     """Print a record, or what JSON can hold, as one indented JSON object."""
     import msgspec
 
-    print_text(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+    try:
+        content = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a path need not be valid Unicode
+        content = msgspec.json.encode(_valid(msgspec.to_builtins(value)))
+    print_text(msgspec.json.format(content, indent=1).decode())
+
+
+def _valid(value: Any) -> Any:
+    """Return what JSON can hold with escapes for halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_valid(key): _valid(one) for key, one in value.items()}
+    return [_valid(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, words: int = 1) -> None:

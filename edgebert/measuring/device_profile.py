@@ -240,7 +240,9 @@ class DeviceProfile(Record, frozen=True):
         """
         entries = tuple(entry for entry in self.subnetworks if asked.admits(entry.way))
         if not entries:
-            raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with --threads")
+            asked_for = {"--provider": asked.engine, "--threads": asked.threads}
+            options = " ".join(f"{name} {value}" for name, value in asked_for.items() if value)
+            raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with {options}")
         return msgspec.structs.replace(self, subnetworks=entries)
 
     def differs_from(self, other: "DeviceProfile") -> str | None:
@@ -289,7 +291,7 @@ class DeviceProfile(Record, frozen=True):
         """Return the message that a shape is larger than any measured one."""
         lengths, batches = max(self.settings.lengths), max(self.settings.batch_sizes)
         asked = f"{batch_size} x {length} tokens is beyond the measured {batches} x {lengths}"
-        return f"{asked}; profile again with --lengths and --batch-sizes"
+        return f"{asked}; profile again with --lengths {length} --batch-sizes {batch_size}, or give less"
 
 
 def check_percentile(percentile: float) -> None:

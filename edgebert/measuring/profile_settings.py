@@ -95,7 +95,7 @@ def settings_for(
     if not lengths:
         lengths = [*(length for length in _DEFAULT_LENGTHS if length < longest), longest]
     if requests_per_s is not None and not requests_per_s > 0:
-        raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
+        raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}; raise it")
 
     # For the twelve sub-networks of the built-in bundle about 4 s and 40 to 55 s (benchmarks/profile_time.py).
     return ProfileSettings(
@@ -115,5 +115,5 @@ def _checked(word: str, values: Sequence[int], least: int, most: int) -> tuple[i
     """Return numbers in ascending order, each once, if all are within a range."""
     for value in values:
         if not least <= value <= most:
-            raise ProfileError(f"expected a {word} of {least} to {most}, found {value}")
+            raise ProfileError(f"expected a {word} of {least} to {most}, found {value}; choose one of these")
     return tuple(sorted(set(values)))

@@ -34,3 +34,8 @@ def test_a_json_object_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert json.loads(printed) == {"name": HARMFUL}
+
+
+def test_a_path_that_is_no_unicode_is_printed_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"out": ["a\udcff"]})
+    assert json.loads(capsys.readouterr().out) == {"out": ["a\\udcff"]}
