@@ -103,7 +103,10 @@ def reason_of(problem: Exception) -> str:
         return "it is nested too deep"
     # msgspec writes "... - at `$.rows[3]`"; ours is the plain path.
     reason = str(problem).replace("`", "").replace(" - at ", " at ")
-    for pattern, words in ((_LINE, "text without control characters"), (_SHA256, "64 hexadecimal digits in lower case")):
+    for pattern, words in (
+        (_LINE, "text without control characters"),
+        (_SHA256, "64 hexadecimal digits in lower case"),
+    ):
         reason = reason.replace(f"str matching regex {pattern!r}", words)
     return reason
 
@@ -113,7 +116,7 @@ class _Twice(str):
 
 
 def check_keys(content: bytes) -> None:
-    """Raise a RepeatedKeyError if a key is there twice in one object, of which msgspec takes the last; with its path."""
+    """Raise a RepeatedKeyError with the path if a key is there twice in one object; msgspec takes the last."""
     found: list[str] = []
 
     # Objects come from the inside out: each passes on the path that one in it has found.

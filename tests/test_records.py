@@ -68,7 +68,10 @@ class Pair(Record, frozen=True):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"one": "a", "points": [{}, {"b": "%s", "b": "%s"}]}' % ((b"0" * 64,) * 2), r"'b' twice at \$.points\[1\].b;"),
+        (
+            b'{"one": "a", "points": [{}, {"b": "%s", "b": "%s"}]}' % ((b"0" * 64,) * 2),
+            r"'b' twice at \$.points\[1\].b;",
+        ),
         (b'{"one": "a\\u001b[2J", "points": []}', r"p.json: Expected text without control characters at \$.one;"),
         (b'{"one": "a\\nb", "points": []}', r"p.json: Expected text without control characters at \$.one;"),
         (b'{"one": "a", "points": [{"b": "0g"}]}', r"Expected 64 hexadecimal digits in lower case at \$.points\[0\]"),

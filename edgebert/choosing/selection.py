@@ -261,7 +261,9 @@ def _infeasible(
     bundle: Bundle, candidates: Sequence[_Candidate], rejected: Sequence[Rejection], budget: Budget
 ) -> BudgetError:
     if not candidates:
-        reason = f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty; profile again"
+        reason = (
+            f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty; profile again"
+        )
         return BudgetError(f"no sub-network of bundle '{bundle.manifest.name}' can be chosen for {budget}; {reason}")
     # Of equals the first in the profile: that is part of the law too.
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))

@@ -45,7 +45,9 @@ def main(command_line: Sequence[str] | None = None) -> int:
         return _failed("out of memory; close other programs or use a smaller sub-network", FAILED)
     except OSError as problem:  # such as a full disk; files that verbs read and write have errors of their own
         _drop_output()
-        return _failed(f"{problem.strerror or problem}; check the place that is written to", FAILED)
+        # Standard output has no name: what has one may as well have been read.
+        where = "the place that is written to" if problem.filename is None else str(problem.filename)
+        return _failed(f"{problem.strerror or problem}; check {where}", FAILED)
     except SystemExit:
         raise
     except BaseException as problem:  # a fault of ours; the panics of libraries in Rust are no Exceptions

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 
 from edgebert.records import NotNegative, Positive, Record, Share

@@ -8,6 +8,7 @@ import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +36,9 @@ class Latency(Record, frozen=True):
             raise ValueError(f"expected p50_ms, p90_ms, p95_ms and p99_ms in ascending order, found {found}")
         low_ms, high_ms = self.p50_ci95_ms
         if not low_ms <= self.p50_ms <= high_ms:
-            raise ValueError(f"expected p50_ms within its interval, found {self.p50_ms:g} and {low_ms:g} to {high_ms:g}")
+            raise ValueError(
+                f"expected p50_ms within its interval, found {self.p50_ms:g} and {low_ms:g} to {high_ms:g}"
+            )
 
     def at_percentile(self, percentile: float) -> float:
         """Return the latency at a percentile: the next higher measured one, so that it is never too low."""

@@ -152,7 +152,7 @@ class DeviceProfile(Record, frozen=True):
 
     def _impossible(self, way: Way) -> Iterator[str]:
         """Yield why nothing was run in a way on this machine."""
-        engine = next((engine for engine in ENGINES if engine.NAME == way.engine), None)
+        engine = next((engine for engine in ENGINES if way.engine == engine.NAME), None)
         if engine is None or way.flavor not in engine.FLAVORS or way.options not in engine.OPTIONS:
             known = "; ".join(f"{one.NAME}, {' or '.join(one.FLAVORS)}" for one in ENGINES)
             yield f"expected a way of {known}, found {way}"
@@ -199,7 +199,9 @@ class DeviceProfile(Record, frozen=True):
             raise ProfileError(f"{name} is of another bundle ({was}); {advice}")
         longest, most = self.settings.lengths[-1], bundle.manifest.max_length
         if longest > most:
-            raise ProfileError(f"{name}: expected at most {most} tokens, found {longest} at $.settings.lengths; {advice}")
+            raise ProfileError(
+                f"{name}: expected at most {most} tokens, found {longest} at $.settings.lengths; {advice}"
+            )
         graphs = {subnet.id: subnet.graphs for subnet in bundle.manifest.subnetworks}
         for number, entry in enumerate(self.subnetworks):
             if entry.way.flavor not in graphs.get(entry.id, ()):

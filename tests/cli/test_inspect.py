@@ -97,7 +97,9 @@ def test_what_cannot_be_inspected_is_told_apart(
 def test_what_is_no_profile_is_told_what_was_expected(edgebert: Edgebert, tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("[1]")
     message = edgebert("inspect", str(tmp_path / "p.json")).error(1)
-    assert "p.json: Expected object, got array; make it again or restore it, if it is a profile; expected the" in message
+    assert (
+        "p.json: Expected object, got array; make it again or restore it, if it is a profile; expected the" in message
+    )
 
 
 def test_a_profile_says_whose_it_is(edgebert: Edgebert, profile_file: str, tmp_path: Path) -> None:

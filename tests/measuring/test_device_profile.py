@@ -190,7 +190,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Any], object], str]] = {
     "padding to what was not met": (lambda c: entry_of(c).update(pad_to=[17]), r"\$.subnetworks\[0\].pad_to"),
     "unsorted lengths": (lambda c: c["settings"].update(lengths=[64, 16, 128]), r"ascending order, .* at \$.settings"),
     "no readings": (lambda c: c["stability"].update(readings=[]), r"length >= 1 at \$.stability.readings"),
-    "less memory at the peak": (lambda c: entry_of(c).update(peak_memory_mb=1), r"memory_mb in .* at \$.subnetworks\[0\]"),
+    "less memory at the peak": (
+        lambda c: entry_of(c).update(peak_memory_mb=1),
+        r"memory_mb in .* at \$.subnetworks\[0\]",
+    ),
     "no hash": (lambda c: c.update(bundle_sha256="ABC"), r"Expected 64 hexadecimal digits .* at \$.bundle_sha256"),
     "no time": (lambda c: c.update(created_at="2026-13-01"), r"expected a time with its zone, .* at \$.created_at"),
     "a time without a zone": (lambda c: c.update(created_at="2026-01-01T00:00:00"), r"zone, .* at \$.created_at"),
@@ -211,9 +214,18 @@ def test_a_profile_that_contradicts_itself_is_refused_with_the_path(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bundle_sha256": "0" * 64}, r"p.json is of another bundle \(expected bundle .*, found 0+\); profile this one"),
-        ({"subnetworks": (entry("w9", 1.0),)}, r"p.json: expected a graph of .*, found w9, fused at \$.subnetworks\[0\]"),
-        ({"settings": {"lengths": (16, 64, 512)}}, r"p.json: expected at most 128 tokens, found 512 at \$.settings.len"),
+        (
+            {"bundle_sha256": "0" * 64},
+            r"p.json is of another bundle \(expected bundle .*, found 0+\); profile this one",
+        ),
+        (
+            {"subnetworks": (entry("w9", 1.0),)},
+            r"p.json: expected a graph of .*, found w9, fused at \$.subnetworks\[0\]",
+        ),
+        (
+            {"settings": {"lengths": (16, 64, 512)}},
+            r"p.json: expected at most 128 tokens, found 512 at \$.settings.len",
+        ),
     ],
 )
 def test_a_profile_that_does_not_fit_a_bundle_is_refused(
