@@ -11,7 +11,7 @@ _MOST_CHARACTERS, _MOST_OF_A_WORD, _MOST_OF_A_NAME, _MOST_OF_NAMES, _MOST_NAMES 
 # Control characters but line feed and tab, and those that change the direction of what follows: a text, a label or a
 # name from a file must not move the cursor, colour the screen or hide a part of a line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
+_LINE_BREAKS = re.compile(r"\s*[\r\n\t\v\f]\s*")
 
 
 class EdgeBertError(Exception):
@@ -66,7 +66,9 @@ def shortened(text: str, most: int = _MOST_OF_A_NAME) -> str:
 
 
 def one_line(message: str) -> str:
-    """Return a message without line breaks and control characters, in which long words and all of it are cut short."""
+    """Return a message or a name without line breaks and control characters; long words and all of it are cut short."""
+    # What is no Unicode, as a path may be, becomes escapes too: no file could hold it.
+    message = message.encode(errors="backslashreplace").decode()
     words = _LINE_BREAKS.sub(" ", message.strip()).split(" ")
     return shortened(printable(" ".join(shortened(word, _MOST_OF_A_WORD) for word in words)), _MOST_CHARACTERS)
 

@@ -185,6 +185,8 @@ def check_writable(path: Path, error: type[EdgeBertError]) -> None:
 
 def _check_replaceable(path: Path) -> None:
     """Raise an OSError for what must not be replaced: a folder, a device, a pipe or a link."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "A zero byte in the name")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise OSError(errno.EINVAL, "Not a regular file")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from edgebert.errors import BudgetError, EdgeBertError, listed
+from edgebert.errors import BudgetError, EdgeBertError, listed, one_line
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
@@ -46,3 +46,7 @@ def test_long_names_are_listed_short() -> None:
     names = [f"{number}{'x' * 1000}" for number in range(77)]
     assert len(listed(names)) < 400
     assert listed(names).endswith(" more")
+
+
+def test_a_name_of_a_folder_becomes_one_that_a_file_can_hold() -> None:
+    assert one_line(" a\tb\nc\x1b\udcff ") == "a b c\\u001b\\udcff"

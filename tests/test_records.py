@@ -122,6 +122,8 @@ def test_an_unwritable_place_is_found_before_the_work(tmp_path: Path) -> None:
         records.check_writable(tmp_path / "none" / "p.json", ProfileError)
     with pytest.raises(ProfileError, match="Not a regular file"):
         records.check_writable(tmp_path, ProfileError)
+    with pytest.raises(ProfileError, match=r"cannot write .*: A zero byte in the name"):
+        records.check_writable(tmp_path / "\0", ProfileError)
     assert list(tmp_path.iterdir()) == []
 
 
