@@ -219,12 +219,13 @@ class Profiling:
 
     def _record(self, this_round: int, one: Combination) -> TrialRecord:
         """Return what comes of a trial, from the journal if it was made before."""
-        known = self._journal.find(this_round, *one.key)
-        if known is not None:
-            return known
         settings = self._settings
         if this_round == _LOOK:
             settings = msgspec.structs.replace(settings, min_runs=_LOOK_RUNS, min_seconds=_LOOK_SECONDS)
+        known = self._journal.find(this_round, *one.key)
+        # What is shorter than was asked for is no such trial, whoever wrote it down.
+        if known is not None and (isinstance(known.result, Died) or known.result.is_of(settings)):
+            return known
         with self._watch(settings.threads) as readings:
             result = self._measure(Trial(str(self._bundle.path), *one.key, settings))
         record = TrialRecord(this_round, *one.key, readings[0], result)

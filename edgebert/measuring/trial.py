@@ -74,6 +74,11 @@ class Measurement(Record, frozen=True, tag=True):
     numerics: Numerics
     samples_ms: Annotated[tuple[Annotated[tuple[Positive, ...], Meta(min_length=1)], ...], Meta(min_length=1)]
 
+    def is_of(self, settings: ProfileSettings) -> bool:
+        """Return whether this was measured with such settings: all their shapes, as often as they ask for."""
+        enough = all(len(samples) >= settings.min_runs for samples in self.samples_ms)
+        return enough and len(self.samples_ms) == len(settings.shapes)
+
     @property
     def medians_ms(self) -> list[float]:
         """The median latency of each shape."""
