@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import math
 import os
 import stat
@@ -117,6 +116,8 @@ class _Twice(str):
 
 def check_keys(content: bytes) -> None:
     """Raise a RepeatedKeyError with the path if a key is there twice in one object; msgspec takes the last."""
+    import json  # only here: `import edgebert` itself reads no file
+
     found: list[str] = []
 
     # Objects come from the inside out: each passes on the path that one in it has found.

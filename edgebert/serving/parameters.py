@@ -97,9 +97,8 @@ def profile_source(
         # Measured when a choice first needs it: who names a sub-network, or has no limit, never waits for that.
         return functools.cache(lambda: profile_of(bundle, batch_size=batch_size, asked=asked).narrowed(asked))
 
-    is_read = isinstance(given, DeviceProfile)
-    found = given if is_read else DeviceProfile.load(given)
-    found.check_fits(bundle, "the profile" if is_read else given)
+    found = given if isinstance(given, DeviceProfile) else DeviceProfile.load(given)
+    found.check_fits(bundle, "the profile" if found is given else given)
     if found.device.fingerprint != this_device().fingerprint:
         logger.warning("the profile was measured on another device (%s): its budget may not hold here", found.device)
     return functools.cache(lambda: found.narrowed(asked))
