@@ -4,8 +4,8 @@ from pathlib import Path
 
 from edgebert import records
 from edgebert.errors import ExportError
-from edgebert.records import Record
-from edgebert.subnet import Precision, Subnet
+from edgebert.records import Count, Line, Natural, Record
+from edgebert.subnet import PartOfAll, Precision, Subnet
 
 ELASTIC = "elastic.json"
 
@@ -13,10 +13,10 @@ ELASTIC = "elastic.json"
 class Slice(Record, frozen=True):
     """An irregular sub-network: its kept layers, and the heads and FFN neurons of each."""
 
-    id: str
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
-    ffn: tuple[int, ...]
+    id: Line
+    layers: tuple[Natural, ...]
+    heads: tuple[Count, ...]
+    ffn: tuple[Count, ...]
 
     def subnet(self, method: str, precision: Precision) -> Subnet:
         """Return the sub-network that this slice is in a precision."""
@@ -39,13 +39,13 @@ class ElasticManifest(Record, frozen=True):
     """
 
     schema_version: int
-    method: str
-    widths: tuple[float, ...]
-    depths: tuple[float, ...]
+    method: Line
+    widths: tuple[PartOfAll, ...]
+    depths: tuple[PartOfAll, ...]
     rewired: bool
-    origin: str
+    origin: Line
     subnetworks: tuple[Slice, ...] = ()
-    layers: tuple[int, ...] = ()
+    layers: tuple[Natural, ...] = ()
 
     @classmethod
     def of_slices(

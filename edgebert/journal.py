@@ -9,9 +9,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from edgebert import records
 from edgebert.errors import EdgeBertError
 
 T = TypeVar("T")
+
+# What is read is held in memory; a line of a few hundred bytes is written every second or so.
+_MOST_BYTES = 1 << 28
 
 
 class Journal(Generic[T]):
@@ -29,18 +33,23 @@ class Journal(Generic[T]):
         Raises:
             error: the file cannot be read, or a line is no record of this kind.
         """
+        content = b""
+        if self.path.exists():
+            content = records.read_bytes(self.path, self._error, most_bytes=_MOST_BYTES)
+        # What follows the last line feed was never written to its end; the next record is not to be added to it.
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            self.cut_back(len(whole))
+        return [self._decoded(number, line) for number, line in enumerate(whole.splitlines(), 1)]
+
+    def _decoded(self, number: int, line: bytes) -> T:
         try:
-            # What follows the last line feed was never written to its end; the next record is not to be added to it.
-            content = self.path.read_bytes() if self.path.exists() else b""
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):
-                os.truncate(self.path, len(whole))
-        except OSError as problem:
-            raise self._error(f"cannot read {self.path}: {problem.strerror}; check the path") from None
-        try:
-            return [self._decoder.decode(line) for line in whole.splitlines()]
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            raise self._error(f"{self.path} is damaged: {problem}; remove it and run the same command again") from None
+            record = self._decoder.decode(line)
+            records.check_keys(line)
+            return record
+        except records.UNREADABLE as problem:
+            what = f"{self.path} is damaged: line {number}: {records.reason_of(problem)}"
+            raise self._error(f"{what}; remove it and run the same command again") from None
 
     def append(self, record: T) -> None:
         """Write a record at the end.
@@ -62,9 +71,16 @@ class Journal(Generic[T]):
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut_back(self, size_bytes: int) -> None:
-        """Remove what was written after the file had this size."""
-        if self.size_bytes > size_bytes:
-            os.truncate(self.path, size_bytes)
+        """Remove what was written after the file had this size.
+
+        Raises:
+            error: the file cannot be written.
+        """
+        try:
+            if self.size_bytes > size_bytes:
+                os.truncate(self.path, size_bytes)
+        except OSError as problem:
+            raise self._error(f"cannot write {self.path}: {problem.strerror}; check the path") from None
 
     def remove(self) -> None:
         """Delete the file: the work that it was for is finished."""

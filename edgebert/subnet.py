@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edgebert.records import Record
+from edgebert.records import Count, Line, Natural, Record
 
 Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
 Storage = Literal["fp32", "int8"]
+PartOfAll = Annotated[float, Meta(gt=0, le=1)]
 
 # More than any machine that this is for has cores: a number above it in a profile or an option is a mistake.
 MAX_THREADS = 1024
@@ -21,14 +22,14 @@ class Subnet(Record, frozen=True):
     id is a name to show; nothing is read out of it.
     """
 
-    id: str
-    method: str
-    width: float | None
-    depth: float | None
+    id: Line
+    method: Line
+    width: PartOfAll | None
+    depth: PartOfAll | None
     precision: Precision
-    layers: tuple[Annotated[int, Meta(ge=0)], ...]
-    heads: tuple[Annotated[int, Meta(ge=1)], ...]
-    ffn: tuple[Annotated[int, Meta(ge=1)], ...]
+    layers: tuple[Natural, ...]
+    heads: tuple[Count, ...]
+    ffn: tuple[Count, ...]
 
 
 class Way(Record, frozen=True):
@@ -37,11 +38,11 @@ class Way(Record, frozen=True):
     `options` are settings of the engine's own, (name, value) each, beside those that it always has.
     """
 
-    engine: str
-    device: str
+    engine: Line
+    device: Line
     flavor: Flavor
     threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
-    options: tuple[tuple[str, str], ...]
+    options: tuple[tuple[Line, Line], ...]
 
     # What tables and messages show: a device of the engine's own name, as the CPU's, is not said twice.
     def __str__(self) -> str:

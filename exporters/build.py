@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, one_line
 from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_scores
@@ -85,7 +85,7 @@ def export(
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
     out = Path(out).absolute()
-    manifest = _manifest(summaries, name or out.name, max_length, pairs)
+    manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
     # Before anything is written, so that a label which is wrong costs no time.

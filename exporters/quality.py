@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from edgebert.errors import one_line
 from edgebert.exporters.bundle_writer import BundleWriter
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.exporters.plan import full_subnet
@@ -121,4 +122,4 @@ def answers_to(data: Path, subnetworks: Sequence[SubnetAnswers]) -> Answers:
 
 def dataset_name(data: Path) -> str:
     """Return what a data file is called in a bundle: its name, after that of its folder."""
-    return "/".join(data.absolute().parts[-2:])
+    return one_line("/".join(data.absolute().parts[-2:]))

@@ -1,6 +1,6 @@
 import pytest
 
-from edgebert.errors import EdgeBertError, listed
+from edgebert.errors import BudgetError, EdgeBertError, listed, one_line
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
@@ -25,3 +25,28 @@ def test_a_wrong_label_of_thousands_is_one_short_line(task: Task) -> None:
     with pytest.raises(EdgeBertError, match=r"expected .* and 1976 more.* found .*'none'") as raised:
         task.target(Example("a text", None, "none", "data.tsv:2"))
     assert len(str(raised.value)) < 400
+
+
+def test_a_message_is_one_line_of_a_few_hundred_characters_whatever_it_quotes() -> None:
+    path = "/" + "deep/" * 800 + "bundle.json"
+    message = str(EdgeBertError(f"cannot read {path}:\n  is\x1b[2J gone\u202e; check the path"))
+    assert message.startswith("cannot read /deep/")
+    assert message.endswith("deep/bundle.json: is\\u001b[2J gone\\u202e; check the path")
+    assert len(message) < 300
+    assert len(str(EdgeBertError("a word " * 10_000 + "; shorten it"))) <= 500
+    assert str(EdgeBertError("a word " * 10_000 + "; shorten it")).endswith("a word ; shorten it")
+
+
+def test_the_nearest_miss_is_kept_beside_the_line() -> None:
+    problem = BudgetError("over\nit", "the miss")
+    assert (str(problem), problem.nearest) == ("over it", "the miss")
+
+
+def test_long_names_are_listed_short() -> None:
+    names = [f"{number}{'x' * 1000}" for number in range(77)]
+    assert len(listed(names)) < 400
+    assert listed(names).endswith(" more")
+
+
+def test_a_name_of_a_folder_becomes_one_that_a_file_can_hold() -> None:
+    assert one_line(" a\tb\nc\x1b\udcff ") == "a b c\\u001b\\udcff"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,30 @@ def test_removing_is_for_files_that_may_be_missing(journal: Journal[Point | Name
     assert not journal.path.exists()
 
 
-@pytest.mark.parametrize("line", [b"no JSON", b'{"type":"point"}', b'{"type":"point","x":1,"y":2}', b"\xff"])
+NESTED = b'{"z":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no JSON",
+        b'{"type":"point"}',
+        b'{"type":"point","x":1,"y":2}',
+        b"\xff",
+        b'{"type":"point","x":1,"x":2}',
+        pytest.param(NESTED, id="nested"),
+    ],
+)
 def test_a_line_that_is_no_record_is_refused(journal: Journal[Point | Name], line: bytes) -> None:
     journal.path.write_bytes(line + b"\n")
     with pytest.raises(TrainingError, match=r"journal.jsonl is damaged: .*; remove it and run the same command again"):
         journal.read()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.jsonl")
+    with pytest.raises(TrainingError, match=r"cannot read .*journal.jsonl: Not a regular file"):
+        Journal[Point](tmp_path / "journal.jsonl", Point, TrainingError).read()
 
 
 def test_a_file_that_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:

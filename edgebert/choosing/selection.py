@@ -261,13 +261,18 @@ def _infeasible(
     bundle: Bundle, candidates: Sequence[_Candidate], rejected: Sequence[Rejection], budget: Budget
 ) -> BudgetError:
     if not candidates:
-        reason = f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty"
+        reason = (
+            f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty; profile again"
+        )
         return BudgetError(f"no sub-network of bundle '{bundle.manifest.name}' can be chosen for {budget}; {reason}")
     # Of equals the first in the profile: that is part of the law too.
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
     needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []
-    advice = "Raise the budget, shorten the input or export a smaller sub-network."
+    # A latency is that of a length, memory that of the longest input there can be.
+    is_slow = budget.latency_ms is not None and nearest.predicted_ms > budget.latency_ms
+    shorter = "give a shorter --length" if is_slow else "export again with a shorter --max-length"
+    advice = f"Raise the budget, {shorter}, or export a smaller sub-network."
     miss = Miss(*nearest.entry.key, nearest.predicted_ms, nearest.entry.peak_memory_mb, _quality(nearest.subnet))
     what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
     return BudgetError(f"{what}. {advice}", miss)

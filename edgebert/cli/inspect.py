@@ -2,10 +2,18 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
 from edgebert.cli.output import print_json
-from edgebert.errors import EdgeBertError, needing
+from edgebert.errors import EdgeBertError, ProfileError, needing
+
+if TYPE_CHECKING:
+    from edgebert.measuring.device_profile import DeviceProfile
+
+
+_EXPECTED = "expected the folder of a bundle or a checkpoint, or the file of a profile"
+_OF_FOLDERS = (".onnx", ".bin", ".safetensors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +26,6 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.cli import tables
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.bundle_file import MANIFEST
-    from edgebert.measuring.device_profile import DeviceProfile
     from edgebert.reporting.profile_report import profile_report
 
     path = Path(options.bundle) if options.bundle else None
@@ -32,10 +39,30 @@ def run(options: argparse.Namespace) -> None:
         facts = describe(path)
         print_json(facts) if options.json else tables.print_checkpoint(path, facts)
     elif path.is_file():
-        profile, builtin = DeviceProfile.load(path), Bundle.load()
+        profile, builtin = _read_profile(path), Bundle.load()
         # Only of the built-in bundle are qualities at hand.
         report = profile_report(profile, builtin if builtin.sha256 == profile.bundle_sha256 else None)
         print_json(profile) if options.json else tables.print_profile(report)
     else:
-        expected = "expected the folder of a bundle or a checkpoint, or the file of a profile"
-        raise EdgeBertError(f"nothing to inspect at {path}: {expected}; check the path")
+        raise EdgeBertError(f"nothing to inspect at {path}: {_EXPECTED}, found {_found(path)}; check the path")
+
+
+def _read_profile(path: Path) -> "DeviceProfile":
+    from edgebert.inputs.bundle_file import MANIFEST
+    from edgebert.measuring.device_profile import DeviceProfile
+
+    # The files of a bundle and of a checkpoint are known by their names: it is their folder that is meant.
+    if path.name in (MANIFEST, "config.json") or path.suffix in _OF_FOLDERS:
+        raise EdgeBertError(f"nothing to inspect at {path}: {_EXPECTED}, found a file of a folder; give {path.parent}")
+    try:
+        return DeviceProfile.load(path)
+    except ProfileError as problem:
+        raise ProfileError(f"{problem}, if it is a profile; {_EXPECTED}") from None
+
+
+def _found(path: Path) -> str:
+    from edgebert.inputs.bundle_file import MANIFEST
+
+    if path.is_dir():
+        return f"a folder with neither {MANIFEST} nor config.json"
+    return "neither a file nor a folder" if path.exists() else "nothing"

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from edgebert.errors import BudgetError, EdgeBertError
+from edgebert.errors import BudgetError, EdgeBertError, one_line, printable, shortened
 
 DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130  # 2 is wrong usage: see `parser`
 
@@ -20,13 +20,15 @@ def main(command_line: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: wrong usage (status 2), or help was asked for.
     """
+    verbose = False
     try:
         # Inside, so that Ctrl-C during the import is caught as well.
         from edgebert.cli.parser import make_parser
 
         _prepare_streams()
         options = make_parser().parse_args(command_line)
-        _log_to_stderr(verbose=options.verbose)
+        verbose = options.verbose
+        _log_to_stderr(verbose=verbose)
         options.run(options)
         # What is still buffered fails here, where it is one line, and not when Python exits, where it is a traceback.
         sys.stdout.flush()
@@ -43,7 +45,13 @@ def main(command_line: Sequence[str] | None = None) -> int:
         return _failed("out of memory; close other programs or use a smaller sub-network", FAILED)
     except OSError as problem:  # such as a full disk; files that verbs read and write have errors of their own
         _drop_output()
-        return _failed(f"{problem.strerror or problem}; check the place that is written to", FAILED)
+        # Standard output has no name: what has one may as well have been read.
+        where = "the place that is written to" if problem.filename is None else str(problem.filename)
+        return _failed(f"{problem.strerror or problem}; check {where}", FAILED)
+    except SystemExit:
+        raise
+    except BaseException as problem:  # a fault of ours; the panics of libraries in Rust are no Exceptions
+        return _unexpected(problem, verbose=verbose)
     return DONE
 
 
@@ -59,8 +67,6 @@ def _prepare_streams() -> None:
 
 def _log_to_stderr(*, verbose: bool) -> None:
     import logging
-
-    from edgebert.cli.output import printable
 
     class OneLine(logging.Formatter):
         """Formats messages, which may quote a file."""
@@ -81,8 +87,19 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _failed(problem: object, status: int) -> int:
-    from edgebert.cli.output import print_text
+def _unexpected(problem: BaseException, *, verbose: bool) -> int:
+    """Ask for a report of what no reader or writer has foreseen; -v shows where it was."""
+    if verbose:
+        import traceback
 
-    print_text("error:", " ".join(str(problem).split()), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            traceback.print_exception(problem)
+    advice = "this is a fault of edgebert: please report it" + ("" if verbose else " with what -v tells")
+    return _failed(f"unexpected {type(problem).__name__}: {shortened(str(problem), 300)}; {advice}", FAILED)
+
+
+def _failed(problem: object, status: int) -> int:
+    # Where nobody reads standard error any more, the status alone tells.
+    with contextlib.suppress(OSError):
+        print("error:", one_line(str(problem)), file=sys.stderr, flush=True)
     return status

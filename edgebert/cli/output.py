@@ -1,22 +1,14 @@
 """How verbs print: JSON or text on standard output, progress on standard error of a terminal."""
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from edgebert.errors import printable
+
 if TYPE_CHECKING:
     from edgebert.progress import Progress
-
-# Control characters but line feed and tab, and those that change the direction of what follows: a text, a label or a
-# name from a file must not move the cursor, colour the screen or hide a part of a line.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Return a text whose control characters are written as escapes, which JSON reads back as the characters."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_text(*words: object, end: str = "\n", file: TextIO | None = None) -> None:
@@ -28,7 +20,20 @@ def print_json(value: Any) -> None:
     """Print a record, or what JSON can hold, as one indented JSON object."""
     import msgspec
 
-    print_text(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+    try:
+        content = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a path need not be valid Unicode
+        content = msgspec.json.encode(_valid(msgspec.to_builtins(value)))
+    print_text(msgspec.json.format(content, indent=1).decode())
+
+
+def _valid(value: Any) -> Any:
+    """Return what JSON can hold with escapes for halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_valid(key): _valid(one) for key, one in value.items()}
+    return [_valid(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, words: int = 1) -> None:

@@ -5,7 +5,7 @@ import sys
 from typing import NoReturn
 
 from edgebert.cli import arguments, devices, evaluate, export, inspect, predict, profile, select, train
-from edgebert.cli.output import printable
+from edgebert.errors import one_line
 from edgebert.version import __version__
 
 # In the order of the work on a device, then what runs on a workstation.
@@ -26,7 +26,7 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
-        self.exit(_WRONG_USAGE, f"{self.prog}: error: {printable(message)}\n")
+        self.exit(_WRONG_USAGE, f"{self.prog}: error: {one_line(message)}\n")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from edgebert.cli.output import megabytes, print_table, print_text
+from edgebert.errors import listed
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
@@ -19,7 +20,7 @@ _SIZES = ("sub-network", "parameters", "layers", "heads", "FFN")
 def print_bundle(bundle: "Bundle") -> None:
     """Print a bundle's manifest as a table."""
     manifest = bundle.manifest
-    print_text(f"bundle '{manifest.name}' ({manifest.task}; labels {', '.join(manifest.labels)})")
+    print_text(f"bundle '{manifest.name}' ({manifest.task}; labels {listed(manifest.labels)})")
     made_by = f"made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}"
     print_text(f"up to {manifest.max_length} tokens; {made_by}")
     sizes = [f"{weights.file} {megabytes(weights.size_bytes)}" for weights in manifest.weight_files]
@@ -49,7 +50,7 @@ def print_bundle(bundle: "Bundle") -> None:
 def print_checkpoint(path: object, facts: dict[str, Any]) -> None:
     """Print what `edgebert.exporters.description` tells of a checkpoint."""
     print_text(f"checkpoint {path}: {facts['model_type']}, {facts['parameters'] / 1e6:.1f} M parameters")
-    labels = ", ".join(facts["labels"]) or "none"
+    labels = listed(facts["labels"]) or "none"
     print_text(f"{facts['weight_file']} {megabytes(facts['size_bytes'])}, labels {labels}")
     problem = facts["export_problem"]
     print_text("can be exported" if problem is None else f"cannot be exported: {problem}")
@@ -69,6 +70,7 @@ def print_profile(report: "ProfileReport") -> None:
     pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
     emulated = f"; EMULATED, limited to {settings.emulated}" if settings.emulated else ""
     print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{pace}{emulated}")
+    print_text(f"profile of bundle {profile.bundle_sha256[:16]}, measured {profile.created_at} on {_whose(report)}")
     front = f"* is on the Pareto front of {metric} against p95 at the last length"
     print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}\n")
     rows = []
@@ -138,6 +140,10 @@ def _print_with_methods(
         headers = [headers[0], "method", *headers[1:]]
         rows = [[row[0], method or "-", *row[1:]] for row, method in zip(rows, methods, strict=True)]
     print_table(rows, headers)
+
+
+def _whose(report: "ProfileReport") -> str:
+    return "this device" if report.is_of_this_device else "another device: its times may not hold here"
 
 
 def _doubt(doubt: "Doubt") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgebert.cli import arguments
 from edgebert.cli.arguments import add, count, counts, from_options, positive
-from edgebert.cli.output import print_json, print_table
+from edgebert.cli.output import print_json, print_table, print_text
 from edgebert.cli.training import Display, add_data, add_run, files_of, print_trained, run_options_of
 from edgebert.errors import TrainingError
 
@@ -162,15 +162,17 @@ def print_found(found: "SearchResult") -> None:
         for row in found.rows
         if row.on_front or row.id in (found.chosen, found.maximum)
     ]
-    print(f"{found.measured_on}\nthe Pareto front of latency, parameters and error, with the choice (*) and T:\n")
+    print_text(f"{found.measured_on}\nthe Pareto front of latency, parameters and error, with the choice (*) and T:\n")
     print_table(rows, ["architecture", "M parameters", "ms", "error", "W", ""])
     trained = sum(row.candidate.trained for row in found.rows)
     measured = sum(row.candidate.measured for row in found.rows)
-    print(f"\n? is an estimate: of {len(found.rows)} architectures {measured} were measured, {trained} trained")
+    print_text(f"\n? is an estimate: of {len(found.rows)} architectures {measured} were measured, {trained} trained")
     validated = found.cross_validated
-    print(f"latencies are off by {validated.median:.1%}, p95 {validated.p95:.1%}, by cross-validation")
+    print_text(f"latencies are off by {validated.median:.1%}, p95 {validated.p95:.1%}, by cross-validation")
     if found.held_out:
-        print(f"and by {found.held_out.median:.1%}, p95 {found.held_out.p95:.1%}, on {found.held_out.count} held out")
-    print(f"errors are off by {found.error_rms:.1%} (root mean square); an error is the {found.surrogate}")
+        print_text(
+            f"and by {found.held_out.median:.1%}, p95 {found.held_out.p95:.1%}, on {found.held_out.count} held out"
+        )
+    print_text(f"errors are off by {found.error_rms:.1%} (root mean square); an error is the {found.surrogate}")
     if not found.settled:
-        print("there were candidates left that may be better: raise --most-surrogates or --epsilon")
+        print_text("there were candidates left that may be better: raise --most-surrogates or --epsilon")

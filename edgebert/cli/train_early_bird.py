@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edgebert.cli.arguments import add, count, from_options, positive, share
-from edgebert.cli.output import print_table
+from edgebert.cli.output import print_table, print_text
 from edgebert.cli.training import add_data, add_freeze, add_run, print_trained, train_with
 
 if TYPE_CHECKING:
@@ -77,4 +77,4 @@ def _print_costs(result: "EarlyBirdResult") -> None:
     ]
     print_table(rows, ["training", "steps", "TFLOP", "seconds"])
     time = "" if costs.seconds_saved is None else f" and {100 * (1 - costs.seconds_saved):.1f} % of the time"
-    print(f"\n{100 * (1 - costs.flops_saved):.1f} % of the operations{time} that the full network takes\n")
+    print_text(f"\n{100 * (1 - costs.flops_saved):.1f} % of the operations{time} that the full network takes\n")

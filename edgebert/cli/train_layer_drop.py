@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebert.cli.arguments import add, count, counts, from_options, positive, whole_numbers
-from edgebert.cli.output import print_json, print_table
+from edgebert.cli.output import print_json, print_table, print_text
 from edgebert.cli.training import add_data, add_freeze, add_run, print_trained, train_with
 from edgebert.errors import TrainingError
 
@@ -82,5 +82,5 @@ def _print_explored(explored: "Explored", options: argparse.Namespace) -> None:
     cells = {place: f"{statistics.mean(found):.4f} ({len(found)})" for place, found in scores.items()}
     strategies = dict.fromkeys(strategy for strategy, _ in scores)
     rows = [[strategy, *(cells.get((strategy, drop), "") for drop in drops)] for strategy in strategies]
-    print(f"{options.out}: {explored.metric} on {Path(options.dev).name}, mean (trainings), by dropped layers\n")
+    print_text(f"{options.out}: {explored.metric} on {Path(options.dev).name}, mean (trainings), by dropped layers\n")
     print_table(rows, ["strategy", *map(str, drops)])

@@ -6,29 +6,29 @@ from typing import Literal, TypeVar
 
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
-from edgebert.records import Record
+from edgebert.records import Line, Natural, NotNegative, Record
 
 
 class StageEvent(Record, frozen=True, tag_field="event"):
     """What happens at a step of a stage, of so many, and after so many seconds of work."""
 
-    stage: str
-    step: int
-    steps: int
-    seconds: float
+    stage: Line
+    step: Natural
+    steps: Natural
+    seconds: NotNegative
 
 
 class StepEvent(StageEvent, frozen=True, tag="step"):
     """One step: the losses per text of each kind, summed over its sub-networks and weighted."""
 
-    losses: dict[str, float]
+    losses: dict[Line, float]
     learning_rate: float
 
 
 class SubnetScore(Record, frozen=True):
     """The dev score of a sub-network and its loss per text; width and depth are None where it is no DynaBERT slice."""
 
-    id: str
+    id: Line
     width: float | None
     depth: float | None
     score: float
@@ -62,7 +62,7 @@ class AugmentEvent(StageEvent, frozen=True, tag="augmented"):
 class TrialEvent(StageEvent, frozen=True, tag="trial"):
     """The error of a candidate of a search for an architecture, after so many of at most so many."""
 
-    candidate: str
+    candidate: Line
     error: float
 
 

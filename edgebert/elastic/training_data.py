@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, tokenise
-from edgebert.errors import TrainingError
+from edgebert.errors import TrainingError, one_line
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
@@ -34,7 +34,7 @@ class TrainingFiles:
     @property
     def origin(self) -> str:
         """The name of the checkpoint that the training starts from."""
-        return self.model.resolve().name
+        return one_line(self.model.resolve().name)
 
     @property
     def data(self) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ Every file is checked against its hash before it is used, and none may lie outsi
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -28,13 +28,18 @@ from edgebert.inputs.bundle_file import (
     read_whole,
 )
 from edgebert.inputs.graph_file import Reference, moved, references
-from edgebert.records import Record
+from edgebert.records import Count, Line, Record, Sha256
 from edgebert.subnet import Flavor, Storage, Subnet
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 
 # The metric of a quality that needs no labels: how often a sub-network answers as the full one does.
 FIDELITY = "fidelity"
+
+# Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
+TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression")
+# Beyond what any of these models was trained for.
+MAX_LENGTH = 1 << 20
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 MetricValue = Annotated[float, Meta(ge=-1, le=1)]  # correlations may be negative
@@ -45,9 +50,9 @@ TokenNumber = Annotated[int, Meta(ge=0, lt=2**31)]
 class FileRef(Record, frozen=True):
     """A file of the bundle, its size and its SHA-256, in hexadecimal."""
 
-    file: str
+    file: Line
     size_bytes: Annotated[int, Meta(ge=0, le=MOST_BYTES)]
-    sha256: str
+    sha256: Sha256
 
     @classmethod
     def of(cls, name: str, content: bytes) -> "FileRef":
@@ -60,8 +65,8 @@ class WeightFile(Record, frozen=True):
 
     file: str
     dtype: Storage
-    size_bytes: int
-    sha256: str
+    size_bytes: Count
+    sha256: Sha256
     # The file of the SHA-256 of every `PIECE_BYTES`, one after the other: a small sub-network is checked without
     # reading what it does not use.
     pieces: FileRef
@@ -70,17 +75,17 @@ class WeightFile(Record, frozen=True):
 class Quality(Record, frozen=True):
     """How good a sub-network is at its task on so many samples of a named dataset; higher is better."""
 
-    metric: str  # the task's first one, or `FIDELITY`
+    metric: Line  # the task's first one, or `FIDELITY`
     value: MetricValue
     samples: Annotated[int, Meta(ge=1)]
-    dataset: str
-    also: dict[str, MetricValue]  # other metrics on the same data
+    dataset: Line
+    also: dict[Line, MetricValue]  # other metrics on the same data
 
 
 class ExportDifference(Record, frozen=True):
     """How far a sub-network's graphs are from the same slice of the checkpoint in float32."""
 
-    max_abs_difference: float  # the largest of an output
+    max_abs_difference: Annotated[float, Meta(ge=0)]  # the largest of an output
     # How often both give the same answer, and how much lower the graph's quality is, on the data of the quality.
     agreement: MetricValue | None
     quality_drop: float | None
@@ -89,8 +94,8 @@ class ExportDifference(Record, frozen=True):
 class ExportedSubnet(Subnet, frozen=True):
     """A sub-network of a bundle: its slice, its size, its graphs and what is known of its quality."""
 
-    hidden_size: int
-    parameters: int
+    hidden_size: Count
+    parameters: Count
     graphs: dict[Flavor, FileRef]
     quality: Quality | None
     export_error: ExportDifference
@@ -108,11 +113,12 @@ class Manifest(Record, frozen=True):
 
     schema_version: int
     sha256: str
-    name: str
-    edgebert_version: str
-    task: str
-    labels: Annotated[tuple[str, ...], Meta(min_length=1)]
-    max_length: Annotated[int, Meta(ge=2, le=2**20)]
+    name: Line
+    edgebert_version: Line
+    task: Line
+    # No control characters: a label stands in lines of tables and of files of answers.
+    labels: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
     tokenizer: FileRef
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
     pairs: bool
@@ -138,6 +144,12 @@ class Manifest(Record, frozen=True):
         if found != self.sha256:
             hashes = f"expected sha256 {self.sha256[:12]}..., found {found[:12]}..."
             raise BundleError(f"{path} was altered: {hashes}; copy the bundle again, or export it with other values")
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield what this version cannot use."""
+        if self.task not in TASK_NAMES:
+            known = ", ".join(TASK_NAMES)
+            yield f"task '{self.task}' is not supported by this version, expected one of {known} at $.task"
 
     @property
     def methods(self) -> dict[str, str]:

@@ -10,12 +10,10 @@ import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
 
 import psutil
-from msgspec import Meta
 
-from edgebert.records import Record
+from edgebert.records import NotNegative, Positive, Record, Share
 
 # hashlib lets other threads of Python run while it hashes so much at once.
 _BLOCK = bytes(1 << 20)
@@ -34,9 +32,9 @@ class Reading(Record, frozen=True):
     where the system does not show them.
     """
 
-    canary_ms: Annotated[float, Meta(gt=0)]
-    others_share: Annotated[float, Meta(ge=0, le=1)]
-    clock_mhz: float | None
+    canary_ms: Positive
+    others_share: Share
+    clock_mhz: NotNegative | None
     temperature_c: float | None
 
 

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 
 from edgebert.machine.limits import Limits, granted, system_file, usable_cores
-from edgebert.records import Record
+from edgebert.records import Count, Line, Record
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _POWER_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -24,15 +24,15 @@ _VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
 class Device(Record, frozen=True):
     """A machine as a profile describes it; `usable_cores` are those that this process may run on."""
 
-    cpu: str
-    architecture: str
-    instruction_sets: tuple[str, ...]
-    physical_cores: int
-    usable_cores: int
-    memory_mb: int
+    cpu: Line
+    architecture: Line
+    instruction_sets: tuple[Line, ...]
+    physical_cores: Count
+    usable_cores: Count
+    memory_mb: Count
     limits: Limits
-    os: str
-    power_governor: str | None
+    os: Line
+    power_governor: Line | None
 
     @property
     def fingerprint(self) -> str:

@@ -4,13 +4,11 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated
 
 import psutil
-from msgspec import Meta
 
 from edgebert.errors import EdgeBertError
-from edgebert.records import Record
+from edgebert.records import Positive, Record
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIPS = Path("/proc/self/cgroup")
@@ -21,8 +19,8 @@ _UNLIMITED_MB = 1e12 / 1e6
 class Limits(Record, frozen=True):
     """Processors, of which a share can be granted, and memory; None is no limit."""
 
-    cpus: Annotated[float, Meta(gt=0)] | None = None
-    memory_mb: Annotated[float, Meta(gt=0)] | None = None
+    cpus: Positive | None = None
+    memory_mb: Positive | None = None
 
     def whole_cores(self, cores: int) -> int:
         """Return how many of so many cores are granted as a whole, at least one."""

@@ -8,15 +8,11 @@ import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
-from edgebert.records import Record
-
-Milliseconds = Annotated[float, Meta(gt=0)]
+from edgebert.records import Count, Positive, Record
 
 # All sets of the four terms of a cost, the small ones first.
 _CHOICES = [list(some) for size in range(1, 5) for some in itertools.combinations(range(4), size)]
@@ -25,14 +21,24 @@ _CHOICES = [list(some) for size in range(1, 5) for some in itertools.combination
 class Latency(Record, frozen=True):
     """The latencies measured for one shape; `p50_ci95_ms` is the 95 % interval of the median."""
 
-    batch_size: Annotated[int, Meta(ge=1)]
-    length: Annotated[int, Meta(ge=1)]
-    runs: Annotated[int, Meta(ge=1)]
-    p50_ms: Milliseconds
-    p90_ms: Milliseconds
-    p95_ms: Milliseconds
-    p99_ms: Milliseconds
-    p50_ci95_ms: tuple[float, float]
+    batch_size: Count
+    length: Count
+    runs: Count
+    p50_ms: Positive
+    p90_ms: Positive
+    p95_ms: Positive
+    p99_ms: Positive
+    p50_ci95_ms: tuple[Positive, Positive]
+
+    def __post_init__(self) -> None:
+        if not self.p50_ms <= self.p90_ms <= self.p95_ms <= self.p99_ms:
+            found = ", ".join(f"{ms:g}" for ms in (self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms))
+            raise ValueError(f"expected p50_ms, p90_ms, p95_ms and p99_ms in ascending order, found {found}")
+        low_ms, high_ms = self.p50_ci95_ms
+        if not low_ms <= self.p50_ms <= high_ms:
+            raise ValueError(
+                f"expected p50_ms within its interval, found {self.p50_ms:g} and {low_ms:g} to {high_ms:g}"
+            )
 
     def at_percentile(self, percentile: float) -> float:
         """Return the latency at a percentile: the next higher measured one, so that it is never too low."""

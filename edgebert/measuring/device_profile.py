@@ -1,5 +1,7 @@
 """The profile: what was measured for one bundle on one device, and the file that holds it."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -8,24 +10,33 @@ import msgspec
 from msgspec import Meta
 
 from edgebert import records
+from edgebert.engines.session import ENGINES
 from edgebert.errors import ProfileError, listed
+from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import Device
 from edgebert.measuring.cost_model import CostModel, Latency
-from edgebert.measuring.profile_settings import ProfileSettings
-from edgebert.records import Record
+from edgebert.measuring.profile_settings import ProfileSettings, Shape
+from edgebert.records import Count, Line, NotNegative, Record, Sha256, Share
 from edgebert.subnet import Way, WayFilter
 
 # Of a few hundred runs even this is little more than the worst few.
 MAX_PERCENTILE = 99
 # Of the state of the machine: twice as many rounds as one profile has at most.
 _MOST_READINGS = 20
+# Of those that are worth it none has more than one; a profile with more than this is not of the machine that it names.
+MAX_THREADS_PER_CORE = 8
+# Two machines' clocks differ, and one of them may be a time zone off.
+_CLOCKS_DIFFER = timedelta(days=1)
+
+# The slowest over the fastest of something.
+Drift = Annotated[float, Meta(ge=1)]
 
 
 class _Keyed(Record, frozen=True):
     """A sub-network and a way to run it, which stand together once in a profile."""
 
-    id: str
+    id: Line
     way: Way
 
     @property
@@ -47,16 +58,21 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     `numerics_ok` is whether this device computes the golden outputs. Inputs are padded to the lengths in `pad_to`.
     """
 
-    load_ms: Annotated[float, Meta(ge=0)]
-    first_ms: Annotated[float, Meta(ge=0)]
-    new_shape_ms: Annotated[float, Meta(ge=0)]
-    peak_memory_mb: Annotated[float, Meta(ge=0)]
-    steady_memory_mb: Annotated[float, Meta(ge=0)]
-    private_memory_mb: Annotated[float, Meta(ge=0)]
+    load_ms: NotNegative
+    first_ms: NotNegative
+    new_shape_ms: NotNegative
+    peak_memory_mb: NotNegative
+    steady_memory_mb: NotNegative
+    private_memory_mb: NotNegative
     numerics_ok: bool
-    numerics: str
+    numerics: Line
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        if not self.private_memory_mb <= self.steady_memory_mb <= self.peak_memory_mb:
+            found = f"{self.private_memory_mb:g}, {self.steady_memory_mb:g} and {self.peak_memory_mb:g}"
+            raise ValueError(f"expected private, steady and peak memory_mb in ascending order, found {found}")
 
     @cached_property
     def cost(self) -> CostModel:
@@ -67,7 +83,7 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
 class LeftOut(_Keyed, frozen=True):
     """What was not measured, or not to the end, and why."""
 
-    reason: str
+    reason: Line
 
 
 class Stability(Record, frozen=True):
@@ -80,14 +96,14 @@ class Stability(Record, frozen=True):
     and what to do, None if it is.
     """
 
-    rounds: int
-    median_drift: float
-    worst_drift: float
-    canary_drift: float
-    others_share: float
-    readings: tuple[Reading, ...]
-    unsettled: tuple[str, ...]
-    warning: str | None
+    rounds: Count
+    median_drift: Drift
+    worst_drift: Drift
+    canary_drift: Drift
+    others_share: Share
+    readings: Annotated[tuple[Reading, ...], Meta(min_length=1)]
+    unsettled: tuple[Line, ...]
+    warning: Line | None
 
     def merged(self, newer: "Stability") -> "Stability":
         """Return how far to trust entries of both: no further than the worse of the two."""
@@ -107,15 +123,61 @@ class DeviceProfile(Record, frozen=True):
     VERSION: ClassVar[int] = 3
 
     schema_version: int
-    bundle_sha256: str
-    created_at: str
-    edgebert_version: str
-    engine_versions: dict[str, str]
+    bundle_sha256: Sha256
+    created_at: Line
+    edgebert_version: Line
+    engine_versions: dict[Line, Line]
     device: Device
     settings: ProfileSettings
+    # What each value alone may be its type says, and `contradictions` what they say of each other.
     subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
     left_out: tuple[LeftOut, ...]
     stability: Stability
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield what cannot be of one machine and one profiling, each with its path."""
+        try:
+            is_future = datetime.fromisoformat(self.created_at) > datetime.now(UTC) + _CLOCKS_DIFFER
+        except (TypeError, ValueError):  # the first is for one without a time zone
+            yield f"expected a time with its zone, found '{self.created_at}' at $.created_at"
+        else:
+            if is_future:
+                yield f"expected a time that this machine's clock has reached, found {self.created_at} at $.created_at"
+
+        known = set()
+        for name in ("subnetworks", "left_out"):
+            for number, one in enumerate(getattr(self, name)):
+                path = f"$.{name}[{number}]"
+                if one.key in known:
+                    yield f"expected each sub-network in each way once, found {one.id} ({one.way}) again at {path}"
+                known.add(one.key)
+                yield from (f"{problem} at {path}.way" for problem in self._impossible(one.way))
+        for number, entry in enumerate(self.subnetworks):
+            yield from (f"{problem} at $.subnetworks[{number}].{name}" for problem, name in self._incomplete(entry))
+
+    def _impossible(self, way: Way) -> Iterator[str]:
+        """Yield why nothing was run in a way on this machine."""
+        engine = next((engine for engine in ENGINES if way.engine == engine.NAME), None)
+        if engine is None or way.flavor not in engine.FLAVORS or way.options not in engine.OPTIONS:
+            known = "; ".join(f"{one.NAME}, {' or '.join(one.FLAVORS)}" for one in ENGINES)
+            yield f"expected a way of {known}, found {way}"
+        most = MAX_THREADS_PER_CORE * self.device.usable_cores
+        if way.threads > most:
+            yield f"expected at most {most} threads on {self.device.usable_cores} cores, found {way.threads}"
+
+    def _incomplete(self, entry: ProfiledSubnet) -> Iterator[tuple[str, str]]:
+        """Yield what an entry lacks of what the settings say was measured, and where in it."""
+        if entry.way.engine not in self.engine_versions:
+            yield f"expected an engine of engine_versions, found {entry.way.engine}", "way.engine"
+        if entry.pad_to not in ((), self.settings.lengths):
+            yield f"expected no lengths or those of the settings, found {list(entry.pad_to)}", "pad_to"
+        shapes = tuple(Shape(row.batch_size, row.length) for row in entry.latency)
+        if shapes != self.settings.shapes:
+            expected, found = (", ".join(map(str, some)) for some in (self.settings.shapes, shapes))
+            yield f"expected the latencies of {expected}, found those of {found}", "latency"
+        for number, row in enumerate(entry.latency):
+            if row.runs < self.settings.min_runs:
+                yield f"expected at least {self.settings.min_runs} runs, found {row.runs}", f"latency[{number}].runs"
 
     @classmethod
     def load(cls, path: str | Path) -> "DeviceProfile":
@@ -129,6 +191,27 @@ class DeviceProfile(Record, frozen=True):
     def save(self, path: str | Path) -> None:
         """Write the profile in one step; if that fails, a ProfileError, and what stood there is untouched."""
         records.write_bytes(Path(path), records.encode(self), ProfileError)
+
+    def check_fits(self, bundle: Bundle, name: object = "the profile") -> None:
+        """Check that this is a profile of a bundle; `name` is what messages call it.
+
+        Raises:
+            ProfileError: it is another bundle's, or has what that one has not.
+        """
+        advice = f"profile this one: edgebert profile {bundle.path}"
+        if self.bundle_sha256 != bundle.sha256:
+            was = f"expected bundle {bundle.sha256[:12]}, found {self.bundle_sha256[:12]}"
+            raise ProfileError(f"{name} is of another bundle ({was}); {advice}")
+        longest, most = self.settings.lengths[-1], bundle.manifest.max_length
+        if longest > most:
+            raise ProfileError(
+                f"{name}: expected at most {most} tokens, found {longest} at $.settings.lengths; {advice}"
+            )
+        graphs = {subnet.id: subnet.graphs for subnet in bundle.manifest.subnetworks}
+        for number, entry in enumerate(self.subnetworks):
+            if entry.way.flavor not in graphs.get(entry.id, ()):
+                what = f"expected a graph of bundle '{bundle.manifest.name}', found {entry.id}, {entry.way.flavor}"
+                raise ProfileError(f"{name}: {what} at $.subnetworks[{number}]; {advice}")
 
     def predict_ms(self, subnet_id: str, *, length: int, batch_size: int = 1, percentile: float = 50) -> float:
         """Return the latency expected of a sub-network for inputs of any shape, run in the fastest way.
@@ -164,7 +247,9 @@ class DeviceProfile(Record, frozen=True):
         """
         entries = tuple(entry for entry in self.subnetworks if asked.admits(entry.way))
         if not entries:
-            raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with --threads")
+            asked_for = {"--provider": asked.engine, "--threads": asked.threads}
+            options = " ".join(f"{name} {value}" for name, value in asked_for.items() if value)
+            raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with {options}")
         return msgspec.structs.replace(self, subnetworks=entries)
 
     def differs_from(self, other: "DeviceProfile") -> str | None:
@@ -207,6 +292,7 @@ class DeviceProfile(Record, frozen=True):
         return msgspec.structs.replace(
             newer,
             engine_versions=self.engine_versions | newer.engine_versions,
+            settings=self.settings.merged(newer.settings),
             subnetworks=remaining + newer.subnetworks,
             left_out=tuple(left_out.values()),
             stability=before.merged(newer.stability) if remaining else newer.stability,
@@ -230,7 +316,7 @@ class DeviceProfile(Record, frozen=True):
         """Return the message that a shape is larger than any measured one."""
         lengths, batches = max(self.settings.lengths), max(self.settings.batch_sizes)
         asked = f"{batch_size} x {length} tokens is beyond the measured {batches} x {lengths}"
-        return f"{asked}; profile again with --lengths and --batch-sizes"
+        return f"{asked}; profile again with --lengths {length} --batch-sizes {batch_size}, or give less"
 
 
 def check_percentile(percentile: float) -> None:

@@ -3,25 +3,32 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from edgebert.errors import ProfileError
-from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle import MAX_LENGTH, Bundle
 from edgebert.machine.device import default_threads
 from edgebert.machine.limits import Limits
-from edgebert.records import Record
+from edgebert.records import Count, NotNegative, Positive, Record
 
 _DEFAULT_LENGTHS = (16, 64, 128)
 # The special tokens around an empty text.
 _MIN_LENGTH = 2
 _MAX_BATCH_SIZE = 1024
 
+Length = Annotated[int, Meta(ge=_MIN_LENGTH, le=MAX_LENGTH)]
+BatchSize = Annotated[int, Meta(ge=1, le=_MAX_BATCH_SIZE)]
+
 
 class Shape(Record, frozen=True):
     """The shape (batch_size, length) of a request."""
 
-    batch_size: int
-    length: int
+    batch_size: BatchSize
+    length: Length
+
+    def __str__(self) -> str:
+        return f"{self.batch_size} x {self.length}"
 
 
 class ProfileSettings(Record, frozen=True):
@@ -33,20 +40,35 @@ class ProfileSettings(Record, frozen=True):
     `requests_per_s` of them. `emulated` are the limits that were imposed to imitate a smaller machine.
     """
 
-    lengths: Annotated[tuple[int, ...], Meta(min_length=1)]
-    batch_sizes: Annotated[tuple[int, ...], Meta(min_length=1)]
-    min_rounds: int
-    min_runs: int
-    min_seconds: float
-    max_seconds: float
-    interval_share: float
-    requests_per_s: float | None
+    lengths: Annotated[tuple[Length, ...], Meta(min_length=1)]
+    batch_sizes: Annotated[tuple[BatchSize, ...], Meta(min_length=1)]
+    min_rounds: Count
+    min_runs: Count
+    min_seconds: NotNegative
+    max_seconds: NotNegative
+    interval_share: Positive
+    requests_per_s: Positive | None
     emulated: Limits | None
+
+    def __post_init__(self) -> None:
+        for name in ("lengths", "batch_sizes"):
+            values = getattr(self, name)
+            if list(values) != sorted(set(values)):
+                raise ValueError(f"expected {name} in ascending order, each once, found {list(values)}")
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """All shapes of a request: every batch size with every length."""
         return tuple(Shape(batch_size=size, length=length) for size in self.batch_sizes for length in self.lengths)
+
+    def merged(self, newer: "ProfileSettings") -> "ProfileSettings":
+        """Return what holds for entries measured either way: of rounds, runs and exactness the lesser."""
+        least = ("min_rounds", "min_runs", "min_seconds", "max_seconds")
+        return msgspec.structs.replace(
+            newer,
+            **{name: min(getattr(self, name), getattr(newer, name)) for name in least},
+            interval_share=max(self.interval_share, newer.interval_share),
+        )
 
     @property
     def threads(self) -> int:
@@ -73,7 +95,7 @@ def settings_for(
     if not lengths:
         lengths = [*(length for length in _DEFAULT_LENGTHS if length < longest), longest]
     if requests_per_s is not None and not requests_per_s > 0:
-        raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}")
+        raise ProfileError(f"expected a number of requests a second above 0, found {requests_per_s}; raise it")
 
     # For the twelve sub-networks of the built-in bundle about 4 s and 40 to 55 s (benchmarks/profile_time.py).
     return ProfileSettings(
@@ -93,5 +115,5 @@ def _checked(word: str, values: Sequence[int], least: int, most: int) -> tuple[i
     """Return numbers in ascending order, each once, if all are within a range."""
     for value in values:
         if not least <= value <= most:
-            raise ProfileError(f"expected a {word} of {least} to {most}, found {value}")
+            raise ProfileError(f"expected a {word} of {least} to {most}, found {value}; choose one of these")
     return tuple(sorted(set(values)))

@@ -17,7 +17,7 @@ from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut
+from edgebert.measuring.device_profile import MAX_THREADS_PER_CORE, DeviceProfile, LeftOut
 from edgebert.measuring.latency_statistics import is_known, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.stability import stability_of
@@ -67,10 +67,13 @@ def profile(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked = way_filter(provider, threads)
+    most = MAX_THREADS_PER_CORE * this_device().usable_cores
+    if asked.threads and asked.threads > most:
+        raise ProfileError(f"expected at most {most} threads on this machine, found {threads}; lower --threads")
     settings = settings_for(
         bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
     )
-    chosen = [bundle.subnet(subnet_id) for subnet_id in subnets] if subnets else bundle.manifest.subnetworks
+    chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
 
     with profile_cache.measuring_alone():
@@ -122,19 +125,6 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)
     return cached if cached is not None and cached.holds(asked) else measured
-
-
-def check_profile(found: DeviceProfile, bundle: Bundle) -> DeviceProfile:
-    """Return a profile if it is one of this bundle.
-
-    Raises:
-        ProfileError: it is another bundle's.
-    """
-    if found.bundle_sha256 != bundle.sha256:
-        was = f"expected bundle {bundle.sha256[:12]}, found {found.bundle_sha256[:12]}"
-        advice = f"profile this one: edgebert profile {bundle.path}"
-        raise ProfileError(f"the profile is of another bundle ({was}); {advice}")
-    return found
 
 
 class Profiling:
@@ -244,12 +234,13 @@ class Profiling:
 
     def _record(self, this_round: int, one: Combination) -> TrialRecord:
         """Return what comes of a trial, from the journal if it was made before."""
-        known = self._journal.find(this_round, *one.key)
-        if known is not None:
-            return known
         settings = self._settings
         if this_round == _LOOK:
             settings = msgspec.structs.replace(settings, min_runs=_LOOK_RUNS, min_seconds=_LOOK_SECONDS)
+        known = self._journal.find(this_round, *one.key)
+        # What is shorter than was asked for is no such trial, whoever wrote it down.
+        if known is not None and (isinstance(known.result, Died) or known.result.is_of(settings)):
+            return known
         with self._watch(settings.threads) as readings:
             result = self._measure(Trial(str(self._bundle.path), *one.key, settings))
         record = TrialRecord(this_round, *one.key, readings[0], result)

@@ -15,18 +15,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
-from edgebert.errors import BundleError, EdgeBertError, ProfileError
+from edgebert.errors import BundleError, EdgeBertError, ProfileError, one_line
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import impose
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
-from edgebert.records import Record
+from edgebert.records import Line, Natural, NotNegative, Positive, Record
 from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
 from edgebert.tasks.tasks import task_in
@@ -47,9 +49,9 @@ class Numerics(Record, frozen=True):
     An answer counts only where the right one is clear beyond the tolerance.
     """
 
-    difference: float
-    tolerance: float
-    wrong_answers: int
+    difference: NotNegative
+    tolerance: NotNegative
+    wrong_answers: Natural
 
     @property
     def ok(self) -> bool:
@@ -64,14 +66,19 @@ class Numerics(Record, frozen=True):
 class Measurement(Record, frozen=True, tag=True):
     """What was measured: costs as in a `ProfiledSubnet`, and the latencies of each shape of the settings."""
 
-    load_ms: float
-    first_ms: float
-    new_shape_ms: float
-    peak_memory_mb: float
-    steady_memory_mb: float
-    private_memory_mb: float
+    load_ms: NotNegative
+    first_ms: NotNegative
+    new_shape_ms: NotNegative
+    peak_memory_mb: NotNegative
+    steady_memory_mb: NotNegative
+    private_memory_mb: NotNegative
     numerics: Numerics
-    samples_ms: tuple[tuple[float, ...], ...]
+    samples_ms: Annotated[tuple[Annotated[tuple[Positive, ...], Meta(min_length=1)], ...], Meta(min_length=1)]
+
+    def is_of(self, settings: ProfileSettings) -> bool:
+        """Return whether this was measured with such settings: all their shapes, as often as they ask for."""
+        enough = all(len(samples) >= settings.min_runs for samples in self.samples_ms)
+        return enough and len(self.samples_ms) == len(settings.shapes)
 
     @property
     def medians_ms(self) -> list[float]:
@@ -89,7 +96,7 @@ class Failure(Record, frozen=True, tag=True):
 class Died(Record, frozen=True, tag=True):
     """A measuring process ended without an answer, for example for want of memory."""
 
-    reason: str
+    reason: Line
 
 
 def measure_apart(trial: Trial) -> Measurement | Died:
@@ -113,7 +120,7 @@ def measure_apart(trial: Trial) -> Measurement | Died:
     # Below 0 it was a signal: -9 where the system had no memory left.
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().split("\n")[-1] or "no message"
-        return Died(reason=f"its process ended with status {done.returncode} ({reason})")
+        return Died(reason=one_line(f"its process ended with status {done.returncode} ({reason})"))
     result = msgspec.json.decode(done.stdout, type=Measurement | Failure)
     if isinstance(result, Failure):
         raise (BundleError if result.of_bundle else ProfileError)(result.error)

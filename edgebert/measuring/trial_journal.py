@@ -10,7 +10,7 @@ from edgebert.errors import ProfileError
 from edgebert.journal import Journal
 from edgebert.machine.canary import Reading
 from edgebert.measuring.trial import Died, Measurement
-from edgebert.records import Record
+from edgebert.records import Line, Natural, Record
 from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ def is_current(path: Path) -> bool:
 class TrialRecord(Record, frozen=True):
     """What came of one trial in one round, and the state of the machine around it."""
 
-    round: int
-    subnet: str
+    round: Natural
+    subnet: Line
     way: Way
     reading: Reading
     result: Measurement | Died

@@ -10,6 +10,7 @@ from typing import Literal
 
 from edgebert.choosing.selection import pareto_front
 from edgebert.inputs.bundle import Bundle
+from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.subnet import Way
@@ -53,15 +54,14 @@ class ProfileReport:
     batch_size: int
     rows: tuple[ProfileRow, ...]
     doubts: tuple[Doubt, ...]
+    is_of_this_device: bool
 
 
 def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> ProfileReport:
     """Return what is shown of a profile, with the qualities of its bundle if that is given."""
     batch_size = min(profile.settings.batch_sizes)  # a table has room for one
-    # All of an entry that has none of that size.
     latencies = {
-        entry.key: tuple(row for row in entry.latency if row.batch_size == batch_size) or entry.latency
-        for entry in profile.subnetworks
+        entry.key: tuple(row for row in entry.latency if row.batch_size == batch_size) for entry in profile.subnetworks
     }
     qualities = bundle.manifest.qualities if bundle else {}
     methods = bundle.manifest.methods if bundle else {}
@@ -78,7 +78,8 @@ def profile_report(profile: DeviceProfile, bundle: Bundle | None = None) -> Prof
         for one in profile.subnetworks
     )
     metric = bundle.manifest.metric if bundle else None
-    return ProfileReport(profile, metric, batch_size, rows, tuple(_doubts(profile)))
+    is_of_this_device = profile.device.fingerprint == this_device().fingerprint
+    return ProfileReport(profile, metric, batch_size, rows, tuple(_doubts(profile)), is_of_this_device)
 
 
 def _doubts(profile: DeviceProfile) -> Iterator[Doubt]:

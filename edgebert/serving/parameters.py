@@ -12,7 +12,7 @@ from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
 from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.profiler import check_profile, profile_of
+from edgebert.measuring.profiler import profile_of
 from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet, Way, WayFilter
 
@@ -97,7 +97,8 @@ def profile_source(
         # Measured when a choice first needs it: who names a sub-network, or has no limit, never waits for that.
         return functools.cache(lambda: profile_of(bundle, batch_size=batch_size, asked=asked).narrowed(asked))
 
-    found = check_profile(given if isinstance(given, DeviceProfile) else DeviceProfile.load(given), bundle)
+    found = given if isinstance(given, DeviceProfile) else DeviceProfile.load(given)
+    found.check_fits(bundle, "the profile" if found is given else given)
     if found.device.fingerprint != this_device().fingerprint:
         logger.warning("the profile was measured on another device (%s): its budget may not hold here", found.device)
     return functools.cache(lambda: found.narrowed(asked))

@@ -103,7 +103,7 @@ def test_what_was_not_profiled_is_never_chosen() -> None:
 def test_an_infeasible_budget_names_the_nearest_miss() -> None:
     message = (
         rf"^no sub-network meets 2 ms at p95 for 128 tokens here; the nearest is {IDS[3]} with 4.00 ms. "
-        r"Raise the budget, shorten the input or export a smaller sub-network.$"
+        r"Raise the budget, give a shorter --length, or export a smaller sub-network.$"
     )
     with pytest.raises(BudgetError, match=message) as caught:
         select(BUNDLE, PROFILE, Budget(latency_ms=2))

@@ -1,9 +1,11 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
@@ -48,13 +50,20 @@ def test_a_bundle_without_quality_says_how_to_know_it(
     assert "no quality is known; export with --eval or --texts" in text
 
 
-def test_labels_of_a_file_move_no_cursor(edgebert: Edgebert, alter_manifest: Alter) -> None:
-    path = alter_manifest(labels=("bad\x1b[2J", "good"))
-    text = edgebert("inspect", str(path)).out
-    assert "labels bad\\u001b[2J, good" in text
-    printed = edgebert("inspect", str(path), "--json").out
-    assert "\x1b" not in printed
-    assert json.loads(printed)["labels"] == ["bad\x1b[2J", "good"]
+@pytest.mark.parametrize("label", ["bad\x1b[2J", "bad\nworse", "bad\tworse", "bad\u202e"])
+def test_labels_that_move_a_cursor_or_break_a_line_are_refused(
+    edgebert: Edgebert, alter_manifest: Alter, label: str
+) -> None:
+    message = edgebert("inspect", str(alter_manifest(labels=(label, "good")))).error(1)
+    assert "bundle.json: Expected text without control characters at $.labels[0]" in message
+
+
+def test_of_many_labels_the_first_are_shown_and_all_are_in_the_json(edgebert: Edgebert, alter_manifest: Alter) -> None:
+    labels = tuple(f"a rather long name of label {number}" for number in range(2000))
+    path = str(alter_manifest(labels=labels))
+    assert " more)" in edgebert("inspect", path).out.splitlines()[0]
+    assert len(edgebert("inspect", path).out.splitlines()[0]) < 500
+    assert json.loads(edgebert("inspect", path, "--json").out)["labels"] == list(labels)
 
 
 def test_a_profile_of_another_bundle_is_shown_without_qualities(
@@ -67,6 +76,35 @@ def test_a_profile_of_another_bundle_is_shown_without_qualities(
     assert "*" not in row
 
 
-def test_nothing_to_inspect(edgebert: Edgebert) -> None:
-    message = edgebert("inspect", "nowhere").error(1)
-    assert "nothing to inspect at nowhere: expected the folder of a bundle or a checkpoint, or the file of a" in message
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("nowhere", "found nothing; check the path"),
+        (".", "found a folder with neither bundle.json nor config.json; check the path"),
+        ("pipe", "found neither a file nor a folder; check the path"),
+        ("bundle/bundle.json", "found a file of a folder; give "),
+        ("bundle/weights-int8.bin", "found a file of a folder; give "),
+    ],
+)
+def test_what_cannot_be_inspected_is_told_apart(
+    edgebert: Edgebert, bundle_path: Path, tmp_path: Path, name: str, found: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    message = edgebert("inspect", str(tmp_path / name)).error(1)
+    assert f"expected the folder of a bundle or a checkpoint, or the file of a profile, {found}" in message
+
+
+def test_what_is_no_profile_is_told_what_was_expected(edgebert: Edgebert, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("[1]")
+    message = edgebert("inspect", str(tmp_path / "p.json")).error(1)
+    assert (
+        "p.json: Expected object, got array; make it again or restore it, if it is a profile; expected the" in message
+    )
+
+
+def test_a_profile_says_whose_it_is(edgebert: Edgebert, profile_file: str, tmp_path: Path) -> None:
+    assert "on this device" in edgebert("inspect", profile_file).out
+    profile = DeviceProfile.load(profile_file)
+    other = msgspec.structs.replace(profile, device=msgspec.structs.replace(profile.device, cpu="another"))
+    other.save(tmp_path / "other.json")
+    assert "on another device: its times may not hold here" in edgebert("inspect", str(tmp_path / "other.json")).out

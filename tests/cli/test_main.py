@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edgebert.cli.main import main
 from edgebert.inputs.bundle import Bundle
 from profiles import BEST
 
@@ -100,6 +101,30 @@ def test_verbose_tells_more_on_standard_error(edgebert_command: Command) -> None
         for more in ("", ", '-v'")
     ]
     assert [(done.stdout, done.stderr) for done in runs] == [("", ""), ("", "told\\u001b\n")]
+
+
+@pytest.mark.parametrize("verbose", [[], ["-v"]])
+def test_what_nobody_has_foreseen_is_one_line_that_asks_for_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verbose: list[str]
+) -> None:
+    class PanicException(BaseException):
+        """As libraries in Rust raise it."""
+
+    def panic(_: object) -> None:
+        raise PanicException("called `unwrap` on\na `None` value")
+
+    monkeypatch.setattr("edgebert.cli.devices.run", panic)
+    status, errors = main(["devices", *verbose]), capsys.readouterr().err
+    assert status == 1
+    assert "error: unexpected PanicException: called `unwrap` on a `None` value; this is a fault of edgebert" in errors
+    assert errors.count("\n") == 1 or "Traceback" in errors
+    assert ("Traceback" in errors) == bool(verbose)
+
+
+def test_a_reader_of_errors_who_left_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m edgebert inspect {tmp_path} 2>&1 >/dev/null | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_ctrl_c_in_a_profile_is_status_130_and_leaves_the_old_file(tmp_path: Path) -> None:

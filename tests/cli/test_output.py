@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.cli.output import print_json, print_table, printable
+from edgebert.cli.output import print_json, print_table
+from edgebert.errors import printable
 
 HARMFUL = "a\x1b[2J\r\x00\x07\x7f\x9b31m\u202eb\u2028"
 
@@ -33,3 +34,8 @@ def test_a_json_object_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert json.loads(printed) == {"name": HARMFUL}
+
+
+def test_a_path_that_is_no_unicode_is_printed_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"out": ["a\udcff"]})
+    assert json.loads(capsys.readouterr().out) == {"out": ["a\\udcff"]}

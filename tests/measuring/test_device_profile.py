@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def test_a_quick_profile_adds_what_another_lacks_and_nothing_else(builtin: Bundl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bundle_sha256": "0"}, "it is of another bundle"),
+        ({"bundle_sha256": "0" * 64}, "it is of another bundle"),
         ({"engine_versions": {"cpu": "ONNX Runtime 2.0"}}, "it was measured with ONNX Runtime 2.0"),
         ({"device": msgspec.structs.replace(this_device(), cpu="other")}, "it was measured on another device"),
         ({"settings": {"lengths": (8,)}}, r"it holds other shapes \(--lengths 8 --batch-sizes 1\)"),
@@ -171,3 +173,113 @@ def test_numbers_that_cannot_have_been_measured_are_refused(
     (tmp_path / "p.json").write_text(content.replace(old, new))
     with pytest.raises(ProfileError, match=message):
         DeviceProfile.load(tmp_path / "p.json")
+
+
+def altered(profile: DeviceProfile, change: Callable[[Any], object]) -> bytes:
+    """Return a profile as JSON with something changed in it."""
+    content = json.loads(records.encode(profile))
+    change(content)
+    return json.dumps(content).encode()
+
+
+def entry_of(content: Any) -> Any:
+    return content["subnetworks"][0]
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "an entry twice": (
+        lambda c: c["subnetworks"].append(entry_of(c)),
+        r"expected each sub-network in each way once, found .* again at \$.subnetworks\[2\]",
+    ),
+    "measured and left out": (
+        lambda c: c["left_out"].append({"id": FULL, "way": entry_of(c)["way"], "reason": "slow"}),
+        r"once, found .* again at \$.left_out\[0\]",
+    ),
+    "p95 below p50": (
+        lambda c: entry_of(c)["latency"][0].update(p95_ms=0.1),
+        r"in ascending order, found 1.6, 1.6, 0.1, 1.6 at \$.subnetworks\[0\].latency\[0\]",
+    ),
+    "p50 out of its interval": (
+        lambda c: entry_of(c)["latency"][1].update(p50_ci95_ms=[1, 2]),
+        r"expected p50_ms within its interval, .* at \$.subnetworks\[0\].latency\[1\]",
+    ),
+    "a missing cell": (
+        lambda c: entry_of(c)["latency"].pop(1),
+        r"expected the latencies of 1 x 16, 1 x 64, 1 x 128, found those of 1 x 16, 1 x 128 at .*\[0\].latency",
+    ),
+    "a cell twice": (
+        lambda c: entry_of(c)["latency"].append(entry_of(c)["latency"][0]),
+        r"found those of 1 x 16, 1 x 64, 1 x 128, 1 x 16 at \$.subnetworks\[0\].latency",
+    ),
+    "short samples": (
+        lambda c: entry_of(c)["latency"][2].update(runs=19),
+        r"expected at least 20 runs, found 19 at \$.subnetworks\[0\].latency\[2\].runs",
+    ),
+    "more threads than there can be": (
+        lambda c: (c["device"].update(usable_cores=2), entry_of(c)["way"].update(threads=1024)),
+        r"expected at most 16 threads on 2 cores, found 1024 at \$.subnetworks\[0\].way",
+    ),
+    "an unknown engine": (
+        lambda c: entry_of(c)["way"].update(engine="abacus"),
+        r"expected a way of cpu, fused or portable; .*, found abacus on cpu, .* at \$.subnetworks\[0\].way",
+    ),
+    "an option of no engine": (
+        lambda c: entry_of(c)["way"].update(options=[["session.save_model_path", "/etc/x"]]),
+        r"expected a way of .* at \$.subnetworks\[0\].way",
+    ),
+    "an engine without a version": (lambda c: c["engine_versions"].clear(), r"\$.subnetworks\[0\].way.engine"),
+    "padding to what was not met": (lambda c: entry_of(c).update(pad_to=[17]), r"\$.subnetworks\[0\].pad_to"),
+    "unsorted lengths": (lambda c: c["settings"].update(lengths=[64, 16, 128]), r"ascending order, .* at \$.settings"),
+    "no readings": (lambda c: c["stability"].update(readings=[]), r"length >= 1 at \$.stability.readings"),
+    "less memory at the peak": (
+        lambda c: entry_of(c).update(peak_memory_mb=1),
+        r"memory_mb in .* at \$.subnetworks\[0\]",
+    ),
+    "no hash": (lambda c: c.update(bundle_sha256="ABC"), r"Expected 64 hexadecimal digits .* at \$.bundle_sha256"),
+    "no time": (lambda c: c.update(created_at="2026-13-01"), r"expected a time with its zone, .* at \$.created_at"),
+    "a time without a zone": (lambda c: c.update(created_at="2026-01-01T00:00:00"), r"zone, .* at \$.created_at"),
+    "a time to come": (lambda c: c.update(created_at="2999-01-01T00:00:00+00:00"), r"clock has .* at \$.created_at"),
+    "a cursor that moves": (lambda c: c["device"].update(cpu="a\x1b[2J"), r"control characters at \$.device.cpu"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_profile_that_contradicts_itself_is_refused_with_the_path(
+    profile: DeviceProfile, tmp_path: Path, change: Callable[[Any], object], message: str
+) -> None:
+    (tmp_path / "p.json").write_bytes(altered(profile, change))
+    with pytest.raises(ProfileError, match=rf"p.json: .*{message}; make it again or restore it"):
+        DeviceProfile.load(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"bundle_sha256": "0" * 64},
+            r"p.json is of another bundle \(expected bundle .*, found 0+\); profile this one",
+        ),
+        (
+            {"subnetworks": (entry("w9", 1.0),)},
+            r"p.json: expected a graph of .*, found w9, fused at \$.subnetworks\[0\]",
+        ),
+        (
+            {"settings": {"lengths": (16, 64, 512)}},
+            r"p.json: expected at most 128 tokens, found 512 at \$.settings.len",
+        ),
+    ],
+)
+def test_a_profile_that_does_not_fit_a_bundle_is_refused(
+    profile: DeviceProfile, builtin: Bundle, change: dict[str, Any], message: str
+) -> None:
+    profile.check_fits(builtin)
+    if "settings" in change:
+        change = {"settings": msgspec.structs.replace(profile.settings, **change["settings"])}
+    with pytest.raises(ProfileError, match=message):
+        msgspec.structs.replace(profile, **change).check_fits(builtin, "p.json")
+
+
+def test_of_entries_measured_in_two_ways_the_settings_promise_the_lesser(profile: DeviceProfile) -> None:
+    quick = msgspec.structs.replace(profile.settings, min_rounds=1, min_runs=10, interval_share=0.5)
+    other = msgspec.structs.replace(profile, settings=quick)
+    assert profile.merged(other).settings == other.merged(profile).settings == quick

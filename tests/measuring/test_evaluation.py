@@ -49,7 +49,7 @@ def test_data_without_labels_is_refused(builtin: Bundle, tmp_path: Path) -> None
 
 def test_a_bundle_of_an_unknown_task_is_refused(alter_manifest: Alter, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_text(DATA)
-    message = "expected a task of text-classification, .*, found 'translation'; use a newer edgebert"
+    message = "task 'translation' is not supported by this version, expected one of text-classification, .* at \\$.task"
     with pytest.raises(BundleError, match=message):
         evaluate(tmp_path / "d.tsv", alter_manifest(task="translation"))
 

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_trials import TWO, FakeTrials, quiet_machine
+from fake_trials import READING, TWO, FakeTrials, measurement, quiet_machine
 
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device, thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import settings_for
-from edgebert.measuring.profiler import Profiling, check_profile, profile
+from edgebert.measuring.profiler import Profiling, profile
 from edgebert.measuring.trial import Died, Measurement, Trial
-from edgebert.measuring.trial_journal import TrialJournal
+from edgebert.measuring.trial_journal import TrialJournal, TrialRecord
 from edgebert.measuring.ways import Combination, combinations, ways_to_measure
 from edgebert.subnet import Way, WayFilter
 from profiles import way
@@ -80,7 +80,7 @@ def test_another_bundles_profile_is_refused(found: DeviceProfile, alter_manifest
     with pytest.raises(
         ProfileError, match=r"the profile is of another bundle \(expected bundle .*\); profile this one"
     ):
-        check_profile(found, other)
+        found.check_fits(other)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,17 @@ def test_a_killed_profiling_goes_on_where_it_was(builtin: Bundle, tmp_path: Path
     found = profiling(builtin, interrupted, TrialJournal(tmp_path / "j"), quick=True).run(pairs_of(builtin))
     assert trials.made == [TWO[0], "interrupted", TWO[1]]
     assert [entry.id for entry in found.subnetworks] == list(TWO)
+
+
+def test_a_trial_in_the_journal_that_is_too_short_is_made_again(builtin: Bundle, tmp_path: Path) -> None:
+    pairs, settings = pairs_of(builtin, TWO[:1]), settings_for(builtin, lengths=[8])
+    short, narrow = measurement(1.0, samples=settings.min_runs - 1), measurement(1.0, 1.0)
+    for result in (short, narrow):
+        trials, journal = FakeTrials(), TrialJournal(tmp_path / "j")
+        for this_round in (1, 2, 3):
+            journal.add(TrialRecord(this_round, *pairs[0].key, READING, result))
+        profiling(builtin, trials, journal).run(pairs)
+        assert trials.made == [TWO[0]] * 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle import TASK_NAMES, Bundle
 from edgebert.tasks.task import Task, mean_difference
 from edgebert.tasks.tasks import TASKS, task_in, task_of
 
@@ -16,6 +16,7 @@ def test_a_task_is_found_by_its_name_and_has_the_labels_given() -> None:
 
 def test_names_of_tasks_are_different_and_of_metrics_too() -> None:
     assert len({kind.NAME for kind in TASKS}) == len(TASKS)
+    assert tuple(kind.NAME for kind in TASKS) == TASK_NAMES
     assert len({kind.METRICS[0] for kind in TASKS}) == len(TASKS)
 
 

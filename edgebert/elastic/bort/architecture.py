@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
-from edgebert.records import Record
+from edgebert.records import Count, Record
 
 # Without zeros in front, so that each architecture has one name; the prefix is that of sub-networks.
 _NAME = re.compile(r"(?:bort-)?d([1-9]\d*)-a([1-9]\d*)-h([1-9]\d*)-i([1-9]\d*)")
@@ -24,20 +24,22 @@ class SharedSizes(Record, frozen=True):
 class Architecture(Record, frozen=True):
     """The four numbers that Bort calls an architecture: layers, heads, hidden size and FFN neurons."""
 
-    depth: int
-    heads: int
-    hidden: int
-    ffn: int
+    depth: Count
+    heads: Count
+    hidden: Count
+    ffn: Count
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
         """Return the architecture of a name such as d4-a8-h1024-i768; what is none is a TrainingError."""
         found = _NAME.fullmatch(name)
         if found is None:
-            raise TrainingError(f"expected an architecture such as d4-a8-h1024-i768, found '{name}'")
+            raise TrainingError(f"expected an architecture such as d4-a8-h1024-i768, found '{name}'; name one so")
         one = cls(*map(int, found.groups()))
         if not one.is_possible:
-            raise TrainingError(f"{one}: expected heads that divide the hidden size {one.hidden}, found {one.heads}")
+            raise TrainingError(
+                f"{one}: expected heads that divide the hidden size {one.hidden}, found {one.heads}; choose others"
+            )
         return one
 
     @property

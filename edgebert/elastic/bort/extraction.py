@@ -78,7 +78,7 @@ class Goal(Record, frozen=True):
         trained = [one for one in candidates if one.trained and self.value(one, maximum) > 0]
         if not trained:
             expected = "a candidate that was trained and is better than the maximum point"
-            raise TrainingError(f"expected {expected}, found none")
+            raise TrainingError(f"expected {expected}, found none; raise --most-surrogates or --surrogate-steps")
         return min(trained, key=lambda one: (-self.value(one, maximum), one.ms, one.parameters))
 
     def check(self, candidates: Sequence[Candidate]) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
@@ -29,7 +30,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import profile
 from edgebert.measuring.remote import profile_on
 from edgebert.progress import Progress, no_progress
-from edgebert.records import Record
+from edgebert.records import Count, Line, Positive, Record
 from edgebert.scratch import scratch_folder
 from edgebert.subnet import Precision, Way
 from edgebert.tasks.tasks import DEFAULT_TASK
@@ -45,18 +46,18 @@ class Conditions(Record, frozen=True):
     Of so many rounds the fastest median counts: what else runs on a machine only ever adds.
     """
 
-    length: int
+    length: Count
     precision: Precision = "int8"
-    threads: int | None = None
-    provider: str | None = None
-    rounds: int = 3
+    threads: Count | None = None
+    provider: Line | None = None
+    rounds: Count = 3
 
 
 class MeasuredArchitecture(Record, frozen=True):
     """The median latency of an architecture in each round so far."""
 
     architecture: Architecture
-    rounds_ms: tuple[float, ...]
+    rounds_ms: Annotated[tuple[Positive, ...], Meta(min_length=1)]
 
 
 class Latencies(Record, frozen=True):

@@ -18,7 +18,7 @@ from edgebert.elastic.texts import TensorBatch, Texts, in_parts
 from edgebert.elastic.training_run import TrainingRun
 from edgebert.errors import TrainingError
 from edgebert.journal import Journal
-from edgebert.records import Record
+from edgebert.records import NotNegative, Positive, Record
 
 TRIALS = "surrogates.jsonl"
 _SCORING_BATCH = 64
@@ -29,8 +29,8 @@ class SurrogateTrial(Record, frozen=True):
     """The error that was found for an architecture."""
 
     architecture: Architecture
-    error: float
-    seconds: float
+    error: Positive
+    seconds: NotNegative
 
 
 class Surrogate:
