@@ -2,7 +2,7 @@
 
 After each kill the file holds whole answers and a torn last line at most; after the run that is let finish it is, byte
 for byte, what an undisturbed run writes, and nothing else is left. `python tests/kills/predict.py [KILLS] [SEED]`
-prints the figures and fails on the first difference; tests/serving/test_answer_file.py takes a small share.
+prints the figures and fails on the first difference; tests/cli/test_predict.py has one kill of its own.
 """
 
 import random
