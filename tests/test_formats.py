@@ -15,6 +15,7 @@ from edgebert.machine.limits import Limits
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.evaluation import Evaluation
 from edgebert.measuring.trial_journal import TrialRecord
+from edgebert.serving.answer_file import AnswerOrigin
 from edgebert.subnet import Way
 
 FORMATS = Path(__file__).parents[1] / "docs" / "formats.md"
@@ -61,13 +62,26 @@ def check(name: str, kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Way, Limits, ElasticManifest, Manifest, Golden, Answers, DeviceProfile, Selection, Evaluation, TrialRecord]
+    "kind",
+    [
+        Way,
+        Limits,
+        ElasticManifest,
+        Manifest,
+        Golden,
+        Answers,
+        DeviceProfile,
+        Selection,
+        Evaluation,
+        TrialRecord,
+        AnswerOrigin,
+    ],
 )
 def test_every_key_of_a_file_is_described_and_no_other(kind: Any) -> None:
     check(kind.__name__, kind)
 
 
-@pytest.mark.parametrize("kind", [ElasticManifest, Manifest, Golden, Answers, DeviceProfile])
+@pytest.mark.parametrize("kind", [ElasticManifest, Manifest, Golden, Answers, DeviceProfile, AnswerOrigin])
 def test_the_version_that_is_described_is_the_one_that_is_written(kind: Any) -> None:
     text = FORMATS.read_text(encoding="utf-8")
     section = text[text.index(f"`{kind.__name__}`") :]

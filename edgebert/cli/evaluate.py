@@ -8,7 +8,7 @@ from edgebert.cli.output import print_json, progress_bar
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    data = "a .tsv, .csv or .jsonl file with the columns text, label and, for pairs of texts, pair"
+    data = "a .tsv, .csv, .jsonl or .json file with the columns text, label and, for pairs of texts, pair"
     parser.add_argument("data", metavar="DATA", help=data)
     arguments.add_bundle_option(parser)
     arguments.add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")

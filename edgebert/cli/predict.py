@@ -1,10 +1,12 @@
 """Answer texts with the best sub-network that meets a budget."""
 
 import argparse
+import contextlib
+import functools
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from edgebert.choosing.selection import Selection
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.tokenization import Text
-    from edgebert.serving.answer_file import Kept
     from edgebert.serving.predictor import Predictor
     from edgebert.tasks.task import Answer, TopK
 
@@ -29,7 +30,7 @@ _STANDARD_INPUT = "-"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to answer (default: those on standard input)")
-    add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, else a text a line; - is standard input")
+    add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, .json, else a text a line; - is standard input")
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
     add(parser, "--out", str, "FILE", out)
     add(parser, "--top-k", _top_k, "N|all", "labels for each text (default: the best)", "best")
@@ -51,38 +52,41 @@ def run(options: argparse.Namespace) -> None:
     A file is answered in batches on all cores; with a budget, or where texts may come slowly, as they come.
     """
     from edgebert.inputs.bundle import Bundle
-    from edgebert.serving.answer_file import kept
+    from edgebert.inputs.text_file import is_stream
 
     _check_texts(options)
     _check_out(options)
     bundle = Bundle.load(options.bundle)
-    done = kept(Path(options.out), _texts(options), bundle.manifest.labels) if options.out else None
-    start = done.lines if done else 0
 
     # A limit is one for each request, so texts then go one request after the other, as an app would send them.
-    is_limited = options.latency_ms is not None or options.memory_mb is not None
-    if options.text or is_limited or _is_stream(options.file):
+    if options.text or _is_limited(options) or is_stream(options.file):
         with _loaded(bundle, options) as model:
-            _deliver(_as_they_come(model, options, start), model.selection, options, done)
+            _deliver(options, bundle, model.selection, functools.partial(_as_they_come, model, options))
             subnet_ids = list(model.stats().subnetworks) or [model.selection.subnetwork]
     else:
         selection = _chosen(bundle, options)
-        _deliver(_in_batches(bundle, selection, options, start), selection, options, done)
+        _deliver(options, bundle, selection, functools.partial(_in_batches, bundle, selection, options))
         subnet_ids = [selection.subnetwork]
     print_text(f"answered by {', '.join(subnet_ids)}", file=sys.stderr)
+
+
+def _is_limited(options: argparse.Namespace) -> bool:
+    return options.latency_ms is not None or options.memory_mb is not None
 
 
 def _check_texts(options: argparse.Namespace) -> None:
     """Find out what is to be answered: a name of a file is never taken for a text."""
     # `edgebert predict reviews.tsv` is a slip that would be answered, with a label for the name.
-    if options.text and options.file:
+    if options.text and options.file is not None:
         options.usage_error("expected TEXT or --file, found both")
     for text in options.text:
         if os.path.isfile(text):
             options.usage_error(f"TEXT is the name of a file; to answer what it holds, pass --file '{text}'")
         if os.path.isfile(os.path.join(text, "bundle.json")):
             options.usage_error(f"TEXT is the folder of a bundle; to answer with it, pass --bundle '{text}'")
-    if not options.text and not options.file:
+    if options.file == "":  # such as of a variable that was never set
+        options.usage_error("expected a file as --file, found an empty name")
+    if not options.text and options.file is None:
         # At a terminal there is nothing to read, and waiting for it would look like a hang.
         if sys.stdin is None or sys.stdin.isatty():
             options.usage_error("expected TEXT, --file FILE, or texts on standard input")
@@ -90,29 +94,33 @@ def _check_texts(options: argparse.Namespace) -> None:
 
 
 def _check_out(options: argparse.Namespace) -> None:
-    from edgebert.serving.answer_file import form_of
+    from edgebert.inputs.text_file import is_stream
+    from edgebert.serving.answer_file import check_place
 
-    if not options.out:
+    if options.out is None:
         return
+    if not options.text and options.file and _are_one(options.file, options.out):
+        options.usage_error(f"expected --out to be another file than --file, found '{options.out}', which is the same")
     try:
-        form_of(Path(options.out))
+        check_place(Path(options.out))
     except EdgeBertError as problem:
         options.usage_error(str(problem))
     # To go on after an interruption, what was answered is read again from the beginning, which a stream cannot be.
-    if not options.text and _is_stream(options.file):
-        options.usage_error("expected --out with TEXT or a plain --file, found standard input; use the shell's >")
+    if not options.text and is_stream(options.file):
+        options.usage_error("expected --out with TEXT or a plain --file, found a stream; use the shell's >")
 
 
-def _is_stream(file: str) -> bool:
-    """Return whether this is standard input, a pipe or a terminal."""
-    # A file that is not there is none: reading it says so.
-    return file == _STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
+def _are_one(file: str, out: str) -> bool:
+    """Return whether two names lead to one file, by whatever links."""
+    return os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out)
 
 
 def _texts(options: argparse.Namespace) -> Iterator["Text"]:
     from edgebert.inputs.dataset import read_examples
 
-    return iter(options.text) if options.text else (example.input for example in read_examples(options.file))
+    if options.text:
+        return iter(options.text)
+    return (example.input for example in read_examples(options.file, streams=True))
 
 
 def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
@@ -156,33 +164,58 @@ def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Name
         return
 
     total = 0
-    # Counting the lines reads the file once more: only for a bar that is seen.
+    # Reads the file once more: only for a bar that is seen. What cannot be read is said when it is come to.
     if sys.stderr.isatty():
-        with open(options.file, "rb") as lines:
-            total = sum(1 for _ in lines)
+        with contextlib.suppress(EdgeBertError):
+            for _ in _texts(options):
+                total += 1
     with progress_bar() as show:
         for number, answer in enumerate(answers, start + 1):
             yield answer
             show(number, total, selection.subnetwork)
 
 
-def _deliver(answers: "Answers", selection: "Selection", options: argparse.Namespace, done: "Kept | None") -> None:
-    """Write or print the answers: JSON piece by piece, since those to a long file need not fit into memory."""
+def _deliver(
+    options: argparse.Namespace, bundle: "Bundle", selection: "Selection", answers_from: "Callable[[int], Answers]"
+) -> None:
+    """Write or print the answers from the text of a number on, of which those that --out has already are left out."""
     import msgspec
 
-    from edgebert.serving.answer_file import append, line_of
+    from edgebert.serving.answer_file import line_of
 
-    if done is not None:
-        append(Path(options.out), done, answers)
+    if options.out is not None:
+        _write(options, bundle, selection, answers_from)
         if options.json:
             print_json({"selection": selection, "out": options.out})
     elif options.json:
-        # Printed with the first answer, so that a bad text prints nothing.
+        # Piece by piece, since those to a long file need not fit into memory, and the first part with the first answer,
+        # so that a bad text prints nothing.
         before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
-        for _, answer in answers:
+        for _, answer in answers_from(0):
             print_text(before + msgspec.json.encode(answer).decode(), end="")
             before = ",\n"
         print_text("\n]}")
     else:
-        for text, answer in answers:
+        for text, answer in answers_from(0):
             print_text(line_of(text, answer), end="")
+
+
+def _write(
+    options: argparse.Namespace, bundle: "Bundle", selection: "Selection", answers_from: "Callable[[int], Answers]"
+) -> None:
+    from edgebert.serving.answer_file import AnswerOrigin, opened
+    from edgebert.version import __version__
+
+    # Within a limit each text has the network that the device's speed allows just then, unless one is named.
+    is_fixed = options.subnet is not None or not _is_limited(options)
+    origin = AnswerOrigin(
+        schema_version=AnswerOrigin.VERSION,
+        edgebert_version=__version__,
+        bundle_sha256=bundle.sha256,
+        subnetwork=selection.subnetwork if is_fixed else None,
+        way=selection.way if is_fixed else None,
+        budget=selection.budget,
+        top_k=options.top_k,
+    )
+    with opened(Path(options.out), _texts(options), bundle.manifest.labels, origin) as out:
+        out.append(answers_from(out.kept.lines))

@@ -92,7 +92,7 @@ def read_training_data(
         TrainingError: labels, columns and checkpoint do not go together.
         EdgeBertError: a file cannot be read, or a row has no label of the task.
     """
-    rows = {path: read_rows(path) for path in files.data}
+    rows = {path: list(read_examples(path)) for path in files.data}
     for path, found in rows.items():
         if (found[0].pair is None) != (rows[files.train][0].pair is None):
             raise TrainingError(f"{path}: expected pairs in all data files or in none, as in {files.train}")
@@ -112,15 +112,6 @@ def read_training_data(
         dev=labelled(files.dev),
         distil=tokenise(tokenizer, to_distil, max_length),
     )
-
-
-def read_rows(path: Path) -> list[Example]:
-    """Return the rows of a data file, or raise a TrainingError if some have a pair and some have none."""
-    rows = list(read_examples(path))
-    odd = next((row for row in rows if (row.pair is None) != (rows[0].pair is None)), None)
-    if odd:
-        raise TrainingError(f"{odd.place}: expected a pair in every row or in none")
-    return rows
 
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:

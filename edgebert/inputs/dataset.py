@@ -1,30 +1,45 @@
-"""Reads data files line by line: TSV, CSV, JSON lines and plain text, of any size. Knows nothing about models."""
+"""Reads data files row by row: TSV, CSV, JSON and plain text, of any size. Knows nothing about models."""
 
-import contextlib
-import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from edgebert.errors import EdgeBertError
+from edgebert.inputs import text_file
+from edgebert.inputs.json_rows import json_rows
+from edgebert.inputs.text_file import MOST_CHARACTERS, TextFile
 from edgebert.inputs.tokenization import Text
 
-# What columns are called, our own names first. Those of a couple mean a text and its pair only where both are there.
+# What columns are called, our own names first, in lower case. The two of a couple mean a text and its pair only where
+# both are there: in GLUE, SQuAD, SNLI and most data sets on the Hugging Face hub.
 _TEXTS = ("text", "sentence")
 _PAIRS = ("pair", "text_pair")
-_COUPLES = {"sentence1": "sentence2", "premise": "hypothesis", "question": "context"}
-_LABELS = ("label", "labels")
+_COUPLES = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question", "context"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+)
+_LABELS = ("label", "labels", "gold_label")
+_NUMBERS = ("", "id", "idx", "index")
+_FORMS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+_KNOWN = {*_TEXTS, *_PAIRS, *_LABELS, *_NUMBERS, *itertools.chain(*_COUPLES)}
 
-_NO_JSON_TEXT = "expected a JSON object with a string 'text'"
+# A row as it was read: the line on which it begins, the names of its columns, and their values; a header has none.
+Row = tuple[int, Sequence[str], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Example:
     """One row of a data file: its text, the pair and the label if it has them, and where it stands.
 
-    A label is text as it was read; a list of them, as JSON lines may give for a text, is a tuple.
+    A label is text as it was read; a list of them, as JSON may give for a text, is a tuple.
     """
 
     text: str
@@ -38,132 +53,222 @@ class Example:
         return self.text if self.pair is None else (self.text, self.pair)
 
 
-def read_examples(path: str | Path) -> Iterator[Example]:
-    """Yield the rows of a file: .tsv, .csv or .jsonl by its ending, else a text a line; "-" is standard input.
+def read_examples(path: str | Path, *, streams: bool = False) -> Iterator[Example]:
+    """Yield the rows of a file, or with `streams` also of a pipe or, for "-", of standard input.
 
-    Columns are `text`, `pair` and `label`, the last two optional, or common other names of them; any others are passed
-    over. JSON lines may give several labels as a list.
+    The ending says what it holds: .tsv, .csv, .json or .jsonl, perhaps before .gz. Under other endings a first line
+    that is a header or a JSON object says so, and else each line is a text. Columns are `text`, `pair` and `label`, the
+    last two optional, or common other names of them; any others are passed over, and so are blank lines of a table and
+    what is blank at the end of the file. JSON may give several labels as a list.
 
     Raises:
-        EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete, or two columns could
-            be meant; names the line.
+        EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete or has other columns than
+            those before it, or two columns could be meant; names the line.
     """
-    is_stdin = str(path) == "-"
-    if is_stdin and sys.stdin is None:
-        raise EdgeBertError("standard input is closed; pass a file")
-    name = "standard input" if is_stdin else str(path)
-    rows = {".tsv": _tsv_rows, ".csv": _csv_rows, ".jsonl": _json_rows}.get(Path(path).suffix.lower(), _plain_rows)
-    try:
-        with contextlib.nullcontext(sys.stdin.buffer) if is_stdin else open(path, "rb") as file:
-            examples = rows(_lines(file, name), name)
-            first = next(examples, None)
-            if first is None:
-                raise EdgeBertError(f"{name} is empty; expected at least one text")
-            yield first
-            yield from examples
-    except OSError as problem:
-        raise EdgeBertError(f"cannot read {name}: {problem.strerror}; check the path") from None
+    with text_file.opened(path, streams=streams) as file:
+        examples = _examples(_rows(file), file.name)
+        first = next(examples, None)
+        if first is None:
+            raise EdgeBertError(f"{file.name} is empty; expected at least one text")
+        yield first
+        yield from examples
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        try:
-            # What Windows writes begins with a byte order mark, which is no part of the first column's name.
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as problem:
-            byte = line[problem.start]
-            message = f"{name}:{number}: expected UTF-8, found byte 0x{byte:02x}; convert the file to UTF-8"
-            raise EdgeBertError(message) from None
+def _rows(file: TextFile) -> Iterator[Row]:
+    first = file.line()
+    form = _FORMS.get(file.ending) or _form_of(first)
+    if form == "json":
+        # Null is what pandas writes for nothing, and NaN, which alone is not itself, what Python does.
+        for number, row in json_rows(file, first):
+            present = {key: value for key, value in row.items() if value is not None and value == value}
+            yield number, list(present), list(present.values())
+    else:
+        yield from {"tsv": _tsv_rows, "csv": _csv_rows, "plain": _plain_rows}[form](file, first)
 
 
-def _plain_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
-    for number, line in enumerate(lines, 1):
-        yield _example({"text": line.rstrip("\r\n")}, _Columns("text", None, None), f"{name}:{number}")
+def _form_of(first: str) -> str:
+    """Return what a file of another ending holds by its first line: a header would else be answered as a text."""
+    if re.match(r'\s*(\[\s*)?\{\s*"', first) or first.strip() == "[":
+        return "json"
+    for form, separator in (("tsv", "\t"), ("csv", ",")):
+        names = [_plain_name(cell.strip().strip('"')) for cell in first.split(separator)]
+        if sum(name in _KNOWN for name in set(names)) > 1 and _places_of_texts(names):
+            return form
+    return "plain"
 
 
-def _tsv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
-    yield from _table_rows(enumerate((line.rstrip("\r\n").split("\t") for line in lines), 1), name)
+def _plain_rows(file: TextFile, first: str) -> Iterator[Row]:
+    names = ("text",)
+    for number, line in enumerate(file.lines(first), 1):
+        yield number, names, (line.rstrip("\r\n"),)
 
 
-def _csv_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
+def _tsv_rows(file: TextFile, first: str) -> Iterator[Row]:
+    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(file.lines(first), 1))
+    return _table_rows(((number, line.split("\t")) for number, line in rows if line.strip(" ")), file.name, "tabs")
+
+
+def _csv_rows(file: TextFile, first: str) -> Iterator[Row]:
     import csv  # only here, since every import of edgebert would take longer for it
 
-    csv.field_size_limit(2**31 - 1)  # the default of 128 kB would refuse a long text
-    reader = csv.reader(lines, strict=True)  # else a quote that is never closed would swallow the rest of the file
+    # The default of 128 kB would refuse a long text. It holds for the whole process, so it is never made smaller.
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))
+    # Strict, or a quote that is never closed would swallow the rest of the file. A header with a space after its commas
+    # says that there is one in all rows, where a quote begins a field all the same.
+    reader = csv.reader(file.lines(first), strict=True, skipinitialspace=", " in first)
+    number = 1
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        nonlocal number
+        for row in reader:
+            if row and (len(row) > 1 or row[0].strip()):
+                yield number, row
+            number = reader.line_num + 1
+
     try:
-        yield from _table_rows(((reader.line_num, row) for row in reader if row), name)
+        yield from _table_rows(rows(), file.name, "commas")
     except csv.Error as problem:
-        raise EdgeBertError(f"{name}:{reader.line_num}: {problem}; check the quoting") from None
+        raise EdgeBertError(f"{file.name}:{number}: {problem}; check the quotes of the row that begins here") from None
 
 
-def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str) -> Iterator[Example]:
-    _, header = next(rows, (0, []))
+def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str, separators: str) -> Iterator[Row]:
+    number, header = next(rows, (1, []))
     if not header:
         return
-    no_text = f"expected a header with a column 'text', found {', '.join(header)[:80]}"
-    columns = _columns(header, f"{name}:1", no_text)
+    if len(header) == 1 and any(separator in header[0] for separator in "\t,;"):
+        raise EdgeBertError(f"{name}:{number}: expected columns separated by {separators}, found {header[0][:80]!r}")
+    yield number, header, ()
     for number, cells in rows:
         if len(cells) != len(header):
             raise EdgeBertError(f"{name}:{number}: expected {len(header)} columns as in the header, found {len(cells)}")
-        yield _example(dict(zip(header, cells, strict=True)), columns, f"{name}:{number}")
+        yield number, header, cells
 
 
-def _json_rows(lines: Iterable[str], name: str) -> Iterator[Example]:
-    for number, line in enumerate(lines, 1):
-        place = f"{name}:{number}"
+def _examples(rows: Iterable[Row], name: str) -> Iterator[Example]:
+    names: Sequence[str] = ()
+    columns: _Columns | None = None
+    blank: int | None = None
+    for number, found, values in rows:
+        # JSON may leave out what is null, and so have other keys in each row.
+        if columns is None or (found is not names and found != names):
+            names, columns = found, _columns_of(found, f"{name}:{number}", columns)
+        if _is_blank(values):
+            blank = blank or (number if values else None)
+        elif blank:
+            # At the end of a file it is what editors and spreadsheets leave there; here a text is missing.
+            raise EdgeBertError(f"{name}:{blank}: expected a text, found an empty one; leave the line out")
+        else:
+            yield columns.example(values, f"{name}:{number}")
+
+
+def _is_blank(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) and not value.strip() for value in values)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column by its place in a row, and its name as the file has it."""
+
+    place: int
+    name: str
+
+    def text(self, values: Sequence[Any], place: str) -> str:
+        """Return the text that a row has in this column, or raise an EdgeBertError."""
+        text = values[self.place]
+        if not isinstance(text, str):
+            found = f"found {str(text)[:40]}; write it as a string"
+            raise EdgeBertError(f"{place}: expected a text in '{self.name}', {found}")
+        if not text.strip():
+            raise EdgeBertError(f"{place}: expected a text in '{self.name}', found an empty one; leave the line out")
+        self.check_unicode(text, place)
+        return text
+
+    def label(self, values: Sequence[Any], place: str) -> str | tuple[str, ...]:
+        """Return the label that a row has in this column, or several of a list, or raise an EdgeBertError."""
+        value = values[self.place]
+        ones = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str | int | float) and one == one for one in ones):
+            found = f"found {str(value)[:40]}; give text, a number or a list of them"
+            raise EdgeBertError(f"{place}: expected a label in '{self.name}', {found}")
+        labels = tuple(str(one).strip() for one in ones)  # white space around a label is never meant
+        self.check_unicode("".join(labels), place)
+        return labels if isinstance(value, list) else labels[0]
+
+    def check_unicode(self, text: str, place: str) -> None:
+        """Raise an EdgeBertError for half of a surrogate pair, which is no character and which JSON can write."""
+        if text.isascii():
+            return
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as problem:
-            raise EdgeBertError(f"{place}: expected a JSON object a line, found {problem}") from None
-        present = {key: row[key] for key in row if row[key] is not None} if isinstance(row, dict) else {}
-        # Each line has its own, since JSON lines may leave out what is null.
-        columns = _columns(list(present), place, _NO_JSON_TEXT)
-        if not isinstance(present[columns.text], str):
-            raise EdgeBertError(f"{place}: {_NO_JSON_TEXT}")
-        yield _example(present, columns, place)
+            text.encode()
+        except UnicodeEncodeError as problem:
+            found = f"found \\u{ord(text[problem.start]):04x}, which is half of one; write both halves"
+            raise EdgeBertError(f"{place}: expected characters in '{self.name}', {found}") from None
 
 
 @dataclass(frozen=True)
 class _Columns:
     """Which columns hold the text, the pair and the label; None for what a file has not."""
 
-    text: str
-    pair: str | None
-    label: str | None
+    text: _Column
+    pair: _Column | None
+    label: _Column | None
+
+    def example(self, values: Sequence[Any], place: str) -> Example:
+        """Return what a row's values mean."""
+        pair = None if self.pair is None else self.pair.text(values, place)
+        label = None if self.label is None else self.label.label(values, place)
+        return Example(self.text.text(values, place), pair, label, place)
 
 
-def _columns(names: Sequence[str], place: str, no_text: str) -> _Columns:
-    """Return which of some columns hold what; `no_text` is the message where none is a text."""
-    couples = [first for first, second in _COUPLES.items() if first in names and second in names]
-    text = _only([*(name for name in names if name in _TEXTS), *couples], "the text", place)
+def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _Columns:
+    """Return which of some columns hold what: the same as in the rows before, if there are any."""
+    plain = [_plain_name(name) for name in names]
+
+    def only(places: Iterable[int], meaning: str) -> _Column | None:
+        found = sorted(set(places))
+        if len(found) > 1:
+            both = " and ".join(f"'{names[one]}'" for one in found)
+            raise EdgeBertError(f"{place}: expected one column for the {meaning}, found {both}; rename the others")
+        return _Column(found[0], names[found[0]]) if found else None
+
+    text = only(_places_of_texts(plain), "text")
     if text is None:
-        raise EdgeBertError(f"{place}: {no_text}")
-
-    partners = (*_PAIRS, _COUPLES.get(text))
-    pair = _only([name for name in names if name in partners], "the pair", place)
-    return _Columns(text, pair, _only([name for name in names if name in _LABELS], "the label", place))
-
-
-def _only(found: Sequence[str], meaning: str, place: str) -> str | None:
-    """Return the one column that may be meant, None if there is none."""
-    if len(found) > 1:
-        both = " and ".join(found)
-        raise EdgeBertError(f"{place}: expected one column for {meaning}, found {both}; rename the others")
-    return found[0] if found else None
+        raise EdgeBertError(f"{place}: {_no_text(names, plain)}")
+    partners = {second for first, second in _COUPLES if first == plain[text.place]} | set(_PAIRS)
+    pair = only((number for number, name in enumerate(plain) if name in partners), "pair")
+    label = only((number for number, name in enumerate(plain) if name in _LABELS), "label")
+    found = _Columns(text, pair, label)
+    if before:
+        _check_same(before, found, place)
+    return found
 
 
-def _example(row: Mapping[str, Any], columns: _Columns, place: str) -> Example:
-    text = row[columns.text]
-    pair = None if columns.pair is None else str(row[columns.pair])
-    label = None if columns.label is None else _label(row[columns.label], place)
-    if not text.strip() or (pair is not None and not pair.strip()):
-        raise EdgeBertError(f"{place}: expected a text, found an empty one; leave the line out")
-    return Example(text, pair, label, place)
+def _plain_name(name: str) -> str:
+    return name.strip().casefold()
 
 
-def _label(value: Any, place: str) -> str | tuple[str, ...]:
-    """Return a label as text, or several of a list."""
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(one, str | int | float) for one in values):
-        raise EdgeBertError(f"{place}: expected a label as text, a number or a list of them, found {str(value)[:80]}")
-    return tuple(map(str, values)) if isinstance(value, list) else str(value)
+def _places_of_texts(names: Sequence[str]) -> list[int]:
+    """Return the places of all columns that may hold the text; the second of a couple is a pair, whatever its name."""
+    couples = [couple for couple in _COUPLES if set(couple) <= set(names)]
+    firsts, seconds = {first for first, _ in couples}, {second for _, second in couples}
+    return [number for number, name in enumerate(names) if name in firsts or (name in _TEXTS and name not in seconds)]
+
+
+def _no_text(names: Sequence[str], plain: Sequence[str]) -> str:
+    """Return what is wrong with columns of which none holds a text."""
+    if "tokens" in plain:
+        return "expected a column 'text', found 'tokens'; token classification is not supported"
+    if "data" in plain or "paragraphs" in plain:
+        return "SQuAD's nested form is not supported; write a row for each question, with 'question' and 'context'"
+    found = ", ".join(names)[:80] or "none"
+    return f"expected a column 'text', found {found}; name the columns in the first line, or in every object of JSON"
+
+
+def _check_same(before: _Columns, found: _Columns, place: str) -> None:
+    """Raise an EdgeBertError if a row of JSON has its text elsewhere than those before, or a pair and they none."""
+    if (before.pair is None) != (found.pair is None):
+        raise EdgeBertError(f"{place}: expected a pair in every row or in none; leave such rows out")
+    for one, other in ((before.text, found.text), (before.pair, found.pair), (before.label, found.label)):
+        if one and other and one.name != other.name:
+            found_name = f"found '{other.name}'; rename it"
+            raise EdgeBertError(f"{place}: expected '{one.name}' as in the rows before, {found_name}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgebert.engines.session import default_way, open_session
+from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Tokenizer, pad
@@ -64,6 +65,8 @@ def evaluate(
     for done, subnet in enumerate(chosen, 1):
         start = time.perf_counter()
         scores = scores_on(data, bundle, subnet, way)
+        if len(scores) != len(targets):
+            raise EdgeBertError(f"{data} was changed while it was read; run the same command again")
         metrics, ci95 = task.metrics(scores, targets), task.interval(scores, targets)
         seconds = time.perf_counter() - start
         results.append(SubnetEvaluation(subnet.id, way, metrics, ci95, len(targets), seconds))

@@ -1,21 +1,50 @@
 """A file of answers, a line for each text: .tsv, .csv or .jsonl. A run that was interrupted goes on where it ended."""
 
+import contextlib
 import csv
 import io
-import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
+from edgebert import records
+from edgebert.choosing.selection import Budget
 from edgebert.errors import EdgeBertError
+from edgebert.inputs.text_file import MOST_CHARACTERS
 from edgebert.inputs.tokenization import Text
-from edgebert.tasks.task import Answer
+from edgebert.records import Record
+from edgebert.subnet import Way
+from edgebert.tasks.task import Answer, TopK
 
-_ADVICE = "it is not of these texts and this bundle: choose another file or remove it"
+try:
+    import fcntl
+except ImportError:  # Windows, where two processes with one file are not told apart
+    fcntl = None  # type: ignore[assignment]
+
+_ADVICE = "it is not of these texts and this bundle: choose another file, or remove it to begin anew"
+
+
+class AnswerOrigin(Record, frozen=True):
+    """What a file of answers was made with; without a sub-network and a way where the budget chooses anew each time."""
+
+    schema_version: int
+    edgebert_version: str
+    bundle_sha256: str
+    subnetwork: str | None
+    way: Way | None
+    budget: Budget
+    top_k: TopK
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that answers depend on, by name, to compare."""
+        # Not on the number of threads, and the same command takes another one on another day.
+        way = self.way and str(msgspec.structs.replace(self.way, threads=1))
+        settings = {name: getattr(self, name) for name in self.__struct_fields__ if name != "budget"}
+        return settings | {"way": way} | msgspec.structs.asdict(self.budget)
 
 
 @dataclass(frozen=True)
@@ -24,6 +53,24 @@ class Kept:
 
     lines: int
     size_bytes: int
+
+
+class AnswerFile:
+    """An open file of answers, and what it held when it was opened."""
+
+    def __init__(self, form: "_Form", file: BinaryIO, kept: Kept):
+        """Go on after what is kept; `opened` makes one."""
+        self.kept = kept
+        self._form, self._file = form, file
+
+    def append(self, answers: Iterable[tuple[Text, Answer]]) -> None:
+        """Write answers after those that are kept; whatever interrupts it, the whole lines of the file are right."""
+        self._file.seek(self.kept.size_bytes)
+        self._file.truncate()  # a torn last line is written anew
+        before = b"" if self.kept.size_bytes else self._form.header
+        for text, answer in answers:
+            self._file.write(before + self._form.line(text, answer).encode())
+            before = b""
 
 
 class _Scored(msgspec.Struct):
@@ -68,6 +115,7 @@ def _csv_line(text: Text, answer: Answer) -> str:
 
 
 def _read_csv(line: str) -> tuple[str, str]:
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))  # by default 128 kB, for the whole process
     ((label, _, text),) = csv.reader([line])
     return label, text
 
@@ -81,11 +129,13 @@ def _json_line(text: Text, answer: Answer) -> str:
 def _read_json(line: str) -> tuple[str, str]:
     row: dict[str, Any] = msgspec.json.decode(line, type=dict)
     answers = msgspec.convert(row.get("answers", [row]), list[_Scored])
-    return ",".join(one.label for one in answers), _shown((row["text"], row["pair"]) if "pair" in row else row["text"])
+    return ",".join(_one_line(one.label) for one in answers), _shown(
+        (row["text"], row["pair"]) if "pair" in row else row["text"]
+    )
 
 
 # What reading a line raises that is no answer: the last two where JSON has no text, or one that is none.
-_UNREADABLE = (ValueError, csv.Error, msgspec.DecodeError, KeyError, TypeError)
+_UNREADABLE = (ValueError, csv.Error, msgspec.DecodeError, KeyError, TypeError, RecursionError)
 
 _FORMS = {
     ".tsv": _Form(b"", line_of, _read_tsv),
@@ -107,60 +157,112 @@ def form_of(path: Path) -> _Form:
     return form
 
 
-def kept(path: Path, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
+def check_place(path: Path) -> None:
+    """Raise an EdgeBertError if no answers can be written at a path, whatever it holds."""
+    if path.is_dir():
+        raise EdgeBertError(f"expected a file for answers, found the folder '{path}'; name a file in it")
+    if path.exists() and not path.is_file():
+        raise EdgeBertError(f"expected a plain file for answers, found the pipe or device '{path}'; use the shell's >")
+    form_of(path)
+
+
+@contextlib.contextmanager
+def opened(path: Path, texts: Iterable[Text], labels: Sequence[str], origin: AnswerOrigin) -> Iterator["AnswerFile"]:
+    """Give the file of the answers to some texts, for this process alone: a new one, or one that is gone on with.
+
+    What it was made with stands beside it in a hidden file, also when it is finished: so it never gets answers of
+    another network, and the same command once more has nothing to do.
+
+    Raises:
+        EdgeBertError: it cannot be read or written, another process writes it, or it holds anything but answers to
+            these texts of the same origin; then it is untouched.
+    """
+    check_place(path)
+    # What a link leads to: by whichever name the file is reached, the record stands beside it.
+    target = path.resolve()
+    record = target.with_name(f".{target.name}.edgebert")
+    is_new = not target.exists()
+    try:
+        with open(target, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666)) as file:
+            _lock(file, path)
+            try:
+                if file.read(1):
+                    _check_origin(path, record, origin)
+                file.seek(0)
+                kept = _kept(path, file, texts, labels)
+                if not kept.size_bytes:
+                    # In place: should it be torn, there is no answer yet that it would be needed for.
+                    record.write_bytes(records.encode(origin))
+                yield AnswerFile(form_of(path), file, kept)
+            finally:
+                file.flush()
+                # Who failed before the first answer leaves nothing behind.
+                if is_new and not os.fstat(file.fileno()).st_size:
+                    target.unlink()
+                    record.unlink(missing_ok=True)
+    except OSError as problem:
+        raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep other processes from writing a file until this one closes it or ends, in whichever way."""
+    if fcntl is None:
+        return
+    try:
+        # The file itself, and none beside it: it may be reached by several names, and no lock is left behind.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message = f"{path} is being written by another process; wait until it is done, or choose another file"
+        raise EdgeBertError(message) from None
+    except OSError:  # a file system that has no locks
+        return
+    if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+        raise EdgeBertError(f"{path} was replaced by another process; run the same command again")
+
+
+def _check_origin(path: Path, record: Path, origin: AnswerOrigin) -> None:
+    """Raise an EdgeBertError unless what a file holds was made as what comes next would be."""
+    advice = "choose another file, or remove it to begin anew"
+    if not record.exists():
+        raise EdgeBertError(f"{path} is not empty, and no {record.name} beside it says what made it; {advice}")
+    before, now = records.read(record, AnswerOrigin, EdgeBertError).settings(), origin.settings()
+    names = [name for name in now if before[name] != now[name]]
+    differing = [f"{name} {str(before[name])[:40]} (now {str(now[name])[:40]})" for name in names]
+    if differing:
+        raise EdgeBertError(f"{path} was begun with {', '.join(differing)}; give the same options, {advice}")
+
+
+def _kept(path: Path, file: BinaryIO, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
     """Return what a file holds of the answers to some texts; a torn last line does not count. Nothing is changed.
 
     Raises:
-        EdgeBertError: it cannot be read, or holds anything else.
+        EdgeBertError: it holds anything else.
     """
     form = form_of(path)
-    if not path.exists():
-        return Kept(0, 0)
-    lines = size_bytes = 0
-    last = torn = b""
-    try:
-        with open(path, "rb") as file:
-            header = file.read(len(form.header))
-            for line in file:
-                if line.endswith(b"\n"):
-                    lines, size_bytes, last = lines + 1, size_bytes + len(line), line
-                else:
-                    torn = line
-    except OSError as problem:
-        raise EdgeBertError(f"cannot read {path}: {problem.strerror}; choose another file") from None
-
+    header = file.read(len(form.header))
     if not form.header.startswith(header):
         raise EdgeBertError(f"{path}:1: expected {_quoted(form.header)}, found {_quoted(header)}; {_ADVICE}")
     if header != form.header:  # cut off within the header
         return Kept(0, 0)
-    before = form.header.count(b"\n")
-    if lines:
-        # The last line alone: a file that was written for other texts, or in another order, differs there too.
-        text = next(itertools.islice(texts, lines - 1, None), None)
-        _check_line(form, last, text, labels, f"{path}:{lines + before}")
-    # What is torn off will be cut off: it must not be somebody's only copy of something else.
+
+    size_bytes, lines, known = len(header), 0, iter(texts)
+    beginning = form.header.count(b"\n") + 1
+    for line in file:
+        place = f"{path}:{beginning + lines}"
+        if line.endswith(b"\n"):
+            # Every line, since one text of the input may have been changed, and all others be as they were.
+            _check_line(form, line, next(known, None), labels, place)
+            lines, size_bytes = lines + 1, size_bytes + len(line)
+        else:
+            _check_torn(form, line, labels, place)
+    return Kept(lines, size_bytes if lines else 0)
+
+
+def _check_torn(form: _Form, line: bytes, labels: Sequence[str], place: str) -> None:
+    """Raise an EdgeBertError for a last line that was not torn off an answer: it will be cut off."""
     beginnings = (start.encode() for label in labels for start in form.beginnings(label))
-    if torn and not any(torn.startswith(start) or start.startswith(torn) for start in beginnings):
-        raise EdgeBertError(f"{path}:{lines + before + 1}: expected a label, found {_quoted(torn)}; {_ADVICE}")
-    return Kept(lines, len(header) + size_bytes)
-
-
-def append(path: Path, after: Kept, answers: Iterable[tuple[Text, Answer]]) -> None:
-    """Write answers after those that are kept; whatever interrupts it, the whole lines of the file are right.
-
-    Raises:
-        EdgeBertError: the file cannot be written.
-    """
-    form = form_of(path)
-    try:
-        with open(path, "ab") as file:
-            file.truncate(after.size_bytes)  # a torn last line is written anew
-            if not after.size_bytes:
-                file.write(form.header)
-            for text, answer in answers:
-                file.write(form.line(text, answer).encode())
-    except OSError as problem:
-        raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
+    if not any(line.startswith(start) or start.startswith(line) for start in beginnings):
+        raise EdgeBertError(f"{place}: expected a label, found {_quoted(line)}; {_ADVICE}")
 
 
 def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:
@@ -171,7 +273,7 @@ def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[st
         found, shown = form.read(line.decode())
     except _UNREADABLE:
         found = shown = ""
-    if shown != _shown(text) or not _are_labels(found, labels):
+    if shown != _shown(text) or not (found in labels or _are_labels(found, [_one_line(label) for label in labels])):
         raise EdgeBertError(f"{place}: expected the answer to '{_shown(text)[:60]}', found {_quoted(line)}; {_ADVICE}")
 
 
@@ -184,13 +286,17 @@ def _are_labels(joined: str, labels: Sequence[str]) -> bool:
 def _cells(text: Text, answer: Answer) -> list[str]:
     """Return label, score and text as three cells."""
     answers = [answer] if isinstance(answer, dict) else answer
-    labels = ",".join(one["label"] for one in answers)
+    labels = ",".join(_one_line(one["label"]) for one in answers)
     return [labels, ",".join(f"{one['score']:.4f}" for one in answers), _shown(text)]
 
 
 def _shown(text: Text) -> str:
     """Return a text or pair on one line, with single spaces."""
-    return " ".join(" | ".join([text] if isinstance(text, str) else text).split())
+    return _one_line(" | ".join([text] if isinstance(text, str) else text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _quoted(line: bytes) -> str:

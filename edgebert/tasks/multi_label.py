@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task
+from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_label
 
 THRESHOLD = 0.5  # from which a score says that a text has the label
 
@@ -23,7 +23,7 @@ class MultiLabelTextClassification(Task):
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return the labels that occur, by the alphabet."""
-        found = {label for row in rows for label in _given(row)}
+        found = {checked_label(label, row) for row in rows for label in _given(row)}
         if not found:
             raise EdgeBertError("expected rows with labels, found none in all of them; check the column 'label'")
         return tuple(sorted(found))
@@ -79,7 +79,10 @@ def _given(row: Example) -> tuple[str, ...]:
     if row.label is None:
         raise EdgeBertError(f"{row.place}: expected labels, found none; give the column 'label' in every row")
     if isinstance(row.label, tuple):
-        return row.label
+        return tuple(filter(None, row.label))
+    if row.label.startswith("[") and row.label.endswith("]"):  # as pandas writes a list into a CSV file
+        found = f"found '{row.label[:40]}'; write A,B, or a list in a .jsonl file"
+        raise EdgeBertError(f"{row.place}: expected labels joined by commas, {found}")
     return tuple(label.strip() for label in row.label.split(",") if label.strip())
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import BundleError, listed
+from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval
 
@@ -26,6 +26,9 @@ TopK = int | Literal["best"] | None
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
+
+# What pandas reads as no value, in these spellings alone, and what it and Python write where there is none.
+_NO_VALUE = {"nan", "NaN", "NAN", "<NA>", "N/A", "n/a", "NA", "NULL", "null", "None"}
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,14 @@ class Task(ABC):
         None for a task that has no cascade: a cascade is set by adding up what one network or another gained.
         """
         return None
+
+
+def checked_label(label: str, row: Example) -> str:
+    """Return a label of a row that somebody is to be trained on, or raise an EdgeBertError if it stands for none."""
+    if label in _NO_VALUE:
+        advice = "leave the row out, or name it in --labels if it is one"
+        raise EdgeBertError(f"{row.place}: expected a label, found '{label}', which stands for none; {advice}")
+    return label
 
 
 def mean_difference(found: Outputs, right: Outputs) -> float:

@@ -1,5 +1,6 @@
 """text-classification: one of several labels for each text or pair. One label alone is a score from 0 to 1."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task
+from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_label
+
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
 class TextClassification(Task):
@@ -21,7 +24,7 @@ class TextClassification(Task):
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return the labels that occur, numbers in their order and names by the alphabet."""
-        found = {_given(row) for row in rows}
+        found = {checked_label(_given(row), row) for row in rows}
         if len(found) < 2:
             raise EdgeBertError(f"expected at least two labels to tell apart, found {', '.join(found)}; add rows")
         # 10 comes after 9; "1" and "01" are two labels, which are put in order by their text.
@@ -34,10 +37,14 @@ class TextClassification(Task):
             advice = "measure fidelity instead: export it with --texts"
             raise EdgeBertError(f"accuracy needs two labels or more, found {', '.join(self.labels)}; {advice}")
         label = _given(row)
-        if label in self.labels:
-            return self.labels.index(label)
+        # What was trained by an earlier version may be called 1.0, which _given reads as 1.
+        for names in (self.labels, tuple(map(_plain, self.labels))):
+            if label in names:
+                return names.index(label)
+        # Of labels that are numbers themselves, such as stars from 1 to 5, another number is none, and no place.
         # Python raises a ValueError for a number of thousands of digits.
-        if label.isdecimal() and len(label) < 10 and int(label) < len(self.labels):
+        is_place = label.isdecimal() and len(label) < 10 and not any(_plain(one).isdecimal() for one in self.labels)
+        if is_place and int(label) < len(self.labels):
             return int(label)
         known = listed(self.labels)
         raise EdgeBertError(f"{row.place}: expected a label of {known} (or its number), found label '{label}'")
@@ -90,8 +97,13 @@ class TextClassification(Task):
         return right, np.ones_like(right)
 
 
+def _plain(label: str) -> str:
+    """Return a label, a whole number without its decimals: pandas writes 1.0 where some rows have no label."""
+    return _WHOLE.sub(r"\1", label)
+
+
 def _given(row: Example) -> str:
-    if not isinstance(row.label, str):
-        found = "no label" if row.label is None else f"a list of {len(row.label)}"
+    if not isinstance(row.label, str) or not row.label:
+        found = f"a list of {len(row.label)}" if isinstance(row.label, tuple) else "no label"
         raise EdgeBertError(f"{row.place}: expected one label, found {found}; give the column 'label' in every row")
-    return row.label
+    return _plain(row.label)

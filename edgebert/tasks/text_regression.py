@@ -34,9 +34,12 @@ class TextRegression(Task):
             raise EdgeBertError(f"{row.place}: expected one number a text, {found}; export it with --texts instead")
         # float reads "nan" and "inf" too, which no loss and no metric can use.
         with contextlib.suppress(ValueError):
-            if isinstance(row.label, str) and math.isfinite(float(row.label)):
+            # It reads 1_5 as 15 too, which nobody's spreadsheet does.
+            if isinstance(row.label, str) and "_" not in row.label and math.isfinite(float(row.label)):
                 return float(row.label)
-        raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found '{row.label}'")
+        found = "no label" if row.label is None else f"'{str(row.label)[:40]}'"
+        advice = "write it as 1.5 or 3"
+        raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found {found}; {advice}")
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return the logits as they are."""

@@ -75,7 +75,10 @@ def test_a_name_of_a_file_is_never_taken_for_a_text(
     [
         ([], "expected TEXT, --file FILE, or texts on standard input"),
         (["text", "--file", "x"], "expected TEXT or --file, found both"),
-        (["--file", "-", "--out", "x.tsv"], "expected --out with TEXT or a plain --file, found standard input"),
+        (["--file", "-", "--out", "x.tsv"], "expected --out with TEXT or a plain --file, found a stream; use the shel"),
+        (["--file", ""], "expected a file as --file, found an empty name"),
+        (["text", "--out", ""], "expected a file for answers, found the folder '.'"),
+        (["text", "--out", "/dev/null"], "expected a plain file for answers, found the pipe or device '/dev/null'"),
         (
             ["text", "--out", "x.txt"],
             "expected a file for answers that ends in one of .tsv, .csv, .jsonl, found 'x.txt'",
@@ -116,9 +119,47 @@ def test_answers_are_written_as_the_ending_says(
 def test_an_output_of_other_texts_is_left_alone(edgebert: Edgebert, tmp_path: Path) -> None:
     out = tmp_path / "t.tsv"
     out.write_text("text\na great film\n")
-    message = edgebert("predict", "--file", str(out), "--out", str(out)).error(1)
-    assert f"{out}:2: expected " in message
+    assert f"{out} is not empty, and no .t.tsv.edgebert beside it" in edgebert("predict", "x", "--out", str(out)).error(
+        1
+    )
     assert out.read_text() == "text\na great film\n"
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "folder/../t.tsv", "soft.tsv", "hard.tsv"])
+def test_a_file_is_never_written_over_with_its_own_answers(edgebert: Edgebert, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "t.tsv"
+    file.write_text("text\na great film")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "soft.tsv").symlink_to(file)
+    (tmp_path / "hard.tsv").hardlink_to(file)
+    done = edgebert("predict", "--file", str(file), "--out", str(tmp_path / name))
+    assert f"expected --out to be another file than --file, found '{tmp_path / name}'" in done.usage_error("predict")
+    assert file.read_text() == "text\na great film"
+
+
+def test_answers_of_another_network_budget_or_form_are_never_mixed(
+    edgebert: Edgebert, tmp_path: Path, profile_file: str
+) -> None:
+    out = tmp_path / "out.tsv"
+    command = ["predict", "a great film", "dull", "--out", str(out)]
+    assert edgebert(*command, "--subnet", LEAST).status == 0
+    for options, message in {
+        "": f"subnetwork {LEAST} (now {BEST})",
+        f"--subnet {LEAST} --top-k all": "top_k best (now None)",
+        f"--subnet {LEAST} --latency-ms 1e6": "latency_ms None (now 1000000.0)",
+        f"--latency-ms 1e6 --profile {profile_file}": f"subnetwork {LEAST} (now None)",
+    }.items():
+        assert message in edgebert(*command, *options.split()).error(1)
+    done = edgebert("predict", "a great film", "--out", str(out), "--subnet", LEAST)
+    assert "expected no more answers than there are texts" in done.error(1)
+    assert edgebert(*command, "--subnet", LEAST, "--threads", "1").status == 0
+
+
+def test_a_failure_before_the_first_answer_leaves_nothing_behind(edgebert: Edgebert, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("text\n\xe9\n", encoding="latin-1")
+    done = edgebert("predict", "--file", str(tmp_path / "t.tsv"), "--out", str(tmp_path / "out.tsv"))
+    assert "t.tsv:2: expected UTF-8, found byte 0xe9" in done.error(1)
+    assert os.listdir(tmp_path) == ["t.tsv"]
 
 
 def test_a_file_is_answered_up_to_its_bad_line(edgebert: Edgebert, tmp_path: Path) -> None:
@@ -167,6 +208,7 @@ def test_an_interrupted_file_is_gone_on_with_to_the_same_result(edgebert: Edgebe
     done = edgebert(*command, "--out", str(whole))
     assert (done.status, done.out, done.err) == (0, "", f"answered by {LEAST}\n")
     assert len(whole.read_text().splitlines()) == 9000
+    (tmp_path / ".cut.tsv.edgebert").write_bytes((tmp_path / ".whole.tsv.edgebert").read_bytes())
     for size in (100_001, whole.stat().st_size):
         cut.write_bytes(whole.read_bytes()[:size])
         assert edgebert(*command, "--out", str(cut)).status == 0

@@ -1,14 +1,9 @@
-from pathlib import Path
-
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import byte_pairs
 
 from edgebert.elastic.texts import Texts, tokenise
-from edgebert.elastic.training_data import read_rows
-from edgebert.errors import TrainingError
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=300)
 CPU = torch.device("cpu")
@@ -54,10 +49,3 @@ def test_pairs_are_encoded_together_and_cut() -> None:
     encoded = tokenise(byte_pairs(), [("good film", "bad"), ("the " * 9, "plot")], max_length=8)
     assert [len(ids) for ids in encoded.ids] == [7, 8]
     assert encoded.types is None
-
-
-def test_pairs_in_some_rows_only_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "data.jsonl"
-    path.write_text('{"text": "a", "label": 0}\n{"text": "a", "pair": "b", "label": 0}\n')
-    with pytest.raises(TrainingError, match=r"data.jsonl:2: expected a pair in every row or in none"):
-        read_rows(path)

@@ -44,7 +44,7 @@ def test_labels_are_joined_by_commas_or_a_list(label: str | tuple[str, ...]) -> 
     assert TASK.target(row(label)) == [1.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("label", ["", ()])
+@pytest.mark.parametrize("label", ["", (), ("",)])
 def test_a_row_may_have_no_label_at_all(label: str | tuple[str, ...]) -> None:
     assert TASK.target(row(label)) == [0.0, 0.0, 0.0]
 
@@ -55,6 +55,13 @@ def test_labels_that_are_none_of_these_are_named() -> None:
         TASK.target(row("joy,fear"))
     with pytest.raises(EdgeBertError, match=r"x.jsonl:2: expected labels, found none; give the column 'label'"):
         TASK.target(row(None))
+
+
+def test_a_list_that_was_written_as_text_is_refused() -> None:
+    message = r"x.jsonl:2: expected labels joined by commas, found '\['joy', 'fear'\]'; write A,B, or a list in"
+    for read in (TASK.target, lambda one: MultiLabelTextClassification.labels_in([one])):
+        with pytest.raises(EdgeBertError, match=message):
+            read(row("['joy', 'fear']"))
 
 
 def test_labels_in_data_are_by_the_alphabet() -> None:

@@ -36,12 +36,17 @@ def test_an_answer_is_the_best_label_or_as_many_as_asked_for() -> None:
     assert [answer["label"] for answer in both] == ["positive", "negative"]
 
 
-@pytest.mark.parametrize(("label", "number"), [("positive", 1), ("negative", 0), ("1", 1), ("0", 0)])
+def test_scores_that_are_not_one_for_each_label_are_refused() -> None:
+    with pytest.raises(BundleError, match="found 2 scores for 3 labels; export the bundle again"):
+        TextClassification(("a", "b", "c")).answers({"logits": LOGITS})
+
+
+@pytest.mark.parametrize(("label", "number"), [("positive", 1), ("negative", 0), ("1", 1), ("0", 0), ("1.0", 1)])
 def test_a_label_is_a_name_or_a_number(label: str, number: int) -> None:
     assert TASK.target(row(label)) == number
 
 
-@pytest.mark.parametrize("label", ["Positive", "2", "-1", "1.0", ""])
+@pytest.mark.parametrize("label", ["Positive", "2", "-1", "1.5", "nan"])
 def test_any_other_label_is_refused(label: str) -> None:
     with pytest.raises(
         EdgeBertError, match=r"x.tsv:2: expected a label of negative, positive \(or its number\), found"
@@ -49,10 +54,31 @@ def test_any_other_label_is_refused(label: str) -> None:
         TASK.target(row(label))
 
 
-@pytest.mark.parametrize(("label", "found"), [(None, "no label"), (("positive", "negative"), "a list of 2")])
+@pytest.mark.parametrize(
+    ("label", "found"), [(None, "no label"), ("", "no label"), (("positive", "negative"), "a list of 2")]
+)
 def test_a_row_has_one_label(label: tuple[str, ...] | None, found: str) -> None:
     with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected one label, found {found}; give the column 'label'"):
         TASK.target(row(label))
+
+
+@pytest.mark.parametrize("labels", [("1", "2", "3"), ("1.0", "2.0", "3.0")])
+def test_a_number_is_no_place_where_labels_are_numbers(labels: tuple[str, ...]) -> None:
+    """Stars from 1 to 3: a 2 is the second, and not the third; a 0 is none, and not the first."""
+    task = TextClassification(labels)
+    assert [task.target(row(label)) for label in ("1", "2", "2.0", "3.00")] == [0, 1, 1, 2]
+    with pytest.raises(EdgeBertError, match=r"expected a label of .*, found label '0'"):
+        task.target(row("0"))
+
+
+@pytest.mark.parametrize("label", ["nan", "NaN", "N/A", "<NA>", "null", "None"])
+def test_what_stands_for_no_label_is_none_to_be_trained_on(label: str) -> None:
+    with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected a label, found '{label}', which stands for none"):
+        TextClassification.labels_in([row("a"), row(label)])
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected one label, found no label"):
+        TextClassification.labels_in([row("a"), row("")])
+    assert TextClassification(("a", label)).target(row(label)) == 1  # somebody named it
+    assert TextClassification.labels_in([row("none"), row("1.0"), row("1")]) == ("1", "none")
 
 
 def test_a_label_alone_has_no_accuracy() -> None:
