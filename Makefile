@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-full watch coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -28,6 +28,10 @@ test-device: $(DEVICE)/installed
 # What test-device leaves out or skips, and the tests of the whole.
 test-full: $(DEV)/installed
 	$(DEV)/bin/pytest tests/exporters tests/elastic tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
+
+# Verbs under strace for as long as telemetry takes to look up its host.
+watch: $(DEV)/installed
+	EDGEBERT_WATCH_S=15 $(DEV)/bin/pytest tests/test_telemetry.py
 
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered

@@ -4,13 +4,13 @@ To add an engine, write its file and put it into `ENGINES`.
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from edgebert.engines.cpu import CPU
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 
 ENGINES: tuple[Engine, ...] = (CPU, OPENVINO_PLUGIN)
@@ -27,7 +27,7 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
     graph = bundle.graph(subnet, way.flavor)
     used = bundle.parts(graph, subnet.id)
     # Both take equally long: the engine loads while the weights are checked, and nothing runs before they are.
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         check = pool.submit(bundle.check_weights, used)
         try:
             return engine.open(graph, bundle.path, subnet.precision, way)

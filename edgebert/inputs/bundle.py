@@ -7,7 +7,6 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from edgebert import records
 from edgebert.errors import BundleError, listed
 from edgebert.inputs.graph_file import Reference, references
+from edgebert.python_exit import Pool
 from edgebert.records import Record
 from edgebert.subnet import Flavor, Storage, Subnet
 
@@ -318,7 +318,7 @@ class Bundle:
             if needed and (needed[-1] + 1) * _DIGEST_BYTES > len(digests):
                 raise BundleError(f"{weights.pieces.file} is too short for {weights.file}; export the bundle again")
             check_pieces = partial(self._check_pieces, weights.file, digests)
-            with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+            with Pool(_HASHING_THREADS) as pool:
                 list(pool.map(check_pieces, (needed[n::_HASHING_THREADS] for n in range(_HASHING_THREADS))))
 
     def _check_pieces(self, file: str, digests: bytes, pieces: Sequence[int]) -> None:

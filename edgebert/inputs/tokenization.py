@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
+from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
@@ -60,6 +61,7 @@ class Tokenizer:
             raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
         return first, rest[0] if rest else None
 
+    @NATIVE_CALL
     def encode(self, text: Text) -> Tokens:
         """Return the tokens of a text or a (text, pair) tuple.
 
@@ -69,6 +71,7 @@ class Tokenizer:
         first, pair = self.check(text)
         return self._joined(self._leading(first), None if pair is None else self._leading(pair))
 
+    @NATIVE_CALL
     def encode_all(self, texts: Sequence[Text]) -> list[Tokens]:
         """Return what `encode` does for each text, on all cores and while other threads of Python run.
 
