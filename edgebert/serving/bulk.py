@@ -107,15 +107,19 @@ def answer_texts(
                 found.update(batch.result())
             for place in chunk.asked:
                 yield chunk.texts[place], found[place]
-                if os.getpid() != process:
-                    # The pool's threads are the parent's alone, which also goes on to read the same texts.
-                    message = "these answers were begun before this process was forked; begin anew in it"
-                    raise EdgeBertError(message)
+                _check_process(process)
             if chunk.problem is not None:
                 raise chunk.problem
     finally:
         if os.getpid() == process:
             pool.shutdown(cancel_futures=True)
+
+
+def _check_process(process: int) -> None:
+    """Raise an EdgeBertError if this is not the process of that number but was forked from it."""
+    # The pool's threads are the parent's alone, which also goes on to read the same texts.
+    if os.getpid() != process:
+        raise EdgeBertError("these answers were begun before this process was forked; begin anew in it")
 
 
 @dataclass(frozen=True)

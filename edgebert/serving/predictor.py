@@ -97,10 +97,8 @@ def load(
     tokenizer = Tokenizer.of(bundle)
     residents = Residents(asked.memory_mb, functools.partial(_open_network, bundle, tokenizer if warm_up else None))
     policy = Policy(bundle, selection, residents, source if adaptive else None)
-    if adaptive and subnet is None and (cascade or asked.latency_ms is not None):
-        policy.govern(cascade=cascade)
-    else:
-        policy.load_chosen()
+    is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
+    policy.govern(cascade=cascade) if is_governed else policy.load_chosen()
     return Predictor(bundle, selection, tokenizer, residents, policy)
 
 
