@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full parity kills coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-full parity kills watch coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -32,6 +32,10 @@ test-full: $(DEV)/installed
 # Generated checkpoint folders against transformers. FIRST is the first seed, such as one that was printed.
 parity: $(DEV)/installed
 	$(DEV)/bin/pytest -s tests/parity --parity-folders $(or $(FOLDERS),10000) --parity-first $(or $(FIRST),0)
+
+# Verbs under strace for as long as telemetry takes to look up its host.
+watch: $(DEV)/installed
+	EDGEBERT_WATCH_S=15 $(DEV)/bin/pytest tests/test_telemetry.py
 
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered

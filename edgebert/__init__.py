@@ -1,12 +1,13 @@
 """Runs one elastic BERT well on every device: profile a bundle, select a sub-network within a budget, predict.
 
 Each name is imported when it is first used: `edgebert --help` needs none of them, and a device has nothing of what
-`export` needs.
+`export` needs. What the import does is to switch ONNX Runtime's telemetry off.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import edgebert.telemetry  # noqa: F401  # before anything imports ONNX Runtime
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ExportError, ProfileError
 from edgebert.version import __version__
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from edgebert import standard_output
 from edgebert.errors import BudgetError, EdgeBertError, one_line, printable, shortened
 
 DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130  # 2 is wrong usage: see `parser`
@@ -25,6 +26,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
         # Inside, so that Ctrl-C during the import is caught as well.
         from edgebert.cli.parser import make_parser
 
+        standard_output.reserve()
         _prepare_streams()
         options = make_parser().parse_args(command_line)
         verbose = options.verbose

@@ -1,14 +1,44 @@
 """What all engines that are providers of ONNX Runtime share: sessions, and one form for their errors."""
 
+import ctypes
+import logging
+import os
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from edgebert import telemetry
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.tokenization import Arrays
+from edgebert.python_exit import NATIVE_CALL
 from edgebert.tasks.task import Outputs
+
+logger = logging.getLogger(__name__)
+
+if telemetry.MAY_BE_ON:
+    logger.warning(
+        "onnxruntime was imported before edgebert: it may send telemetry, and forked processes may hang; "
+        "import edgebert first, or set %s=%s",
+        telemetry.VARIABLE,
+        telemetry.OFF,
+    )
+
+_SESSIONS: "weakref.WeakSet[onnxruntime.InferenceSession]" = weakref.WeakSet()
+
+
+def _keep_for_ever() -> None:
+    """Keep a forked process from destroying the sessions that it has from its parent, even when it ends."""
+    # To destroy one is to wait for its threads, which no fork has: that hangs or aborts. A reference that nobody gives
+    # back is all that Python's end respects; the memory is the parent's until it is written to.
+    for session in _SESSIONS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_ever)
 
 
 class OnnxRuntimeSession:
@@ -17,9 +47,11 @@ class OnnxRuntimeSession:
     def __init__(self, session: onnxruntime.InferenceSession):
         """Wrap a session."""
         self._session = session
+        _SESSIONS.add(session)
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
         self._output_names = [value.name for value in session.get_outputs()]
 
+    @NATIVE_CALL
     def run(self, inputs: Arrays) -> Outputs:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
         try:
@@ -44,6 +76,7 @@ def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
+@NATIVE_CALL
 def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] | None = None) -> OnnxRuntimeSession:
     """Load a graph; `providers` are left out where the options name the devices.
 
@@ -52,10 +85,11 @@ def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] |
         EdgeBertError: it fell back to another provider.
     """
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        # Its fallback to the CPU prints to standard output.
+        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
         raise _refusal("load", problem) from None
-    # It falls back to the CPU provider without an error.
+    # A provider that is not installed is left out without an error.
     if session.get_providers()[0] != provider:
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose another provider")
     return OnnxRuntimeSession(session)

@@ -4,7 +4,6 @@ To add an engine, write its file and put it into `ENGINES`.
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from edgebert.engines.checked_session import CheckedSession
 from edgebert.engines.cpu import CPU
@@ -12,6 +11,7 @@ from edgebert.engines.engine import Engine, Session
 from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 from edgebert.tasks.tasks import task_in
 
@@ -31,7 +31,7 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
         raise EdgeBertError(f"the engine {engine.NAME} is run with no such options: {way!s:.200}; profile again")
     graph = bundle.open_graph(subnet, way.flavor)
     # Both take equally long: the engine loads while the weights are checked, and nothing runs before they are.
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         check = pool.submit(graph.weights.check)
         try:
             session = engine.open(graph.content, graph.weights.path.parent, subnet.precision, way)

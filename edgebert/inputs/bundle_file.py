@@ -7,10 +7,10 @@ import re
 import stat
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgebert.errors import BundleError
+from edgebert.python_exit import Pool
 
 MANIFEST = "bundle.json"
 
@@ -122,7 +122,7 @@ class WeightParts:
             BundleError: one was altered, or the file lies at its path no longer.
         """
         try:
-            with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+            with Pool(_HASHING_THREADS) as pool:
                 parts = [self._pieces[first::_HASHING_THREADS] for first in range(_HASHING_THREADS)]
                 list(pool.map(self._check_pieces, parts))
         except OSError as problem:

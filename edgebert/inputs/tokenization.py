@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts
+from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
@@ -174,7 +175,8 @@ class Tokenizer:
 def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return what a function of the library does, whose errors are bare Exceptions and panics, which are none."""
     try:
-        return function(*arguments, **options)
+        with NATIVE_CALL:
+            return function(*arguments, **options)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:

@@ -9,10 +9,10 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from edgebert.python_exit import Pool
 from edgebert.records import NotNegative, Positive, Record, Share
 
 # hashlib lets other threads of Python run while it hashes so much at once.
@@ -63,7 +63,7 @@ def watching(threads: int) -> Iterator[list[Reading]]:
 
 def run(threads: int) -> float:
     """Run the workload once in each of so many threads and return how long all took, in milliseconds."""
-    with ThreadPoolExecutor(threads) as pool:
+    with Pool(threads) as pool:
         start = time.perf_counter()
         list(pool.map(_work, range(threads)))
         return (time.perf_counter() - start) * 1000

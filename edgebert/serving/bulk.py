@@ -1,8 +1,9 @@
 """Answers many texts with one sub-network, as fast as the machine can. Knows no budget and no files."""
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import msgspec
 from edgebert.choosing.selection import Budget, Selection
 from edgebert.engines.cpu import CPU
 from edgebert.engines.session import default_way, open_session
+from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens, pad
+from edgebert.python_exit import Pool
 from edgebert.serving.parameters import choose
 from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet
@@ -42,7 +45,8 @@ def predict_all(
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
-        EdgeBertError: a text is empty or no text; all before it are answered first.
+        EdgeBertError: a text is empty or no text, all before it are answered first; or the process was forked since the
+            first answer.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     selection = choose(bundle, subnet, Budget().of(bundle), default_way(provider, threads))
@@ -65,14 +69,16 @@ def answer_texts(
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
-        EdgeBertError: a text is empty or no text; all before it are answered first.
+        EdgeBertError: a text is empty or no text, all before it are answered first; or the process was forked since the
+            first answer.
     """
     # Threads that share a batch wait for each other after every product: each runs batches of its own instead, which
     # gains 6 to 13 % (docs/log.md).
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
     session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
-    task, tokenizer, pool = task_in(bundle.manifest), Tokenizer.of(bundle), ThreadPoolExecutor(workers)
+    task, tokenizer, pool = task_in(bundle.manifest), Tokenizer.of(bundle), Pool(workers)
+    process = os.getpid()
 
     def answered(tokens: Sequence[Tokens], places: Sequence[int]) -> dict[int, Answer]:
         """Return the answers to the texts at some places of a chunk, by place."""
@@ -101,10 +107,19 @@ def answer_texts(
                 found.update(batch.result())
             for place in chunk.asked:
                 yield chunk.texts[place], found[place]
+                _check_process(process)
             if chunk.problem is not None:
                 raise chunk.problem
     finally:
-        pool.shutdown(cancel_futures=True)
+        if os.getpid() == process:
+            pool.shutdown(cancel_futures=True)
+
+
+def _check_process(process: int) -> None:
+    """Raise an EdgeBertError if this is not the process of that number but was forked from it."""
+    # The pool's threads are the parent's alone, which also goes on to read the same texts.
+    if os.getpid() != process:
+        raise EdgeBertError("these answers were begun before this process was forked; begin anew in it")
 
 
 @dataclass(frozen=True)

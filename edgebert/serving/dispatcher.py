@@ -10,7 +10,7 @@ import numpy as np
 
 from edgebert.choosing.cascade import Cascade, best_cascade
 from edgebert.choosing.menu import Menu, Option
-from edgebert.choosing.selection import Budget
+from edgebert.choosing.selection import Selection
 from edgebert.inputs.batches import Batch
 from edgebert.inputs.bundle import Answers, Bundle
 from edgebert.inputs.tokenization import pad
@@ -42,10 +42,20 @@ class Dispatcher:
     """Chooses and runs networks by a profile; one thread at a time."""
 
     def __init__(
-        self, bundle: Bundle, profile: DeviceProfile, budget: Budget, residents: Residents, governor: Governor
+        self,
+        bundle: Bundle,
+        profile: DeviceProfile,
+        selection: Selection,
+        residents: Residents,
+        governor: Governor,
     ):
-        """Load what is chosen when nothing else is on time: the fastest network."""
-        self.profile = _without_idle_pools(profile, residents.loaded())
+        """Choose beside the network of a selection, which may have a pool of threads; nothing is loaded yet."""
+        budget, chosen = selection.budget, (selection.subnetwork, selection.way)
+        if selection.peak_memory_mb is None:
+            # Loaded by its name, whatever it takes: that is known now, and the others have so much less.
+            peaks_mb = [entry.peak_memory_mb for entry in profile.subnetworks if entry.id == selection.subnetwork]
+            residents.count(chosen, max(peaks_mb, default=0.0))
+        self.profile = _without_idle_pools(profile, chosen)
         self.cascade: Cascade | None = None
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
         self._residents, self._governor, self._clock = residents, governor, governor.clock
@@ -54,13 +64,19 @@ class Dispatcher:
         self._last_quality = 0.0
 
         self._usual_options = self._menu.options(1, budget.length or bundle.manifest.max_length)
-        able = [option for option in self._usual_options if residents.fits(option.key, option.entry.peak_memory_mb)]
+
+    def load_fastest(self) -> None:
+        """Load what is chosen when nothing else is on time, the fastest network that there is room for."""
+        able = [one for one in self._usual_options if self._residents.fits(one.key, one.entry.peak_memory_mb)]
         if able:
             fastest = min(able, key=lambda option: option.bound_ms).entry
-            residents.load(fastest.key, fastest.peak_memory_mb)
+            self._residents.load(fastest.key, fastest.peak_memory_mb)
 
     def use_cascade(self, answers: Answers, quality: float) -> None:
-        """Answer by two networks in a row from now on, if two are as good as asked for less on average."""
+        """Answer by two networks in a row from now on, if two are as good as asked for less on average.
+
+        They may take all of the memory: nothing is to be loaded before them.
+        """
         limits = {"latency_ms": self._budget.latency_ms, "memory_mb": self._budget.memory_mb}
         self.cascade = best_cascade(answers, self._usual_options, quality=quality, **limits)
         if self.cascade is None:
@@ -91,7 +107,7 @@ class Dispatcher:
         return self._run(option.entry, batch, option.expected_ms)
 
     def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float) -> _Ran:
-        session = self._residents.get(entry.key)
+        session = self._residents.get(entry.key, entry.peak_memory_mb)
         start_s = self._clock()
         outputs = session.run(pad(batch.tokens, session.input_names, entry.pad_to))
         network_ms = self._ms_since(start_s)
@@ -166,7 +182,7 @@ class Dispatcher:
         return (self._clock() - start_s) * 1000
 
 
-def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> DeviceProfile:
+def _without_idle_pools(profile: DeviceProfile, chosen: Key) -> DeviceProfile:
     """Return a profile without the networks that would bring more pools of threads, if there are any without a pool.
 
     The threads of a pool spin for a while after a request: idle networks would slow the active one. On one thread a
@@ -174,5 +190,5 @@ def _without_idle_pools(profile: DeviceProfile, loaded: Sequence[Key]) -> Device
     """
     if all(entry.way.threads > 1 for entry in profile.subnetworks):
         return profile
-    entries = tuple(entry for entry in profile.subnetworks if entry.way.threads == 1 or entry.key in loaded)
+    entries = tuple(entry for entry in profile.subnetworks if entry.way.threads == 1 or entry.key == chosen)
     return msgspec.structs.replace(profile, subnetworks=entries)

@@ -63,6 +63,8 @@ class TimeLimit:
 class Policy:
     """Gives each request a chooser and a time limit; one thread at a time, unless `has_limit` says that it has none.
 
+    Before the first request one of `load_chosen` and `govern` is called, which load what that needs.
+
     `profile` is asked for the profile when the first request needs a choice of its own; without it the choice made at
     load time stands for every request.
     """
@@ -75,12 +77,11 @@ class Policy:
         profile: Callable[[], DeviceProfile] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
-        """Load the network that was chosen; `clock` tells seconds."""
+        """Load nothing yet; `clock` tells seconds."""
         self._bundle, self._selection, self._budget = bundle, selection, selection.budget
         self._residents, self._profile = residents, profile
         self._governor = Governor(clock)
-        # Without a profile nothing is known of its memory, and without a limit of memory it does not matter.
-        self._session = residents.load((selection.subnetwork, selection.way), selection.peak_memory_mb or 0.0)
+        self._chosen = (selection.subnetwork, selection.way)
         self._task = task_in(bundle.manifest)
         self._dispatcher: Dispatcher | None = None
         self._is_governed = False
@@ -89,6 +90,14 @@ class Policy:
     def cascade(self) -> Cascade | None:
         """The two networks that answer in a row, if there are such."""
         return self._dispatcher.cascade if self._dispatcher else None
+
+    def load_chosen(self) -> None:
+        """Load the network that was chosen.
+
+        Raises:
+            BundleError: it cannot be loaded.
+        """
+        self._residents.load(self._chosen, self._selection.peak_memory_mb)
 
     def govern(self, *, cascade: bool = False) -> None:
         """Have every request answered by the best network that is on time, or by two networks in a row.
@@ -104,9 +113,13 @@ class Policy:
         if cascade and answers is None:
             raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
 
-        dispatcher, self._is_governed = self._dispatch(), True
+        dispatcher, self._is_governed = self._made_dispatcher(), True
         if answers is not None:
             dispatcher.use_cascade(answers, (self._selection.quality or 0.0) - self._budget.tolerance)
+        if dispatcher.cascade is None:
+            self.load_chosen()
+        dispatcher.load_fastest()
+        self._dispatcher = dispatcher
 
     def has_limit(self, latency_ms: float | None) -> bool:
         """Return whether a request that may take `latency_ms` is to be kept within any budget."""
@@ -145,16 +158,22 @@ class Policy:
 
     def _answer_fixed(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
         """Return the answers of the network that was chosen, however long it takes; from several threads at once."""
-        outputs = self._session.run(pad(batch.tokens, self._session.input_names))
+        session = self._residents.get(self._chosen, self._selection.peak_memory_mb)
+        outputs = session.run(pad(batch.tokens, session.input_names))
         return self._selection.subnetwork, self._task.answers(outputs, top_k)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""
         # Late, since a profile may have to be measured for it, which takes seconds.
         if self._dispatcher is None:
-            assert self._profile is not None
-            self._dispatcher = Dispatcher(self._bundle, self._profile(), self._budget, self._residents, self._governor)
+            dispatcher = self._made_dispatcher()
+            dispatcher.load_fastest()
+            self._dispatcher = dispatcher
         return self._dispatcher
+
+    def _made_dispatcher(self) -> Dispatcher:
+        assert self._profile is not None
+        return Dispatcher(self._bundle, self._profile(), self._selection, self._residents, self._governor)
 
     def _check_possible(self, dispatcher: Dispatcher, latency_ms: float | None, length: int) -> None:
         """Raise the BudgetError that names the nearest miss, if no network answers such a length in time."""

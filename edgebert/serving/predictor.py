@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from edgebert.choosing.cascade import Cascade
 from edgebert.choosing.selection import Budget, Selection
@@ -24,6 +26,18 @@ from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
 from edgebert.subnet import Subnet, Way
 from edgebert.tasks.task import Answer, TopK
+
+_PREDICTORS: "weakref.WeakSet[Predictor]" = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for predictor in _PREDICTORS:
+        predictor._begin_anew()
+
+
+# After the hook of the engines, which see to it that the parent's sessions are never destroyed here.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def load(
@@ -83,8 +97,8 @@ def load(
     tokenizer = Tokenizer.of(bundle)
     residents = Residents(asked.memory_mb, functools.partial(_open_network, bundle, tokenizer if warm_up else None))
     policy = Policy(bundle, selection, residents, source if adaptive else None)
-    if adaptive and subnet is None and (cascade or asked.latency_ms is not None):
-        policy.govern(cascade=cascade)
+    is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
+    policy.govern(cascade=cascade) if is_governed else policy.load_chosen()
     return Predictor(bundle, selection, tokenizer, residents, policy)
 
 
@@ -100,7 +114,8 @@ class Predictor:
     """Answers texts with the sub-networks that a budget buys; may be called from several threads at once.
 
     `bundle` is where the networks are from and `selection` the choice made at load time. Requests that have a budget
-    are answered one after the other.
+    are answered one after the other. In a forked process the first request that needs a network loads it again, and the
+    counts begin anew.
     """
 
     def __init__(
@@ -115,7 +130,20 @@ class Predictor:
         """Answer with loaded networks; `load` makes one. `clock` tells seconds."""
         self.bundle, self.selection = bundle, selection
         self._tokenizer, self._residents, self._policy, self._clock = tokenizer, residents, policy, clock
-        self._tally, self._turn = Tally(), threading.Lock()
+        self._begin_counting()
+        _PREDICTORS.add(self)
+
+    def _begin_counting(self) -> None:
+        # An RLock, so that a signal handler may ask for `stats` while its thread answers a request.
+        self._tally, self._turn = Tally(), threading.RLock()
+
+    def _begin_anew(self) -> None:
+        """Begin anew in a forked process."""
+        self._begin_counting()
+        self._residents.begin_anew()
+
+    def __reduce__(self) -> NoReturn:
+        raise EdgeBertError("a Predictor cannot be copied or sent to another process; load one there")
 
     @property
     def subnet(self) -> ExportedSubnet:
@@ -139,7 +167,7 @@ class Predictor:
 
         Raises:
             BudgetError: no sub-network meets the budget for texts of this length.
-            EdgeBertError: a text is empty or no text, this is closed, or the process was forked.
+            EdgeBertError: a text is empty or no text, or this is closed.
         """
         start_s = self._clock()
         self._residents.check()
@@ -167,7 +195,7 @@ class Predictor:
         return self._tally.stats(slow_down, [f"{subnet_id} ({way})" for subnet_id, way in loaded])
 
     def close(self) -> None:
-        """Let go of the loaded networks; a closed Predictor answers no more."""
+        """Let go of the loaded networks, when no request runs them any more; a closed Predictor answers no more."""
         self._residents.close()
 
     def __enter__(self) -> "Predictor":

@@ -33,7 +33,7 @@ class Tally:
     """Counts what is answered; may be called from several threads at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask while its thread counts
         self._requests = self._budgeted = self._kept = self._switches = 0
         self._answered: dict[str, AnsweredBy] = {}
         self._last: str | None = None

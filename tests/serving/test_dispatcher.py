@@ -69,7 +69,9 @@ class Device:
         selection = unlimited or select(self.bundle, profile, budget)
         residents = Residents(budget.memory_mb, self.open_network)
         policy = Policy(self.bundle, selection, residents, lambda: profile, self.clock)
-        if not subnet:
+        if subnet:
+            policy.load_chosen()
+        else:
             policy.govern(cascade=cascade)
         return Predictor(self.bundle, selection, Tokenizer.of(self.bundle), residents, policy, self.clock), residents
 
@@ -186,6 +188,27 @@ def test_what_is_loaded_counts_against_the_memory_budget(device: Device) -> None
     assert device.ran[1:] == [BEST], "nothing fits beside the one that is loaded"
 
 
+def test_a_cascade_is_the_first_to_take_memory(builtin: Bundle) -> None:
+    qualities = builtin.manifest.qualities
+    device = Device(builtin, {one: 40.0 if one == LEAST else 200.0 for one in qualities} | {BEST: 440.0})
+    entries = [entry(one, ms, 30.0 if one == BEST else 15.0) for one, ms in device.ms.items()]
+    # The best is chosen; two others are as good together, for less than it takes alone, and no third has room.
+    budget = Budget(memory_mb=36)
+    model, residents = device.predictor(budget, profile_with(builtin, *entries), cascade=True)
+    assert model.subnet.id == BEST
+    assert model.cascade is not None
+    assert residents.loaded() == [model.cascade.first.key, model.cascade.second.key]
+    assert BEST not in {subnet_id for subnet_id, _ in residents.loaded()}
+
+
+def test_a_network_loaded_by_its_name_leaves_the_others_less_memory(device: Device) -> None:
+    entries = (entry(BEST, 400.0, 60.0), entry(LEAST, 100.0, 30.0))
+    profile = profile_with(device.bundle, *entries)
+    model, residents = device.predictor(Budget(memory_mb=80), profile, subnet=BEST)
+    model(LONGEST, latency_ms=450.0)
+    assert [subnet_id for subnet_id, _ in residents.loaded()] == [BEST]
+
+
 def test_a_cascade_asks_a_second_network_where_the_first_is_not_sure(builtin: Bundle) -> None:
     device = Device(builtin, {BEST: 400.0, LEAST: 40.0})
     model, _ = device.predictor(Budget(tolerance=0.005), cascade=True)
@@ -232,6 +255,6 @@ def test_networks_that_are_closed_in_mid_request_are_an_error(device: Device) ->
         return {"logits": np.zeros((1, 2), np.float32)}
 
     for key in residents.loaded():
-        residents.get(key).run = close  # type: ignore[method-assign]
+        residents.get(key, None).run = close  # type: ignore[method-assign]
     with pytest.raises(EdgeBertError, match="this Predictor is closed; load another"):
         model([LONGEST, LONGEST])

@@ -1,7 +1,5 @@
 import asyncio
-import os
-import subprocess
-import sys
+import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -261,25 +259,17 @@ def test_answers_do_not_hold_up_the_event_loop(profile: DeviceProfile) -> None:
         assert asyncio.run(ask(model)) == [model(text, latency_ms=1e6) for text in TEXTS]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_process_is_told_to_load_its_own() -> None:
-    code = """
-import os, sys, edgebert
-model = edgebert.load()
-child = os.fork()
-if child == 0:
-    try:
-        model("good")
-    except edgebert.EdgeBertError as problem:
-        print(problem, flush=True)
-        os._exit(0)
-    os._exit(1)
-_, status = os.waitpid(child, 0)
-print(os.waitstatus_to_exitcode(status), model("good")[0]["label"])
-"""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    message = "this Predictor was loaded before this process was forked; load another in it"
-    assert done.stdout.splitlines() == [message, "0 positive"]
+def test_a_predictor_is_not_sent_to_another_process() -> None:
+    with (
+        edgebert.load() as model,
+        pytest.raises(EdgeBertError, match="cannot be copied or sent to another proc"),
+    ):
+        pickle.dumps(model)
+
+
+def test_a_signal_handler_may_ask_for_the_counts(profile: DeviceProfile) -> None:
+    with edgebert.load(latency_ms=1e6, profile=profile) as model, model._turn:
+        assert model.stats().requests == 0
 
 
 def test_a_network_that_cannot_be_loaded_later_is_left_aside(

@@ -2,7 +2,7 @@ import numpy as np
 import plain_metrics
 import pytest
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import wilson_interval
 from edgebert.tasks.text_classification import TextClassification
