@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-full coverage fuzz builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -23,14 +23,19 @@ lint: $(DEV)/installed
 # The built wheel with the runtime's dependencies only: no torch, transformers or onnx is there to lean on.
 test-device: $(DEVICE)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
-	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic
+	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic --ignore tests/fuzz
 
 # What test-device leaves out or skips, and the tests of the whole.
 test-full: $(DEV)/installed
-	$(DEV)/bin/pytest tests/exporters tests/elastic tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
+	$(DEV)/bin/pytest tests/exporters tests/elastic tests/fuzz tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
 
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
+
+# Damaged and forged bundles, profiles, data files and checkpoints; prints what is neither answered rightly nor refused.
+MINUTES ?= 60
+fuzz: $(DEV)/installed
+	PYTHONPATH=tests $(DEV)/bin/python -m fuzz --minutes $(MINUTES)
 
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py

@@ -14,22 +14,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
-from fuzz.bases import CAN_EXPORT, make_bases
+from fuzz.bases import make_bases
 from fuzz.targets import TARGETS
 from fuzz.watcher import Job, Outcome, Worker, shortened
 
 # Turns of each target in a round: most to what comes from strangers; what is slow has few.
 SHARES = {"bundle": 6, "forged": 4, "graph": 6, "tokenizer": 4, "builtin": 1, "profile": 6, "cache": 3, "data": 8}
 SHARES |= {"checkpoint": 5, "tokenized": 4, "torch": 1}
-
-
-def available() -> list[str]:
-    """Return the targets that can be read with what is installed."""
-    needs = {"checkpoint": CAN_EXPORT, "tokenized": CAN_EXPORT, "torch": CAN_EXPORT and find_spec("torch") is not None}
-    return [name for name in SHARES if needs.get(name, True)]
 
 
 def base_names(targets: list[str]) -> set[str]:
@@ -104,7 +97,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a file that all findings are added to, a line of JSON each")
     options = parser.parse_args()
 
-    targets = options.target or available()
+    targets = options.target or list(SHARES)
     recipe = json.loads(options.recipe) if options.recipe else None
     count = 1 if recipe is not None else options.count
     jobs = itertools.islice(_jobs(targets, options.seed), count)

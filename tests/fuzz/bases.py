@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -13,7 +12,6 @@ from fuzz.place_edits import BAIT
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789.,!?-")
 WORDS += (*(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"), "film", "good", "bad", "the", "warm", "plot")
 LABELS = ("bad", "good", "other")
-CAN_EXPORT = all(find_spec(name) for name in ("onnx", "safetensors"))
 
 _CONFIG = {
     "architectures": ["BertForSequenceClassification"],
@@ -48,10 +46,7 @@ def _builtin(folder: Path) -> None:
 
 
 def _bundle(folder: Path) -> None:
-    """Make a bundle of four tiny sub-networks, or take the built-in one where nothing can be exported."""
-    if not CAN_EXPORT:
-        _builtin(folder)
-        return
+    """Make a bundle of four tiny sub-networks."""
     from edgebert.exporters.build import export
 
     source, data = folder.with_name("bundle-source"), folder.with_name("bundle-data.tsv")

@@ -24,10 +24,13 @@ TESTS = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one mutant may take: seconds of work, seconds in all, and growth of the resident memory."""
+    """What one mutant may take: seconds of work, seconds of waiting in a row, and growth of the resident memory.
+
+    Seconds in which it would work, but others have the processors, are neither.
+    """
 
     cpu_s: float = 10.0
-    wall_s: float = 60.0
+    idle_s: float = 15.0
     growth_mb: float = 1000.0
 
 
@@ -63,7 +66,7 @@ class Outcome:
     def signature(self) -> str:
         """What findings of one cause have in common, more or less."""
         words = "".join(" " if character.isdigit() else character for character in self.detail)
-        return f"{self.job.target} {self.kind} {' '.join(words.split())[:70]}"
+        return f"{self.kind} {' '.join(words.split())[:60] or self.job.target}"
 
     def __str__(self) -> str:
         detail = " ".join(self.detail.split())
@@ -130,7 +133,7 @@ class Worker:
         """Return the lines that a worker tells of a mutant, and what is wrong if it does not come to the last."""
         assert process.stdout is not None
         seen, told, rest = psutil.Process(process.pid), [], b""
-        begin: _Taken | None = None
+        begin = now = None
         with selectors.DefaultSelector() as ready:
             ready.register(process.stdout, selectors.EVENT_READ)
             while True:
@@ -143,7 +146,7 @@ class Worker:
                     if len(told) == 2:
                         return told, None
                 if told:  # before that a worker is starting
-                    now = _taken(seen)
+                    now = _taken(seen, now)
                     begin = begin or now
                     fault = _beyond(begin, now, limits)
                     if fault:
@@ -157,27 +160,31 @@ class Worker:
 
 
 class _Taken(NamedTuple):
-    """What a process has taken so far, and when that was."""
+    """What a process has taken so far, and when it was last seen to work or wait for a processor."""
 
     cpu_s: float
-    wall_s: float
     held_mb: float
+    busy_at_s: float
 
 
-def _taken(process: psutil.Process) -> _Taken:
+def _taken(process: psutil.Process, before: _Taken | None) -> _Taken:
     try:
-        times = process.cpu_times()
-        return _Taken(times.user + times.system, time.monotonic(), process.memory_info().rss / 1e6)
-    except psutil.Error:  # it has ended
-        return _Taken(0.0, time.monotonic(), 0.0)
+        times, held_mb = process.cpu_times(), process.memory_info().rss / 1e6
+        cpu_s, threads = times.user + times.system, Path(f"/proc/{process.pid}/task").glob("*/stat")
+        # Behind the name in brackets: R is running or ready to.
+        is_ready = any(thread.read_bytes().rpartition(b") ")[2].startswith(b"R") for thread in threads)
+    except (psutil.Error, OSError):  # it has ended, or a thread of it
+        return before or _Taken(0.0, 0.0, time.monotonic())
+    is_busy = is_ready or before is None or cpu_s > before.cpu_s
+    return _Taken(cpu_s, held_mb, time.monotonic() if is_busy else before.busy_at_s)
 
 
 def _beyond(begin: _Taken, now: _Taken, limits: Limits) -> tuple[str, str] | None:
     """Return which limit was passed; None for none."""
     if now.cpu_s - begin.cpu_s > limits.cpu_s:
         return "hang", f"more than {limits.cpu_s} s of work"
-    if now.wall_s - begin.wall_s > limits.wall_s:
-        return "hang", f"more than {limits.wall_s} s, most of them waiting"
+    if time.monotonic() - now.busy_at_s > limits.idle_s:
+        return "hang", f"waits for more than {limits.idle_s} s"
     # Beyond what the worker measures itself: it may have grown before this began to look.
     is_large = now.held_mb - begin.held_mb > limits.growth_mb * 1.2
     return ("memory", f"more than {limits.growth_mb} MB") if is_large else None
