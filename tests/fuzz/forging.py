@@ -15,21 +15,32 @@ def forge(folder: Path) -> None:
     """Write the manifest anew where it can still be read; nothing else is changed but the files of pieces."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
+        if not isinstance(manifest, dict):
+            return
+        for reference in _references(manifest):
+            _describe(folder, reference)
+        # Its own hash is of the file without these digits.
+        manifest["sha256"] = ""
+        manifest["sha256"] = hashlib.sha256(_written(manifest)).hexdigest()
+        _write(folder / MANIFEST, _written(manifest))
     except (OSError, ValueError, RecursionError):
         return
-    changed = False
-    for reference in _references(manifest):
-        content = _content(folder, reference)
-        if content is None:
-            continue
-        pieces = reference.get("pieces")
-        if isinstance(pieces, dict) and isinstance(pieces.get("file"), str) and _content(folder, pieces) is not None:
-            parts = (content[at : at + PIECE_BYTES] for at in range(0, len(content), PIECE_BYTES))
-            _write(folder / pieces["file"], b"".join(hashlib.sha256(part).digest() for part in parts))
-            changed |= _set(reference, "size_bytes", len(content))
-        changed |= _set(reference, "sha256", hashlib.sha256(content).hexdigest())
-    if changed:
-        _write(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _describe(folder: Path, reference: dict[str, Any]) -> None:
+    """Let a reference say what its file is."""
+    content = _content(folder, reference)
+    if content is None:
+        return
+    pieces = reference.get("pieces")
+    if isinstance(pieces, dict) and isinstance(pieces.get("file"), str) and _content(folder, pieces) is not None:
+        parts = (content[at : at + PIECE_BYTES] for at in range(0, len(content), PIECE_BYTES))
+        _write(folder / pieces["file"], b"".join(hashlib.sha256(part).digest() for part in parts))
+    reference |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _written(manifest: dict[str, Any]) -> bytes:
+    return json.dumps(manifest, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _references(tree: Any) -> Iterator[dict[str, Any]]:
@@ -47,13 +58,6 @@ def _content(folder: Path, reference: dict[str, Any]) -> bytes | None:
         return path.read_bytes() if path.is_file() and path.stat().st_size <= _MOST_BYTES else None
     except (OSError, ValueError):
         return None
-
-
-def _set(reference: dict[str, Any], key: str, value: Any) -> bool:
-    if reference.get(key) == value:
-        return False
-    reference[key] = value
-    return True
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,6 +3,8 @@
 A message is a list of fields; its form on the wire is written anew, with the tags and lengths that an edit asks for.
 """
 
+import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
@@ -103,15 +105,18 @@ def _paths(fields: list[Field], path: tuple[int, ...] = ()) -> Iterator[tuple[in
             yield from _paths(field.content, (*path, place))
 
 
+@functools.lru_cache(128)
+def _paths_by_depth(content: bytes) -> list[list[tuple[int, ...]]]:
+    paths = sorted(_paths(_parse(content)), key=len)
+    return [list(some) for _, some in itertools.groupby(paths, len)]
+
+
 def _draw(random: Random, content: bytes) -> list[int] | None:
     try:
-        paths = list(_paths(_parse(content)))
+        by_depth = _paths_by_depth(content)
     except (ValueError, IndexError):
         return None
-    if not paths:
-        return None
-    depth = random.choice(sorted({len(path) for path in paths}))
-    return list(random.choice([path for path in paths if len(path) == depth]))
+    return list(random.choice(random.choice(by_depth))) if by_depth else None
 
 
 def _twice(holder: list[Field], at: int) -> None:

@@ -1,5 +1,7 @@
 """Edits of JSON that know its form: keys dropped, doubled and renamed, values of another type, extreme or nested."""
 
+import functools
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from random import Random
@@ -90,14 +92,16 @@ def _read(content: bytes) -> Any:
         return None
 
 
+@functools.lru_cache(128)
+def _paths_by_depth(content: bytes) -> list[list[Path]]:
+    paths = sorted(paths_in(_read(content)), key=len)
+    return [list(some) for _, some in itertools.groupby(paths, len)]
+
+
 def _draw(random: Random, content: bytes) -> Path | None:
     """Return a path, a short one as often as a long one: what few keys hold decides most."""
-    tree = _read(content)
-    paths = list(paths_in(tree))
-    if not paths:
-        return None
-    depth = random.choice(sorted({len(path) for path in paths}))
-    return random.choice([path for path in paths if len(path) == depth])
+    by_depth = _paths_by_depth(content)
+    return random.choice(random.choice(by_depth)) if by_depth else None
 
 
 def _with(more: Callable[[Random], Arguments]) -> Callable[[Random, bytes], Arguments | None]:
