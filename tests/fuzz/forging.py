@@ -19,9 +19,9 @@ def forge(folder: Path) -> None:
             return
         for reference in _references(manifest):
             _describe(folder, reference)
-        # Its own hash is of the file without these digits.
-        manifest["sha256"] = ""
-        manifest["sha256"] = hashlib.sha256(_written(manifest)).hexdigest()
+        if "sha256" in manifest:  # its own, which is of the file without these digits
+            manifest["sha256"] = ""
+            manifest["sha256"] = hashlib.sha256(_written(manifest)).hexdigest()
         _write(folder / MANIFEST, _written(manifest))
     except (OSError, ValueError, RecursionError):
         return
@@ -36,7 +36,9 @@ def _describe(folder: Path, reference: dict[str, Any]) -> None:
     if isinstance(pieces, dict) and isinstance(pieces.get("file"), str) and _content(folder, pieces) is not None:
         parts = (content[at : at + PIECE_BYTES] for at in range(0, len(content), PIECE_BYTES))
         _write(folder / pieces["file"], b"".join(hashlib.sha256(part).digest() for part in parts))
-    reference |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    reference["sha256"] = hashlib.sha256(content).hexdigest()
+    if "size_bytes" in reference:
+        reference["size_bytes"] = len(content)
 
 
 def _written(manifest: dict[str, Any]) -> bytes:
