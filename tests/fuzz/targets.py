@@ -37,8 +37,6 @@ class Target:
 
     base: ClassVar[str]
     may_refuse = True
-    # Whether no file may be opened but those of the folder; who names a link to a profile means what it leads to.
-    stays_inside = False
     # The share of steps about the place of a file, and of mutants that are read by the command line.
     places = 0.1
     by_command_line = 0.15
@@ -57,6 +55,10 @@ class Target:
 
     def prepare(self, folder: Path) -> None:
         """Change a mutant once more after its steps."""
+
+    def stays_inside(self, recipe: Recipe) -> bool:
+        """Return whether no file may be opened but those of the folder."""
+        return False  # who names a link to a profile means what it leads to
 
     def read(self, folder: Path, recipe: Recipe, random: Random) -> None:
         """Read a mutant."""
@@ -101,7 +103,6 @@ class BundleTarget(Target):
     """
 
     base = "bundle"
-    stays_inside = True
 
     def __init__(self, *endings: str, forged: bool = False, base: str = "bundle"):
         """Mutate files of these endings only, if there are any."""
@@ -112,6 +113,10 @@ class BundleTarget(Target):
         """Return all files, and the manifest as often as the others together."""
         found = [name for name in super().files(folder) if not self.endings or name.endswith(self.endings)]
         return found if self.endings else [*found, *["bundle.json"] * len(found)]
+
+    def stays_inside(self, recipe: Recipe) -> bool:
+        """Return whether the manifest is no link: a bundle is where its manifest is."""
+        return not any(file == "bundle.json" and name == "link" for file, name, *_ in recipe)
 
     def prepare(self, folder: Path) -> None:
         """Forge the hashes."""
@@ -339,7 +344,10 @@ class Planted(Target):
     """Faults of every kind, to see that each is noticed: which one is in the recipe."""
 
     base: ClassVar[str] = "planted"
-    stays_inside = True
+
+    def stays_inside(self, recipe: Recipe) -> bool:
+        """Return that it must."""
+        return True
 
     def read(self, folder: Path, recipe: Recipe, random: Random) -> None:
         """Do what the file of the first step, which is not there, is called."""

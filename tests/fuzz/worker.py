@@ -55,7 +55,7 @@ class _Printed:
         return content.strip(b"\x00").decode("utf-8", "replace")
 
 
-def run_job(job: dict[str, Any], workspace: Path, own: Path, tell: Any) -> dict[str, Any]:
+def run_job(job: dict[str, Any], workspace: Path, own: Path, bait: _Bait, tell: Any) -> dict[str, Any]:
     """Make a mutant, read it and return what came of it."""
     target: Target = TARGETS[job["target"]]
     random = Random(f"{job['target']}:{job['seed']}")
@@ -68,11 +68,14 @@ def run_job(job: dict[str, Any], workspace: Path, own: Path, tell: Any) -> dict[
     shutil.copytree(base, folder, copy_function=os.link)
     apply(recipe, folder)
     target.prepare(folder)
+    bait.opened()  # by what made the mutant
     held_mb = _memory_mb("VmRSS")
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
     start = time.process_time()
     kind, detail = _outcome(target, folder, recipe, Random(f"read {job['target']}:{job['seed']}"))
+    if bait.opened() and target.stays_inside(recipe):
+        kind = "opened another file"
     return {
         "kind": kind,
         "detail": detail,
@@ -142,15 +145,13 @@ def main() -> None:
     bait = _Bait(own / BAIT)
     for line in sys.stdin:
         job = json.loads(line)
-        bait.opened(), printed.take(), told.take()
-        result = run_job(job, workspace, own, tell)
+        printed.take(), told.take()
+        result = run_job(job, workspace, own, bait, tell)
         # Where a reader is right or refuses, what it does beside that may still be wrong.
         sys.stdout.flush()
         noise, panic = printed.take(), told.take()
         if noise:
             result |= {"kind": "standard output", "detail": noise[:300]}
-        elif bait.opened() and TARGETS[job["target"]].stays_inside:
-            result |= {"kind": "opened another file", "detail": result["detail"]}
         elif "panicked" in panic and result["kind"] in ("right", "refused"):
             result |= {"kind": "panic on standard error", "detail": panic[:300]}
         tell(result)
