@@ -14,7 +14,7 @@ _MOST_BYTES = 1 << 26  # a sparse file of terabytes keeps its old hash
 def forge(folder: Path) -> None:
     """Write the manifest anew where it can still be read; nothing else is changed but the files of pieces."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads(_content(folder, {"file": MANIFEST}) or b"null")
         if not isinstance(manifest, dict):
             return
         for reference in _references(manifest):
