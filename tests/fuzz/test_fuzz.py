@@ -24,6 +24,7 @@ OPEN = (
     "other shapes than the settings",
     "two entries of one",
     "PanicException",
+    "panicked at",
     "Missing [UNK] token",
     '"pipe"',
     '"sparse"',
