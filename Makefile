@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full parity kills watch coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-full parity fuzz kills watch coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -23,11 +23,11 @@ lint: $(DEV)/installed
 # The built wheel with the runtime's dependencies only: no torch, transformers or onnx is there to lean on.
 test-device: $(DEVICE)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
-	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic --ignore tests/parity
+	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic --ignore tests/parity --ignore tests/fuzz
 
 # What test-device leaves out or skips, and the tests of the whole.
 test-full: $(DEV)/installed
-	$(DEV)/bin/pytest tests/exporters tests/elastic tests/parity tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
+	$(DEV)/bin/pytest tests/exporters tests/elastic tests/parity tests/fuzz tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
 
 # Generated checkpoint folders against transformers. FIRST is the first seed, such as one that was printed.
 parity: $(DEV)/installed
@@ -36,13 +36,17 @@ parity: $(DEV)/installed
 # Verbs under strace for as long as telemetry takes to look up its host.
 watch: $(DEV)/installed
 	EDGEBERT_WATCH_S=15 $(DEV)/bin/pytest tests/test_telemetry.py
-
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
 
 # 200 kills of each: the older or the newer thing stands in its place, and the next run leaves nothing else.
 kills: $(DEV)/installed
 	set -e; for verb in export profile train; do $(DEV)/bin/python tests/kills.py $$verb 200 $$(mktemp -d)/kills; done
+
+# Damaged and forged bundles, profiles, data files and checkpoints; prints what is neither answered rightly nor refused.
+MINUTES ?= 60
+fuzz: $(DEV)/installed
+	PYTHONPATH=tests $(DEV)/bin/python -m fuzz --minutes $(MINUTES)
 
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py
