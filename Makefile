@@ -36,6 +36,7 @@ parity: $(DEV)/installed
 # Verbs under strace for as long as telemetry takes to look up its host.
 watch: $(DEV)/installed
 	EDGEBERT_WATCH_S=15 $(DEV)/bin/pytest tests/test_telemetry.py
+
 coverage: $(DEV)/installed
 	$(DEV)/bin/pytest --cov --cov-report=term:skip-covered
 
