@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from edgebert.exporters.family import Sizes
 from edgebert.exporters.nodes import Nodes
-from edgebert.inputs.bundle import GraphInput
+from edgebert.inputs.manifest import GraphInput
 
 
 class Attention:

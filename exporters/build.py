@@ -14,17 +14,9 @@ from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, floa
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
-from edgebert.inputs.bundle import (
-    Bundle,
-    ExportedSubnet,
-    FileRef,
-    Golden,
-    GoldenOutput,
-    GoldenValues,
-    Manifest,
-    SubnetAnswers,
-)
+from edgebert.inputs.bundle import Bundle, Golden, GoldenOutput, GoldenValues, SubnetAnswers
 from edgebert.inputs.bundle_file import MANIFEST
+from edgebert.inputs.manifest import ExportedSubnet, FileRef, Manifest
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged

@@ -14,17 +14,9 @@ from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
 from edgebert.exporters.quantize import Ranges
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
-from edgebert.inputs.bundle import (
-    Answers,
-    Bundle,
-    ExportDifference,
-    ExportedSubnet,
-    FileRef,
-    Golden,
-    GraphInput,
-    Manifest,
-)
+from edgebert.inputs.bundle import Answers, Bundle, Golden
 from edgebert.inputs.bundle_file import MANIFEST
+from edgebert.inputs.manifest import ExportDifference, ExportedSubnet, FileRef, GraphInput, Manifest
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")

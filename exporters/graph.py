@@ -18,7 +18,7 @@ from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.portable import PortableNodes
 from edgebert.exporters.quantize import Ranges
 from edgebert.exporters.weights import Weights
-from edgebert.inputs.bundle import GraphInput
+from edgebert.inputs.manifest import GraphInput
 from edgebert.subnet import Flavor, Subnet
 
 _FLAVORS: dict[Flavor, type[Nodes]] = {"fused": FusedNodes, "portable": PortableNodes}

@@ -16,7 +16,8 @@ from edgebert.errors import one_line
 from edgebert.exporters.bundle_writer import BundleWriter
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.exporters.plan import full_subnet
-from edgebert.inputs.bundle import FIDELITY, Answers, Bundle, ExportedSubnet, Quality, SubnetAnswers
+from edgebert.inputs.bundle import Answers, Bundle, SubnetAnswers
+from edgebert.inputs.manifest import FIDELITY, ExportedSubnet, Quality
 from edgebert.measuring.evaluation import scores_on, targets_in
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Scores, Task

@@ -13,7 +13,8 @@ from edgebert.exporters import reference
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quantize import Range, Ranges
 from edgebert.exporters.reference import Rounding
-from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
 from edgebert.tasks.task import Outputs, mean_difference

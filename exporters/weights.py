@@ -18,8 +18,8 @@ from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
-from edgebert.inputs.bundle import FileRef, WeightFile
 from edgebert.inputs.bundle_file import PIECE_BYTES
+from edgebert.inputs.manifest import FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")

@@ -13,8 +13,9 @@ import pytest
 
 from edgebert import records
 from edgebert.errors import BundleError
-from edgebert.inputs.bundle import BUILTIN, Bundle, FileRef, Manifest
+from edgebert.inputs.bundle import BUILTIN, Bundle
 from edgebert.inputs.bundle_file import MANIFEST
+from edgebert.inputs.manifest import FileRef, Manifest
 
 # How long an example takes says how busy the machine is, not whether the law holds.
 hypothesis.settings.register_profile(

@@ -10,7 +10,8 @@ import pytest
 
 from edgebert.choosing.selection import Selection
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.inputs.bundle import Answers, Golden, Manifest
+from edgebert.inputs.bundle import Answers, Golden
+from edgebert.inputs.manifest import Manifest
 from edgebert.machine.limits import Limits
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.evaluation import Evaluation

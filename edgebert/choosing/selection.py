@@ -13,7 +13,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from edgebert.errors import BudgetError, EdgeBertError
-from edgebert.inputs.bundle import Bundle, ExportedSubnet, Manifest
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet, Manifest
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, check_percentile
 from edgebert.records import Record
 from edgebert.subnet import Way

@@ -9,7 +9,8 @@ from edgebert.errors import listed
 
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
-    from edgebert.inputs.bundle import Bundle, ExportedSubnet
+    from edgebert.inputs.bundle import Bundle
+    from edgebert.inputs.manifest import ExportedSubnet
     from edgebert.measuring.evaluation import Evaluation
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport

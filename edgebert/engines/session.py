@@ -10,7 +10,8 @@ from edgebert.engines.cpu import CPU
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
 from edgebert.errors import BundleError, EdgeBertError, listed
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 from edgebert.tasks.tasks import task_in

@@ -3,14 +3,12 @@
 Every file is checked against its hash before it is used, and none may lie outside the folder.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from edgebert.errors import BundleError, listed
 from edgebert.inputs.bundle_file import (
     DIGEST_BYTES,
     MANIFEST,
-    MOST_BYTES,
     PIECE_BYTES,
     WeightParts,
     locate,
@@ -28,143 +25,13 @@ from edgebert.inputs.bundle_file import (
     read_whole,
 )
 from edgebert.inputs.graph_file import Reference, moved, references
-from edgebert.records import Count, Line, Record, Sha256
-from edgebert.subnet import Flavor, Storage, Subnet
+from edgebert.inputs.manifest import ExportedSubnet, FileRef, GraphInput, Manifest, WeightFile
+from edgebert.records import Record, Share
+from edgebert.subnet import Flavor
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 
-# The metric of a quality that needs no labels: how often a sub-network answers as the full one does.
-FIDELITY = "fidelity"
-
-# Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
-TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression")
-# Beyond what any of these models was trained for.
-MAX_LENGTH = 1 << 20
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-MetricValue = Annotated[float, Meta(ge=-1, le=1)]  # correlations may be negative
-GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 TokenNumber = Annotated[int, Meta(ge=0, lt=2**31)]
-
-
-class FileRef(Record, frozen=True):
-    """A file of the bundle, its size and its SHA-256, in hexadecimal."""
-
-    file: Line
-    size_bytes: Annotated[int, Meta(ge=0, le=MOST_BYTES)]
-    sha256: Sha256
-
-    @classmethod
-    def of(cls, name: str, content: bytes) -> "FileRef":
-        """Return what a manifest says of a file of that content."""
-        return cls(name, len(content), hashlib.sha256(content).hexdigest())
-
-
-class WeightFile(Record, frozen=True):
-    """The weights that all graphs of one storage type refer into."""
-
-    file: str
-    dtype: Storage
-    size_bytes: Count
-    sha256: Sha256
-    # The file of the SHA-256 of every `PIECE_BYTES`, one after the other: a small sub-network is checked without
-    # reading what it does not use.
-    pieces: FileRef
-
-
-class Quality(Record, frozen=True):
-    """How good a sub-network is at its task on so many samples of a named dataset; higher is better."""
-
-    metric: Line  # the task's first one, or `FIDELITY`
-    value: MetricValue
-    samples: Annotated[int, Meta(ge=1)]
-    dataset: Line
-    also: dict[Line, MetricValue]  # other metrics on the same data
-
-
-class ExportDifference(Record, frozen=True):
-    """How far a sub-network's graphs are from the same slice of the checkpoint in float32."""
-
-    max_abs_difference: Annotated[float, Meta(ge=0)]  # the largest of an output
-    # How often both give the same answer, and how much lower the graph's quality is, on the data of the quality.
-    agreement: MetricValue | None
-    quality_drop: float | None
-
-
-class ExportedSubnet(Subnet, frozen=True):
-    """A sub-network of a bundle: its slice, its size, its graphs and what is known of its quality."""
-
-    hidden_size: Count
-    parameters: Count
-    graphs: dict[Flavor, FileRef]
-    quality: Quality | None
-    export_error: ExportDifference
-
-
-class Manifest(Record, frozen=True):
-    """What bundle.json holds.
-
-    `sha256` is that of bundle.json itself without these 64 digits: what decides an answer stands there, or in a file
-    whose hash does. `pairs` says whether texts come with a second one; `answers` is None without labelled data or a
-    cascade of the task.
-    """
-
-    VERSION: ClassVar[int] = 5
-
-    schema_version: int
-    sha256: str
-    name: Line
-    edgebert_version: Line
-    task: Line
-    # No control characters: a label stands in lines of tables and of files of answers.
-    labels: Annotated[tuple[Line, ...], Meta(min_length=1)]
-    max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
-    tokenizer: FileRef
-    inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
-    pairs: bool
-    golden: FileRef
-    answers: FileRef | None
-    weight_files: tuple[WeightFile, ...]
-    subnetworks: tuple[ExportedSubnet, ...]
-
-    def content(self) -> bytes:
-        """Return the content of bundle.json, with its own hash in it."""
-        blank = records.encode(msgspec.structs.replace(self, sha256=""))
-        # The first in the file is its own, since only the version stands before it.
-        digest = f'"sha256": "{hashlib.sha256(blank).hexdigest()}"'
-        return blank.replace(b'"sha256": ""', digest.encode(), 1)
-
-    def check_content(self, content: bytes, path: Path) -> None:
-        """Check that this was read from a bundle.json that holds what its own hash is of.
-
-        Raises:
-            BundleError: a value in it was altered.
-        """
-        found = hashlib.sha256(content.replace(self.sha256.encode(), b"", 1)).hexdigest()
-        if found != self.sha256:
-            hashes = f"expected sha256 {self.sha256[:12]}..., found {found[:12]}..."
-            raise BundleError(f"{path} was altered: {hashes}; copy the bundle again, or export it with other values")
-
-    def contradictions(self) -> Iterator[str]:
-        """Yield what this version cannot use."""
-        if self.task not in TASK_NAMES:
-            known = ", ".join(TASK_NAMES)
-            yield f"task '{self.task}' is not supported by this version, expected one of {known} at $.task"
-
-    @property
-    def methods(self) -> dict[str, str]:
-        """The method that made each sub-network, by its id."""
-        return {subnet.id: subnet.method for subnet in self.subnetworks}
-
-    @property
-    def qualities(self) -> dict[str, float]:
-        """The quality of each sub-network that has a known one, by its id; all are of the same metric."""
-        return {subnet.id: subnet.quality.value for subnet in self.subnetworks if subnet.quality}
-
-    @property
-    def metric(self) -> str | None:
-        """The metric of the known qualities; None if no quality is known."""
-        return next((subnet.quality.metric for subnet in self.subnetworks if subnet.quality), None)
 
 
 class GoldenValues(Record, frozen=True):

@@ -9,8 +9,9 @@ import numpy as np
 
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import EdgeBertError
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record

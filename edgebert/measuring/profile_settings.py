@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from edgebert.errors import ProfileError
-from edgebert.inputs.bundle import MAX_LENGTH, Bundle
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import MAX_LENGTH
 from edgebert.machine.device import default_threads
 from edgebert.machine.limits import Limits
 from edgebert.records import Count, NotNegative, Positive, Record

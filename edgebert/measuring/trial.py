@@ -24,7 +24,8 @@ from edgebert import standard_output
 from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, ProfileError, one_line
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, Tokenizer
 from edgebert.machine.limits import impose
 from edgebert.measuring.profile_settings import ProfileSettings, Shape

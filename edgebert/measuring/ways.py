@@ -9,7 +9,7 @@ from statistics import median
 import msgspec
 
 from edgebert.engines.session import default_way, engine_of, engines_here
-from edgebert.inputs.bundle import ExportedSubnet
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.subnet import Way, WayFilter
 
 # How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.

@@ -8,7 +8,8 @@ from typing import Any
 
 from edgebert.choosing.selection import Budget, Selection, named, select, select_unprofiled
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer
 from edgebert.machine.device import this_device
 from edgebert.measuring.device_profile import DeviceProfile

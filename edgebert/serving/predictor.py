@@ -16,7 +16,8 @@ from edgebert.engines.engine import Session
 from edgebert.engines.session import default_way, open_session, way_filter
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.batches import Batch, batches_of
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.parameters import budget_of, choose, profile_source

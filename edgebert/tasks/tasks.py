@@ -1,7 +1,7 @@
 """All tasks there are, by name. To add one, write its file and put its class into this list."""
 
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.inputs.bundle import Manifest
+from edgebert.inputs.manifest import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification

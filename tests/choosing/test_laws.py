@@ -9,7 +9,8 @@ import pytest
 
 from edgebert.choosing.selection import Budget, Miss, select
 from edgebert.errors import BudgetError
-from edgebert.inputs.bundle import BUILTIN, Bundle, ExportedSubnet, Quality
+from edgebert.inputs.bundle import BUILTIN, Bundle
+from edgebert.inputs.manifest import ExportedSubnet, Quality
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.subnet import Way

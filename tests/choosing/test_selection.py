@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from edgebert.choosing.selection import Budget, Miss, Selection, pareto_front, select, select_unprofiled, worths
 from edgebert.engines.session import default_way
 from edgebert.errors import BudgetError, EdgeBertError, ProfileError
-from edgebert.inputs.bundle import Bundle, Quality
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import Quality
 from edgebert.measuring.device_profile import DeviceProfile
 from profiles import entry, profile_with, way
 

@@ -12,7 +12,7 @@ from edgebert.exporters.fused import FusedNodes
 from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.portable import PortableNodes
 from edgebert.exporters.weights import Weights
-from edgebert.inputs.bundle import FileRef, WeightFile
+from edgebert.inputs.manifest import FileRef, WeightFile
 
 X = np.concatenate([np.linspace(-12, 12, 2001), [-1e4, -100, 100, 1e4]]).astype(np.float32)
 

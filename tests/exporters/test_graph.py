@@ -10,7 +10,8 @@ from transformers import BertForSequenceClassification
 from edgebert.engines.session import open_session
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import random_inputs
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Precision, storage_of
 from edgebert.tasks.task import mean_difference

@@ -16,8 +16,9 @@ from edgebert.elastic_manifest import ElasticManifest, Slice
 from edgebert.engines.session import open_session
 from edgebert.exporters import quality
 from edgebert.exporters.build import export
-from edgebert.inputs.bundle import Bundle, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.tasks.task import Scores
 from profiles import way

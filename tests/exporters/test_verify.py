@@ -8,7 +8,8 @@ from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import Verifier, check_close, random_inputs
 from edgebert.exporters.weights import as_stored
-from edgebert.inputs.bundle import Bundle, ExportDifference, ExportedSubnet
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
 from edgebert.subnet import Flavor
 
 

@@ -14,19 +14,10 @@ from hypothesis import strategies as st
 from edgebert import records
 from edgebert.engines.session import open_session
 from edgebert.errors import BundleError
-from edgebert.inputs.bundle import (
-    BUILTIN,
-    FIDELITY,
-    Bundle,
-    ExportedSubnet,
-    FileRef,
-    Golden,
-    GoldenOutput,
-    GoldenValues,
-    Manifest,
-)
+from edgebert.inputs.bundle import BUILTIN, Bundle, Golden, GoldenOutput, GoldenValues
 from edgebert.inputs.bundle_file import MANIFEST, PIECE_BYTES
 from edgebert.inputs.graph_file import references
+from edgebert.inputs.manifest import FIDELITY, ExportedSubnet, FileRef, Manifest
 from profiles import way
 
 Alter = Callable[..., Path]

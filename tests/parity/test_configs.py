@@ -20,7 +20,7 @@ from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.graph import build_graph
 from edgebert.exporters.plan import full_subnet
 from edgebert.exporters.weights import WeightWriter, prepared
-from edgebert.inputs.bundle import GraphInput
+from edgebert.inputs.manifest import GraphInput
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from edgebert.errors import BundleError, EdgeBertError
-from edgebert.inputs.bundle import TASK_NAMES, Bundle
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.manifest import TASK_NAMES
 from edgebert.tasks.task import Task, mean_difference
 from edgebert.tasks.tasks import TASKS, task_in, task_of
 
