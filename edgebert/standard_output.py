@@ -16,4 +16,6 @@ def reserve() -> None:
             sys.stdout.flush()
             own = os.dup(_OUTPUT)
             os.dup2(_ERRORS, _OUTPUT)
-            sys.stdout = open(own, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115
+            # Line by line: who answers texts as they come has its answers read as they come.
+            encoding, errors = sys.stdout.encoding, sys.stdout.errors
+            sys.stdout = open(own, "w", buffering=1, encoding=encoding, errors=errors)  # noqa: SIM115

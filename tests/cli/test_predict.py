@@ -237,7 +237,7 @@ def test_a_pipe_is_answered_line_by_line(tmp_path: Path) -> None:
     """The first answer comes while the writer still waits."""
     os.mkfifo(tmp_path / "pipe")
     for file in ("-", str(tmp_path / "pipe")):
-        command = [sys.executable, "-u", "-m", "edgebert", "predict", "--subnet", LEAST, "--file", file]
+        command = [sys.executable, "-m", "edgebert", "predict", "--subnet", LEAST, "--file", file]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdin is not None
         assert process.stdout is not None
