@@ -64,7 +64,8 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     # What stands in its place, a StringIO for example, has no encoding. Standard error has escapes by default.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        # Line by line, into a pipe too: who has texts answered as they come reads the answers as they come.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
 def _log_to_stderr(*, verbose: bool) -> None:

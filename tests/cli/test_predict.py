@@ -233,8 +233,9 @@ def test_a_killed_run_is_gone_on_with(edgebert: Edgebert, tmp_path: Path) -> Non
     assert {(label, text) for label, _, text in lines} == {("positive", "a great film"), ("negative", "dull and long")}
 
 
-def test_a_pipe_is_answered_line_by_line(tmp_path: Path) -> None:
+def test_a_pipe_is_answered_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first answer comes while the writer still waits."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     os.mkfifo(tmp_path / "pipe")
     for file in ("-", str(tmp_path / "pipe")):
         command = [sys.executable, "-m", "edgebert", "predict", "--subnet", LEAST, "--file", file]
