@@ -16,6 +16,4 @@ def reserve() -> None:
             sys.stdout.flush()
             own = os.dup(_OUTPUT)
             os.dup2(_ERRORS, _OUTPUT)
-            # Line by line: who answers texts as they come has its answers read as they come.
-            encoding, errors = sys.stdout.encoding, sys.stdout.errors
-            sys.stdout = open(own, "w", buffering=1, encoding=encoding, errors=errors)  # noqa: SIM115
+            sys.stdout = open(own, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115

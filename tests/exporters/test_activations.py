@@ -30,7 +30,7 @@ def test_numpy_computes_transformers_activation(name: str) -> None:
 @pytest.mark.parametrize("flavor", [FusedNodes, PortableNodes])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_graphs_compute_transformers_activation(name: str, flavor: type[Nodes]) -> None:
-    none = WeightFile(file="", dtype="fp32", size_bytes=0, sha256="", pieces=FileRef(file="", sha256=""))
+    none = WeightFile(file="", dtype="fp32", size_bytes=0, sha256="", pieces=FileRef(file="", sha256="", size_bytes=0))
     nodes = flavor(Weights(none, {}), "fp32", head_size=1, ranges={})
     x = nodes.node("Cast", ["x"], to=TensorProto.FLOAT)
     nodes.node("Identity", [ACTIVATIONS[name].write(nodes, x)], name="y")
