@@ -5,7 +5,6 @@ tokenizer.json and tokenizer_config.json differ, which class is meant, which tok
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 from collections.abc import Iterator
@@ -172,10 +171,6 @@ def _loaded(reader: Any, checkpoint: Path) -> Any:
         raise
     # The libraries raise many kinds, and the tokenizers' panics are no Exception.
     except BaseException as problem:
-        sentencepiece = sorted(checkpoint.glob("*.model"))
-        if sentencepiece and importlib.util.find_spec("sentencepiece") is None:
-            advice = "pip install sentencepiece, or save it as tokenizer.json"
-            raise ExportError(f"{checkpoint}: {sentencepiece[0].name} needs sentencepiece; {advice}") from None
         reason = f"the tokenizer cannot be read: {_reason(problem)}"
         raise ExportError(f"{checkpoint}: {reason}; download it again") from None
 

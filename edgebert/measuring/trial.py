@@ -23,7 +23,7 @@ from msgspec import Meta
 from edgebert import standard_output
 from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
-from edgebert.errors import BundleError, EdgeBertError, ProfileError, one_line
+from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, one_line
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, Tokenizer
@@ -252,7 +252,9 @@ def main() -> None:
             impose(trial.settings.emulated)
         result = measure(trial)
     except EdgeBertError as problem:
-        result = Failure(error=str(problem), of_bundle=isinstance(problem, BundleError))
+        # What cannot be run in one way may be right in another.
+        is_of_bundle = isinstance(problem, BundleError) and not isinstance(problem, OutputError)
+        result = Failure(error=str(problem), of_bundle=is_of_bundle)
     sys.stdout.buffer.write(msgspec.json.encode(result))
 
 
