@@ -21,6 +21,7 @@ from edgebert.inputs.tokenization import Text, Tokenizer
 # Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
 _TRIED_TOKENS = 50
 _TRIED_LENGTH = 32
+_MOST_BYTES = 1 << 27  # of a file of a tokenizer: eight times the largest of an encoder
 _VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -54,6 +55,7 @@ def load_tokenizer(checkpoint: Path) -> Any:
     with needing("export", "reading a tokenizer"):
         from transformers import AutoTokenizer, RobertaTokenizer
 
+    _check_files(checkpoint)
     found = _loaded(AutoTokenizer, checkpoint)
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
     is_bort = type(found).__name__ == "BertTokenizer" and not _missing_files(RobertaTokenizer, checkpoint)
@@ -173,6 +175,15 @@ def _loaded(reader: Any, checkpoint: Path) -> Any:
     except BaseException as problem:
         reason = f"the tokenizer cannot be read: {_reason(problem)}"
         raise ExportError(f"{checkpoint}: {reason}; download it again") from None
+
+
+def _check_files(checkpoint: Path) -> None:
+    """Check that there is no file among those of a tokenizer which a reader would wait for, or fill the memory with."""
+    for path in checkpoint.iterdir():
+        if path.suffix not in (".json", ".txt", ".model") or not path.exists() or path.is_dir():
+            continue
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise ExportError(f"{path}: expected a plain file of at most {_MOST_BYTES:,} bytes; download it again")
 
 
 def _missing_files(reader: Any, checkpoint: Path) -> list[str]:

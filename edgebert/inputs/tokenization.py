@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.text_cuts import TextCuts
+from edgebert.inputs.text_cuts import TextCuts, parts_of
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
@@ -42,11 +42,31 @@ class Tokenizer:
         self.max_length = max_length
         self.side = (self._tokenizer.truncation or {"direction": "right"})["direction"]
         self._pairs = pairs
-        self._room = max_length - self._tokenizer.num_special_tokens_to_add(False)
-        self._room_of_pair = max_length - self._tokenizer.num_special_tokens_to_add(True)
         # A tokenizer.json may ask for both: texts are cut here, and padded to what they share a batch with.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._room = max_length - self._added_to("A")
+        self._room_of_pair = max_length - self._added_to("A", "B") if pairs else self._room
+        if min(self._room, self._room_of_pair) < 0:
+            found = f"the tokenizer adds more special tokens than the {max_length} that a text may have"
+            raise BundleError(f"{found}; export the bundle again")
+
+    def _added_to(self, *texts: str) -> int:
+        """Return how many special tokens are added to a text, named "A", or to a pair, "A" and "B".
+
+        Raises:
+            BundleError: a text is added more than once, or not at all.
+        """
+        template = "single" if len(texts) == 1 else "pair"
+        for part in parts_of(self._tokenizer.post_processor, "processors"):
+            if part["type"] != "TemplateProcessing":
+                continue
+            named = sorted(piece["Sequence"]["id"] for piece in part[template] if "Sequence" in piece)
+            # A stranger's may name a text a thousand times, and so take all memory.
+            if named != list(texts):
+                expected = f"expected each text once in the tokenizer's template for a {template}"
+                raise BundleError(f"{expected}, found it {len(named)} times; export the bundle again")
+        return self._tokenizer.num_special_tokens_to_add(len(texts) > 1)
 
     @functools.cached_property
     def _cuts(self) -> TextCuts:

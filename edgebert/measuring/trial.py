@@ -213,7 +213,9 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
     expected = golden.values_of(subnet.id)
     if not expected:
         raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
-    inputs = {name: np.array(golden.inputs[name], dtype=np.int64) for name in session.input_names}
+    inputs: Arrays = {
+        name: np.array(rows, np.int64) for name, rows in golden.inputs.items() if name in session.input_names
+    }
 
     found, right = session.run(inputs), {output.name: output.array for output in expected}
     misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]

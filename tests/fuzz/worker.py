@@ -152,7 +152,7 @@ def main() -> None:
         noise, panic = printed.take(), told.take()
         if noise:
             result |= {"kind": "standard output", "detail": noise[:300]}
-        elif "panicked" in panic and result["kind"] in ("right", "refused"):
+        elif "panicked" in panic and result["kind"] == "right":
             result |= {"kind": "panic on standard error", "detail": panic[:300]}
         tell(result)
 
