@@ -63,7 +63,7 @@ def with_template(tokenizer: tokenizers.Tokenizer, single: str, pair: str) -> by
 )
 def test_a_tokenizer_that_adds_more_than_ends_is_refused(single: str, pair: str, message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        Tokenizer(with_template(library_tokenizer(), single, pair), 16)
+        Tokenizer(with_template(library_tokenizer(), single.strip(), pair), 16)
 
 
 def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tokenizer) -> None:
