@@ -9,7 +9,7 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from edgebert.errors import BundleError, EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts, parts_of
 from edgebert.python_exit import NATIVE_CALL
@@ -65,7 +65,7 @@ class Tokenizer:
             # A stranger's may name a text a thousand times, and so take all memory.
             if named != list(texts):
                 expected = f"expected each text once in the tokenizer's template for a {template}"
-                raise BundleError(f"{expected}, found it {len(named)} times; export the bundle again")
+                raise BundleError(f"{expected}, found {listed(named) or 'none'}; export the bundle again")
         return self._tokenizer.num_special_tokens_to_add(len(texts) > 1)
 
     @functools.cached_property
