@@ -58,7 +58,7 @@ def with_template(tokenizer: tokenizers.Tokenizer, single: str, pair: str) -> by
         (
             "$A " * 30,
             "$A $B",
-            "expected each text once in the tokenizer's template for a single, found A, A, .* 6 more;",
+            "each text once in the tokenizer's template for a single, found A, A, .* 6 more;",
         ),
         ("$A", "$A $B $A", "expected each text once in the tokenizer's template for a pair, found A, A, B;"),
         ("[SEP]", "$A $B", "expected each text once in the tokenizer's template for a single, found none;"),
