@@ -110,6 +110,10 @@ def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
     tokenizer.enable_truncation(512, direction=theirs.truncation_side)
 
     longest = theirs.model_max_length
+    # By its type, since True is an int too, and a number that is none is not above anything.
+    if type(longest) not in (int, float) or not longest >= 1:
+        expected = f"expected a number above 0 for the tokenizer's model_max_length, found {str(longest)[:40]}"
+        raise ExportError(f"{checkpoint}: {expected}; correct it in tokenizer_config.json")
     found = CheckpointTokenizer(
         content=tokenizer.to_str().encode(),
         max_length=int(longest) if longest < 2**20 else None,  # transformers has 1e30 where nothing is said

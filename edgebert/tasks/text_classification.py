@@ -28,7 +28,7 @@ class TextClassification(Task):
         if len(found) < 2:
             raise EdgeBertError(f"expected at least two labels to tell apart, found {', '.join(found)}; add rows")
         # 10 comes after 9; "1" and "01" are two labels, which are put in order by their text.
-        numbers = {label for label in found if label.isdecimal()}
+        numbers = {label for label in found if _is_number(label)}
         return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
 
     def target(self, row: Example) -> int:
@@ -42,8 +42,7 @@ class TextClassification(Task):
             if label in names:
                 return names.index(label)
         # Of labels that are numbers themselves, such as stars from 1 to 5, another number is none, and no place.
-        # Python raises a ValueError for a number of thousands of digits.
-        is_place = label.isdecimal() and len(label) < 10 and not any(_plain(one).isdecimal() for one in self.labels)
+        is_place = _is_number(label) and not any(_plain(one).isdecimal() for one in self.labels)
         if is_place and int(label) < len(self.labels):
             return int(label)
         known = listed(self.labels)
@@ -107,3 +106,7 @@ def _given(row: Example) -> str:
         found = f"a list of {len(row.label)}" if isinstance(row.label, tuple) else "no label"
         raise EdgeBertError(f"{row.place}: expected one label, found {found}; give the column 'label' in every row")
     return _plain(row.label)
+
+
+def _is_number(label: str) -> bool:
+    return label.isdecimal() and len(label) < 1000  # Python refuses to convert thousands of digits
