@@ -99,8 +99,13 @@ def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
         ExportError: there is none, it is damaged, has more tokens than the model, or has a setting that a device
             cannot follow.
     """
+    theirs = load_tokenizer(source.path)
+    with _refusing(source.path, "read texts"):  # such as a WordPiece without its unknown token
+        return _as_on_a_device(source, theirs)
+
+
+def _as_on_a_device(source: Checkpoint, theirs: Any) -> CheckpointTokenizer:
     checkpoint, vocabulary = source.path, source.sizes.vocabulary
-    theirs = load_tokenizer(checkpoint)
     _check_settings(checkpoint, theirs, source.family.padding_sides)
 
     tokenizer = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
@@ -170,15 +175,20 @@ def _side(tokenizer: tokenizers.Tokenizer) -> str:
 
 def _loaded(reader: Any, checkpoint: Path) -> Any:
     """Return what a class of transformers reads, or raise an ExportError in one line."""
+    with _refusing(checkpoint, "be read"), quiet():
+        return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
+
+
+@contextlib.contextmanager
+def _refusing(checkpoint: Path, work: str) -> Iterator[None]:
+    """Make one line of what the libraries raise: many kinds, of which the tokenizers' panics are no Exception."""
     try:
-        with quiet():
-            return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
-    except (KeyboardInterrupt, SystemExit):
+        yield
+    except (EdgeBertError, KeyboardInterrupt, SystemExit):
         raise
-    # The libraries raise many kinds, and the tokenizers' panics are no Exception.
     except BaseException as problem:
-        reason = f"the tokenizer cannot be read: {_reason(problem)}"
-        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise ExportError(f"{checkpoint}: the tokenizer cannot {work}: {reason}; download it again") from None
 
 
 def _check_files(checkpoint: Path) -> None:
@@ -224,24 +234,14 @@ def _check_tokens(checkpoint: Path, tokenizer: tokenizers.Tokenizer, vocabulary:
 
 def _check_answers(checkpoint: Path, theirs: Any, found: CheckpointTokenizer) -> None:
     """Check that the device side reads texts of all kinds as transformers does."""
-    try:
-        ours = Tokenizer(found.content, _TRIED_LENGTH)
-        for text in _tried_texts(theirs):
-            parts = text if isinstance(text, tuple) else (text,)
-            expected, tokens = theirs(*parts, truncation=True, max_length=_TRIED_LENGTH), ours.encode(text)
-            types = expected.get("token_type_ids", tokens.types)
-            if (tokens.ids, tokens.types) != (expected["input_ids"], types):
-                reason = f"{type(theirs).__name__} reads {text!r} otherwise than its tokenizer.json"
-                raise ExportError(f"{checkpoint}: {reason}; save it as a PreTrainedTokenizerFast")
-    except EdgeBertError:
-        raise
-    except Exception as problem:  # such as a WordPiece without its unknown token
-        reason = f"the tokenizer cannot read texts: {_reason(problem)}"
-        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
-
-
-def _reason(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:200] or type(problem).__name__
+    ours = Tokenizer(found.content, _TRIED_LENGTH)
+    for text in _tried_texts(theirs):
+        parts = text if isinstance(text, tuple) else (text,)
+        expected, tokens = theirs(*parts, truncation=True, max_length=_TRIED_LENGTH), ours.encode(text)
+        types = expected.get("token_type_ids", tokens.types)
+        if (tokens.ids, tokens.types) != (expected["input_ids"], types):
+            reason = f"{type(theirs).__name__} reads {text!r} otherwise than its tokenizer.json"
+            raise ExportError(f"{checkpoint}: {reason}; save it as a PreTrainedTokenizerFast")
 
 
 def _tried_texts(theirs: Any) -> Iterator[Text]:

@@ -130,8 +130,7 @@ class Tokenizer:
     def _single(self, encoding: tokenizers.Encoding) -> Tokens:
         """Return one text's tokens, cut and with the special ones."""
         encoding.truncate(self._room, direction=self.side)
-        encoding = self._tokenizer.post_process(encoding)
-        return Tokens(encoding.ids, encoding.type_ids)
+        return self._with_ends(encoding)
 
     def _pair(self, texts: tuple[str, str], first: tokenizers.Encoding, second: tokenizers.Encoding) -> Tokens:
         """Return a pair's tokens, cut and with the special ones."""
@@ -144,7 +143,11 @@ class Tokenizer:
         kept = longest_first(*counts, room)
         first.truncate(kept[0], direction=self.side)
         second.truncate(kept[1], direction=self.side)
-        encoding = self._tokenizer.post_process(first, second)
+        return self._with_ends(first, second)
+
+    def _with_ends(self, *encodings: tokenizers.Encoding) -> Tokens:
+        """Return the tokens of a text or a pair, and the special ones."""
+        encoding = _asked(self._tokenizer.post_process, *encodings)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def _counts(self, texts: tuple[str, str]) -> tuple[int, int]:
