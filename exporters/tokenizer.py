@@ -108,8 +108,9 @@ def _as_on_a_device(source: Checkpoint, theirs: Any) -> CheckpointTokenizer:
     checkpoint, vocabulary = source.path, source.sizes.vocabulary
     _check_settings(checkpoint, theirs, source.family.padding_sides)
 
+    # Before it is written, which for a token of number 2^31 takes all memory.
+    _check_tokens(checkpoint, theirs.backend_tokenizer, vocabulary)
     tokenizer = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
-    _check_tokens(checkpoint, tokenizer, vocabulary)
     # A tokenizer.json keeps what it was last used with; a bundle's is padded by the device.
     tokenizer.no_padding()
     tokenizer.enable_truncation(512, direction=theirs.truncation_side)

@@ -1,29 +1,40 @@
 """Kills a verb again and again at any step and checks what it leaves: `python tests/kills.py VERB KILLS FOLDER`.
 
-Each run replaces what the one before made, and is killed before a random one of its steps: whenever Python asks the
-system to change something, such as to write, rename or remove a file. What stands in its place is then the older or the
-newer thing with all its bytes, and after the next whole run nothing else is left.
+Each run is killed before a random one of its steps: whenever Python asks the system to change something, such as to
+write, rename or remove a file. Of what a run replaces, the older or the newer thing then stands there with all its
+bytes; a file of answers holds the beginning of what it would have been, and the same command goes on with it. After the
+next whole run nothing else is left.
 """
 
 import argparse
+import contextlib
+import functools
 import hashlib
+import io
 import itertools
 import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 # Else a thread of ONNX Runtime's is at work when this process is forked.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+# Python says nothing of what it writes into an open file: of answers, every hundredth is made a step.
+_ANSWERS, _ANSWERS_A_STEP, _TEXTS = "answers", 100, 2000
+_FORMS = (".tsv", ".csv", ".jsonl")
+
 _STEPS = {"os.chmod", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.utime", "shutil.rmtree"}
-_WHOLE_RUN_AFTER = 10  # kills
+_STEPS |= {_ANSWERS}
+_WHOLE_RUNS_AFTER = 10  # kills
 
 Make = Callable[[int], None]
 State = dict[str, str]
+Left = Counter[str]  # how many kills left what
 
 
 def make_exports(folder: Path) -> Make:
@@ -76,7 +87,33 @@ def make_profiles(folder: Path) -> Make:
     return profile
 
 
-VERBS = {"export": make_exports, "train": make_checkpoints, "profile": make_profiles}
+def make_answers(folder: Path) -> Make:
+    """Return what answers a file of texts to `folder`/place/out, in the form of that number."""
+    from edgebert.cli.main import main
+    from edgebert.serving.answer_file import AnswerFile
+    from profiles import LEAST
+
+    words = ("a", "great", "film", "dull", "it", "is", "long", "but", "every", "minute", "warm", '"bad"', "plot,", "so")
+    texts = [
+        " ".join(words[number * place % len(words)] for place in range(1, 2 + number % 9)) for number in range(_TEXTS)
+    ]
+    (folder / "texts.txt").write_text("\n".join(texts) + "\n")
+    append = AnswerFile.append
+
+    def in_steps(answers: Iterable[Any]) -> Iterator[Any]:
+        for number, answer in enumerate(answers):
+            if number % _ANSWERS_A_STEP == 0:
+                sys.audit(_ANSWERS)
+            yield answer
+
+    def predict(number: int) -> None:
+        AnswerFile.append = lambda file, answers: append(file, in_steps(answers))  # type: ignore[method-assign]
+        out = folder / "place" / f"out{_FORMS[number]}"
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            status = main(["predict", "--file", str(folder / "texts.txt"), "--subnet", LEAST, "--out", str(out)])
+        assert status == 0, said.getvalue()
+
+    return predict
 
 
 def run_in_fork(make: Make, number: int, kill_at: int = 0) -> int:
@@ -121,33 +158,67 @@ def names(place: Path) -> list[str]:
     return sorted(path.as_posix() for path in paths if path.parts[0] != "out" or len(path.parts) == 1)
 
 
-def kill_runs(make: Make, kills: int, place: Path, seed: int) -> dict[str, int]:
-    """Kill runs at random steps and check what each leaves; return how often it was the older and the newer thing."""
-    chance, out, states, steps = random.Random(seed), place / "out", [], 0
+def kill_replacing(prepare: Callable[[Path], Make], folder: Path, kills: int, chance: random.Random) -> Left:
+    """Kill runs of which each replaces what the one before made, and check what each leaves."""
+    make, place, steps, states = prepare(folder), folder / "place", 0, []
+    out = place / "out"
     for number in (0, 1):
         steps = run_in_fork(make, number)
         states.append(state_of(out))
     assert states[0] != states[1]
     left = names(place)
 
-    counts = {"steps": steps, "older": 0, "newer": 0}
-    last = 1
-    for kill in range(1, kills + 1):
-        number = 1 - last
-        killed = not run_in_fork(make, number, kill_at=chance.randint(1, steps))
-        found = state_of(out)
-        assert found in states, f"kill {kill}: neither the older nor the newer thing is at {out}: {sorted(found)}"
-        counts["newer" if found == states[number] else "older"] += killed
-        last = states.index(found)
-        if kill % _WHOLE_RUN_AFTER == 0 or kill == kills:
-            # Of both: a profiling that was killed may be gone on with for an hour, by the same command.
-            for number in (last, 1 - last):
-                assert run_in_fork(make, number)
-                assert state_of(out) == states[number]
-            last = 1 - last
-            assert names(place) == left, f"kill {kill}: left behind: {sorted(set(names(place)) - set(left))}"
-            sys.stderr.write(f"{kill} kills\n")
-    return counts
+    left_by_kills, last = Left(), 1
+    while (done := left_by_kills.total()) < kills:
+        for _ in range(min(_WHOLE_RUNS_AFTER, kills - done)):
+            number = 1 - last
+            killed = not run_in_fork(make, number, kill_at=chance.randint(1, steps))
+            found = state_of(out)
+            assert found in states, f"neither the older nor the newer thing is at {out}: {sorted(found)}"
+            last = states.index(found)
+            # A profiling that goes on with what a killed one had measured has fewer steps, and may come to its end.
+            left_by_kills["the newer" if last == number else "the older"] += killed
+        # Of both: a profiling that was killed may be gone on with for an hour, by the same command.
+        for number in (last, 1 - last):
+            assert run_in_fork(make, number)
+            assert state_of(out) == states[number]
+        last = 1 - last
+        assert names(place) == left, f"left behind: {sorted(set(names(place)) - set(left))}"
+    return left_by_kills
+
+
+def kill_answering(folder: Path, kills: int, chance: random.Random) -> Left:
+    """Kill runs that go on with a file of answers, up to three before one is let finish, and check what each leaves."""
+    answer, place = make_answers(folder), folder / "place"
+    steps, wholes = [], []
+    for number, form in enumerate(_FORMS):
+        steps.append(run_in_fork(answer, number))
+        wholes.append((place / f"out{form}").read_bytes())
+    left, left_by_kills = names(place), Left()
+
+    while left_by_kills.total() < kills:
+        number = chance.randrange(len(_FORMS))
+        out, whole = place / f"out{_FORMS[number]}", wholes[number]
+        out.unlink()
+        (place / f".{out.name}.edgebert").unlink()
+        for _ in range(min(chance.randint(1, 3), kills - left_by_kills.total())):
+            if run_in_fork(answer, number, kill_at=chance.randint(1, steps[number])):
+                break  # those before had left it fewer steps
+            found = out.read_bytes() if out.exists() else b""
+            assert whole.startswith(found), f"a kill left {len(found)} bytes that are not the first ones of {out}"
+            left_by_kills["all answers" if found == whole else "some answers" if found else "none"] += 1
+        assert run_in_fork(answer, number)
+        assert out.read_bytes() == whole, f"{out} was gone on with to other answers"
+        assert names(place) == left, f"left behind: {sorted(set(names(place)) - set(left))}"
+    return left_by_kills
+
+
+VERBS: dict[str, Callable[[Path, int, random.Random], Left]] = {
+    "export": functools.partial(kill_replacing, make_exports),
+    "profile": functools.partial(kill_replacing, make_profiles),
+    "predict": kill_answering,
+    "train": functools.partial(kill_replacing, make_checkpoints),
+}
 
 
 def main() -> None:
@@ -158,11 +229,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "exporters")]
-    place = options.folder.resolve() / "place"
-    place.mkdir(parents=True)
-    counts = kill_runs(VERBS[options.verb](place.parent), options.kills, place, options.seed)
-    what = f"{options.verb}: {options.kills} kills at random ones of {counts['steps']} steps (seed {options.seed})"
-    sys.stdout.write(f"{what}: {counts['older']} left the older, {counts['newer']} the newer; nothing else was left\n")
+    folder = options.folder.resolve()
+    (folder / "place").mkdir(parents=True)
+    left_by_kills = VERBS[options.verb](folder, options.kills, random.Random(options.seed))
+    counts = ", ".join(f"{count} left {what}" for what, count in sorted(left_by_kills.items()))
+    what = f"{options.verb}: {options.kills} kills at random steps (seed {options.seed})"
+    sys.stdout.write(f"{what}: {counts}; after the next whole run nothing else was left\n")
 
 
 if __name__ == "__main__":

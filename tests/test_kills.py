@@ -9,8 +9,8 @@ import pytest
 KILLS = Path(__file__).with_name("kills.py")
 
 
-@pytest.mark.parametrize("verb", ["export", "profile"])
-def test_a_kill_leaves_the_older_or_the_newer_thing_and_the_next_run_nothing_else(verb: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["export", "profile", "predict"])
+def test_what_a_kill_leaves_is_whole_and_the_next_run_leaves_nothing_else(verb: str, tmp_path: Path) -> None:
     if verb == "export":
         pytest.importorskip("torch")
     command = [sys.executable, str(KILLS), verb, "5", str(tmp_path / "kills")]

@@ -23,23 +23,25 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
     """Load the verified graph of a sub-network in a way.
 
     Raises:
-        BundleError: a file of the bundle was altered, there is no such flavor, or the engine refuses the graph.
+        BundleError: a file of the bundle was altered, or the bundle replaced, there is no such flavor, or the engine
+            refuses the graph.
         EdgeBertError: the engine is not here, or knows no such options.
     """
     engine = engine_of(way.engine)
     # A profile may come from anywhere: among ONNX Runtime's settings are names of files that it reads and writes.
     if way.options not in engine.OPTIONS:
         raise EdgeBertError(f"the engine {engine.NAME} is run with no such options: {way!s:.200}; profile again")
-    graph = bundle.open_graph(subnet, way.flavor)
-    # Both take equally long: the engine loads while the weights are checked, and nothing runs before they are.
-    with Pool(1) as pool:
-        check = pool.submit(graph.weights.check)
-        try:
-            session = engine.open(graph.content, graph.weights.path.parent, subnet.precision, way)
-        finally:
-            check.result()  # what was altered is the better reason why a graph cannot be loaded
-    # The engine opens them by their name.
-    graph.weights.check_in_place()
+    with bundle.unreplaced():
+        graph = bundle.open_graph(subnet, way.flavor)
+        # Both take equally long: the engine loads while the weights are checked, and nothing runs before they are.
+        with Pool(1) as pool:
+            check = pool.submit(graph.weights.check)
+            try:
+                session = engine.open(graph.content, graph.weights.path.parent, subnet.precision, way)
+            finally:
+                check.result()  # what was altered is the better reason why a graph cannot be loaded
+        # The engine opens them by their name.
+        graph.weights.check_in_place()
     if not {"input_ids"} <= set(session.input_names) <= set(bundle.manifest.inputs):
         expected, found = (
             listed([ascii(name) for name in names]) for names in (bundle.manifest.inputs, session.input_names)

@@ -3,8 +3,9 @@
 Every file is checked against its hash before it is used, and none may lie outside the folder.
 """
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -141,9 +142,32 @@ class Bundle:
         manifest = records.decode(content, Manifest, name, BundleError)
         manifest.check_content(content, name)
         bundle = cls(folder, manifest)
-        for file in bundle.files():
-            bundle._located(file)
+        with bundle.unreplaced():
+            for file in bundle.files():
+                bundle._located(file)
         return bundle
+
+    @contextlib.contextmanager
+    def unreplaced(self) -> Iterator[None]:
+        """Give a context in which files of this bundle are read: of one that was replaced the error is that it was.
+
+        Raises:
+            BundleError: what is read is not what was exported, or of another bundle that is at this path now.
+        """
+        try:
+            yield
+        except BundleError:
+            if self._is_replaced():
+                reason = f"the bundle at {self.path} was replaced since it was loaded"
+                raise BundleError(f"{reason}; load it again") from None
+            raise
+
+    def _is_replaced(self) -> bool:
+        """Return whether another bundle is at this path now."""
+        with contextlib.suppress(BundleError):
+            # A manifest holds its own hash. Where there is none, what is missing is the better reason.
+            return self.sha256.encode() not in read_whole(self.path / MANIFEST)
+        return False
 
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""
@@ -170,7 +194,8 @@ class Bundle:
         Raises:
             BundleError: the file is missing, outside the bundle, or not what was exported.
         """
-        return read_checked(self._located(file), file.sha256)
+        with self.unreplaced():
+            return read_checked(self._located(file), file.sha256)
 
     def graph(self, subnet: ExportedSubnet, flavor: Flavor) -> bytes:
         """Return a sub-network's ONNX graph after checking its hash; `weights` does so for what it refers to.

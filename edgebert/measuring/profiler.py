@@ -242,7 +242,7 @@ class Profiling:
         if known is not None and (isinstance(known.result, Died) or known.result.is_of(settings)):
             return known
         with self._watch(settings.threads) as readings:
-            result = self._measure(Trial(str(self._bundle.path), *one.key, settings))
+            result = self._measure(Trial(str(self._bundle.path), self._bundle.sha256, *one.key, settings))
         record = TrialRecord(this_round, *one.key, readings[0], result)
         self._journal.add(record)
         return record

@@ -1,16 +1,19 @@
 """One trial: a sub-network is measured in a process of its own, since memory is never given back to a process.
 
-The profiler calls `measure_apart`, which runs `python -m edgebert.measuring.trial`: a `Trial` comes as JSON on standard
-input, a `Measurement` is printed.
+The profiler calls `measure_apart`, which runs `python -m edgebert.measuring.trial`: a `Trial` comes as a line of JSON
+on standard input, which stays open, and a `Measurement` is printed. Where the input ends before, so does the trial.
 """
 
+import contextlib
 import gc
 import itertools
 import math
+import os
 import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,11 +37,15 @@ from edgebert.subnet import Way
 from edgebert.tasks.task import mean_difference
 from edgebert.tasks.tasks import task_in
 
+_INPUT = 0
+_WAITING_STACK_BYTES = 1 << 18
+
 
 class Trial(Record, frozen=True):
     """What to measure of the bundle in a folder, and how."""
 
     bundle: str
+    bundle_sha256: str
     subnet: str
     way: Way
     settings: ProfileSettings
@@ -108,13 +115,7 @@ def measure_apart(trial: Trial) -> Measurement | Died:
         ProfileError: the sub-network cannot be run in this way.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgebert.measuring.trial"],
-            input=msgspec.json.encode(trial),
-            capture_output=True,
-            cwd=Path(__file__).parents[2],
-            check=False,
-        )
+        done = _run(msgspec.json.encode(trial) + b"\n")
     except OSError as problem:  # such as no memory, or no more processes for this user
         reason = problem.strerror or problem
         raise ProfileError(f"cannot start a process to measure in: {reason}; close other programs") from None
@@ -128,11 +129,27 @@ def measure_apart(trial: Trial) -> Measurement | Died:
     return result
 
 
+def _run(line: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a trial's process with a line of input, which stays open until it has ended."""
+    command, pipe, root = [sys.executable, "-m", "edgebert.measuring.trial"], subprocess.PIPE, Path(__file__).parents[2]
+    # Unbuffered: what a process that has ended at once did not take is not written again when the input is closed.
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=root, bufsize=0) as process:
+        assert process.stdin is not None
+        with process.stdin as stream:
+            with contextlib.suppress(BrokenPipeError):
+                stream.write(line)
+            process.stdin = None  # which `communicate` would close
+            output, messages = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, output, messages)
+
+
 def measure(trial: Trial) -> Measurement:
     """Load a sub-network, serve the largest shape first, time all shapes in turn, then check the golden outputs."""
     engine = engine_of(trial.way.engine)
     before = engine.memory()
     bundle = Bundle.load(trial.bundle)
+    if bundle.sha256 != trial.bundle_sha256:
+        raise BundleError(f"the bundle at {bundle.path} was replaced since it was loaded; load or profile it again")
     subnet = bundle.subnet(trial.subnet)
     tokenizer = Tokenizer.of(bundle)  # for its memory, a quarter of what a small network takes: an app has one too
     start = time.perf_counter()
@@ -244,12 +261,28 @@ def _latency_ms(session: Session, request: Arrays) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def _end_with_input() -> None:
+    """End this process when its input does: the profiler was killed, and what is left would slow down the next one."""
+
+    def wait() -> None:
+        # Not by `sys.stdin`, whose lock Python wants when it ends.
+        os.read(_INPUT, 1)
+        os._exit(1)
+
+    # A stack counts as memory of the process, which may be limited.
+    before = threading.stack_size(_WAITING_STACK_BYTES)
+    threading.Thread(target=wait, daemon=True).start()
+    threading.stack_size(before)
+
+
 def main() -> None:
     """Make the trial on standard input and print the measurement, or the reason why there is none."""
     standard_output.reserve()
     result: Measurement | Failure
+    line = sys.stdin.buffer.readline()
+    _end_with_input()
     try:
-        trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
+        trial = msgspec.json.decode(line, type=Trial)
         if trial.settings.emulated is not None:
             impose(trial.settings.emulated)
         result = measure(trial)

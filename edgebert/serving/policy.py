@@ -1,5 +1,6 @@
 """Who chooses the network for a request, and how long it may take: the choice of load time, or a dispatcher."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from edgebert.serving.residents import Residents
 from edgebert.subnet import Way
 from edgebert.tasks.task import TopK
 from edgebert.tasks.tasks import task_in
+
+logger = logging.getLogger(__name__)
 
 # Answers a batch, which may take so many milliseconds from now on.
 Chooser = Callable[[Batch, float, TopK], Answered]
@@ -167,7 +170,11 @@ class Policy:
         # Late, since a profile may have to be measured for it, which takes seconds.
         if self._dispatcher is None:
             dispatcher = self._made_dispatcher()
-            dispatcher.load_fastest()
+            # What is loaded answers also where no more can be, such as after the bundle was replaced.
+            try:
+                dispatcher.load_fastest()
+            except BundleError as problem:
+                logger.warning("requests are answered without the fastest network: %s", problem)
             self._dispatcher = dispatcher
         return self._dispatcher
 

@@ -142,6 +142,33 @@ def test_an_altered_weight_file_is_found_before_use(bundle_path: Path) -> None:
         check(bundle, bundle.manifest.subnetworks[0])
 
 
+def test_a_bundle_that_was_replaced_is_told_from_one_that_was_altered(bundle_path: Path, alter_manifest: Alter) -> None:
+    bundle = Bundle.load(bundle_path)
+    alter_manifest(name="other")
+    assert bundle.golden()  # the same in both
+    (bundle_path / "golden.json").write_bytes(b"{}")
+    replaced = f"^the bundle at {bundle_path} was replaced since it was loaded; load it again$"
+    with pytest.raises(BundleError, match=replaced):
+        bundle.golden()
+    (bundle_path / MANIFEST).unlink()
+    with pytest.raises(BundleError, match=r"golden.json: expected .* bytes, found 2; it was truncated or altered"):
+        bundle.golden()
+
+
+def test_a_bundle_that_is_replaced_while_it_is_loaded_says_so(
+    bundle_path: Path, alter_manifest: Alter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked_late(bundle: Bundle) -> None:
+        alter_manifest(name="other")
+        (bundle_path / "golden.json").write_bytes(b"{}")
+        checks(bundle)
+
+    checks = Bundle._check
+    monkeypatch.setattr(Bundle, "_check", checked_late)
+    with pytest.raises(BundleError, match="was replaced since it was loaded; load it again"):
+        Bundle.load(bundle_path)
+
+
 def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle_path: Path) -> None:
     small, large = builtin.subnet("w0.25-d0.50-int8"), builtin.subnet("w1.00-d1.00-int8")
     used = references(builtin.graph(small, "fused"), small.id)

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from fake_trials import READING, TWO, FakeTrials, measurement, quiet_machine
+from waiting import has_ended, soon, trial_of
 
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -216,3 +218,13 @@ def test_a_profiler_that_is_killed_leaves_a_readable_profile_and_goes_on_where_i
                 os.killpg(running.pid, signal.SIGKILL)
         assert finished() > before, "a run lost what the one before it had measured, or measured nothing"
         DeviceProfile.load(out)
+
+
+@pytest.mark.usefixtures("fresh_cache")
+def test_the_trial_of_a_profiler_that_is_killed_ends_too() -> None:
+    # A request in 100 s: it ends for no other reason.
+    options = ["--subnets", TWO[0], "--lengths", "8", "--requests-per-s", "0.01"]
+    with subprocess.Popen([sys.executable, "-m", "edgebert", "profile", *options]) as running:
+        trial = trial_of(psutil.Process(running.pid))
+        running.kill()
+    assert soon(lambda: has_ended(trial))

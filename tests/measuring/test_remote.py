@@ -4,14 +4,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
+from waiting import has_ended, soon, trial_of
 
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -61,19 +61,6 @@ def device(server: Device) -> Iterator[Device]:
 def shell(script: str) -> str:
     """Return a command that runs a script; `profile` is its $0, the bundle there $1, the arguments follow."""
     return shlex.join(["sh", "-c", script])
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Return whether a process has ended, even if nobody has asked for its exit status."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    """Return whether a condition comes true within some seconds."""
-    return any(condition() or time.sleep(0.05) for _ in range(400))
 
 
 def test_a_bundle_is_profiled_on_the_device(builtin: Bundle, device: Device) -> None:
@@ -194,14 +181,14 @@ INTERRUPTED = """
 import sys
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.remote import profile_on
-profile_on("device", Bundle.load(), command=sys.argv[1], ssh=sys.argv[2:])
+profile_on("device", Bundle.load(), ["--lengths=8", "--requests-per-s=0.01"], command=sys.argv[1], ssh=sys.argv[2:])
 """
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_profile_ends_here_and_on_the_device(device: Device, tmp_path: Path, by: signal.Signals) -> None:
     started = tmp_path / "started"
-    command = shell(f"echo $$ >{started}.part; mv {started}.part {started}; exec sleep 60")
+    command = shell(f'echo $$ >{started}.part; mv {started}.part {started}; exec {EDGEBERT} "$0" "$@"')
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, command, *device.ssh],
         stderr=subprocess.DEVNULL,
@@ -211,6 +198,22 @@ def test_an_interrupted_profile_ends_here_and_on_the_device(device: Device, tmp_
     assert soon(started.exists)
     (ssh,) = psutil.Process(process.pid).children()
     profiler = psutil.Process(int(started.read_text()))
+    trial = trial_of(profiler)
     process.send_signal(by)
-    process.wait(timeout=30)
-    assert soon(lambda: has_ended(ssh) and has_ended(profiler))
+    process.wait(timeout=120)
+    assert soon(lambda: has_ended(ssh) and has_ended(profiler) and has_ended(trial))
+
+
+STOPS_SENDING = """
+import time
+from edgebert.measuring import remote
+send = remote._send
+remote._send = lambda stream, bundle, members: (send(stream, bundle, members[:3]), time.sleep(3600))
+"""
+
+
+def test_a_profile_that_is_killed_while_the_bundle_is_sent_leaves_nothing_on_the_device(device: Device) -> None:
+    script = [sys.executable, "-c", STOPS_SENDING + INTERRUPTED, EDGEBERT, *device.ssh]
+    with subprocess.Popen(script, stderr=subprocess.DEVNULL) as process:
+        assert soon(lambda: any(folder.joinpath(MANIFEST).exists() for folder in device.left()))
+        process.kill()

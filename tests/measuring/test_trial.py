@@ -1,3 +1,4 @@
+import contextlib
 import re
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from edgebert.machine.limits import Limits
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.trial import (
     Died,
-    Failure,
     Measurement,
     Numerics,
     Trial,
@@ -41,12 +41,7 @@ def settings(bundle: Bundle, **changes: Any) -> ProfileSettings:
 
 
 def trial(bundle: Bundle, subnet: str = SUBNET, run: Way = way(), **changes: Any) -> Trial:  # noqa: B008
-    return Trial(bundle=str(bundle.path), subnet=subnet, way=run, settings=settings(bundle, **changes))
-
-
-def in_a_process(content: bytes) -> bytes:
-    command = [sys.executable, "-m", "edgebert.measuring.trial"]
-    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+    return Trial(str(bundle.path), bundle.sha256, subnet, run, settings(bundle, **changes))
 
 
 def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
@@ -58,20 +53,26 @@ def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
 
 
 def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundle) -> None:
-    small, large = (
-        msgspec.json.decode(in_a_process(msgspec.json.encode(trial(builtin, subnet))), type=Measurement | Failure)
-        for subnet in (SUBNET, "w1.00-d1.00-int8")
-    )
+    small, large = (measure_apart(trial(builtin, subnet)) for subnet in (SUBNET, "w1.00-d1.00-int8"))
     assert isinstance(small, Measurement)
     assert isinstance(large, Measurement)
     assert 0 < small.steady_memory_mb <= small.peak_memory_mb < large.peak_memory_mb < 200
     assert 0 < large.private_memory_mb <= large.steady_memory_mb
 
 
-def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
-    answer = msgspec.json.decode(in_a_process(msgspec.json.encode(trial(builtin, "w9"))), type=Measurement | Failure)
-    assert isinstance(answer, Failure)
-    assert answer.error.startswith("no sub-network 'w9' in bundle")
+def test_a_bundle_in_place_of_the_one_that_is_profiled_is_refused(builtin: Bundle, alter_manifest: Alter) -> None:
+    asked = msgspec.structs.replace(trial(builtin), bundle=str(alter_manifest(name="other")))
+    with pytest.raises(
+        BundleError, match=r"^the bundle at .* was replaced since it was loaded; load or profile it again$"
+    ):
+        measure_apart(asked)
+
+
+@pytest.mark.parametrize("line", [b"", b"{"])
+def test_a_process_whose_input_ends_ends_without_an_answer(line: bytes) -> None:
+    command = [sys.executable, "-m", "edgebert.measuring.trial"]
+    done = subprocess.run(command, input=line, capture_output=True, check=False)
+    assert (done.returncode != 0, done.stdout) == (True, b"")
 
 
 NO_NUMBERS = """
@@ -159,12 +160,10 @@ def test_a_process_that_ends_without_an_answer_is_told_from_one_that_refuses(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are imposed on Linux")
 def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
-    content = msgspec.json.encode(trial(builtin, emulated=Limits(cpus=1.0, memory_mb=400.0)))
-    assert isinstance(msgspec.json.decode(in_a_process(content), type=Measurement | Failure), Measurement)
-    content = msgspec.json.encode(trial(builtin, "w1.00-d1.00-int8", emulated=Limits(memory_mb=20.0)))
-    command = [sys.executable, "-m", "edgebert.measuring.trial"]
-    done = subprocess.run(command, input=content, capture_output=True, check=False)
-    assert done.returncode != 0 or b"Failure" in done.stdout
+    assert isinstance(measure_apart(trial(builtin, emulated=Limits(cpus=1.0, memory_mb=400.0))), Measurement)
+    with contextlib.suppress(ProfileError, BundleError):
+        found = measure_apart(trial(builtin, "w1.00-d1.00-int8", emulated=Limits(memory_mb=20.0)))
+        assert isinstance(found, Died)
 
 
 def test_an_altered_graph_is_not_measured(alter_graph: Alter) -> None:

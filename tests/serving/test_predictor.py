@@ -1,5 +1,7 @@
 import asyncio
 import pickle
+import re
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 import edgebert
+from edgebert.engines.session import default_way, open_session
 from edgebert.errors import BudgetError, BundleError, EdgeBertError, ExportError, ProfileError
-from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle import BUILTIN, Bundle
 from edgebert.machine.device import default_threads
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.parameters import length_of
@@ -344,10 +347,58 @@ def test_a_cascade_needs_answers_to_be_set_by(alter_manifest: Alter, builtin: Bu
         edgebert.load(cascade=True, subnet=BEST)
 
 
-def test_a_bundle_that_is_replaced_meanwhile_does_not_stop_a_predictor(bundle_path: Path) -> None:
-    with edgebert.load(bundle_path, subnet=LEAST) as model:
-        before = model(TEXTS)
-        with staged(bundle_path, FolderKind("bundle", "bundle.json", ExportError)) as folder:
-            (folder / "bundle.json").write_text("another bundle")
-        assert [path.name for path in bundle_path.parent.iterdir()] == [bundle_path.name]
-        assert model(TEXTS) == before
+def replace(place: Path, bundle: Path) -> None:
+    """Put a bundle where another one is, as the exporter does."""
+    with staged(place, FolderKind("bundle", "bundle.json", ExportError)) as folder:
+        shutil.copytree(bundle, folder, dirs_exist_ok=True)
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
+@pytest.fixture
+def replaced_path(tmp_path: Path) -> Path:
+    """Another copy of the built-in bundle, alone in its folder."""
+    return Path(shutil.copytree(BUILTIN, tmp_path / "place" / "bundle"))
+
+
+def test_a_predictor_goes_on_with_what_it_has_loaded_of_a_bundle_that_was_replaced(
+    replaced_path: Path, alter_graph: Alter, slow_profile: DeviceProfile, caplog: pytest.LogCaptureFixture
+) -> None:
+    replaced = f"the bundle at {replaced_path} was replaced since it was loaded; load it again"
+    with (
+        edgebert.load(replaced_path, latency_ms=250, profile=slow_profile) as governed,
+        edgebert.load(replaced_path, subnet=LEAST, profile=slow_profile) as fixed,
+    ):
+        before = fixed(TEXTS)
+        # The graph of the best network is another one, and so is the bundle.
+        other = alter_graph(b"edgebert", b"edgeberz")
+        replace(replaced_path, other)
+
+        assert fixed(TEXTS) == before
+        assert governed("fine")[0]["label"] == "positive"
+        wait_until(lambda: f"cannot be loaded and is not used: {replaced}" in caplog.text)
+        assert governed("fine")[0]["label"] == "positive"
+        assert BEST not in governed.stats().subnetworks
+        with pytest.raises(BundleError, match=f"^{re.escape(replaced)}$"):
+            open_session(fixed.bundle, fixed.bundle.subnet(BEST), default_way())
+    with edgebert.load(replaced_path, subnet=BEST) as anew:
+        assert anew("fine")[0]["label"] == "positive"
+
+
+def test_a_budget_for_one_request_is_served_by_what_was_loaded_before_the_bundle_was_replaced(
+    replaced_path: Path, alter_graph: Alter, builtin: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The fastest network is asked for with the first request that has a budget of its own.
+    fastest_is_best = profile_of_costs(builtin, {BEST: 100.0, LEAST: 200.0})
+    with edgebert.load(replaced_path, subnet=LEAST, profile=fastest_is_best) as model:
+        replace(replaced_path, alter_graph(b"edgebert", b"edgeberz"))
+        assert model("fine", latency_ms=1e6)[0]["label"] == "positive"
+        assert "requests are answered without the fastest network: the bundle at" in caplog.text
+        assert list(model.stats().subnetworks) == [LEAST]
+
+
+def test_a_bundle_that_was_exported_again_with_the_same_graphs_gives_more_networks(
+    replaced_path: Path, alter_manifest: Alter, slow_profile: DeviceProfile
+) -> None:
+    with edgebert.load(replaced_path, latency_ms=250, profile=slow_profile) as model:
+        replace(replaced_path, alter_manifest(name="other"))
+        wait_until(lambda: bool(model("fine")) and BEST in model.stats().subnetworks)
