@@ -26,8 +26,9 @@ def measure(asked):
 trial.measure = measure
 trial.main()
 """
-ASKED = """{"bundle": "b", "subnet": "s",
-    "way": {"engine": "cpu", "device": "cpu", "flavor": "fused", "threads": 1, "options": []}, "settings": %s}"""
+ASKED = """{"bundle": "b", "bundle_sha256": "%s", "subnet": "s", "settings": %s,\
+ "way": {"engine": "cpu", "device": "cpu", "flavor": "fused", "threads": 1, "options": []}}
+"""
 
 
 @pytest.mark.parametrize("code", [VERB, TRIAL])
@@ -37,12 +38,14 @@ def test_what_libraries_print_is_not_in_the_output(code: str) -> None:
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.profile_settings import settings_for
 
-    asked = ASKED % msgspec.json.encode(settings_for(Bundle.load())).decode()
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=asked, capture_output=True, text=True, check=True, timeout=600
-    )
-    assert isinstance(json.loads(done.stdout), dict)
-    assert done.stderr == "a notice\nanother\n"
+    bundle, pipe = Bundle.load(), subprocess.PIPE
+    asked = ASKED % (bundle.sha256, msgspec.json.encode(settings_for(bundle)).decode())
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        # It stays open: a trial ends with its input.
+        process.stdin.write(asked)
+        process.stdin.flush()
+        assert isinstance(json.loads(process.stdout.read()), dict)
+        assert process.stderr.read() == "a notice\nanother\n"
 
 
 def test_an_output_that_is_closed_or_replaced_stays_as_it_is() -> None:

@@ -2,6 +2,7 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -158,13 +159,13 @@ def test_a_bundle_that_was_replaced_is_told_from_one_that_was_altered(bundle_pat
 def test_a_bundle_that_is_replaced_while_it_is_loaded_says_so(
     bundle_path: Path, alter_manifest: Alter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def checked_late(bundle: Bundle) -> None:
+    def looked_for_late(bundle: Bundle) -> Any:
         alter_manifest(name="other")
         (bundle_path / "golden.json").write_bytes(b"{}")
-        checks(bundle)
+        return files(bundle)
 
-    checks = Bundle._check
-    monkeypatch.setattr(Bundle, "_check", checked_late)
+    files = Bundle.files
+    monkeypatch.setattr(Bundle, "files", looked_for_late)
     with pytest.raises(BundleError, match="was replaced since it was loaded; load it again"):
         Bundle.load(bundle_path)
 

@@ -17,6 +17,7 @@ from edgebert.machine.limits import Limits
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.trial import (
     Died,
+    Failure,
     Measurement,
     Numerics,
     Trial,
@@ -91,9 +92,11 @@ trial.main()
 
 
 def test_outputs_that_are_no_numbers_are_of_a_way_and_not_of_the_bundle(builtin: Bundle) -> None:
-    asked = msgspec.json.encode(trial(builtin))
-    done = subprocess.run([sys.executable, "-c", NO_NUMBERS], input=asked, capture_output=True, check=True)
-    failure = msgspec.json.decode(done.stdout, type=Failure)
+    asked = msgspec.json.encode(trial(builtin)) + b"\n"
+    with subprocess.Popen([sys.executable, "-c", NO_NUMBERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(asked)
+        process.stdin.flush()
+        failure = msgspec.json.decode(process.stdout.read(), type=Failure)
     assert not failure.of_bundle
     assert failure.error.startswith("expected finite logits, found infinite ones")
 
