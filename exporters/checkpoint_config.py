@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.checkpoint import Settings
 from edgebert.exporters.families import FAMILIES
@@ -67,12 +67,12 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
         advice = "give the folder of a Hugging Face model"
-        raise ExportError(f"cannot read {file}: {problem.strerror}; {advice}") from None
+        raise ExportError(f"cannot read {file}: {cause_of(problem)}; {advice}") from None
     # A file that is nested thousands of levels deep is a RecursionError.
     except (ValueError, RecursionError) as problem:
         raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
     if not isinstance(found, dict):
-        raise ExportError(f"{file}: expected a JSON object; download the checkpoint again")
+        raise ExportError(f"{file}: expected a JSON object, found {shown(found)}; download the checkpoint again")
     return found
 
 
@@ -148,7 +148,8 @@ def _settings(path: Path, config: Mapping[str, Any], family: Family, counts: Map
     padding = _padding(path, config, family, counts)
     clamp = config.get("clamp_len", -1) if family.relative else -1
     if type(clamp) is not int or abs(clamp) >= _MOST:
-        raise ExportError(f"{path / 'config.json'}: expected a whole number for clamp_len, found {shown(clamp)}")
+        found = f"expected a whole number for clamp_len, found {shown(clamp)}"
+        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
     return Settings(
         layer_norm_eps=_layer_norm_eps(path, config) if family.has_layer_norm_eps else 1e-12,
         activation=_activation(path, config, family.activation_key, "gelu"),

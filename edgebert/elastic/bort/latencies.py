@@ -21,7 +21,7 @@ from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
 from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.errors import ExportError, ProfileError
+from edgebert.errors import ExportError, ProfileError, cause_of
 from edgebert.exporters.build import export
 from edgebert.exporters.tokenizer import quiet
 from edgebert.inputs.bundle import Bundle
@@ -217,5 +217,5 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
             builder.student(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     except OSError as problem:
-        raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
+        raise ExportError(f"cannot write {folder}: {cause_of(problem)}; make room or choose another --work") from None
     ElasticManifest.of_slices("bort", "random", tuple(one.whole() for one in together)).save(folder)
