@@ -54,6 +54,9 @@ def _read_by_train(path: Path) -> Rows:
             return Reading(())
 
     class Tokenizer(SimpleNamespace):
+        def num_special_tokens_to_add(self, pair: bool) -> int:
+            return 2 + pair
+
         def __call__(self, *columns: list[str], **_: Any) -> dict[str, Any]:
             return {"input_ids": list(zip(*columns, strict=True))}
 
