@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.elastic_model import ElasticModel
@@ -145,7 +146,7 @@ def save_model(
             with quiet():
                 model.plain().save_pretrained(folder)
                 tokenizer.save_pretrained(folder)
-        except OSError as problem:
+        except (OSError, SafetensorError) as problem:  # the latter where the disk is full
             raise TrainingError(f"cannot write {out}: {cause_of(problem)}; choose another place or make room") from None
         if manifest:
             manifest.save(folder)

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from safetensors import SafetensorError
 
 from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
@@ -216,6 +217,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
         with quiet():
             builder.student(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-    except OSError as problem:
+    except (OSError, SafetensorError) as problem:  # the latter where the disk is full
         raise ExportError(f"cannot write {folder}: {cause_of(problem)}; make room or choose another --work") from None
     ElasticManifest.of_slices("bort", "random", tuple(one.whole() for one in together)).save(folder)
