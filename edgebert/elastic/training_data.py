@@ -99,8 +99,8 @@ def read_training_data(
             raise TrainingError(f"{path}: {expected}; give files of one kind")
     special = tokenizer.num_special_tokens_to_add(pair=rows[files.train][0].pair is not None)
     if max_length <= special:
-        found = f"expected a maximum length above the {special} tokens around every text, found {max_length}"
-        raise TrainingError(f"{found}; give a larger --max-length")
+        expected = f"expected a maximum length above the {special} tokens around every text"
+        raise TrainingError(f"{expected}, found {max_length}; give a larger --max-length")
     task = choice.resolve(files.model, config, rows[files.train])
 
     def labelled(path: Path) -> Texts:
