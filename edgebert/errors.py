@@ -26,6 +26,10 @@ class BundleError(EdgeBertError):
     """A bundle is missing, damaged, of another version, or lacks what was asked for."""
 
 
+class OutputError(BundleError):
+    """A graph cannot be run, or gives what no answer can be made of; perhaps only as this engine computes it."""
+
+
 class ProfileError(EdgeBertError):
     """A profile is missing, damaged, of another bundle, or could not be measured."""
 

@@ -24,27 +24,27 @@ class _NativeCalls(contextlib.ContextDecorator):
     """
 
     def __init__(self) -> None:
-        self._threads: set[int] = set()
+        self._threads: list[int] = []  # a thread once for each call, of which one may be within another
         self._last_thread: int | None = None  # the only one that still calls while Python ends
 
     def __enter__(self) -> None:
         thread = threading.get_ident()
         # In this order: whoever passes the second line is seen by `end`.
-        self._threads.add(thread)
+        self._threads.append(thread)
         if self._last_thread not in (None, thread):
-            self._threads.discard(thread)
+            self._threads.remove(thread)
             # Ends the thread without a message, as Python would have done a moment later.
             raise SystemExit
 
     def __exit__(self, *_: object) -> None:
-        self._threads.discard(threading.get_ident())
+        self._threads.remove(threading.get_ident())
 
     def end(self) -> None:
         """Let other threads begin no more calls, and wait for those that run."""
         self._last_thread = threading.get_ident()
         deadline_s = time.monotonic() + _PATIENCE_S
         with contextlib.suppress(KeyboardInterrupt):
-            while self._threads - {self._last_thread} and time.monotonic() < deadline_s:
+            while set(self._threads) - {self._last_thread} and time.monotonic() < deadline_s:
                 time.sleep(0.001)
 
     def forget(self) -> None:

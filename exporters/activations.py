@@ -6,6 +6,7 @@ Those that have weights of their own, prelu and xielu, are left out.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def _laplace(x: Array) -> Array:
     return np.asarray(0.5 + 0.5 * _erf((x - 0.707107) / (0.282095 * math.sqrt(2))), np.float32)
 
 
-def _operator(name: str, **attributes: float) -> Callable[[Nodes, str], str]:
+def _operator(name: str, **attributes: Any) -> Callable[[Nodes, str], str]:
     return lambda nodes, x: nodes.node(name, [x], **attributes)
 
 

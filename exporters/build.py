@@ -118,7 +118,7 @@ def _write_bundle(
     golden = Golden(
         schema_version=Golden.VERSION,
         texts=GOLDEN_TEXTS,
-        inputs={name: tuple(map(tuple, array.tolist())) for name, array in inputs.items()},
+        inputs={name: tuple(map(tuple, inputs[name].tolist())) for name in writer.manifest.inputs},
         outputs=tuple(one.golden for one in finished),
     )
     all_answers = answers_to(evaluator.file, answers) if evaluator and answers else None

@@ -4,13 +4,16 @@ What transformers ignores is ignored; what changes an answer and is not computed
 nothing about weights.
 """
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert.errors import ExportError, cause_of
+from edgebert import records
+from edgebert.errors import ExportError
 from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.checkpoint import Settings
 from edgebert.exporters.families import FAMILIES
@@ -63,11 +66,11 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
         ExportError: there is none, or it is no JSON object.
     """
     file = path / name
+    if not file.exists():
+        raise ExportError(f"cannot read {file}: {os.strerror(errno.ENOENT)}; give the folder of a Hugging Face model")
+    content = records.read_bytes(file, ExportError, most_bytes=records.MAX_JSON_BYTES)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as problem:
-        advice = "give the folder of a Hugging Face model"
-        raise ExportError(f"cannot read {file}: {cause_of(problem)}; {advice}") from None
+        found = json.loads(content.decode())
     # A file that is nested thousands of levels deep is a RecursionError.
     except (ValueError, RecursionError) as problem:
         raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None

@@ -5,7 +5,6 @@ tokenizer.json and tokenizer_config.json differ, which class is meant, which tok
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from edgebert.inputs.tokenization import Text, Tokenizer
 # Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
 _TRIED_TOKENS = 50
 _TRIED_LENGTH = 32
+_MOST_BYTES = 1 << 27  # of a file of a tokenizer: eight times the largest of an encoder
 _VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -55,6 +55,7 @@ def load_tokenizer(checkpoint: Path) -> Any:
     with needing("export", "reading a tokenizer"):
         from transformers import AutoTokenizer, RobertaTokenizer
 
+    _check_files(checkpoint)
     found = _loaded(AutoTokenizer, checkpoint)
     # A released Bort calls itself a BERT, and has RoBERTa's tokenizer.
     is_bort = type(found).__name__ == "BertTokenizer" and not _missing_files(RobertaTokenizer, checkpoint)
@@ -98,8 +99,13 @@ def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
         ExportError: there is none, it is damaged, has more tokens than the model, or has a setting that a device
             cannot follow.
     """
+    theirs = load_tokenizer(source.path)
+    with _refusing(source.path, "read texts"):  # such as a WordPiece without its unknown token
+        return _as_on_a_device(source, theirs)
+
+
+def _as_on_a_device(source: Checkpoint, theirs: Any) -> CheckpointTokenizer:
     checkpoint, vocabulary = source.path, source.sizes.vocabulary
-    theirs = load_tokenizer(checkpoint)
     _check_settings(checkpoint, theirs, source.family.padding_sides)
 
     tokenizer = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
@@ -109,6 +115,10 @@ def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
     tokenizer.enable_truncation(512, direction=theirs.truncation_side)
 
     longest = theirs.model_max_length
+    # By its type, since True is an int too, and a number that is none is not above anything.
+    if type(longest) not in (int, float) or not longest >= 1:
+        expected = f"expected a number above 0 for the tokenizer's model_max_length, found {str(longest)[:40]}"
+        raise ExportError(f"{checkpoint}: {expected}; correct it in tokenizer_config.json")
     found = CheckpointTokenizer(
         content=tokenizer.to_str().encode(),
         max_length=int(longest) if longest < 2**20 else None,  # transformers has 1e30 where nothing is said
@@ -165,19 +175,29 @@ def _side(tokenizer: tokenizers.Tokenizer) -> str:
 
 def _loaded(reader: Any, checkpoint: Path) -> Any:
     """Return what a class of transformers reads, or raise an ExportError in one line."""
+    with _refusing(checkpoint, "be read"), quiet():
+        return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
+
+
+@contextlib.contextmanager
+def _refusing(checkpoint: Path, work: str) -> Iterator[None]:
+    """Make one line of what the libraries raise: many kinds, of which the tokenizers' panics are no Exception."""
     try:
-        with quiet():
-            return reader.from_pretrained(checkpoint, trust_remote_code=False, local_files_only=True)
-    except (KeyboardInterrupt, SystemExit):
+        yield
+    except (EdgeBertError, KeyboardInterrupt, SystemExit):
         raise
-    # The libraries raise many kinds, and the tokenizers' panics are no Exception.
     except BaseException as problem:
-        sentencepiece = sorted(checkpoint.glob("*.model"))
-        if sentencepiece and importlib.util.find_spec("sentencepiece") is None:
-            advice = "pip install sentencepiece, or save it as tokenizer.json"
-            raise ExportError(f"{checkpoint}: {sentencepiece[0].name} needs sentencepiece; {advice}") from None
-        reason = f"the tokenizer cannot be read: {_reason(problem)}"
-        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise ExportError(f"{checkpoint}: the tokenizer cannot {work}: {reason}; download it again") from None
+
+
+def _check_files(checkpoint: Path) -> None:
+    """Check that there is no file among those of a tokenizer which a reader would wait for, or fill the memory with."""
+    for path in checkpoint.iterdir():
+        if path.suffix not in (".json", ".txt", ".model") or not path.exists() or path.is_dir():
+            continue
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise ExportError(f"{path}: expected a plain file of at most {_MOST_BYTES:,} bytes; download it again")
 
 
 def _missing_files(reader: Any, checkpoint: Path) -> list[str]:
@@ -214,24 +234,14 @@ def _check_tokens(checkpoint: Path, tokenizer: tokenizers.Tokenizer, vocabulary:
 
 def _check_answers(checkpoint: Path, theirs: Any, found: CheckpointTokenizer) -> None:
     """Check that the device side reads texts of all kinds as transformers does."""
-    try:
-        ours = Tokenizer(found.content, _TRIED_LENGTH)
-        for text in _tried_texts(theirs):
-            parts = text if isinstance(text, tuple) else (text,)
-            expected, tokens = theirs(*parts, truncation=True, max_length=_TRIED_LENGTH), ours.encode(text)
-            types = expected.get("token_type_ids", tokens.types)
-            if (tokens.ids, tokens.types) != (expected["input_ids"], types):
-                reason = f"{type(theirs).__name__} reads {text!r} otherwise than its tokenizer.json"
-                raise ExportError(f"{checkpoint}: {reason}; save it as a PreTrainedTokenizerFast")
-    except EdgeBertError:
-        raise
-    except Exception as problem:  # such as a WordPiece without its unknown token
-        reason = f"the tokenizer cannot read texts: {_reason(problem)}"
-        raise ExportError(f"{checkpoint}: {reason}; download it again") from None
-
-
-def _reason(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:200] or type(problem).__name__
+    ours = Tokenizer(found.content, _TRIED_LENGTH)
+    for text in _tried_texts(theirs):
+        parts = text if isinstance(text, tuple) else (text,)
+        expected, tokens = theirs(*parts, truncation=True, max_length=_TRIED_LENGTH), ours.encode(text)
+        types = expected.get("token_type_ids", tokens.types)
+        if (tokens.ids, tokens.types) != (expected["input_ids"], types):
+            reason = f"{type(theirs).__name__} reads {text!r} otherwise than its tokenizer.json"
+            raise ExportError(f"{checkpoint}: {reason}; save it as a PreTrainedTokenizerFast")
 
 
 def _tried_texts(theirs: Any) -> Iterator[Text]:

@@ -86,6 +86,24 @@ def test_python_waits_for_calls_that_run_and_others_begin_no_more() -> None:
     assert done == ["first", "last"]
 
 
+def test_python_waits_for_a_call_that_has_made_another() -> None:
+    calls, running, done = _NativeCalls(), threading.Event(), []
+
+    @calls
+    def call() -> None:
+        with calls:
+            running.set()
+        time.sleep(0.05)
+        done.append("outer")
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    running.wait()
+    calls.end()
+    assert done == ["outer"]
+    thread.join()
+
+
 def test_a_pool_that_takes_no_more_has_calls_made_by_who_asks() -> None:
     pool = Pool(1)
     assert pool.submit(threading.get_ident).result() != threading.get_ident()

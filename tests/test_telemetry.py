@@ -59,9 +59,31 @@ def test_who_imports_edgebert_first_has_no_telemetry(home: Path) -> None:
     assert left_in(home) == []
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="only strace sees every file and socket")
-def test_no_verb_opens_a_socket_or_writes_outside_the_cache_and_what_was_asked_for(home: Path, tmp_path: Path) -> None:
-    profile, out, log, cache = (str(tmp_path / name) for name in ("profile.json", "out.tsv", "log", "cache"))
+def check_what_is_touched(lines: list[list[str]], home: Path, places: tuple[str, ...]) -> None:
+    """Run command lines under strace: no socket is opened, and nothing is written but at some places and the cache."""
+    if shutil.which("strace") is None:
+        pytest.skip("only strace sees every file and socket")
+    log, cache = home.parent / "log", home.parent / "cache"
+    watch = ["strace", "-f", "-qq", "-e", "trace=socket,openat,mkdir,rename", "-o", str(log)]
+    seconds = os.environ.get("EDGEBERT_WATCH_S", "0")
+    command = [*watch, sys.executable, "-c", VERBS, seconds, json.dumps(lines)]
+    done = subprocess.run(
+        command, env=environment(home, cache), cwd=home, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+
+    calls = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    assert any("AF_" in call or "O_CREAT" in call for call in calls), "strace saw something"
+    assert [call for call in calls if "AF_INET" in call or "AF_NETLINK" in call] == []
+    flags = ("O_WRONLY", "O_RDWR", "O_CREAT", "mkdir(", "rename(")
+    written = [call for call in calls if "= -1" not in call and any(flag in call for flag in flags)]
+    allowed = (f'"{cache}', '"/dev/', '"/proc/', *(f'"{place}' for place in places))
+    assert [call for call in written if not any(place in call for place in allowed)] == []
+    assert left_in(home) == []
+
+
+def test_no_verb_of_a_device_opens_a_socket_or_writes_what_was_not_asked_for(home: Path, tmp_path: Path) -> None:
+    profile, out = str(tmp_path / "profile.json"), str(tmp_path / "out.tsv")
     profile_of_costs(Bundle.load(), {BEST: 4000.0, LEAST: 1000.0}).save(profile)
     data = tmp_path / "data.tsv"
     data.write_text("text\tlabel\na great film\tpositive\ndull\tnegative\n", encoding="utf-8")
@@ -74,18 +96,33 @@ def test_no_verb_opens_a_socket_or_writes_outside_the_cache_and_what_was_asked_f
         ["predict", "--file", str(data), "--out", out],
         ["evaluate", str(data), "--subnets", LEAST],
     ]
-    watch = ["strace", "-f", "-qq", "-e", "trace=socket,openat,mkdir,rename", "-o", log]
-    seconds = os.environ.get("EDGEBERT_WATCH_S", "0")
-    command = [*watch, sys.executable, "-c", VERBS, seconds, json.dumps(lines)]
-    subprocess.run(command, env=environment(home, Path(cache)), cwd=home, check=True, capture_output=True, timeout=600)
-
-    calls = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
-    assert any("AF_" in call or "O_CREAT" in call for call in calls), "strace saw something"
-    assert [call for call in calls if "AF_INET" in call or "AF_NETLINK" in call] == []
-    flags = ("O_WRONLY", "O_RDWR", "O_CREAT", "mkdir(", "rename(")
-    written = [call for call in calls if "= -1" not in call and any(flag in call for flag in flags)]
     # What is written in one step has a name that begins with a dot, or none, until it is finished.
-    beside = (f'"{tmp_path}/measured.json', f'"{out}', f'"{tmp_path}/.', f'"{tmp_path}", O_RDWR')
-    allowed = (f'"{cache}', *beside, '"/dev/', '"/proc/')
-    assert [call for call in written if not any(place in call for place in allowed)] == []
-    assert left_in(home) == []
+    check_what_is_touched(lines, home, (f"{tmp_path}/measured.json", out, f"{tmp_path}/.", f'{tmp_path}", O_RDWR'))
+
+
+def test_no_verb_of_a_workstation_does_either(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from random_models import random_bert, save
+
+    checkpoint = str(save(random_bert(num_labels=2), tmp_path / "checkpoint"))
+    data = str(tmp_path / "data.tsv")
+    Path(data).write_text("text\tlabel\n" + "good film\tpositive\nbad plot\tnegative\n" * 4, encoding="utf-8")
+    bundle, elastic = str(tmp_path / "bundle"), str(tmp_path / "elastic")
+    training = [
+        "--model",
+        checkpoint,
+        "--train",
+        data,
+        "--dev",
+        data,
+        "--out",
+        elastic,
+        "--labels",
+        "negative,positive",
+    ]
+    lines = [
+        ["inspect", checkpoint],
+        ["export", checkpoint, "--out", bundle, "--labels", "negative,positive", "--eval", data],
+        ["train", "dynabert", *training, "--epochs", "1", "--widths", "0.5,1", "--depths", "1"],
+    ]
+    check_what_is_touched(lines, home, (f"{tmp_path}/.", f'{tmp_path}", O_RDWR', f"{elastic}.training"))

@@ -3,7 +3,7 @@
 import argparse
 
 from edgebert.cli.arguments import add, count, from_options, names, shares
-from edgebert.cli.output import print_json, print_text, progress_bar
+from edgebert.cli.output import print_json, progress_bar
 from edgebert.errors import needing
 
 
@@ -39,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Export and print what the bundle holds."""
     from edgebert.cli.tables import print_bundle
-    from edgebert.inputs.tokenization import Tokenizer
 
     with needing("export", "exporting"):
         from edgebert.exporters.build import export
@@ -48,8 +47,5 @@ def run(options: argparse.Namespace) -> None:
         bundle = from_options(export, options, checkpoint=options.checkpoints, **data, on_progress=show)
     if options.json:
         print_json(bundle.manifest)
-        return
-    print_bundle(bundle)
-    end = "start" if Tokenizer.of(bundle).side == "left" else "end"
-    cut = f"texts of more than {bundle.manifest.max_length} tokens are cut at their {end}"
-    print_text(f"{cut}{', of a pair the longer one first' if bundle.manifest.pairs else ''}")
+    else:
+        print_bundle(bundle)

@@ -20,10 +20,14 @@ _SIZES = ("sub-network", "parameters", "layers", "heads", "FFN")
 
 def print_bundle(bundle: "Bundle") -> None:
     """Print a bundle's manifest as a table."""
+    from edgebert.inputs.tokenization import Tokenizer
+
     manifest = bundle.manifest
     print_text(f"bundle '{manifest.name}' ({manifest.task}; labels {listed(manifest.labels)})")
-    made_by = f"made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}"
-    print_text(f"up to {manifest.max_length} tokens; {made_by}")
+    print_text(f"made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}")
+    end = "start" if Tokenizer.of(bundle).side == "left" else "end"
+    which = ", of a pair the longer one first" if manifest.pairs else ""
+    print_text(f"texts of more than {manifest.max_length} tokens are cut at their {end}{which}")
     sizes = [f"{weights.file} {megabytes(weights.size_bytes)}" for weights in manifest.weight_files]
     total = sum(file.stat().st_size for file in bundle.path.iterdir())
     print_text(f"{', '.join(sizes)}, in all {megabytes(total)}\n")

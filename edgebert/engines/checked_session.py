@@ -18,8 +18,8 @@ class CheckedSession:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64.
 
         Raises:
-            BundleError: the graph cannot be run, the weight file was altered since it was loaded, or an output is not
-                what the task asks for, or not finite.
+            OutputError: the graph cannot be run, or an output is not what the task asks for, or not finite.
+            BundleError: the weight file was altered since it was loaded.
         """
         # Before, since the system ends a process that reads what a file no longer has; after, since what was read
         # meanwhile may be anything. Both take 3 us together.

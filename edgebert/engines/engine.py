@@ -27,7 +27,7 @@ class Session(Protocol):
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64.
 
         Raises:
-            BundleError: the graph cannot be run.
+            OutputError: the graph cannot be run.
         """
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from edgebert import telemetry
-from edgebert.errors import BundleError, EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError, OutputError
 from edgebert.inputs.tokenization import Arrays
 from edgebert.python_exit import NATIVE_CALL
 from edgebert.tasks.task import Outputs
@@ -57,7 +57,7 @@ class OnnxRuntimeSession:
         try:
             values = self._session.run(None, inputs)
         except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-            raise _refusal("run", problem) from None
+            raise OutputError(_refusal("run", problem)) from None
         return {name: np.asarray(value) for name, value in zip(self._output_names, values, strict=True)}
 
 
@@ -88,7 +88,7 @@ def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] |
         # Its fallback to the CPU prints to standard output.
         session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
-        raise _refusal("load", problem) from None
+        raise BundleError(_refusal("load", problem)) from None
     # A provider that is not installed is left out without an error.
     if session.get_providers()[0] != provider:
         raise EdgeBertError(f"{provider} could not start and ONNX Runtime fell back; choose another provider")
@@ -109,6 +109,6 @@ def _utf8(path: Path) -> str:
     return str(path)
 
 
-def _refusal(verb: str, problem: Exception) -> BundleError:
+def _refusal(verb: str, problem: Exception) -> str:
     first_line = str(problem).strip().split("\n")[0]
-    return BundleError(f"ONNX Runtime cannot {verb} the graph: {first_line}; export the bundle again")
+    return f"ONNX Runtime cannot {verb} the graph: {first_line}; export the bundle again"

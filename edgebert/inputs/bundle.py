@@ -141,27 +141,9 @@ class Bundle:
         manifest = records.decode(content, Manifest, name, BundleError)
         manifest.check_content(content, name)
         bundle = cls(folder, manifest)
-        bundle._check()
+        for file in bundle.files():
+            bundle._located(file)
         return bundle
-
-    def _check(self) -> None:
-        manifest, name = self.manifest, self.path / MANIFEST
-        for file in self.files():
-            self._located(file)
-        for subnet in manifest.subnetworks:
-            if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
-                raise BundleError(f"{name}: {subnet.id} must give heads and ffn for each of its layers")
-
-        if len(set(manifest.labels)) != len(manifest.labels):
-            raise BundleError(f"{name}: expected different labels, found {listed(manifest.labels)}")
-        # Profiles, golden outputs and answers name sub-networks by their ids.
-        ids = [subnet.id for subnet in manifest.subnetworks]
-        if not ids or len(set(ids)) != len(ids):
-            raise BundleError(f"{name}: expected sub-networks with ids of their own, found {listed(ids) or 'none'}")
-        # Choosing compares qualities, and those of two metrics cannot be compared.
-        metrics = sorted({subnet.quality.metric for subnet in manifest.subnetworks if subnet.quality})
-        if len(metrics) > 1:
-            raise BundleError(f"{name}: expected qualities of one metric, found {' and '.join(metrics):.200}")
 
     def files(self) -> Iterable[FileRef | WeightFile]:
         """Return every file that the manifest names."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edgebert import records
-from edgebert.errors import BundleError
+from edgebert.errors import BundleError, listed
 from edgebert.inputs.bundle_file import MOST_BYTES
 from edgebert.records import Count, Line, Record, Sha256
 from edgebert.subnet import Flavor, Storage, Subnet
@@ -125,10 +125,23 @@ class Manifest(Record, frozen=True):
             raise BundleError(f"{path} was altered: {hashes}; copy the bundle again, or export it with other values")
 
     def contradictions(self) -> Iterator[str]:
-        """Yield what this version cannot use."""
+        """Yield what this version cannot use, and what makes no sense."""
         if self.task not in TASK_NAMES:
             known = ", ".join(TASK_NAMES)
             yield f"task '{self.task}' is not supported by this version, expected one of {known} at $.task"
+        if len(set(self.labels)) != len(self.labels):
+            yield f"expected different labels, found {listed(self.labels)}"
+        for subnet in self.subnetworks:
+            if not len(subnet.layers) == len(subnet.heads) == len(subnet.ffn) > 0:
+                yield f"expected heads and ffn for each layer of {subnet.id}"
+        # Profiles, golden outputs and answers name sub-networks by their ids.
+        ids = [subnet.id for subnet in self.subnetworks]
+        if not ids or len(set(ids)) != len(ids):
+            yield f"expected sub-networks with ids of their own, found {listed(ids) or 'none'}"
+        # Choosing compares qualities, and those of two metrics cannot be compared.
+        metrics = sorted({subnet.quality.metric for subnet in self.subnetworks if subnet.quality})
+        if len(metrics) > 1:
+            yield f"expected qualities of one metric, found {listed(metrics)}"
 
     @property
     def methods(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Where a long text may be cut so that no token of what is kept changes. Knows tokenizers, and no networks."""
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -21,6 +22,16 @@ _CHINESE = "\u4e00-\u9fff"
 _PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~"  # but for _, which belongs to a word where one is looked for
 
 
+def parts_of(part: Any, name: str) -> list[dict[str, Any]]:
+    """Return the settings of a part of a tokenizer, or of each that a sequence has under `name`; none for None."""
+    return [] if part is None else _flat(json.loads(part.__getstate__()), name)
+
+
+def _flat(settings: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    inner = [_flat(one, name) for one in settings[name]] if settings["type"] == "Sequence" else [[settings]]
+    return list(itertools.chain(*inner))
+
+
 @dataclass(frozen=True)
 class TextCuts:
     """Where texts may be cut for one tokenizer.
@@ -37,12 +48,12 @@ class TextCuts:
     def of(cls, tokenizer: tokenizers.Tokenizer) -> "TextCuts":
         """Return the places that a tokenizer's parts allow."""
         added = _added_tokens(tokenizer)
-        if not all(map(_is_local, _parts(tokenizer.normalizer, "normalizers"))) or re.search(r"\s", "".join(added)):
+        if not all(map(_is_local, parts_of(tokenizer.normalizer, "normalizers"))) or re.search(r"\s", "".join(added)):
             return cls(None, None)
 
-        splitters = _parts(tokenizer.pre_tokenizer, "pretokenizers")
+        splitters = parts_of(tokenizer.pre_tokenizer, "pretokenizers")
         kinds = [splitter["type"] for splitter in splitters]
-        normalizers = [part["type"] for part in _parts(tokenizer.normalizer, "normalizers")]
+        normalizers = [part["type"] for part in parts_of(tokenizer.normalizer, "normalizers")]
         if kinds == ["BertPreTokenizer"] and normalizers in ([], ["BertNormalizer"]):
             return cls(_before_bert_words(tokenizer, added), _long_bert_words(tokenizer, added))
         if kinds and kinds[0] in _WORD_SPLITTERS and _WITHIN_WORDS.issuperset(kinds):
@@ -87,15 +98,6 @@ class TextCuts:
         return None
 
 
-def _parts(part: Any, name: str) -> list[dict[str, Any]]:
-    """Return the settings of a normalizer or pre-tokenizer, or those of each if it is a sequence; none for None."""
-    if part is None:
-        return []
-    settings = json.loads(part.__getstate__())
-    parts: list[dict[str, Any]] = settings[name] if settings["type"] == "Sequence" else [settings]
-    return parts
-
-
 def _is_local(normalizer: dict[str, Any]) -> bool:
     if normalizer["type"] == "Replace":
         pattern = normalizer["pattern"]
@@ -122,7 +124,7 @@ def _before_bert_words(tokenizer: tokenizers.Tokenizer, added: list[str]) -> re.
     """Return the places before white space, and before what is a word by itself and in no added token."""
     tokens, used = tokenizer.get_added_tokens_decoder().values(), "".join(added)
     signs = re.escape("".join(sign for sign in _PUNCTUATION if sign not in used))
-    chinese = any(part["handle_chinese_chars"] for part in _parts(tokenizer.normalizer, "normalizers"))
+    chinese = any(part["handle_chinese_chars"] for part in parts_of(tokenizer.normalizer, "normalizers"))
     # To a token that must stand alone, a Chinese character behind it is a part of its word.
     if chinese and not any(token.single_word for token in tokens) and not re.search(f"[{_CHINESE}]", used):
         signs += _CHINESE

@@ -9,9 +9,9 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from edgebert.errors import BundleError, EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.text_cuts import TextCuts
+from edgebert.inputs.text_cuts import TextCuts, parts_of
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
@@ -42,11 +42,31 @@ class Tokenizer:
         self.max_length = max_length
         self.side = (self._tokenizer.truncation or {"direction": "right"})["direction"]
         self._pairs = pairs
-        self._room = max_length - self._tokenizer.num_special_tokens_to_add(False)
-        self._room_of_pair = max_length - self._tokenizer.num_special_tokens_to_add(True)
         # A tokenizer.json may ask for both: texts are cut here, and padded to what they share a batch with.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._room = max_length - self._added_to("A")
+        self._room_of_pair = max_length - self._added_to("A", "B") if pairs else self._room
+        if min(self._room, self._room_of_pair) < 0:
+            found = f"the tokenizer adds more special tokens than the {max_length} that a text may have"
+            raise BundleError(f"{found}; export the bundle again")
+
+    def _added_to(self, *texts: str) -> int:
+        """Return how many special tokens are added to a text, named "A", or to a pair, "A" and "B".
+
+        Raises:
+            BundleError: a text is added more than once, or not at all.
+        """
+        template = "single" if len(texts) == 1 else "pair"
+        for part in parts_of(self._tokenizer.post_processor, "processors"):
+            if part["type"] != "TemplateProcessing":
+                continue
+            named = sorted(piece["Sequence"]["id"] for piece in part[template] if "Sequence" in piece)
+            # A stranger's may name a text a thousand times, and so take all memory.
+            if named != list(texts):
+                expected = f"expected each text once in the tokenizer's template for a {template}"
+                raise BundleError(f"{expected}, found {listed(named) or 'none'}; export the bundle again")
+        return self._tokenizer.num_special_tokens_to_add(len(texts) > 1)
 
     @functools.cached_property
     def _cuts(self) -> TextCuts:
@@ -110,8 +130,7 @@ class Tokenizer:
     def _single(self, encoding: tokenizers.Encoding) -> Tokens:
         """Return one text's tokens, cut and with the special ones."""
         encoding.truncate(self._room, direction=self.side)
-        encoding = self._tokenizer.post_process(encoding)
-        return Tokens(encoding.ids, encoding.type_ids)
+        return self._with_ends(encoding)
 
     def _pair(self, texts: tuple[str, str], first: tokenizers.Encoding, second: tokenizers.Encoding) -> Tokens:
         """Return a pair's tokens, cut and with the special ones."""
@@ -124,7 +143,11 @@ class Tokenizer:
         kept = longest_first(*counts, room)
         first.truncate(kept[0], direction=self.side)
         second.truncate(kept[1], direction=self.side)
-        encoding = self._tokenizer.post_process(first, second)
+        return self._with_ends(first, second)
+
+    def _with_ends(self, *encodings: tokenizers.Encoding) -> Tokens:
+        """Return the tokens of a text or a pair, and the special ones."""
+        encoding = _asked(self._tokenizer.post_process, *encodings)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def _counts(self, texts: tuple[str, str]) -> tuple[int, int]:

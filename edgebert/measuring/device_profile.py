@@ -292,7 +292,7 @@ class DeviceProfile(Record, frozen=True):
         return msgspec.structs.replace(
             newer,
             engine_versions=self.engine_versions | newer.engine_versions,
-            settings=self.settings.merged(newer.settings),
+            settings=self.settings.merged(newer.settings) if remaining else newer.settings,
             subnetworks=remaining + newer.subnetworks,
             left_out=tuple(left_out.values()),
             stability=before.merged(newer.stability) if remaining else newer.stability,

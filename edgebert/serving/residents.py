@@ -22,7 +22,8 @@ class Residents:
 
     def __init__(self, memory_mb: float | None, open_network: Callable[[str, Way], Session]):
         """Take no more memory than `memory_mb`, None for any; `open_network` loads a sub-network in a way."""
-        self._memory_mb, self._open_network = memory_mb, open_network
+        self._memory_mb = math.inf if memory_mb is None else memory_mb
+        self._open_network = open_network
         # ONNX Runtime gives no memory back (its issue 26831): nothing is ever unloaded, and what is taken stays so.
         self._taken_mb: dict[Key, float] = {}
         self._sessions: dict[Key, Session | None] = {}  # None where the process was forked and has not asked for it yet
@@ -68,7 +69,8 @@ class Residents:
         """Return whether a network is loaded or may be, beside those that are."""
         if key in self._sessions:
             return True
-        return key not in self._failed and peak_memory_mb <= self._left_mb(key)
+        # Added up as a choice of two networks was: what is left, subtracted, may be less in its last digit.
+        return key not in self._failed and peak_memory_mb + self._others_mb(key) <= self._memory_mb
 
     def count(self, key: Key, peak_memory_mb: float) -> None:
         """Count what a network takes at its peak against the memory, whatever that allows."""
@@ -88,7 +90,8 @@ class Residents:
                 return session
             if peak_memory_mb is not None and not self.fits(key, peak_memory_mb):
                 found = f"{peak_memory_mb:.1f} MB for {key[0]} ({key[1]})"
-                raise EdgeBertError(f"expected at most {self._left_mb(key):.1f} MB, found {found}; raise memory_mb")
+                left_mb = self._memory_mb - self._others_mb(key)
+                raise EdgeBertError(f"expected at most {left_mb:.1f} MB, found {found}; raise memory_mb")
 
             logger.info("loading %s (%s)", *key)
             # Before, since what a load that fails has taken is not given back either.
@@ -122,10 +125,9 @@ class Residents:
         with self._lock:
             self._sessions.clear()
 
-    def _left_mb(self, key: Key) -> float:
-        """Return what the other networks leave of the memory."""
-        taken_mb = sum(mb for other, mb in self._taken_mb.items() if other != key)
-        return math.inf if self._memory_mb is None else self._memory_mb - taken_mb
+    def _others_mb(self, key: Key) -> float:
+        """Return what the other networks take."""
+        return sum(mb for other, mb in self._taken_mb.items() if other != key)
 
     def _load_quietly(self, key: Key, peak_memory_mb: float) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import BundleError, EdgeBertError, listed
+from edgebert.errors import EdgeBertError, OutputError, listed
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval
 
@@ -72,22 +72,22 @@ class Task(ABC):
         """Check that a graph gave what answers can be made of: all outputs of this task, with finite numbers.
 
         Raises:
-            BundleError: one is missing, not finite, or of another type or shape than so many texts and the labels ask.
+            OutputError: one is missing, not finite, or of another type or shape than so many texts and the labels ask.
         """
         for name, dimensions in self.OUTPUTS.items():
             values = outputs.get(name)
             if values is None:
                 found = listed([ascii(one) for one in outputs]) or "none"
-                raise BundleError(f"expected an output {name}, found {found}; export the bundle again")
+                raise OutputError(f"expected an output {name}, found {found}; export the bundle again")
             if values.dtype != np.float32 or values.ndim != dimensions or len(values) != texts:
                 expected = f"expected {name} in float32 of {dimensions} dimensions for {texts} texts"
-                raise BundleError(f"{expected}, found {values.dtype} of shape {values.shape}; export the bundle again")
+                raise OutputError(f"{expected}, found {values.dtype} of shape {values.shape}; export the bundle again")
             if name == "logits" and values.shape[-1] != len(self.labels):
                 scores = f"{values.shape[-1]} scores for {len(self.labels)} labels"
-                raise BundleError(f"found {scores}; export the bundle again")
+                raise OutputError(f"found {scores}; export the bundle again")
             if not np.isfinite(values).all():
                 advice = "export the bundle again, or choose another sub-network or provider"
-                raise BundleError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
+                raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
 
     def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
         """Return {"label", "score"} for each text of a batch, or a list of them, as transformers' pipelines do."""

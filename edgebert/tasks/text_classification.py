@@ -37,7 +37,7 @@ class TextClassification(Task):
                 advice = "use --regression to predict numbers, or name all labels with --labels"
                 raise EdgeBertError(f"{row.place}: expected names of labels, found {shortened(label)}; {advice}")
         # 10 comes after 9; "1" and "01" are two labels, which are put in order by their text.
-        numbers = {label for label in found if label.isdecimal()}
+        numbers = {label for label in found if _is_number(label)}
         return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
 
     def target(self, row: Example) -> int:
@@ -115,3 +115,7 @@ def _given(row: Example) -> str:
     if not row.label:
         raise EdgeBertError(f"{row.place}: expected one label, found none; give the column 'label' in every row")
     return _plain(row.label)
+
+
+def _is_number(label: str) -> bool:
+    return label.isdecimal() and len(label) < 1000  # Python refuses to convert thousands of digits

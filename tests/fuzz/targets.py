@@ -11,7 +11,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -336,7 +335,7 @@ class CheckpointTarget(Target):
         else:
             describe(folder)
             checkpoint = read_checkpoint(folder)
-            read_tokenizer(folder, checkpoint.sizes.vocabulary)
+            read_tokenizer(checkpoint)
 
 
 @dataclass
@@ -372,10 +371,12 @@ class Planted(Target):
 def _refuse(message: str) -> None:
     from edgebert.errors import EdgeBertError
 
-    raise EdgeBertError(message)
+    refusal = EdgeBertError(message)
+    refusal.args = (message,)  # as it would be if no care were taken
+    raise refusal
 
 
-def _work() -> Iterator[None]:
+def _work() -> None:
     while True:
         pass
 

@@ -196,13 +196,13 @@ def _deep(content: bytes, part: str, depth: int) -> bytes:
 def _vocabulary(content: bytes, how: str) -> bytes:
     def change(tree: Any) -> None:
         words = tree["model"]["vocab"]
-        first, last = next(iter(words)), list(words)[-1]
+        first, last = next(iter(words), ""), next(reversed(words), "")
         if how == "huge":
             words[last] = 4_294_967_295
         elif how == "negative":
             words[last] = -1
         elif how == "twice":
-            words[last] = words[first]
+            words[last] = words.get(first, 0)
         elif how == "beyond":
             words.update({word: number + 100_000 for word, number in words.items()})
         elif how == "shifted":

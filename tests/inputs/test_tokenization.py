@@ -46,6 +46,30 @@ def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> N
         Tokenizer.of(builtin).encode(("a great film", "dull"))
 
 
+def with_template(tokenizer: tokenizers.Tokenizer, single: str, pair: str) -> bytes:
+    template = tokenizers.processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("[SEP]", 102)])
+    tokenizer.post_processor = tokenizers.processors.Sequence([template])
+    return tokenizer.to_str().encode()
+
+
+@pytest.mark.parametrize(
+    ("single", "pair", "message"),
+    [
+        (
+            "$A " * 30,
+            "$A $B",
+            "each text once in the tokenizer's template for a single, found A, A, .* 6 more;",
+        ),
+        ("$A", "$A $B $A", "expected each text once in the tokenizer's template for a pair, found A, A, B;"),
+        ("[SEP]", "$A $B", "expected each text once in the tokenizer's template for a single, found none;"),
+        ("$A " + "[SEP] " * 17, "$A $B", "adds more special tokens than the 16 that a text may have"),
+    ],
+)
+def test_a_tokenizer_that_adds_more_than_ends_is_refused(single: str, pair: str, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Tokenizer(with_template(library_tokenizer(), single.strip(), pair), 16)
+
+
 def test_long_texts_are_cut_at_the_longest_input(builtin: Bundle, tokenizer: Tokenizer) -> None:
     assert len(tokenizer.encode("word " * 1000).ids) == builtin.manifest.max_length
     assert len(tokenizer.encode(("word " * 1000, "word " * 1000)).ids) == builtin.manifest.max_length

@@ -74,6 +74,29 @@ def test_a_process_reports_an_error_in_one_line(builtin: Bundle) -> None:
     assert answer.error.startswith("no sub-network 'w9' in bundle")
 
 
+NO_NUMBERS = """
+import numpy as np
+from edgebert.engines.cpu import CPU
+from edgebert.measuring import trial
+
+class Planted:
+    input_names = ("input_ids",)
+    def run(self, inputs):
+        return {"logits": np.full((len(inputs["input_ids"]), 2), np.nan, np.float32)}
+
+type(CPU).open = lambda *_: Planted()
+trial.main()
+"""
+
+
+def test_outputs_that_are_no_numbers_are_of_a_way_and_not_of_the_bundle(builtin: Bundle) -> None:
+    asked = msgspec.json.encode(trial(builtin))
+    done = subprocess.run([sys.executable, "-c", NO_NUMBERS], input=asked, capture_output=True, check=True)
+    failure = msgspec.json.decode(done.stdout, type=Failure)
+    assert not failure.of_bundle
+    assert failure.error.startswith("expected finite logits, found infinite ones")
+
+
 def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) -> None:
     full, small = builtin.subnet("w1.00-d1.00-int8"), builtin.subnet(SUBNET)
     assert numerics(builtin, full, open_session(builtin, full, default_way())).ok

@@ -4,6 +4,7 @@ What is written is random but not absurd: each file is what transformers, or a p
 contradict each other, are missing, or belong to another family.
 """
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import tokenizers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -67,6 +69,12 @@ OWN_CLASSES = {
     "camembert": "CamembertTokenizerFast",
     "xlnet": "XLNetTokenizerFast",
 }
+OWN_KINDS = {
+    "roberta": ("merges",),
+    "xlm-roberta": ("unigram", "sentencepiece"),
+    "camembert": ("unigram", "sentencepiece"),
+    "xlnet": ("unigram", "sentencepiece"),
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def write_folder(seed: int, folder: Path) -> None:
     maker.write("config.json", config)
 
     # Mostly the files of the family; some of another, or of two.
-    kinds = [_own_kind(family) if maker.chance(0.9) else maker.choose(list(KINDS))]
+    kinds = [maker.choose(OWN_KINDS.get(family, ("vocabulary",))) if maker.chance(0.9) else maker.choose(list(KINDS))]
     kinds += [maker.choose(list(KINDS))] if maker.chance(0.1) else []
     for kind in kinds:
         KINDS[kind](maker)
@@ -109,12 +117,6 @@ def write_folder(seed: int, folder: Path) -> None:
         numbers = range(300, VOCABULARY + (20 if maker.chance(0.1) else 0))
         tokens = maker.generator.sample(["[NEW]", "covid", "<new>", "new york", "film", "\u6771\u4eac"], 2)
         maker.write("added_tokens.json", {token: maker.choose(numbers) for token in tokens})
-
-
-def _own_kind(family: str) -> str:
-    return {"roberta": "merges", "xlm-roberta": "unigram", "camembert": "unigram", "xlnet": "unigram"}.get(
-        family, "vocabulary"
-    )
 
 
 def _settings(maker: FolderMaker, family: str) -> dict[str, Any]:
@@ -133,7 +135,8 @@ def _settings(maker: FolderMaker, family: str) -> dict[str, Any]:
 
 
 def _special_tokens_map(maker: FolderMaker, kind: str) -> dict[str, Any]:
-    special = {"vocabulary": BERT_SPECIAL, "merges": ROBERTA_SPECIAL, "unigram": ROBERTA_SPECIAL}[kind]
+    known = {"vocabulary": BERT_SPECIAL, "merges": ROBERTA_SPECIAL, "unigram": ROBERTA_SPECIAL}
+    special = known.get(kind, XLNET_SPECIAL)
     found: dict[str, Any] = {}
     for name in ("cls_token", "sep_token", "unk_token", "pad_token", "mask_token", "bos_token", "eos_token"):
         if maker.chance(0.4):
@@ -229,6 +232,32 @@ def _write_unigram(maker: FolderMaker) -> None:
     _finish(maker, tokenizer, first, last, special)
 
 
+def _write_sentencepiece(maker: FolderMaker) -> None:
+    """Write a model of sentencepiece itself, trained on random texts."""
+    # Mostly under the name that the family looks for, with the tokens that it needs.
+    is_xlnet = '"xlnet"' in (maker.folder / "config.json").read_text() or maker.chance(0.1)
+    texts = (" ".join(maker.generator.choices((*WORDS, *LETTERS, *SIGNS), k=9)) for _ in range(200))
+    model, bytes_too = io.BytesIO(), maker.chance(0.05)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=texts,
+        model_writer=model,
+        model_type=maker.choose(("unigram", "unigram", "unigram", "bpe")),
+        vocab_size=380 if bytes_too else 120,
+        hard_vocab_limit=False,
+        control_symbols=list(XLNET_SPECIAL[3:]) if is_xlnet else ["<mask>"],
+        user_defined_symbols=["covid"] if maker.chance(0.1) else [],
+        pad_id=maker.choose((-1, -1, 3)),
+        normalization_rule_name=maker.choose(("nmt_nfkc", "nmt_nfkc_cf", "identity")),
+        add_dummy_prefix=maker.chance(0.9),
+        remove_extra_whitespaces=maker.chance(0.9),
+        byte_fallback=bytes_too,
+        minloglevel=2,
+        num_threads=1,
+    )
+    name = "spiece.model" if is_xlnet else "sentencepiece.bpe.model"
+    (maker.folder / name).write_bytes(model.getvalue())
+
+
 def _finish(maker: FolderMaker, tokenizer: Tokenizer, first: str, last: str, special: list[str]) -> None:
     """Add tokens and a post-processor to a tokenizer, and write it as tokenizer.json."""
     known = [token for token in special if tokenizer.token_to_id(token) is not None]
@@ -274,4 +303,5 @@ KINDS: dict[str, Callable[[FolderMaker], None]] = {
     "vocabulary": _write_vocabulary,
     "merges": _write_merges,
     "unigram": _write_unigram,
+    "sentencepiece": _write_sentencepiece,
 }

@@ -1,8 +1,14 @@
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import edgebert
 from edgebert.engines.engine import Session
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.tokenization import Arrays
@@ -71,6 +77,13 @@ def test_a_load_that_failed_keeps_what_it_may_have_taken() -> None:
     assert not residents.fits(LEAST_KEY, 30.0)
 
 
+@given(st.floats(1.0, 1000.0), st.floats(1.0, 1000.0))
+def test_what_fits_exactly_is_loaded(first_mb: float, second_mb: float) -> None:
+    residents = Residents(first_mb + second_mb, Opener())
+    residents.load(BEST_KEY, first_mb)
+    residents.load(LEAST_KEY, second_mb)
+
+
 def test_a_forked_process_loads_each_network_when_it_asks_for_it_and_counts_it_once() -> None:
     opener = Opener()
     residents = Residents(60.0, opener)
@@ -104,3 +117,29 @@ def test_closed_networks_are_an_error_and_no_more_are_loaded() -> None:
         with pytest.raises(EdgeBertError, match="this Predictor is closed; load another"):
             residents.get(key, memory_mb)
     assert (opener.opened, residents.loaded()) == (opened, [])
+
+
+# Two networks are profiled; then requests of all lengths are answered in a process that tells how much it has grown.
+GROWTH = """
+import random, sys
+import edgebert
+from edgebert.machine.memory import process_memory
+from edgebert.measuring import trial  # imports all that a measuring process does
+
+before = process_memory()
+draw = random.Random(0)
+with edgebert.load(profile=sys.argv[1], memory_mb=float(sys.argv[2]), cascade=True) as model:
+    for _ in range(100):
+        model("a great film " * draw.randint(1, 60))
+print(process_memory().peak_mb - before.resident_mb)
+"""
+
+
+def test_a_process_grows_by_no_more_than_its_memory(tmp_path: Path) -> None:
+    profile = edgebert.profile(subnets=[BEST, LEAST], threads=1, quick=True)
+    profile.save(tmp_path / "profile.json")
+    peaks_mb = sorted(entry.peak_memory_mb for entry in profile.subnetworks)
+    for memory_mb in (peaks_mb[0] * 1.1, sum(peaks_mb)):
+        command = [sys.executable, "-c", GROWTH, str(tmp_path / "profile.json"), str(memory_mb)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert peaks_mb[0] / 2 < float(done.stdout) <= memory_mb

@@ -107,6 +107,7 @@ def test_a_label_alone_has_no_accuracy() -> None:
 
 def test_labels_in_data_are_in_the_order_of_numbers_then_of_the_alphabet() -> None:
     assert TextClassification.labels_in([row(label) for label in ("10", "b", "2", "a")]) == ("2", "10", "a", "b")
+    assert TextClassification.labels_in([row(label) for label in ("9" * 5000, "2")]) == ("2", "9" * 5000)
     with pytest.raises(EdgeBertError, match="expected at least two labels to tell apart, found a in every row; add"):
         TextClassification.labels_in([row("a"), row("a")])
 
