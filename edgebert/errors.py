@@ -82,6 +82,12 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def cause_of(problem: BaseException) -> str:
+    """Return why something failed, without the path that an OSError's text repeats and the message names anyway."""
+    # Only the system's own errors have a strerror: gzip's, for example, are OSErrors that have none.
+    return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+
+
 @contextlib.contextmanager
 def needing(extra: str, work: str) -> Iterator[None]:
     """Say which extra of edgebert brings a library that some work needs and that cannot be imported.

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from edgebert import records
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, cause_of
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Journal(Generic[T]):
             with open(self.path, "ab") as file:
                 file.write(msgspec.json.encode(record) + b"\n")
         except OSError as problem:
-            raise self._error(f"cannot write {self.path}: {problem.strerror}; make room and run it again") from None
+            raise self._error(f"cannot write {self.path}: {cause_of(problem)}; make room and run it again") from None
 
     @property
     def size_bytes(self) -> int:
@@ -80,7 +80,7 @@ class Journal(Generic[T]):
             if self.size_bytes > size_bytes:
                 os.truncate(self.path, size_bytes)
         except OSError as problem:
-            raise self._error(f"cannot write {self.path}: {problem.strerror}; check the path") from None
+            raise self._error(f"cannot write {self.path}: {cause_of(problem)}; check the path") from None
 
     def remove(self) -> None:
         """Delete the file: the work that it was for is finished."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, cause_of
 from edgebert.scratch import scratch_folder
 
 # What crosses a file is of these: no number that is beyond what is counted or computed with, no text that a line of a
@@ -165,7 +165,7 @@ def read_bytes(path: Path, error: type[EdgeBertError], *, most_bytes: int | None
                 raise OSError(errno.EFBIG, f"{found.st_size} bytes, and at most {most_bytes} are expected")
             return file.read()
     except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
-        raise error(f"cannot read {path}: {getattr(problem, 'strerror', problem)}; check the path") from None
+        raise error(f"cannot read {path}: {cause_of(problem)}; check the path") from None
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -181,7 +181,7 @@ def check_writable(path: Path, error: type[EdgeBertError]) -> None:
         with scratch_folder(path):
             pass
     except OSError as problem:
-        raise error(f"cannot write {path}: {problem.strerror}; choose another place") from None
+        raise error(f"cannot write {path}: {cause_of(problem)}; choose another place") from None
 
 
 def _check_replaceable(path: Path) -> None:
@@ -218,5 +218,4 @@ def replace_file(path: Path, write: Callable[[Path], object], error: type[EdgeBe
                 os.fsync(file.fileno())
             os.replace(temporary, path)
     except (OSError, RuntimeError) as problem:  # torch raises a RuntimeError where the disk is full
-        reason = getattr(problem, "strerror", None) or problem
-        raise error(f"cannot write {path}: {reason}; choose another place or make room") from None
+        raise error(f"cannot write {path}: {cause_of(problem)}; choose another place or make room") from None

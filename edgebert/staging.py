@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebert.errors import EdgeBertError, listed
+from edgebert.errors import EdgeBertError, cause_of, listed
 from edgebert.scratch import OLD, scratch_folder
 
 # Both systems call with the same arguments, and take 2 for: let the two take each other's place.
@@ -39,7 +39,7 @@ class FolderKind:
             if self.marker not in found and (found or (out.exists() and not out.is_dir())):
                 raise self.error(f"{out} exists and is no {self.name}; choose another --out or remove it")
         except OSError as problem:
-            raise self.error(f"cannot read {out}: {problem.strerror}; choose another --out") from None
+            raise self.error(f"cannot read {out}: {cause_of(problem)}; choose another --out") from None
         if self.own_files is not None:
             self._check_replaceable(out, found, self.own_files(out) if found else ())
 
@@ -75,7 +75,7 @@ def staged(out: Path, kind: FolderKind) -> Iterator[Path]:
             folder = scratch / "new"
             folder.mkdir()
         except OSError as problem:
-            raise kind.error(f"cannot write to {place.parent}: {problem.strerror}; choose another --out") from None
+            raise kind.error(f"cannot write to {place.parent}: {cause_of(problem)}; choose another --out") from None
         yield folder
         # Once more: the work may have taken long.
         kind.check_free(out)
@@ -83,7 +83,9 @@ def staged(out: Path, kind: FolderKind) -> Iterator[Path]:
             _sync_files(folder)
             _replace(place, folder, scratch / OLD)
         except OSError as problem:
-            raise kind.error(f"cannot put the {kind.name} at {out}: {problem.strerror}; choose another --out") from None
+            raise kind.error(
+                f"cannot put the {kind.name} at {out}: {cause_of(problem)}; choose another --out"
+            ) from None
 
 
 def _sync_files(folder: Path) -> None:

@@ -4,7 +4,9 @@ What transformers ignores is ignored; what changes an answer and is not computed
 nothing about weights.
 """
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,8 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
         ExportError: there is none, or it is no JSON object.
     """
     file = path / name
+    if not file.exists():
+        raise ExportError(f"cannot read {file}: {os.strerror(errno.ENOENT)}; give the folder of a Hugging Face model")
     content = records.read_bytes(file, ExportError, most_bytes=records.MAX_JSON_BYTES)
     try:
         found = json.loads(content.decode())
@@ -71,7 +75,7 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
     except (ValueError, RecursionError) as problem:
         raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
     if not isinstance(found, dict):
-        raise ExportError(f"{file}: expected a JSON object; download the checkpoint again")
+        raise ExportError(f"{file}: expected a JSON object, found {shown(found)}; download the checkpoint again")
     return found
 
 
@@ -147,7 +151,8 @@ def _settings(path: Path, config: Mapping[str, Any], family: Family, counts: Map
     padding = _padding(path, config, family, counts)
     clamp = config.get("clamp_len", -1) if family.relative else -1
     if type(clamp) is not int or abs(clamp) >= _MOST:
-        raise ExportError(f"{path / 'config.json'}: expected a whole number for clamp_len, found {shown(clamp)}")
+        found = f"expected a whole number for clamp_len, found {shown(clamp)}"
+        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
     return Settings(
         layer_norm_eps=_layer_norm_eps(path, config) if family.has_layer_norm_eps else 1e-12,
         activation=_activation(path, config, family.activation_key, "gelu"),

@@ -91,8 +91,9 @@ def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
     name = f"{family.units['classifier']}.weight"
     classifier = stored.get(name)
     if classifier is None or classifier.ndim != 2:
-        expected = f"expected a tensor {name} (labels, hidden), found none"
-        raise ExportError(f"{path}: {expected}; {_advice(stored, name, 'fine-tune it for its task first')}")
+        there = "none" if classifier is None else f"one of shape {classifier.shape}"
+        advice = _advice(stored, name, "fine-tune it for its task first")
+        raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found {there}; {advice}")
 
     # Bort's has no table of types, since it tells none apart.
     table = f"{family.units.get('type')}.weight"
@@ -118,7 +119,7 @@ def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[in
 
 def _take(path: Path, stored: Stored, name: str, expected: tuple[int, ...]) -> Array:
     if name not in stored:
-        advice = _advice(stored, name, "the checkpoint and its config do not fit")
+        advice = _advice(stored, name, "download the checkpoint again, with its config.json")
         raise ExportError(f"{path}: tensor {name} {expected} is missing; {advice}")
     tensor = stored[name]
     if tensor.dtype != np.float32:

@@ -114,7 +114,8 @@ def choose_head(path: Path, config: Mapping[str, Any], labels: int, name: str | 
         known = ", ".join(head.task.NAME for head in HEADS)
         raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
     if found not in head.problem_types and head.most_labels is not None and labels > head.most_labels:
-        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}")
+        advice = "choose another task with --task"
+        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}; {advice}")
     return head
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 
 from edgebert.elastic_manifest import Slice
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.slices import dynabert_subnet
 from edgebert.subnet import Precision, Subnet
@@ -55,8 +55,8 @@ def plan(
     ids = [subnet.id for subnet in subnets]
     # Ids become names of files, and some disks ignore case.
     if not ids or len({subnet_id.lower() for subnet_id in ids}) != len(ids):
-        advice = "give each slice a name of its own in elastic.json"
-        raise ExportError(f"{source.path}: expected sub-networks with different names, found {ids}; {advice}")
+        found = f"expected sub-networks with different names, found {listed(ids) or 'none'}"
+        raise ExportError(f"{source.path}: {found}; give each slice a name of its own in elastic.json")
     return subnets
 
 
@@ -71,7 +71,7 @@ def _shares(word: str, values: Sequence[float]) -> list[Fraction]:
     # By its digits: 0.1 as a binary fraction is no tenth, and kept layers are counted exactly.
     for value in values:
         if not 0 < value <= 1:
-            raise ExportError(f"expected a {word} above 0 and at most 1, found {value}")
+            raise ExportError(f"expected a {word} above 0 and at most 1, found {value}; write 0.5 for a half")
     return sorted({Fraction(str(value)) for value in values}, reverse=True)
 
 

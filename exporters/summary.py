@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.checkpoint_config import read_config
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
@@ -128,9 +128,9 @@ def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:
         what = f"expected the task of {first.source.path}, {expected.NAME}, found {task.NAME}"
         raise ExportError(f"{path}: {what}; export it alone")
     if task.labels != expected.labels:
-        what = f"expected the labels of {first.source.path} in their order, {', '.join(expected.labels)}"
+        what = f"expected the labels of {first.source.path} in their order, {listed(expected.labels)}"
         advice = "if only their names differ, name them for all with --labels"
-        raise ExportError(f"{path}: {what}, found {', '.join(task.labels)}; {advice}")
+        raise ExportError(f"{path}: {what}, found {listed(task.labels)}; {advice}")
     found = difference(first.tokenizer.content, other.tokenizer.content)
     if found:
         raise ExportError(f"{path}: expected the tokenizer of {first.source.path}, found {found}; export it alone")

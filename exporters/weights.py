@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert import records
-from edgebert.errors import ExportError
+from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.distances import with_distances
 from edgebert.exporters.quantize import quantize_rows
@@ -151,7 +151,7 @@ class WeightWriter:
                     array = _read(name, whole, rows or {})
                     places[name] = Stored(array.dtype, array.shape, self._place(array, file))
         except OSError as problem:
-            what = f"cannot write {self._path.name}: {problem.strerror}"
+            what = f"cannot write {self._path.name}: {cause_of(problem)}"
             raise ExportError(f"{what}; make room or choose another --out") from None
         return Weights(_described(self._path, self._dtype), places)
 

@@ -1,6 +1,8 @@
+import gzip
+
 import pytest
 
-from edgebert.errors import BudgetError, EdgeBertError, listed, one_line
+from edgebert.errors import BudgetError, EdgeBertError, cause_of, listed, one_line
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
@@ -35,6 +37,12 @@ def test_a_message_is_one_line_of_a_few_hundred_characters_whatever_it_quotes() 
     assert len(message) < 300
     assert len(str(EdgeBertError("a word " * 10_000 + "; shorten it"))) <= 500
     assert str(EdgeBertError("a word " * 10_000 + "; shorten it")).endswith("a word ; shorten it")
+
+
+def test_a_cause_is_told_whatever_the_error_knows_of_it() -> None:
+    assert cause_of(FileNotFoundError(2, "No such file", "a")) == "No such file"
+    assert cause_of(gzip.BadGzipFile("not packed")) == "not packed"
+    assert cause_of(OSError()) == "OSError"
 
 
 def test_the_nearest_miss_is_kept_beside_the_line() -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from edgebert import standard_output
-from edgebert.errors import BudgetError, EdgeBertError, one_line, printable, shortened
+from edgebert.errors import BudgetError, EdgeBertError, cause_of, one_line, printable, shortened
 
 DONE, FAILED, OVER_BUDGET, INTERRUPTED = 0, 1, 3, 130  # 2 is wrong usage: see `parser`
 
@@ -49,7 +49,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
         _drop_output()
         # Standard output has no name: what has one may as well have been read.
         where = "the place that is written to" if problem.filename is None else str(problem.filename)
-        return _failed(f"{problem.strerror or problem}; check {where}", FAILED)
+        return _failed(f"{cause_of(problem)}; check {where}", FAILED)
     except SystemExit:
         raise
     except BaseException as problem:  # a fault of ours; the panics of libraries in Rust are no Exceptions

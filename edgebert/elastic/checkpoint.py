@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.elastic_model import ElasticModel
@@ -13,7 +14,7 @@ from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.errors import ExportError, TrainingError
+from edgebert.errors import ExportError, TrainingError, cause_of, shortened
 from edgebert.exporters.checkpoint_config import read_architecture
 from edgebert.exporters.tokenizer import load_tokenizer as checkpoint_tokenizer
 from edgebert.exporters.tokenizer import quiet
@@ -107,7 +108,8 @@ def _check_missing(path: Path, config: ModelConfig, names: Iterable[str]) -> Non
         # Of a model without a head these are new, BERT's pooler among them.
         is_new_head = not has_head and (not name.startswith(base) or ".pooler." in name)
         if not is_new_head and (has_types or not name.endswith(_TYPE_TABLE)):
-            raise TrainingError(f"{path}: tensor {name} is missing; the checkpoint and its config do not fit")
+            advice = "download the checkpoint again, with its config.json"
+            raise TrainingError(f"{path}: tensor {name} is missing; {advice}")
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -127,8 +129,8 @@ def explained(path: Path) -> Iterator[None]:
         with quiet():
             yield
     except Exception as problem:
-        reason = " ".join(str(problem).split())[:200]
-        raise TrainingError(f"cannot read the checkpoint {path}: {reason}") from None
+        reason = shortened(cause_of(problem), 200)
+        raise TrainingError(f"cannot read the checkpoint {path}: {reason}; check its files") from None
 
 
 def save_model(
@@ -144,7 +146,7 @@ def save_model(
             with quiet():
                 model.plain().save_pretrained(folder)
                 tokenizer.save_pretrained(folder)
-        except OSError as problem:
-            raise TrainingError(f"cannot write {out}: {problem}; choose another place or make room") from None
+        except (OSError, SafetensorError) as problem:  # the latter where the disk is full
+            raise TrainingError(f"cannot write {out}: {cause_of(problem)}; choose another place or make room") from None
         if manifest:
             manifest.save(folder)

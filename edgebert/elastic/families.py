@@ -154,5 +154,5 @@ def family_of(model_type: str, *, to_cut: bool = False) -> ModelFamily:
     families = {name: family for name, family in TRAINABLE.items() if family.classify or not to_cut}
     if model_type not in families:
         expected = f"expected one of {', '.join(families)}"
-        raise TrainingError(f"model_type '{model_type}' is not supported; {expected}")
+        raise TrainingError(f"model_type '{model_type}' is not supported; {expected}, use such a checkpoint")
     return families[model_type]

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -275,8 +276,15 @@ def _keep_best(steps: int, progress: StageProgress, context: StageContext) -> No
         if context.accelerator.is_main_process:
             state = context.student.state_dict()
             tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
-            records.replace_file(context.folder / BEST, lambda path: save_file(tensors, path), TrainingError)
+            records.replace_file(context.folder / BEST, lambda path: _write_tensors(tensors, path), TrainingError)
     context.report(ScoreEvent(context.stage.name, progress.step, steps, round(progress.seconds, 2), scores, best))
+
+
+def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as problem:  # such as a full disk; it is no OSError
+        raise OSError(str(problem)) from None
 
 
 def _save(progress: StageProgress, optimizer: torch.optim.Optimizer, context: StageContext) -> None:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, tokenise
-from edgebert.errors import TrainingError, one_line
+from edgebert.errors import TrainingError, one_line, shortened
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
@@ -95,7 +95,12 @@ def read_training_data(
     rows = {path: list(read_examples(path)) for path in files.data}
     for path, found in rows.items():
         if (found[0].pair is None) != (rows[files.train][0].pair is None):
-            raise TrainingError(f"{path}: expected pairs in all data files or in none, as in {files.train}")
+            expected = f"expected pairs in all data files or in none, as in {files.train}"
+            raise TrainingError(f"{path}: {expected}; give files of one kind")
+    special = tokenizer.num_special_tokens_to_add(pair=rows[files.train][0].pair is not None)
+    if max_length <= special:
+        expected = f"expected a maximum length above the {special} tokens around every text"
+        raise TrainingError(f"{expected}, found {max_length}; give a larger --max-length")
     task = choice.resolve(files.model, config, rows[files.train])
 
     def labelled(path: Path) -> Texts:
@@ -119,7 +124,7 @@ def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
-            raise TrainingError(f"{path}: expected rows of every label, found none with '{label}'; add some")
+            raise TrainingError(f"{path}: expected rows of every label, found none with '{shortened(label)}'; add some")
 
 
 def checked_length(config: ModelConfig, max_length: int | None) -> int:
@@ -131,5 +136,6 @@ def checked_length(config: ModelConfig, max_length: int | None) -> int:
     if not longest:  # XLNet's positions are relative, and any length goes
         return max_length or LENGTH
     if max_length is not None and max_length > longest:
-        raise TrainingError(f"expected a maximum length of at most {longest} tokens, found {max_length}")
+        found = f"expected a maximum length of at most {longest} tokens, found {max_length}"
+        raise TrainingError(f"{found}; give a smaller --max-length")
     return max_length or min(LENGTH, longest)

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from edgebert import records
 from edgebert.elastic.stage import Stage, TrainingSettings
-from edgebert.errors import TrainingError
+from edgebert.errors import TrainingError, cause_of
 from edgebert.records import Record
 
 PLAN = "plan.json"
@@ -68,7 +68,7 @@ class WorkFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
-            raise TrainingError(f"cannot write {self.path}: {problem.strerror}; choose another --work") from None
+            raise TrainingError(f"cannot write {self.path}: {cause_of(problem)}; choose another --work") from None
         records.write_bytes(path, records.encode(plan), TrainingError)
 
     def make_once(self, path: Path, make: Callable[[], None]) -> None:

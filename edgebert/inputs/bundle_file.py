@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.errors import BundleError
+from edgebert.errors import BundleError, cause_of
 from edgebert.python_exit import Pool
 
 MANIFEST = "bundle.json"
@@ -40,7 +40,7 @@ def locate(folder: Path, name: str, size_bytes: int) -> Path:
     except FileNotFoundError:
         raise BundleError(f"{path} is missing; {_COPY_AGAIN}") from None
     except OSError as problem:
-        raise BundleError(f"cannot read {path}: {problem.strerror}; {_COPY_AGAIN}") from None
+        raise BundleError(f"cannot read {path}: {cause_of(problem)}; {_COPY_AGAIN}") from None
     # A pipe would be waited for, and a device such as /dev/zero never ends.
     if not stat.S_ISREG(found.st_mode):
         raise BundleError(f"{path} is no plain file; {_COPY_AGAIN}")
@@ -74,7 +74,7 @@ def read_whole(path: Path) -> bytes:
                 raise BundleError(f"{path}: expected at most {MOST_BYTES} bytes, found {size_bytes}; {_COPY_AGAIN}")
             return file.read(size_bytes)
     except OSError as problem:
-        raise BundleError(f"cannot read {path}: {problem.strerror}; check the path") from None
+        raise BundleError(f"cannot read {path}: {cause_of(problem)}; check the path") from None
 
 
 def read_checked(path: Path, sha256: str) -> bytes:
@@ -107,7 +107,7 @@ class WeightParts:
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115  open as long as this is used
         except OSError as problem:
-            raise BundleError(f"cannot read {path}: {problem.strerror}; check the path") from None
+            raise BundleError(f"cannot read {path}: {cause_of(problem)}; check the path") from None
         self._checked = self._state()
 
     def __del__(self) -> None:
@@ -126,7 +126,7 @@ class WeightParts:
                 parts = [self._pieces[first::_HASHING_THREADS] for first in range(_HASHING_THREADS)]
                 list(pool.map(self._check_pieces, parts))
         except OSError as problem:
-            raise BundleError(f"cannot read {self.path}: {problem.strerror}; {_COPY_AGAIN}") from None
+            raise BundleError(f"cannot read {self.path}: {cause_of(problem)}; {_COPY_AGAIN}") from None
 
     def check_in_place(self) -> None:
         """Check that the path still leads to this file: whoever opened it there meanwhile has the same.

@@ -25,11 +25,15 @@ _COUPLES = (
     ("question", "passage"),
     ("question1", "question2"),
     ("text1", "text2"),
+    ("#1 string", "#2 string"),
 )
-_LABELS = ("label", "labels", "gold_label")
+# In this order: the later ones are GLUE's, and mean a label only where no column is called one. The file of answers
+# that `predict --out` writes has a score beside its label.
+_LABELS = (("label", "labels", "gold_label"), ("is_duplicate", "score", "quality"))
 _NUMBERS = ("", "id", "idx", "index")
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[\r\n]*$', re.IGNORECASE)
 _FORMS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
-_KNOWN = {*_TEXTS, *_PAIRS, *_LABELS, *_NUMBERS, *itertools.chain(*_COUPLES)}
+_KNOWN = {*_TEXTS, *_PAIRS, *_NUMBERS, *itertools.chain(*_LABELS, *_COUPLES)}
 
 # A row as it was read: the line on which it begins, the names of its columns, and their values; a header has none.
 Row = tuple[int, Sequence[str], Sequence[Any]]
@@ -90,7 +94,7 @@ def _form_of(first: str) -> str:
     """Return what a file of another ending holds by its first line: a header would else be answered as a text."""
     if re.match(r'\s*(\[\s*)?\{\s*"', first) or first.strip() == "[":
         return "json"
-    for form, separator in (("tsv", "\t"), ("csv", ",")):
+    for form, separator in (("tsv", "\t"), ("csv", ","), ("csv", ";")):
         names = [_plain_name(cell.strip().strip('"')) for cell in first.split(separator)]
         if sum(name in _KNOWN for name in set(names)) > 1 and _places_of_texts(names):
             return form
@@ -105,7 +109,21 @@ def _plain_rows(file: TextFile, first: str) -> Iterator[Row]:
 
 def _tsv_rows(file: TextFile, first: str) -> Iterator[Row]:
     rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(file.lines(first), 1))
-    return _table_rows(((number, line.split("\t")) for number, line in rows if line.strip(" ")), file.name, "tabs")
+    cells = ((number, _tsv_cells(line)) for number, line in rows if line.strip(" "))
+    return _table_rows(cells, file.name, "check its tabs")
+
+
+def _tsv_cells(line: str) -> list[str]:
+    cells = line.split("\t")
+    return list(map(_unquoted, cells)) if '""' in line else cells
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell as it was before pandas put it in quotes for the quotes in it; any other as it is."""
+    if len(cell) < 4 or not cell[0] == cell[-1] == '"':
+        return cell
+    inner = cell[1:-1].replace('""', "\0")  # a character that no text has
+    return inner.replace("\0", '"') if "\0" in inner and '"' not in inner else cell
 
 
 def _csv_rows(file: TextFile, first: str) -> Iterator[Row]:
@@ -113,34 +131,44 @@ def _csv_rows(file: TextFile, first: str) -> Iterator[Row]:
 
     # The default of 128 kB would refuse a long text. It holds for the whole process, so it is never made smaller.
     csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))
+    # Spreadsheets write semicolons where the comma is the decimal point; some programs say so in a line of their own.
+    told = _SEPARATOR_LINE.match(first)
+    separator = told[1] if told else next((one for one in ",;\t" if one in first), ",")
     # Strict, or a quote that is never closed would swallow the rest of the file. A header with a space after its commas
     # says that there is one in all rows, where a quote begins a field all the same.
-    reader = csv.reader(file.lines(first), strict=True, skipinitialspace=", " in first)
+    spaced = f"{separator} " in first
+    reader = csv.reader(file.lines(first), delimiter=separator, strict=True, skipinitialspace=spaced)
     number = 1
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         nonlocal number
         for row in reader:
-            if row and (len(row) > 1 or row[0].strip()):
+            is_told = told and number == 1
+            if row and (len(row) > 1 or row[0].strip()) and not is_told:
                 yield number, row
             number = reader.line_num + 1
 
     try:
-        yield from _table_rows(rows(), file.name, "commas")
+        yield from _table_rows(rows(), file.name, "put cells that hold a separator in quotes")
     except csv.Error as problem:
         raise EdgeBertError(f"{file.name}:{number}: {problem}; check the quotes of the row that begins here") from None
 
 
-def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str, separators: str) -> Iterator[Row]:
+def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str, advice: str) -> Iterator[Row]:
     number, header = next(rows, (1, []))
     if not header:
         return
-    if len(header) == 1 and any(separator in header[0] for separator in "\t,;"):
-        raise EdgeBertError(f"{name}:{number}: expected columns separated by {separators}, found {header[0][:80]!r}")
+    if len(header) == 1 and any(separator in header[0] for separator in ",;"):
+        found = f"found {header[0][:80]!r}; call it .csv"
+        raise EdgeBertError(f"{name}:{number}: expected columns separated by tabs, {found}")
     yield number, header, ()
     for number, cells in rows:
         if len(cells) != len(header):
-            raise EdgeBertError(f"{name}:{number}: expected {len(header)} columns as in the header, found {len(cells)}")
+            found = f"expected {len(header)} columns as in the header, found {len(cells)}"
+            raise EdgeBertError(f"{name}:{number}: {found}; {advice}")
+        # Of files that were joined; a text alone may say "text".
+        if cells == header and len(cells) > 1:
+            raise EdgeBertError(f"{name}:{number}: expected a row, found the header once more; leave the line out")
         yield number, header, cells
 
 
@@ -176,7 +204,9 @@ class _Column:
         """Return the text that a row has in this column, or raise an EdgeBertError."""
         text = values[self.place]
         if not isinstance(text, str):
-            found = f"found {str(text)[:40]}; write it as a string"
+            is_table = isinstance(text, dict)  # as pandas writes a whole table by default
+            advice = "write an object for each row (pandas: orient='records')" if is_table else "write it as a string"
+            found = f"found {str(text)[:40]}; {advice}"
             raise EdgeBertError(f"{place}: expected a text in '{self.name}', {found}")
         if not text.strip():
             raise EdgeBertError(f"{place}: expected a text in '{self.name}', found an empty one; leave the line out")
@@ -215,9 +245,10 @@ class _Columns:
 
     def example(self, values: Sequence[Any], place: str) -> Example:
         """Return what a row's values mean."""
+        text = self.text.text(values, place)
         pair = None if self.pair is None else self.pair.text(values, place)
         label = None if self.label is None else self.label.label(values, place)
-        return Example(self.text.text(values, place), pair, label, place)
+        return Example(text, pair, label, place)
 
 
 def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _Columns:
@@ -236,7 +267,8 @@ def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _C
         raise EdgeBertError(f"{place}: {_no_text(names, plain)}")
     partners = {second for first, second in _COUPLES if first == plain[text.place]} | set(_PAIRS)
     pair = only((number for number, name in enumerate(plain) if name in partners), "pair")
-    label = only((number for number, name in enumerate(plain) if name in _LABELS), "label")
+    called = next((names for names in _LABELS if not set(names).isdisjoint(plain)), ())
+    label = only((number for number, name in enumerate(plain) if name in called), "label")
     found = _Columns(text, pair, label)
     if before:
         _check_same(before, found, place)
@@ -258,7 +290,7 @@ def _no_text(names: Sequence[str], plain: Sequence[str]) -> str:
     """Return what is wrong with columns of which none holds a text."""
     if "tokens" in plain:
         return "expected a column 'text', found 'tokens'; token classification is not supported"
-    if "data" in plain or "paragraphs" in plain:
+    if {"version", "data"} <= set(plain) or "paragraphs" in plain:
         return "SQuAD's nested form is not supported; write a row for each question, with 'question' and 'context'"
     found = ", ".join(names)[:80] or "none"
     return f"expected a column 'text', found {found}; name the columns in the first line, or in every object of JSON"

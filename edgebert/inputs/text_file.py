@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, cause_of
 
 STANDARD_INPUT = "-"
 
@@ -29,6 +29,10 @@ _OTHERS = {
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PAR1\x15": "Parquet",
+    b"ARROW1": "Arrow",
+    b"%PDF-": "PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\xff\xfe\0\0": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
@@ -117,8 +121,7 @@ def opened(path: str | Path, *, streams: bool = False) -> Iterator[TextFile]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise EdgeBertError(f"cannot unpack {name}: {problem}; pack it with gzip again") from None
     except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
-        reason = getattr(problem, "strerror", None) or problem
-        raise EdgeBertError(f"cannot read {name}: {reason}; check the path") from None
+        raise EdgeBertError(f"cannot read {name}: {cause_of(problem)}; check the path") from None
 
 
 def _standard_input() -> BinaryIO:

@@ -15,7 +15,7 @@ import platformdirs
 
 from edgebert import locks
 from edgebert.engines.session import engine_versions
-from edgebert.errors import ProfileError
+from edgebert.errors import ProfileError, cause_of
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine import canary
 from edgebert.machine.device import default_threads, this_device
@@ -159,7 +159,7 @@ def _write(found: DeviceProfile, path: Path | None) -> None:
             return
         except (OSError, ProfileError) as problem:
             # Of a profile's file the reason alone: its name and the advice are for files that users name.
-            what = getattr(problem, "strerror", None) or str(problem).removeprefix(f"cannot write {path}: ")
+            what = cause_of(problem).removeprefix(f"cannot write {path}: ")
             reason = f"cannot write to {path.parent}: {what.partition(';')[0]}"
     advice = "set XDG_CACHE_HOME to a folder that can be written, or give a profile's file with --profile"
     _warn_once(f"profiles are not kept: {reason}; {advice}")

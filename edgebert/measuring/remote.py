@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from edgebert import records
-from edgebert.errors import ProfileError
+from edgebert.errors import ProfileError, cause_of
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.measuring.device_profile import DeviceProfile
@@ -107,7 +107,7 @@ def _run(command: Sequence[str], bundle: Bundle, members: Sequence[tarfile.TarIn
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except OSError as problem:
-        raise ProfileError(f"cannot run {command[0]}: {problem.strerror}; install OpenSSH's client") from None
+        raise ProfileError(f"cannot run {command[0]}: {cause_of(problem)}; install OpenSSH's client") from None
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
@@ -140,7 +140,7 @@ def _send(stream: IO[bytes], bundle: Bundle, members: Sequence[tarfile.TarInfo])
 
 
 def _unreadable(bundle: Bundle, problem: OSError) -> ProfileError:
-    return ProfileError(f"cannot send {bundle.path}: {problem.strerror or problem}; check its files")
+    return ProfileError(f"cannot send {bundle.path}: {cause_of(problem)}; check its files")
 
 
 def _failure(status: int, host: str, command: str) -> ProfileError:

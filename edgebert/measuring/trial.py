@@ -26,7 +26,7 @@ from msgspec import Meta
 from edgebert import standard_output
 from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
-from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, one_line
+from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, cause_of, one_line
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, Tokenizer
@@ -117,8 +117,7 @@ def measure_apart(trial: Trial) -> Measurement | Died:
     try:
         done = _run(msgspec.json.encode(trial) + b"\n")
     except OSError as problem:  # such as no memory, or no more processes for this user
-        reason = problem.strerror or problem
-        raise ProfileError(f"cannot start a process to measure in: {reason}; close other programs") from None
+        raise ProfileError(f"cannot start a process to measure in: {cause_of(problem)}; close other programs") from None
     # Below 0 it was a signal: -9 where the system had no memory left.
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().split("\n")[-1] or "no message"

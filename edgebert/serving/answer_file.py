@@ -13,7 +13,7 @@ import msgspec
 
 from edgebert import records
 from edgebert.choosing.selection import Budget
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, cause_of
 from edgebert.inputs.text_file import MOST_CHARACTERS
 from edgebert.inputs.tokenization import Text
 from edgebert.records import Record
@@ -201,7 +201,7 @@ def opened(path: Path, texts: Iterable[Text], labels: Sequence[str], origin: Ans
                     target.unlink()
                     record.unlink(missing_ok=True)
     except OSError as problem:
-        raise EdgeBertError(f"cannot write {path}: {problem.strerror}; choose another place or make room") from None
+        raise EdgeBertError(f"cannot write {path}: {cause_of(problem)}; choose another place or make room") from None
 
 
 def _lock(file: BinaryIO, path: Path) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import EdgeBertError, listed
+from edgebert.errors import EdgeBertError, listed, shortened
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_label
+from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_labels, have_numbers, place_of
 
+_MARKS = {"0", "1", "0.0", "1.0"}
 THRESHOLD = 0.5  # from which a score says that a text has the label
 
 
@@ -23,19 +24,36 @@ class MultiLabelTextClassification(Task):
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return the labels that occur, by the alphabet."""
-        found = {checked_label(label, row) for row in rows for label in _given(row)}
+        first_rows: dict[str, Example] = {}
+        for row in rows:
+            given = _given(row)
+            if given and _MARKS.issuperset(given) and (len(set(given)) < len(given) or "." in given[0]):
+                marks = f"found a 0 or a 1 for each ({', '.join(given)[:40]})"
+                raise EdgeBertError(f"{row.place}: expected names of labels, {marks}; name the labels with --labels")
+            first_rows.update({label: row for label in given if label not in first_rows})
+        found = checked_labels(first_rows)
         if not found:
             raise EdgeBertError("expected rows with labels, found none in all of them; check the column 'label'")
         return tuple(sorted(found))
 
     def target(self, row: Example) -> list[float]:
-        """Return 1 for each label that a row has, else 0; labels come joined by commas, or as a list in JSON lines."""
+        """Return 1 for each label that a row has, else 0; labels come joined by commas, or as a list in JSON lines.
+
+        They are given by their names or places, or by a 0 or 1 for each, which transformers' training takes.
+        """
         given = _given(row)
-        unknown = [label for label in given if label not in self.labels]
-        if unknown:
-            known = listed(self.labels)
-            raise EdgeBertError(f"{row.place}: expected labels of {known}, found '{unknown[0]}'; separate with commas")
-        return [float(label in given) for label in self.labels]
+        if len(given) == len(self.labels) and _MARKS.issuperset(given) and not set(given) <= set(self.labels):
+            # With two labels a 0 and a 1 may also be the places of both.
+            if len(given) < 3 and "." not in given[0]:
+                found = f"found {','.join(given)}, which may be their numbers or a 0 or 1 for each"
+                raise EdgeBertError(f"{row.place}: expected names of labels, {found}; write {listed(self.labels)}")
+            return [float(mark) for mark in given]
+        places = [place_of(label, self.labels) for label in given]
+        if None in places:
+            known = listed(self.labels) + (" (or their numbers)" if have_numbers(self.labels) else "")
+            unknown = shortened(given[places.index(None)])
+            raise EdgeBertError(f"{row.place}: expected labels of {known}, found '{unknown}'; separate with commas")
+        return [float(place in places) for place in range(len(self.labels))]
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return the sigmoid of each label's logit."""

@@ -3,6 +3,7 @@
 A task is a value: its kind, one class in a file of its own, and its labels. Knows neither files nor how graphs are run.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
 
-# What pandas reads as no value, in these spellings alone, and what it and Python write where there is none.
-_NO_VALUE = {"nan", "NaN", "NAN", "<NA>", "N/A", "n/a", "NA", "NULL", "null", "None"}
+# What pandas reads as no value, in these spellings alone, what it and Python write where there is none, and what SNLI
+# and MNLI have where people did not agree.
+_NO_VALUE = {"nan", "NaN", "NAN", "<NA>", "N/A", "n/a", "NA", "NULL", "null", "None", "-"}
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,37 @@ class Task(ABC):
         return None
 
 
-def checked_label(label: str, row: Example) -> str:
-    """Return a label of a row that somebody is to be trained on, or raise an EdgeBertError if it stands for none."""
-    if label in _NO_VALUE:
-        advice = "leave the row out, or name it in --labels if it is one"
-        raise EdgeBertError(f"{row.place}: expected a label, found '{label}', which stands for none; {advice}")
-    return label
+def checked_labels(first_rows: Mapping[str, Example]) -> set[str]:
+    """Return labels that somebody is to be trained on, each given with the first row that has it.
+
+    Raises:
+        EdgeBertError: one stands for no label; names the row.
+    """
+    # Hugging Face's data sets count labels from 0, and have -1 where there is none.
+    none = _NO_VALUE | ({"-1"} if "0" in first_rows else set())
+    for label, row in first_rows.items():
+        if label in none:
+            advice = "leave such rows out, or name all labels with --labels=A,B if it is one"
+            raise EdgeBertError(f"{row.place}: expected a label, found '{label}', which stands for none; {advice}")
+    return set(first_rows)
+
+
+def place_of(label: str, labels: Sequence[str]) -> int | None:
+    """Return the place of a label that is given by its name or, where these are no numbers, by its place; else None."""
+    if label in labels:
+        return labels.index(label)
+    # Python raises a ValueError for a number of thousands of digits.
+    is_place = _NUMBER.fullmatch(label) and have_numbers(labels) and int(label) < len(labels)
+    return int(label) if is_place else None
+
+
+def have_numbers(labels: Sequence[str]) -> bool:
+    """Return whether labels may be given by their places, from 0: not where their names say other numbers.
+
+    Of stars from 1 to 5 the third is called 3, or "3 stars", and a 3 must not be taken for the fourth.
+    """
+    told = [(place, _NUMBER.match(label), label) for place, label in enumerate(labels)]
+    return not any(label.isdecimal() or int(found[0]) != place for place, found, label in told if found)
 
 
 def mean_difference(found: Outputs, right: Outputs) -> float:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import EdgeBertError, listed
+from edgebert.errors import EdgeBertError, listed, shortened
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_label
+from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_labels, have_numbers, place_of
 
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
+_FRACTION = re.compile(r"^-?\d*\.\d+$")
 
 
 class TextClassification(Task):
@@ -24,9 +25,17 @@ class TextClassification(Task):
     @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return the labels that occur, numbers in their order and names by the alphabet."""
-        found = {checked_label(_given(row), row) for row in rows}
+        first_rows: dict[str, Example] = {}
+        for row in rows:
+            first_rows.setdefault(_given(row), row)
+        found = checked_labels(first_rows)
         if len(found) < 2:
-            raise EdgeBertError(f"expected at least two labels to tell apart, found {', '.join(found)}; add rows")
+            only = ", ".join(map(shortened, found))
+            raise EdgeBertError(f"expected at least two labels to tell apart, found {only} in every row; add rows")
+        for label, row in first_rows.items():
+            if _FRACTION.match(label):
+                advice = "use --regression to predict numbers, or name all labels with --labels"
+                raise EdgeBertError(f"{row.place}: expected names of labels, found {shortened(label)}; {advice}")
         # 10 comes after 9; "1" and "01" are two labels, which are put in order by their text.
         numbers = {label for label in found if _is_number(label)}
         return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
@@ -38,15 +47,13 @@ class TextClassification(Task):
             raise EdgeBertError(f"accuracy needs two labels or more, found {', '.join(self.labels)}; {advice}")
         label = _given(row)
         # What was trained by an earlier version may be called 1.0, which _given reads as 1.
-        for names in (self.labels, tuple(map(_plain, self.labels))):
-            if label in names:
-                return names.index(label)
-        # Of labels that are numbers themselves, such as stars from 1 to 5, another number is none, and no place.
-        is_place = _is_number(label) and not any(_plain(one).isdecimal() for one in self.labels)
-        if is_place and int(label) < len(self.labels):
-            return int(label)
-        known = listed(self.labels)
-        raise EdgeBertError(f"{row.place}: expected a label of {known} (or its number), found label '{label}'")
+        names = self.labels if label in self.labels else tuple(map(_plain, self.labels))
+        place = place_of(label, names)
+        if place is None:
+            known = listed(self.labels) + (" (or its number)" if have_numbers(names) else "")
+            advice = "correct it, or leave the row out"
+            raise EdgeBertError(f"{row.place}: expected a label of {known}, found label '{shortened(label)}'; {advice}")
+        return place
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return the softmax over the labels, or the sigmoid of a label that stands alone."""
@@ -102,9 +109,11 @@ def _plain(label: str) -> str:
 
 
 def _given(row: Example) -> str:
-    if not isinstance(row.label, str) or not row.label:
-        found = f"a list of {len(row.label)}" if isinstance(row.label, tuple) else "no label"
-        raise EdgeBertError(f"{row.place}: expected one label, found {found}; give the column 'label' in every row")
+    if isinstance(row.label, tuple):
+        advice = "several labels of a text are of the task multi-label-text-classification"
+        raise EdgeBertError(f"{row.place}: expected one label, found a list of {len(row.label)}; {advice}")
+    if not row.label:
+        raise EdgeBertError(f"{row.place}: expected one label, found none; give the column 'label' in every row")
     return _plain(row.label)
 
 

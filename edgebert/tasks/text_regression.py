@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edgebert.errors import EdgeBertError
+from edgebert.errors import EdgeBertError, shortened
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.metrics import Interval, pearson, spearman, spearman_interval
 from edgebert.tasks.task import Outputs, Scores, Task
@@ -37,7 +37,8 @@ class TextRegression(Task):
             # It reads 1_5 as 15 too, which nobody's spreadsheet does.
             if isinstance(row.label, str) and "_" not in row.label and math.isfinite(float(row.label)):
                 return float(row.label)
-        found = "no label" if row.label is None else f"'{str(row.label)[:40]}'"
+        label = ", ".join(row.label) if isinstance(row.label, tuple) else row.label
+        found = f"'{shortened(label)}'" if label else "none"
         advice = "write it as 1.5 or 3"
         raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found {found}; {advice}")
 

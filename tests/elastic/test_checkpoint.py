@@ -95,7 +95,7 @@ def test_a_model_whose_tensors_are_missing_is_refused(make_checkpoint: Make, nam
     state = load_file(path / "model.safetensors")
     state.pop(name)
     save_file(state, path / "model.safetensors")
-    with pytest.raises(TrainingError, match=f"tensor {name} is missing; the checkpoint and its config do not fit"):
+    with pytest.raises(TrainingError, match=f"tensor {name} is missing; download the checkpoint again, with"):
         load_whole(path, TextClassification(("a", "b")))
 
 
@@ -114,3 +114,18 @@ def test_a_model_is_not_written_over_something_else(make_checkpoint: Make, tmp_p
     model = load_whole(path, TextClassification(("a", "b")))
     with pytest.raises(TrainingError, match="notes exists and is no checkpoint; choose another --out or remove it"):
         save_model(model, load_tokenizer(path), tmp_path / "notes")
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(make_checkpoint: Make, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = make_checkpoint("bert")
+    model, tokenizer = load_whole(path, TextClassification(("a", "b"))), load_tokenizer(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Files of more bytes cannot be written, which Python and safetensors see as they see a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(TrainingError, match=r"cannot write .*out: .*; choose another place or make room"):
+            save_model(model, tokenizer, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,19 @@ def read(make_checkpoint: Make, make_data: Make, tmp_path: Path) -> Read:
     """Read toy data for a checkpoint, whose configuration may be altered."""
 
     def read(
-        kind: str = "headless", choice: TaskChoice | None = None, config: dict[str, Any] | None = None, **rows: Any
+        kind: str = "headless",
+        choice: TaskChoice | None = None,
+        config: dict[str, Any] | None = None,
+        max_length: int = 32,
+        **rows: Any,
     ) -> TrainingData:
         model = make_checkpoint(kind)
         (model / "config.json").write_text(
             json.dumps({**json.loads((model / "config.json").read_text()), **(config or {})})
         )
         files = TrainingFiles(model, make_data("train.tsv", 16, **rows), make_data("dev.tsv", 8, **rows), tmp_path)
-        return read_training_data(files, read_model_config(model), load_tokenizer(model), choice or TaskChoice(), 32)
+        found, tokenizer = read_model_config(model), load_tokenizer(model)
+        return read_training_data(files, found, tokenizer, choice or TaskChoice(), max_length)
 
     return read
 
@@ -83,8 +89,36 @@ def test_every_label_occurs_in_the_training_rows(read: Read) -> None:
     labels = ("bad", "good", "never", "worth seeing")
     with pytest.raises(TrainingError, match=r"train.tsv: expected rows of every label, found none with 'never'; add"):
         read(choice=TaskChoice(MultiLabelTextClassification.NAME, labels), task=MultiLabelTextClassification.NAME)
-    with pytest.raises(EdgeBertError, match=r"train.tsv:3: expected labels of bad, found 'good'"):
+    with pytest.raises(EdgeBertError, match=r"train.tsv:3: expected labels of bad \(or their numbers\), found 'good'"):
         read(choice=TaskChoice(MultiLabelTextClassification.NAME, ("bad",)), task=MultiLabelTextClassification.NAME)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "message"),
+    [
+        (None, "", "expected one label, found none; give the column 'label'"),
+        (None, "nan", "expected a label, found 'nan', which stands for none; leave"),
+        (None, "-", "expected a label, found '-', which stands for none; leave"),
+        (None, "0.5", "expected names of labels, found 0.5; use --regression"),
+        (TextRegression.NAME, "nan", "expected a number as the label of a regression, found 'nan'; write"),
+        (TextRegression.NAME, "", "expected a number as the label of a regression, found none; write"),
+        (MultiLabelTextClassification.NAME, "good,nan", "expected a label, found 'nan', which stands for none"),
+        (MultiLabelTextClassification.NAME, "0,1,0", "expected names of labels, found a 0 or a 1 for each"),
+    ],
+)
+def test_no_row_is_learnt_from_whose_label_is_none(
+    make_checkpoint: Make, tmp_path: Path, task: str | None, label: str, message: str
+) -> None:
+    model, data = make_checkpoint("headless"), tmp_path / "train.tsv"
+    data.write_text(f"text\tlabel\na\t1\nb\t2\nc\t{label}\n")
+    files = TrainingFiles(model, data, data, tmp_path)
+    with pytest.raises(EdgeBertError, match=re.escape(f"train.tsv:4: {message}")):
+        read_training_data(files, read_model_config(model), load_tokenizer(model), TaskChoice(task), 32)
+
+
+def test_what_is_left_of_a_text_must_be_more_than_its_special_tokens(read: Read) -> None:
+    with pytest.raises(TrainingError, match="expected a maximum length above the 2 tokens around every text, found 2"):
+        read(max_length=2)
 
 
 @pytest.mark.parametrize(

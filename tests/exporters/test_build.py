@@ -262,7 +262,7 @@ def test_names_that_are_not_different_leave_the_old_bundle_as_it_was(checkpoint:
     ElasticManifest(
         schema_version=1, method="x", widths=(), depths=(), rewired=True, origin="x", subnetworks=parts
     ).save(checkpoint)
-    with pytest.raises(ExportError, match=r"expected sub-networks with different names, found \['a-int8', 'A-int8'\]"):
+    with pytest.raises(ExportError, match=r"expected sub-networks with different names, found a-int8, A-int8; give"):
         export(checkpoint, tmp_path / "bundle")
     assert contents(bundle.path) == before
 

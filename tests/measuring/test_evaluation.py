@@ -43,7 +43,7 @@ def test_labels_of_another_task_are_refused(builtin: Bundle, tmp_path: Path) -> 
 
 def test_data_without_labels_is_refused(builtin: Bundle, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_text("text\ngood\n")
-    with pytest.raises(EdgeBertError, match=r"d.tsv:2: expected one label, found no label; give the column 'label'"):
+    with pytest.raises(EdgeBertError, match=r"d.tsv:2: expected one label, found none; give the column 'label'"):
         evaluate(tmp_path / "d.tsv", builtin)
 
 

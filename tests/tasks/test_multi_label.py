@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import plain_metrics
 import pytest
@@ -49,9 +51,35 @@ def test_a_row_may_have_no_label_at_all(label: str | tuple[str, ...]) -> None:
     assert TASK.target(row(label)) == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    "label", [("0", "2"), "2,0", ("1", "0", "1"), ("1.0", "0.0", "1.0"), "1,0,1", ("anger", "2")], ids=str
+)
+def test_labels_may_be_given_by_their_numbers_or_by_a_mark_for_each(label: str | tuple[str, ...]) -> None:
+    """As Hugging Face's data sets have them, and as transformers trains on them."""
+    assert TASK.target(row(label)) == [1.0, 0.0, 1.0]
+
+
+def test_what_may_be_numbers_or_marks_is_refused() -> None:
+    two, one = MultiLabelTextClassification(("a", "b")), MultiLabelTextClassification(("a",))
+    assert two.target(row(("0.0", "1.0"))) == [0.0, 1.0]
+    assert two.target(row(("1",))) == [0.0, 1.0]
+    assert MultiLabelTextClassification(("0", "1")).target(row(("1", "0"))) == [1.0, 1.0]
+    for task, label in ((two, ("1", "0")), (one, ("0",))):
+        with pytest.raises(EdgeBertError, match=r"x.jsonl:2: expected names of labels, found .*, which may be their"):
+            task.target(row(label))
+    with pytest.raises(EdgeBertError, match=r"found '1.0'; separate"):
+        TASK.target(row(("1.0",)))
+    for label in (("0", "1", "0"), ("0.0", "1.0")):
+        with pytest.raises(EdgeBertError, match=r"x.jsonl:2: expected names of labels, found a 0 or a 1 for each \(0"):
+            MultiLabelTextClassification.labels_in([row(label)])
+    assert MultiLabelTextClassification.labels_in([row(("0", "1")), row("2")]) == ("0", "1", "2")
+
+
 def test_labels_that_are_none_of_these_are_named() -> None:
-    message = "x.jsonl:2: expected labels of anger, joy, surprise, found 'fear'; separate with commas"
-    with pytest.raises(EdgeBertError, match=message):
+    message = (
+        "x.jsonl:2: expected labels of anger, joy, surprise (or their numbers), found 'fear'; separate with commas"
+    )
+    with pytest.raises(EdgeBertError, match=re.escape(message)):
         TASK.target(row("joy,fear"))
     with pytest.raises(EdgeBertError, match=r"x.jsonl:2: expected labels, found none; give the column 'label'"):
         TASK.target(row(None))

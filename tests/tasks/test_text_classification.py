@@ -50,10 +50,11 @@ def test_any_other_label_is_refused(label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "found"), [(None, "no label"), ("", "no label"), (("positive", "negative"), "a list of 2")]
+    ("label", "found"),
+    [(None, "none; give the column"), ("", "none; give"), (("positive", "negative"), "a list of 2;")],
 )
-def test_a_row_has_one_label(label: tuple[str, ...] | None, found: str) -> None:
-    with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected one label, found {found}; give the column 'label'"):
+def test_a_row_has_one_label(label: str | tuple[str, ...] | None, found: str) -> None:
+    with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected one label, found {found}"):
         TASK.target(row(label))
 
 
@@ -66,14 +67,37 @@ def test_a_number_is_no_place_where_labels_are_numbers(labels: tuple[str, ...]) 
         task.target(row("0"))
 
 
-@pytest.mark.parametrize("label", ["nan", "NaN", "N/A", "<NA>", "null", "None"])
+def test_a_number_is_no_place_where_names_begin_with_others() -> None:
+    stars = TextClassification(("1 star", "2 stars", "3 stars"))
+    assert stars.target(row("2 stars")) == 1
+    with pytest.raises(EdgeBertError, match=r"expected a label of 1 star, 2 stars, 3 stars, found label '2'; correct"):
+        stars.target(row("2"))
+    assert TextClassification(("0 bad", "1 good")).target(row("1")) == 1
+
+
+@pytest.mark.parametrize("label", ["nan", "NaN", "N/A", "<NA>", "null", "None", "-"])
 def test_what_stands_for_no_label_is_none_to_be_trained_on(label: str) -> None:
     with pytest.raises(EdgeBertError, match=f"x.tsv:2: expected a label, found '{label}', which stands for none"):
         TextClassification.labels_in([row("a"), row(label)])
-    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected one label, found no label"):
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected one label, found none"):
         TextClassification.labels_in([row("a"), row("")])
     assert TextClassification(("a", label)).target(row(label)) == 1  # somebody named it
     assert TextClassification.labels_in([row("none"), row("1.0"), row("1")]) == ("1", "none")
+
+
+def test_where_labels_are_counted_from_0_one_of_minus_1_is_none() -> None:
+    with pytest.raises(
+        EdgeBertError, match=r"x.tsv:2: expected a label, found '-1', which stands for none; leave such"
+    ):
+        TextClassification.labels_in([row(label) for label in ("0", "1", "-1")])
+    assert TextClassification.labels_in([row("1"), row("-1")]) == ("1", "-1")
+    assert TextClassification(("-1", "0", "1")).target(row("-1")) == 0
+
+
+def test_numbers_with_a_fraction_are_no_labels_unless_they_are_named() -> None:
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected names of labels, found 2.5; use --regression"):
+        TextClassification.labels_in([row("1"), row("2.5")])
+    assert TextClassification(("1", "2.5")).target(row("2.5")) == 1
 
 
 def test_a_label_alone_has_no_accuracy() -> None:
@@ -84,7 +108,7 @@ def test_a_label_alone_has_no_accuracy() -> None:
 def test_labels_in_data_are_in_the_order_of_numbers_then_of_the_alphabet() -> None:
     assert TextClassification.labels_in([row(label) for label in ("10", "b", "2", "a")]) == ("2", "10", "a", "b")
     assert TextClassification.labels_in([row(label) for label in ("9" * 5000, "2")]) == ("2", "9" * 5000)
-    with pytest.raises(EdgeBertError, match="expected at least two labels to tell apart, found a; add rows"):
+    with pytest.raises(EdgeBertError, match="expected at least two labels to tell apart, found a in every row; add"):
         TextClassification.labels_in([row("a"), row("a")])
 
 

@@ -16,12 +16,13 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from safetensors import SafetensorError
 
 from edgebert import records
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes, by_pair
 from edgebert.elastic.bort.student import StudentBuilder
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.errors import ExportError, ProfileError
+from edgebert.errors import ExportError, ProfileError, cause_of
 from edgebert.exporters.build import export
 from edgebert.exporters.tokenizer import quiet
 from edgebert.inputs.bundle import Bundle
@@ -216,6 +217,6 @@ def write_checkpoint(together: Sequence[Architecture], length: int, folder: Path
         with quiet():
             builder.student(largest).save_pretrained(folder)
         (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-    except OSError as problem:
-        raise ExportError(f"cannot write {folder}: {problem.strerror}; make room or choose another --work") from None
+    except (OSError, SafetensorError) as problem:  # the latter where the disk is full
+        raise ExportError(f"cannot write {folder}: {cause_of(problem)}; make room or choose another --work") from None
     ElasticManifest.of_slices("bort", "random", tuple(one.whole() for one in together)).save(folder)

@@ -60,8 +60,8 @@ class Ticket(Record, frozen=True):
 def check_fits(pruning: Pruning, config: ModelConfig) -> None:
     """Raise a TrainingError if a network's layers are no multiples of the blocks that neurons are kept in."""
     if config.ffn % pruning.multiple:
-        sizes = f"a divisor of {config.ffn}, the checkpoint's FFN size"
-        raise TrainingError(f"expected {sizes}, as the multiple for FFN widths, found {pruning.multiple}")
+        sizes = f"a divisor of {config.ffn}, the checkpoint's FFN size, as the multiple for FFN widths"
+        raise TrainingError(f"expected {sizes}, found {pruning.multiple}; choose another --ffn-multiple")
 
 
 def draw(coefficients: UnitValues, pruning: Pruning) -> UnitValues:
