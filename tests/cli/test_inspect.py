@@ -36,7 +36,7 @@ def test_every_metric_of_a_task_is_shown(edgebert: Edgebert, builtin: Bundle, al
     known = msgspec.structs.replace(first, quality=quality)
     others = [msgspec.structs.replace(one, quality=None) for one in rest]
     path = alter_manifest(task="multi-label-text-classification", subnetworks=(known, *others))
-    header, _, row, other, *_ = edgebert("inspect", str(path)).out.splitlines()[4:]
+    header, _, row, other, *_ = edgebert("inspect", str(path)).out.splitlines()[5:]
     assert header.split()[5:7] == ["micro_f1", "average_precision"]
     assert "0.123" in row
     assert other.split()[-5:-3] == ["-", "-"]
