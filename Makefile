@@ -27,7 +27,7 @@ test-device: $(DEVICE)/installed
 
 # What test-device leaves out or skips, and the tests of the whole.
 test-full: $(DEV)/installed
-	$(DEV)/bin/pytest tests/exporters tests/elastic tests/parity tests/fuzz tests/cli/test_export.py tests/cli/test_training.py tests/test_*.py
+	$(DEV)/bin/pytest tests/exporters tests/elastic tests/parity tests/fuzz tests/cli/test_export.py tests/cli/test_training.py $$(grep -l importorskip tests/test_*.py)
 
 # Generated checkpoint folders against transformers. FIRST is the first seed, such as one that was printed.
 parity: $(DEV)/installed

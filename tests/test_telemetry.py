@@ -64,7 +64,7 @@ def check_what_is_touched(lines: list[list[str]], home: Path, places: tuple[str,
     if shutil.which("strace") is None:
         pytest.skip("only strace sees every file and socket")
     log, cache = home.parent / "log", home.parent / "cache"
-    watch = ["strace", "-f", "-qq", "-e", "trace=socket,openat,mkdir,rename", "-o", str(log)]
+    watch = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=socket,openat,mkdir,rename", "-o", str(log)]
     seconds = os.environ.get("EDGEBERT_WATCH_S", "0")
     command = [*watch, sys.executable, "-c", VERBS, seconds, json.dumps(lines)]
     done = subprocess.run(
