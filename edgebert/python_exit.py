@@ -3,10 +3,10 @@
 import atexit
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import get_ident
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,20 +28,20 @@ class _NativeCalls(contextlib.ContextDecorator):
         self._last_thread: int | None = None  # the only one that still calls while Python ends
 
     def __enter__(self) -> None:
-        thread = threading.get_ident()
+        thread = get_ident()
         # In this order: whoever passes the second line is seen by `end`.
         self._threads.append(thread)
-        if self._last_thread not in (None, thread):
+        if self._last_thread is not None and self._last_thread != thread:
             self._threads.remove(thread)
             # Ends the thread without a message, as Python would have done a moment later.
             raise SystemExit
 
     def __exit__(self, *_: object) -> None:
-        self._threads.remove(threading.get_ident())
+        self._threads.remove(get_ident())
 
     def end(self) -> None:
         """Let other threads begin no more calls, and wait for those that run."""
-        self._last_thread = threading.get_ident()
+        self._last_thread = get_ident()
         deadline_s = time.monotonic() + _PATIENCE_S
         with contextlib.suppress(KeyboardInterrupt):
             while set(self._threads) - {self._last_thread} and time.monotonic() < deadline_s:

@@ -51,11 +51,11 @@ class OnnxRuntimeSession:
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
         self._output_names = [value.name for value in session.get_outputs()]
 
-    @NATIVE_CALL
     def run(self, inputs: Arrays) -> Outputs:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
         try:
-            values = self._session.run(None, inputs)
+            with NATIVE_CALL:
+                values = self._session.run(None, inputs)
         except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
             raise OutputError(_refusal("run", problem)) from None
         return {name: np.asarray(value) for name, value in zip(self._output_names, values, strict=True)}

@@ -108,7 +108,7 @@ class WeightParts:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115  open as long as this is used
         except OSError as problem:
             raise BundleError(f"cannot read {path}: {cause_of(problem)}; check the path") from None
-        self._checked = self._state()
+        self._remember(os.fstat(self._file.fileno()))
 
     def __del__(self) -> None:
         """Close the file: a network that nobody uses any more keeps no disk full."""
@@ -145,16 +145,15 @@ class WeightParts:
         Raises:
             BundleError: one was altered.
         """
-        # This takes a microsecond. A file that was put in its place by a rename is another one, and no business of
-        # those who have this one.
-        state = self._state()
-        if state != self._checked:
-            self.check()
-            self._checked = state
-
-    def _state(self) -> tuple[int, int]:
+        # A file that was put in its place by a rename is another one, and no business of those who have this one.
         found = os.fstat(self._file.fileno())
-        return found.st_size, found.st_mtime_ns
+        if found.st_mtime_ns != self._changed_ns or found.st_size != self._size_bytes:
+            self.check()
+            self._remember(found)
+
+    def _remember(self, found: os.stat_result) -> None:
+        """Remember of what state the file was when it was checked."""
+        self._changed_ns, self._size_bytes = found.st_mtime_ns, found.st_size
 
     def _check_pieces(self, pieces: Sequence[int]) -> None:
         """Check the pieces of those numbers."""

@@ -39,7 +39,7 @@ class Tokenizer:
 
     def __init__(self, content: bytes, max_length: int, *, pairs: bool = True):
         self._tokenizer: tokenizers.Tokenizer = _asked(tokenizers.Tokenizer.from_buffer, content)
-        self.max_length = max_length
+        self.max_length, self._reach = max_length, max_length * _CHARACTERS_PER_TOKEN
         self.side = (self._tokenizer.truncation or {"direction": "right"})["direction"]
         self._pairs = pairs
         # A tokenizer.json may ask for both: texts are cut here, and padded to what they share a batch with.
@@ -91,7 +91,7 @@ class Tokenizer:
             raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
         pair = rest[0] if rest else None
         if max(len(first), len(pair or "")) > _MOST_CHARACTERS:
-            self._encoded(first, pair)
+            _asked(self._encoded, first, pair)
         return first, pair
 
     def encode(self, text: Text) -> Tokens:
@@ -100,7 +100,7 @@ class Tokenizer:
         Raises:
             EdgeBertError: `check` refuses it.
         """
-        return self._encoded(*self.check(text))
+        return _asked(self._encoded, *self.check(text))  # type: ignore[no-any-return]
 
     def encode_all(self, texts: Sequence[Text]) -> list[Tokens]:
         """Return what `encode` does for each text, on all cores and while other threads of Python run.
@@ -108,11 +108,13 @@ class Tokenizer:
         Raises:
             EdgeBertError: `check` refuses one.
         """
-        pairs = [self.check(text) for text in texts]
+        return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
+
+    def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
         shortened = [self._shortened(part, self._reach) or "" for part in parts]
         # 16 us a text on two cores, where one after the other takes 37 (docs/log.md).
-        encodings = _asked(self._tokenizer.encode_batch_fast, shortened, add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast(shortened, add_special_tokens=False)
         kept = (
             encoding if short == part or len(encoding.ids) >= self.max_length else self._kept(part)
             for encoding, short, part in zip(encodings, shortened, parts, strict=True)
@@ -147,7 +149,7 @@ class Tokenizer:
 
     def _with_ends(self, *encodings: tokenizers.Encoding) -> Tokens:
         """Return the tokens of a text or a pair, and the special ones."""
-        encoding = _asked(self._tokenizer.post_process, *encodings)
+        encoding = self._tokenizer.post_process(*encodings)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def _counts(self, texts: tuple[str, str]) -> tuple[int, int]:
@@ -158,7 +160,7 @@ class Tokenizer:
         """
         reach = max(_MOST_CHARACTERS, self._reach)
         parts = [self._shortened(text, reach) or "" for text in texts]
-        first, second = (len(_asked(self._tokenizer.encode, part, add_special_tokens=False).ids) for part in parts)
+        first, second = (len(self._tokenizer.encode(part, add_special_tokens=False).ids) for part in parts)
         is_whole = [part == text for part, text in zip(parts, texts, strict=True)]
         if all(is_whole) or (is_whole[0] and first <= second) or (is_whole[1] and second < first):
             return first, second
@@ -171,11 +173,13 @@ class Tokenizer:
         Raises:
             EdgeBertError: not so many are known to be in its first `_MOST_CHARACTERS`.
         """
+        if len(text) <= self._reach:
+            return self._tokenizer.encode(text, add_special_tokens=False)
         for reach in (self._reach, max(_MOST_CHARACTERS, self._reach)):
             # A text of megabytes costs as much as the words that are kept of it.
             part = self._shortened(text, reach)
             if part is not None:
-                encoding: tokenizers.Encoding = _asked(self._tokenizer.encode, part, add_special_tokens=False)
+                encoding = self._tokenizer.encode(part, add_special_tokens=False)
                 if part == text or len(encoding.ids) >= self.max_length:
                     return encoding
             text = self._cuts.shortened(text)
@@ -190,17 +194,13 @@ class Tokenizer:
             return text
         return self._cuts.start_of(text, reach) if self.side == "right" else self._cuts.end_of(text, reach)
 
-    @property
-    def _reach(self) -> int:
-        return self.max_length * _CHARACTERS_PER_TOKEN
-
 
 def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Return what a function of the library does, whose errors are bare Exceptions and panics, which are none."""
+    """Return what a function gives that calls the library, whose errors are bare Exceptions and panics."""
     try:
         with NATIVE_CALL:
             return function(*arguments, **options)
-    except (KeyboardInterrupt, SystemExit):
+    except (EdgeBertError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:
         reason = str(problem).partition("\n")[0][:200]
@@ -237,9 +237,16 @@ def pad(batch: Sequence[Tokens], names: Sequence[str], lengths: Sequence[int] = 
     longest = max(len(tokens.ids) for tokens in batch)
     # For engines to which a new length costs time the profile names those that were met.
     length = min((one for one in lengths if one >= longest), default=longest)
+    if len(batch) == 1 and length == longest:  # most requests
+        columns = _columns(batch[0])
+        return {name: np.array([columns[name]], dtype=np.int64) for name in names}
     arrays = {name: np.zeros((len(batch), length), dtype=np.int64) for name in names}
     for row, tokens in enumerate(batch):
-        columns = {"input_ids": tokens.ids, "attention_mask": [1] * len(tokens.ids), "token_type_ids": tokens.types}
+        columns = _columns(tokens)
         for name, array in arrays.items():
             array[row, : len(tokens.ids)] = columns[name]
     return arrays
+
+
+def _columns(tokens: Tokens) -> dict[str, Sequence[int]]:
+    return {"input_ids": tokens.ids, "attention_mask": [1] * len(tokens.ids), "token_type_ids": tokens.types}
