@@ -28,6 +28,7 @@ _CHILDREN = {
 }
 _VARINT, _FIXED_64, _COUNTED, _FIXED_32 = 0, 1, 2, 5
 _TENSOR_ENTRY = 13
+_MOST_BYTES = 2_000_000
 
 
 @dataclass
@@ -177,12 +178,14 @@ def _field_edit(change, more=lambda random: []) -> Edit:
         return None if path is None else [path, *more(random)]
 
     def apply(content: bytes, path: list[int], *arguments: object) -> bytes:
+        if len(content) > _MOST_BYTES:
+            return content  # an earlier step wrote what is parsed for minutes
         try:
             fields = holder = _parse(content)
             for place in path[:-1]:
                 holder = holder[place].content
             change(holder, path[-1], *arguments)
-        except (ValueError, IndexError, TypeError, AttributeError):
+        except (ValueError, IndexError, TypeError, AttributeError, RecursionError):
             return content  # an earlier step left no such place
         return _written(fields)
 

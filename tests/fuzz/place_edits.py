@@ -56,6 +56,8 @@ def _socket(path: Path) -> None:
 
 
 def _sparse(path: Path, size: int) -> None:
+    if not path.is_file():
+        return  # such as a pipe, which would be waited for
     content = path.read_bytes()
     _remove(path)
     path.write_bytes(content)

@@ -1,5 +1,6 @@
 """Edits of data files: line ends, columns, cells, quotes. Those in `NEUTRAL` change nothing that a reader may see."""
 
+import codecs
 import csv
 import io
 from collections.abc import Callable
@@ -132,7 +133,8 @@ TABLE_EDITS = {
 }
 NEUTRAL_EDITS = {
     "crlf": Edit(lambda r, c: [], lambda c: c.replace(b"\n", b"\r\n")),
-    "mark": Edit(lambda r, c: [], lambda c: b"\xef\xbb\xbf" + c),
+    # Once: a second one is a character of the text.
+    "mark": Edit(lambda r, c: [], lambda c: c if c.startswith(codecs.BOM_UTF8) else codecs.BOM_UTF8 + c),
     "blank-end": Edit(lambda r, c: [r.choice((1, 2, 5))], lambda c, times: c + b"\n" * times),
     "no-end": Edit(lambda r, c: [], lambda c: c.rstrip(b"\n")),
 }

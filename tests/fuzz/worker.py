@@ -153,11 +153,9 @@ def main() -> None:
         result = run_job(job, workspace, own, bait, tell)
         # Where a reader is right or refuses, what it does beside that may still be wrong.
         sys.stdout.flush()
-        noise, panic = printed.take(), told.take()
+        noise = printed.take()
         if noise and not noise.startswith(_TOLD_BY_TOKENIZERS):
             result |= {"kind": "standard output", "detail": noise[:300]}
-        elif "panicked" in panic and result["kind"] == "right":
-            result |= {"kind": "panic on standard error", "detail": panic[:300]}
         tell(result)
 
 
