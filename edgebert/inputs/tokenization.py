@@ -147,9 +147,9 @@ class Tokenizer:
         second.truncate(kept[1], direction=self.side)
         return self._with_ends(first, second)
 
-    def _with_ends(self, *encodings: tokenizers.Encoding) -> Tokens:
+    def _with_ends(self, first: tokenizers.Encoding, second: tokenizers.Encoding | None = None) -> Tokens:
         """Return the tokens of a text or a pair, and the special ones."""
-        encoding = self._tokenizer.post_process(*encodings)
+        encoding = self._tokenizer.post_process(first, second)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def _counts(self, texts: tuple[str, str]) -> tuple[int, int]:
