@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from edgebert import standard_output
 from edgebert.errors import BudgetError, EdgeBertError, cause_of, one_line, printable, shortened
@@ -21,6 +22,18 @@ def main(command_line: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: wrong usage (status 2), or help was asked for.
     """
+    try:
+        return _run(command_line)
+    finally:
+        # Where nobody reads standard error any more, what is left of it would make Python's own status of this one.
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _drop(sys.stderr)
+
+
+def _run(command_line: Sequence[str] | None) -> int:
+    """Run a command line and return its exit status."""
     verbose = False
     try:
         # Inside, so that Ctrl-C during the import is caught as well.
@@ -39,14 +52,14 @@ def main(command_line: Sequence[str] | None = None) -> int:
     except EdgeBertError as problem:
         return _failed(problem, FAILED)
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        _drop_output()
+        _drop(sys.stdout)
         return DONE
     except KeyboardInterrupt:
         return _failed("interrupted", INTERRUPTED)
     except MemoryError:
         return _failed("out of memory; close other programs or use a smaller sub-network", FAILED)
     except OSError as problem:  # such as a full disk; files that verbs read and write have errors of their own
-        _drop_output()
+        _drop(sys.stdout)
         # Standard output has no name: what has one may as well have been read.
         where = "the place that is written to" if problem.filename is None else str(problem.filename)
         return _failed(f"{cause_of(problem)}; check {where}", FAILED)
@@ -84,10 +97,10 @@ def _log_to_stderr(*, verbose: bool) -> None:
     logging.getLogger("edgebert").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-def _drop_output() -> None:
-    """Let what is still to be written to standard output go nowhere, so that Python's exit does not fail on it."""
+def _drop(stream: TextIO) -> None:
+    """Let what is still to be written to a stream go nowhere, so that Python's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _unexpected(problem: BaseException, *, verbose: bool) -> int:
