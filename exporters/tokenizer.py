@@ -231,6 +231,20 @@ def _check_tokens(checkpoint: Path, tokenizer: tokenizers.Tokenizer, vocabulary:
     if not tokenizer.num_special_tokens_to_add(False):
         found = "the tokenizer adds no [CLS] and [SEP]"
         raise ExportError(f"{checkpoint}: {found}; use the one the model was trained with")
+    _check_added_tokens(checkpoint, tokenizer)
+
+
+def _check_added_tokens(checkpoint: Path, tokenizer: tokenizers.Tokenizer) -> None:
+    """Check that no two added tokens are the same to the normalizer: which is read then changes from load to load."""
+    by_text: dict[str, str] = {}
+    for token in tokenizer.get_added_tokens_decoder().values():
+        if token.normalized:
+            normalizer = tokenizer.normalizer
+            text = normalizer.normalize_str(token.content) if normalizer else token.content
+            other = by_text.setdefault(text, token.content)
+            if other != token.content:
+                found = f"the tokenizer's added tokens {other!r} and {token.content!r} are the same to its normalizer"
+                raise ExportError(f"{checkpoint}: {found}; leave one of them out")
 
 
 def _check_answers(checkpoint: Path, theirs: Any, found: CheckpointTokenizer) -> None:

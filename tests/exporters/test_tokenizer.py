@@ -56,6 +56,14 @@ def test_added_tokens_beside_a_vocabulary_are_read(checkpoint: Path) -> None:
     assert "warm plot" in tokens_of(checkpoint, "a warm plot")
 
 
+def test_added_tokens_that_are_one_to_the_normalizer_are_refused(checkpoint: Path) -> None:
+    (checkpoint / "added_tokens.json").write_text('{"covid": 83, "Covid": 84}')
+    with pytest.raises(
+        ExportError, match=r"added tokens 'covid' and 'Covid' are the same to its normalizer; leave one"
+    ):
+        read(checkpoint)
+
+
 @pytest.mark.parametrize(("name", "wins"), [("BertTokenizerFast", True), ("PreTrainedTokenizerFast", False)])
 def test_the_class_decides_whether_the_config_or_tokenizer_json_wins(checkpoint: Path, name: str, wins: bool) -> None:
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(checkpoint)
