@@ -311,13 +311,16 @@ def _rename(case: Case) -> None:
     }
     form = case.generator.choice(list(forms))
     rename, outcome = forms[form]
-    case.tensors = {rename(name): tensor for name, tensor in case.tensors.items()}
-    case.note(f"names {form}", outcome)
+    renamed = {rename(name): tensor for name, tensor in case.tensors.items()}
+    if len(renamed) == len(case.tensors):  # else a tensor that is there twice would be one
+        case.tensors = renamed
+        case.note(f"names {form}", outcome)
 
 
 def _used(case: Case) -> str:
     """Return the name of a tensor that the logits depend on."""
-    return case.generator.choice([name for name in case.tensors if "mask_emb" not in name and ".1." not in name])
+    unused = ("mask_emb", ".1.", "lm_head", "position_ids")
+    return case.generator.choice([name for name in case.tensors if not any(part in name for part in unused)])
 
 
 def _damage(case: Case) -> None:
