@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,8 +117,11 @@ def test_a_model_is_not_written_over_something_else(make_checkpoint: Make, tmp_p
         save_model(model, load_tokenizer(path), tmp_path / "notes")
 
 
-def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(make_checkpoint: Make, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(
+    make_checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = pytest.importorskip("resource")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut short
     path = make_checkpoint("bert")
     model, tokenizer = load_whole(path, TextClassification(("a", "b"))), load_tokenizer(path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

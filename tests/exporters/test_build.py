@@ -177,7 +177,8 @@ def test_a_full_disk_leaves_the_old_bundle_as_it_was(checkpoint: Path, tmp_path:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     done = subprocess.run(
-        [sys.executable, "-m", "edgebert", "export", str(checkpoint), "--out", str(bundle.path)],
+        # -B, or it would leave modules that it is the first to import cut short in the cache of bytecode.
+        [sys.executable, "-B", "-m", "edgebert", "export", str(checkpoint), "--out", str(bundle.path)],
         capture_output=True,
         text=True,
         check=False,
