@@ -56,7 +56,7 @@ def _socket(path: Path) -> None:
 
 
 def _sparse(path: Path, size: int) -> None:
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size > _MOST_COPIED:
         return  # such as a pipe, which would be waited for
     content = path.read_bytes()
     _remove(path)
@@ -89,6 +89,7 @@ def _names(random: Random, path: Path) -> Arguments:
     return [random.choice(sorted(one.name for one in path.parent.iterdir()))]
 
 
+_MOST_COPIED = 1 << 26
 _TARGETS = ("{bait}", f"../{BAIT}", "missing", "{self}", "/dev/zero", "/dev/null", "/proc/self/mem", "/", ".")
 Propose = Callable[[Random, Path], Arguments]
 
