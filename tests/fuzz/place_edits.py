@@ -56,8 +56,8 @@ def _socket(path: Path) -> None:
 
 
 def _sparse(path: Path, size: int) -> None:
-    if not path.is_file() or path.stat().st_size > _MOST_COPIED:
-        return  # such as a pipe, which would be waited for
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_COPIED:
+        return  # such as a pipe, which would be waited for, or a link to a device
     content = path.read_bytes()
     _remove(path)
     path.write_bytes(content)
