@@ -142,8 +142,8 @@ def read_count(path: Path, config: Mapping[str, Any], key: str) -> int:
     # By its type: to isinstance, True is a whole number.
     if type(value) is not int or not 1 <= value < _MOST:
         found = shown(value) if key in config else "nothing"
-        advice = "download the checkpoint again"
-        raise ExportError(f"{path / 'config.json'}: expected a whole number above 0 for {key}, found {found}; {advice}")
+        found = f"expected a whole number above 0 for {key}, found {found}"
+        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again ({_MOST - 1} is the most)")
     return value
 
 

@@ -117,12 +117,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def predict(bundle: str, file: Path) -> int:
+    return main(["predict", "--bundle", bundle, "--subnet", LEAST, "--file", str(file)])
+
+
 @RIGHT
 def test_predict_answers_the_same_rows(
     tmp_path: Path, bundle: str, capsys: pytest.CaptureFixture[str], name: str, content: bytes, rows: Rows
 ) -> None:
-    file = data_files.place(tmp_path, name, content)
-    assert main(["predict", "--bundle", bundle, "--subnet", LEAST, "--file", str(file)]) == 0
+    assert predict(bundle, data_files.place(tmp_path, name, content)) == 0
     answered = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()]
     assert answered == [line_of(_input_of(row), []).rstrip("\n").split("\t")[2] for row in rows]
 
@@ -131,7 +134,6 @@ def test_predict_answers_the_same_rows(
 def test_predict_says_in_one_line_what_is_wrong(
     tmp_path: Path, bundle: str, capsys: pytest.CaptureFixture[str], name: str, content: bytes, wrong: str
 ) -> None:
-    file = data_files.place(tmp_path, name, content)
-    assert main(["predict", "--bundle", bundle, "--subnet", LEAST, "--file", str(file)]) == 1
+    assert predict(bundle, data_files.place(tmp_path, name, content)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {data_files.message(tmp_path, wrong)}")

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -64,6 +65,14 @@ def test_daemon_threads_end_with_python_without_a_word() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@contextlib.contextmanager
+def in_a_thread(call: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=call)
+    thread.start()
+    yield
+    thread.join()
+
+
 def test_python_waits_for_calls_that_run_and_others_begin_no_more() -> None:
     calls, running, done = _NativeCalls(), threading.Event(), []
 
@@ -75,12 +84,10 @@ def test_python_waits_for_calls_that_run_and_others_begin_no_more() -> None:
         with contextlib.suppress(SystemExit), calls:
             done.append("second")
 
-    thread = threading.Thread(target=call)
-    thread.start()
-    running.wait()
-    calls.end()
-    assert done == ["first"]
-    thread.join()
+    with in_a_thread(call):
+        running.wait()
+        calls.end()
+        assert done == ["first"]
     with calls:  # who ends Python may still call
         done.append("last")
     assert done == ["first", "last"]
@@ -96,12 +103,10 @@ def test_python_waits_for_a_call_that_has_made_another() -> None:
         time.sleep(0.05)
         done.append("outer")
 
-    thread = threading.Thread(target=call)
-    thread.start()
-    running.wait()
-    calls.end()
-    assert done == ["outer"]
-    thread.join()
+    with in_a_thread(call):
+        running.wait()
+        calls.end()
+        assert done == ["outer"]
 
 
 def test_a_pool_that_takes_no_more_has_calls_made_by_who_asks() -> None:
