@@ -10,7 +10,7 @@ import msgspec
 from edgebert.errors import ExportError, one_line
 from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
-from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_scores
+from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_results
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
 from edgebert.exporters.weights import as_stored
@@ -149,7 +149,7 @@ def _exported(
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
     # The golden texts first: what they must give goes into the bundle.
     verifier = Verifier(source, stored, (pad(tokenizer.encode_all(GOLDEN_TEXTS), graphs.inputs), *random))
-    exact = float_scores(writer, source, summary.subnets, evaluator.file) if evaluator else {}
+    exact = float_results(writer, source, summary.subnets, evaluator.file) if evaluator else {}
 
     for subnet in summary.subnets:
         # Chosen first: the graphs hold the ranges, and the reference rounds by them.
@@ -178,6 +178,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         edgebert_version=__version__,
         task=sources[0].task.NAME,
         labels=sources[0].task.labels,
+        **{"no_answer_threshold": None, "embedding": None, **sources[0].task.facts()},
         max_length=_max_length(summaries, max_length, pairs),
         tokenizer=unwritten,
         inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),

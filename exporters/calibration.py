@@ -16,7 +16,7 @@ from edgebert.exporters.quality import Evaluator
 from edgebert.exporters.quantize import Range, Ranges
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Arrays, Text
-from edgebert.measuring.evaluation import scores_on
+from edgebert.measuring.evaluation import results_on
 from edgebert.subnet import Subnet
 
 _MOST_TEXTS = 128
@@ -53,7 +53,7 @@ def calibrated(
         errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
         quality = 0.0
         if evaluator is not None:
-            quality, *_ = evaluator.metrics(scores_on(evaluator.file, graphs.bundle, exported, way)).values()
+            quality, *_ = evaluator.metrics(results_on(evaluator.file, graphs.bundle, exported, way)).values()
         return quality, -float(np.mean(errors))
 
     # All are tried: which way of choosing is best differs from sub-network to sub-network.

@@ -6,6 +6,7 @@ Knows nothing about graphs. Needs torch only for pytorch_model.bin, which is nev
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from edgebert.exporters.checkpoint_config import (
     read_tokenizer_config,
 )
 from edgebert.exporters.family import Family, Sizes
-from edgebert.exporters.heads import check_head, choose_head
+from edgebert.exporters.heads import check_labels, choose_head
 
 # The forms of weights that transformers reads, in its order.
 _WEIGHT_FILES = (
@@ -61,12 +62,13 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
             labels or a task that do not fit the head, an elastic.json that does not fit its layers.
     """
     found = read_architecture(path)
-    config, family = found.config, found.family
     # Asked before the tensors: what a model is says more than which of them it lacks.
-    check_head(path, config, family)
+    head = choose_head(path, found.config, found.family, task)
+    config, family = found.config, head.family(found.family)
+    found = replace(found, family=family)
     stored = _by_model_names(path, read_tensors(path), family)
     sizes = _sizes(path, found, stored)
-    head = choose_head(path, config, sizes.labels, task)
+    check_labels(path, config, head, sizes.labels)
     elastic = ElasticManifest.load(path)
     layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
@@ -81,7 +83,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
         elastic=elastic,
         layers=layers,
         settings=found.settings,
-        task=head.task(_labels(path, config, labels, sizes.labels)),
+        task=head.task(_labels(path, config, labels, sizes.labels) if head.has_labels else ()),
         tensors=tensors,
     )
 

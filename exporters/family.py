@@ -1,7 +1,7 @@
 """What every family of encoders has in common, and in what they differ (see families/)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,9 @@ class Family:
 
     `prefixes` are what the names of its classes in transformers begin with; they end with those of a head (heads.py).
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
-    left out. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that has none; `aliases` are
+    left out. Those of the head are for text classification, `token_units` and `answer_units` what the heads for tags
+    and for answers have in their place. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that
+    has none; `aliases` are
     other names of its keys, `supported` the values that keys of it may have, if they are there. The head is a dense
     unit, ours is called pooler since BERT's is, then an activation, then the classifier. Activations have a key, that
     of the head `head_activation` where there is none for it. `token_types` says whether the model tells types apart,
@@ -92,6 +94,8 @@ class Family:
     units: Mapping[str, str]
     head_activation: str
     token_types: bool
+    token_units: Mapping[str, str] = field(default_factory=lambda: {"classifier": "classifier"})
+    answer_units: Mapping[str, str] = field(default_factory=lambda: {"classifier": "qa_outputs"})
     sizes: Mapping[str, str | int] = field(default_factory=lambda: CONFIG_KEYS)
     aliases: Mapping[str, str] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: ENCODER)
@@ -103,6 +107,11 @@ class Family:
     padding_sides: tuple[str, ...] = ("right",)
     relative: Mapping[str, tuple[str, TensorShape]] = field(default_factory=dict)
     matrix: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda _, tensor: tensor
+
+    def with_head(self, units: Mapping[str, str]) -> "Family":
+        """Return this family for models that have another head, of these units alone."""
+        kept = {unit: name for unit, name in self.units.items() if unit not in _HEAD}
+        return replace(self, units={**kept, **units})
 
     @property
     def base(self) -> str:

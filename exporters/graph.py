@@ -52,7 +52,7 @@ def build_graph(
     head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
     sizes = asdict(source.sizes)
-    return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in head.outputs.items()})
+    return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in source.task.OUTPUTS.items()})
 
 
 class _Network:

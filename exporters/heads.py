@@ -27,22 +27,24 @@ Product = Callable[[Array, str], Array]
 class Head:
     """The head of a task: `suffix` ends the names of its classes in transformers, which begin with the family's prefix.
 
-    `problem_types` are the values of that key of config.json which mean this task, None for a config without it.
-    `most_labels` is how many labels a model may have to be exported as this task by name, whatever its config says.
+    `problem_types` are the values of that key of config.json which mean this task among those of its class, None for a
+    config without it. `most_labels` is how many labels a model may have to be exported as this task by name, whatever
+    its config says. `family` gives a family with the units that it has for this head.
 
-    `outputs` are the graph's, by name, with their dimensions: a batch, a length, or a word of `Sizes`. `write` puts
-    nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with `reads_all_tokens`,
-    behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares no code with it.
+    `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
+    `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares
+    no code with it.
     """
 
     task: type[Task]
     problem_types: tuple[str | None, ...]
     suffix: str
-    outputs: Mapping[str, tuple[str, ...]]
     reads_all_tokens: bool
     write: Callable[[Nodes, str, WriteActivation], None]
     compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
+    family: Callable[[Family], Family] = lambda family: family
     most_labels: int | None = None
+    has_labels: bool = True
 
 
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
@@ -64,7 +66,6 @@ def _text_logits(
 _text_head = partial(
     Head,
     suffix="ForSequenceClassification",
-    outputs={"logits": ("batch", "labels")},
     reads_all_tokens=False,
     write=_write_text_logits,
     compute=_text_logits,
@@ -94,41 +95,47 @@ _NOT_SUPPORTED = {
 }
 
 
-def choose_head(path: Path, config: Mapping[str, Any], labels: int, name: str | None) -> Head:
-    """Return the head of a checkpoint with so many labels: by its config, or by the `name` of a task that fits it.
+def choose_head(path: Path, config: Mapping[str, Any], family: Family, name: str | None) -> Head:
+    """Return the head of a checkpoint: by its config, or by the `name` of a task that its model may have.
 
     Raises:
-        ExportError: the task does not fit it, or there is none for its config.
+        ExportError: its architecture has another head or none, or there is none for its config or of that name.
     """
-    found = config.get("problem_type")
-    if name is None:
-        head = next((head for head in HEADS if found in head.problem_types), None)
+    heads, found = _heads_of(path, config, family), config.get("problem_type")
+    if name is not None:
+        head = next((head for head in heads if name == head.task.NAME), None)
         if head is None:
-            known = ", ".join(kind for head in HEADS for kind in head.problem_types if kind)
-            unknown = f"unknown problem_type {shown(found)}"
-            raise ExportError(f"{path / 'config.json'}: {unknown}; choose one of {known}")
+            known = ", ".join(head.task.NAME for head in heads)
+            raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
         return head
 
-    head = next((head for head in HEADS if name == head.task.NAME), None)
+    head = next((head for head in heads if found in head.problem_types), None)
     if head is None:
-        known = ", ".join(head.task.NAME for head in HEADS)
-        raise ExportError(f"{path}: no task '{name}' for this checkpoint; choose one of {known}")
-    if found not in head.problem_types and head.most_labels is not None and labels > head.most_labels:
-        advice = "choose another task with --task"
-        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}; {advice}")
+        known = ", ".join(kind for head in heads for kind in head.problem_types if kind)
+        unknown = f"unknown problem_type {shown(found)}"
+        raise ExportError(f"{path / 'config.json'}: {unknown}; choose one of {known}")
     return head
 
 
-def check_head(path: Path, config: Mapping[str, Any], family: Family) -> None:
-    """Check that a checkpoint has a head that is known; the oldest configs name no architecture.
+def check_labels(path: Path, config: Mapping[str, Any], head: Head, labels: int) -> None:
+    """Check that a checkpoint with so many labels can be exported with a head that was asked for by name.
 
     Raises:
-        ExportError: its architecture has another head or none.
+        ExportError: it has too many.
     """
+    is_asked_for = config.get("problem_type") not in head.problem_types
+    if is_asked_for and head.most_labels is not None and labels > head.most_labels:
+        advice, name = "choose another task with --task", head.task.NAME
+        raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}; {advice}")
+
+
+def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Head]:
+    """Return the heads that a checkpoint's architecture may have; the oldest configs name none."""
     found = config.get("architectures")
     names = found if isinstance(found, list) else [found]
-    if not found or any(prefix + head.suffix in names for head in HEADS for prefix in family.prefixes):
-        return
+    heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
+    if heads or not found:
+        return heads or list(HEADS)
 
     named = [name for name in names if isinstance(name, str)]
     for suffix, what in _NOT_SUPPORTED.items():

@@ -18,9 +18,9 @@ from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.exporters.plan import full_subnet
 from edgebert.inputs.bundle import Answers, Bundle, SubnetAnswers
 from edgebert.inputs.manifest import FIDELITY, ExportedSubnet, Quality
-from edgebert.measuring.evaluation import scores_on, targets_in
+from edgebert.measuring.evaluation import results_on, targets_in
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Scores, Task
+from edgebert.tasks.task import Results, Task
 
 
 @dataclass(frozen=True)
@@ -28,53 +28,53 @@ class Evaluator:
     """Measures quality on the texts of a `file`: by the task's metrics where its labels ask for `targets`.
 
     Without targets by fidelity on `texts`, which is that file; beside labelled data they may be another one.
-    `full_scores` are what the full network gives for the texts, none before `compared_with`.
+    `full_results` are what the full network gives for the texts, none before `compared_with`.
     """
 
     task: Task
     file: Path
     targets: Sequence[Any] | None
     texts: Path | None
-    full_scores: Scores | None = None
+    full_results: Results | None = None
 
     def compared_with(self, source: Checkpoint, writer: BundleWriter) -> "Evaluator":
         """Return what measures fidelity to a whole checkpoint in float32."""
         assert self.texts is not None
         full = full_subnet(source, "fp32")
-        return replace(self, full_scores=float_scores(writer, source, [full], self.texts)[full.id])
+        return replace(self, full_results=float_results(writer, source, [full], self.texts)[full.id])
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        """Return the metrics that scores for the file amount to, the one that quality is counted in first."""
-        return self._fidelity(scores) if self.targets is None else self.task.metrics(scores, self.targets)
+    def metrics(self, results: Results) -> dict[str, float]:
+        """Return the metrics that results for the file amount to, the one that quality is counted in first."""
+        return self._fidelity(results) if self.targets is None else self.task.metrics(results, self.targets)
 
     def measured(
-        self, bundle: Bundle, subnet: ExportedSubnet, exact: Scores
+        self, bundle: Bundle, subnet: ExportedSubnet, exact: Results
     ) -> tuple[ExportedSubnet, SubnetAnswers | None]:
-        """Return a sub-network with its quality and how it differs from `exact`, the scores of its slice in float32.
+        """Return a sub-network with its quality and how it differs from `exact`, the results of its slice in float32.
 
         Its answers come beside it, where they are worth something to a cascade.
         """
-        scores = scores_on(self.file, bundle, subnet)
-        also = self.metrics(scores)
+        results = results_on(self.file, bundle, subnet)
+        also = self.metrics(results)
         # Where there are no targets, the metric is the fidelity on these texts already.
         if self.texts is not None and self.targets is not None:
-            also |= self._fidelity(scores_on(self.texts, bundle, subnet))
+            also |= self._fidelity(results_on(self.texts, bundle, subnet))
         metric = next(iter(also))
         value, exact_value = also.pop(metric), self.metrics(exact)[metric]
 
         difference = msgspec.structs.replace(
-            subnet.export_error, agreement=self.task.fidelity(scores, exact), quality_drop=exact_value - value
+            subnet.export_error, agreement=self.task.fidelity(results, exact), quality_drop=exact_value - value
         )
-        quality = Quality(metric=metric, value=value, samples=len(scores), dataset=dataset_name(self.file), also=also)
-        return msgspec.structs.replace(subnet, quality=quality, export_error=difference), self._answers(subnet, scores)
+        quality = Quality(metric=metric, value=value, samples=len(results), dataset=dataset_name(self.file), also=also)
+        return msgspec.structs.replace(subnet, quality=quality, export_error=difference), self._answers(subnet, results)
 
-    def _fidelity(self, scores: Scores) -> dict[str, float]:
-        assert self.full_scores is not None
-        return {FIDELITY: self.task.fidelity(scores, self.full_scores)}
+    def _fidelity(self, results: Results) -> dict[str, float]:
+        assert self.full_results is not None
+        return {FIDELITY: self.task.fidelity(results, self.full_results)}
 
-    def _answers(self, subnet: Subnet, scores: Scores) -> SubnetAnswers | None:
-        counts = None if self.targets is None else self.task.counts(scores, self.targets)
-        confidences = self.task.confidences(scores)
+    def _answers(self, subnet: Subnet, results: Results) -> SubnetAnswers | None:
+        counts = None if self.targets is None else self.task.counts(results, self.targets)
+        confidences = self.task.confidences(results)
         if counts is None or confidences is None:
             return None
         gained, possible = counts
@@ -100,19 +100,21 @@ def evaluator_of(task: Task, data: str | Path | None, texts: str | Path | None) 
     return Evaluator(task, Path(file), targets, None if texts is None else Path(texts))
 
 
-def float_scores(writer: BundleWriter, source: Checkpoint, subnets: Sequence[Subnet], file: Path) -> dict[str, Scores]:
-    """Return for the texts of a file the scores of each sub-network's slice in float32, by the sub-network's id.
+def float_results(
+    writer: BundleWriter, source: Checkpoint, subnets: Sequence[Subnet], file: Path
+) -> dict[str, Results]:
+    """Return for the texts of a file the results of each sub-network's slice in float32, by the sub-network's id.
 
     Sub-networks that differ in their precision alone share a slice, which is run once.
     """
     # The same id for all, so that slices which differ in nothing else are equal.
     exact = {subnet.id: msgspec.structs.replace(subnet, id="float", precision="fp32") for subnet in subnets}
-    found: dict[Subnet, Scores] = {}
+    found: dict[Subnet, Results] = {}
     with writer.in_float() as floats:
         graphs = floats.begin(source, subnets)
         for one in exact.values():
             if one not in found:
-                found[one] = scores_on(file, graphs.bundle, graphs.add(one, {}, ["fused"]))
+                found[one] = results_on(file, graphs.bundle, graphs.add(one, {}, ["fused"]))
     return {subnet_id: found[one] for subnet_id, one in exact.items()}
 
 

@@ -15,9 +15,9 @@ from edgebert.exporters.quantize import Range, Ranges
 from edgebert.exporters.reference import Rounding
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
-from edgebert.inputs.tokenization import Arrays
+from edgebert.inputs.tokenization import Arrays, rows_of
 from edgebert.subnet import Precision, Storage, Subnet, storage_of
-from edgebert.tasks.task import Outputs, mean_difference
+from edgebert.tasks.task import Outputs, Result, mean_difference
 
 # How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
 # of the largest number, and a least value. Where a state lies between two int8 levels its last bit decides which one it
@@ -53,7 +53,7 @@ class Verifier:
         task, tensors = self.source.task, self.source.tensors
         # In float32, so that it is what the precision costs, not whether the graph is right, which is checked below.
         exact = [reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches]
-        exact_scores = np.concatenate([task.scores(outputs) for outputs in exact])
+        exact_results = self._results(exact)
 
         difference, agreement = 0.0, 1.0
         for engine in engines_here():
@@ -63,11 +63,16 @@ class Verifier:
                 found = [session.run({name: inputs[name] for name in session.input_names}) for inputs in self.batches]
                 check_close(subnet, found, expected, engine.NAME)
 
-                scores = np.concatenate([task.scores(outputs) for outputs in found])
-                agreement = min(agreement, task.fidelity(scores, exact_scores))
+                agreement = min(agreement, task.fidelity(self._results(found), exact_results))
                 for outputs, right in zip(found, exact, strict=True):
                     difference = max(difference, *(float(np.abs(outputs[name] - right[name]).max()) for name in right))
         return ExportDifference(max_abs_difference=difference, agreement=agreement, quality_drop=None)
+
+    def _results(self, outputs: Sequence[Outputs]) -> list[Result]:
+        """Return the results of all texts of the batches from the outputs for each."""
+        task = self.source.task
+        options, found = task.options({}), zip(outputs, self.batches, strict=True)
+        return [result for one, inputs in found for result in task.results(one, rows_of(inputs), options)]
 
 
 def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:

@@ -127,7 +127,7 @@ def test_predict_answers_the_same_rows(
 ) -> None:
     assert predict(bundle, data_files.place(tmp_path, name, content)) == 0
     answered = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()]
-    assert answered == [line_of(_input_of(row), []).rstrip("\n").split("\t")[2] for row in rows]
+    assert answered == [line_of(Reading(()), _input_of(row), []).rstrip("\n").split("\t")[2] for row in rows]
 
 
 @WRONG

@@ -4,6 +4,7 @@ from edgebert.choosing.selection import Budget, named
 from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
 from edgebert.serving.bulk import answer_texts
+from edgebert.tasks.label_task import LabelOptions
 
 
 def load(folder, threads, subnet, batch_tokens):
@@ -14,7 +15,7 @@ def load(folder, threads, subnet, batch_tokens):
     selection = named(bundle.subnet(subnet), budget, default_way("cpu", threads))
 
     def answer(texts):
-        answers = answer_texts(bundle, selection, texts, batch_tokens=batch_tokens)
+        answers = answer_texts(bundle, selection, texts, LabelOptions(), batch_tokens=batch_tokens)
         return [numbers[prediction["label"]] for _, prediction in answers]
 
     return answer

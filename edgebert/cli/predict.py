@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import itertools
 import os
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.tokenization import Text
     from edgebert.serving.predictor import Predictor
-    from edgebert.tasks.task import Answer, TopK
+    from edgebert.tasks.task import Answer
 
     Answers = Iterator[tuple[Text, Answer]]
 
@@ -33,16 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, .json, else a text a line; - is standard input")
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
     add(parser, "--out", str, "FILE", out)
-    add(parser, "--top-k", _top_k, "N|all", "labels for each text (default: the best)", "best")
+    add(parser, "--top-k", _top_k, "N|all", "answers for each text (default: the best one)", argparse.SUPPRESS)
     arguments.add_bundle_option(parser)
     add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
     arguments.add_budget(parser)
 
 
-def _top_k(text: str) -> "TopK":
-    """Return how many labels a text gets: the best one by itself, a list of so many, or with None a list of all."""
-    if text == "best":
-        return "best"
+# Options of tasks, by the names of their arguments.
+_TASK_OPTIONS = ("top_k",)
+
+
+def _top_k(text: str) -> int | None:
+    """Return how many answers a text gets, None for all."""
     return None if text == "all" else arguments.count(text)
 
 
@@ -57,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
     _check_texts(options)
     _check_out(options)
     bundle = Bundle.load(options.bundle)
+    options.asked = {name: getattr(options, name) for name in _TASK_OPTIONS if hasattr(options, name)}
 
     # A limit is one for each request, so texts then go one request after the other, as an app would send them.
     if options.text or _is_limited(options) or is_stream(options.file):
@@ -137,7 +141,7 @@ def _as_they_come(model: "Predictor", options: argparse.Namespace, start: int) -
     texts = itertools.islice(_texts(options), start, None)
     size = len(options.text) or options.batch_size
     while request := list(itertools.islice(texts, size)):
-        yield from zip(request, model(request, top_k=options.top_k), strict=True)
+        yield from zip(request, model(request, **options.asked), strict=True)
 
 
 def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
@@ -157,8 +161,10 @@ def _chosen(bundle: "Bundle", options: argparse.Namespace) -> "Selection":
 def _in_batches(bundle: "Bundle", selection: "Selection", options: argparse.Namespace, start: int) -> "Answers":
     """Yield each text of a file with its answer, with a bar on a terminal that does not show the answers."""
     from edgebert.serving.bulk import answer_texts
+    from edgebert.tasks.tasks import task_in
 
-    answers = answer_texts(bundle, selection, _texts(options), start=start, top_k=options.top_k)
+    asked = task_in(bundle.manifest).options(options.asked)
+    answers = answer_texts(bundle, selection, _texts(options), asked, start=start)
     if sys.stdout.isatty() and not options.out:
         yield from answers
         return
@@ -182,7 +188,9 @@ def _deliver(
     import msgspec
 
     from edgebert.serving.answer_file import line_of
+    from edgebert.tasks.tasks import task_in
 
+    task = task_in(bundle.manifest)
     if options.out is not None:
         _write(options, bundle, selection, answers_from)
         if options.json:
@@ -192,20 +200,22 @@ def _deliver(
         # so that a bad text prints nothing.
         before = f'{{"selection": {msgspec.json.encode(selection).decode()}, "predictions": [\n'
         for _, answer in answers_from(0):
-            print_text(before + msgspec.json.encode(answer).decode(), end="")
+            print_text(before + msgspec.json.encode(task.plain(answer)).decode(), end="")
             before = ",\n"
         print_text("\n]}")
     else:
         for text, answer in answers_from(0):
-            print_text(line_of(text, answer), end="")
+            print_text(line_of(task, text, answer), end="")
 
 
 def _write(
     options: argparse.Namespace, bundle: "Bundle", selection: "Selection", answers_from: "Callable[[int], Answers]"
 ) -> None:
     from edgebert.serving.answer_file import AnswerOrigin, opened
+    from edgebert.tasks.tasks import task_in
     from edgebert.version import __version__
 
+    task = task_in(bundle.manifest)
     # Within a limit each text has the network that the device's speed allows just then, unless one is named.
     is_fixed = options.subnet is not None or not _is_limited(options)
     origin = AnswerOrigin(
@@ -215,7 +225,7 @@ def _write(
         subnetwork=selection.subnetwork if is_fixed else None,
         way=selection.way if is_fixed else None,
         budget=selection.budget,
-        top_k=options.top_k,
+        options=dataclasses.asdict(task.options(options.asked)),
     )
-    with opened(Path(options.out), _texts(options), bundle.manifest.labels, origin) as out:
+    with opened(Path(options.out), _texts(options), task, origin) as out:
         out.append(answers_from(out.kept.lines))

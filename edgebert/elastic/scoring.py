@@ -1,10 +1,9 @@
 """The score of sub-networks on labelled texts, by the first metric of their task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -13,8 +12,9 @@ from edgebert.elastic.events import SubnetScore
 from edgebert.elastic.losses import LossFunctions
 from edgebert.elastic.model import Model
 from edgebert.elastic.texts import Target, Texts
+from edgebert.inputs.tokenization import Tokens
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Outputs, Scores
+from edgebert.tasks.task import Options, Outputs, Result, Results
 
 
 class DevMetric(Protocol):
@@ -22,10 +22,13 @@ class DevMetric(Protocol):
 
     METRICS: ClassVar[tuple[str, ...]]
 
-    def scores(self, outputs: Outputs, /) -> Scores:
-        """Return what answers are given by, (batch, labels)."""
+    def options(self, given: Mapping[str, Any], /) -> Options:
+        """Return what is asked for where nothing is given."""
 
-    def metrics(self, scores: Scores, targets: Sequence[Target], /) -> dict[str, float]:
+    def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options, /) -> Results:
+        """Return what is found out about each row of a batch."""
+
+    def metrics(self, results: Results, targets: Sequence[Target], /) -> dict[str, float]:
         """Return each of `METRICS`, higher is better."""
 
 
@@ -54,18 +57,18 @@ class Scorer:
         """Return the score of one sub-network, in fp32 and without dropout."""
         was_training = model.training
         model.eval()
-        scores: list[Scores] = []
+        results: list[Result] = []
         targets: list[Target] = []
-        loss = 0.0
+        loss, options = 0.0, self.metric.options({})
         for batch in self.texts.all_batches(batch_size, self.accelerator.device):
             assert batch.targets is not None, "scores need labels"
             logits = model(batch.ids, batch.mask, subnet, batch.types).logits.float()
             loss += float(self.losses.of_targets(logits, batch.targets))
             # What the metric needs of them is kept, not the logits: a masked language model's would be gigabytes.
-            scores.append(self.metric.scores({"logits": logits.cpu().numpy()}))
+            results += self.metric.results({"logits": logits.cpu().numpy()}, (), options)
             targets += batch.targets.tolist()
         model.train(was_training)
 
         # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
-        value = self.metric.metrics(np.concatenate(scores), targets)[self.metric.METRICS[0]]
+        value = self.metric.metrics(results, targets)[self.metric.METRICS[0]]
         return SubnetScore(subnet.id, subnet.width, subnet.depth, value, loss / len(self.texts))

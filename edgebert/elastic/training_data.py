@@ -13,7 +13,7 @@ from edgebert.errors import TrainingError, one_line, shortened
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
-from edgebert.tasks.tasks import DEFAULT_TASK, task_of
+from edgebert.tasks.tasks import DEFAULT_TASK, kind_of
 
 LENGTH = 128  # DynaBERT's
 
@@ -60,7 +60,7 @@ class TaskChoice:
         """
         found = fine_tuned_task(config)
         if found is None:
-            kind = type(task_of(self.name or DEFAULT_TASK.NAME, (), TrainingError))
+            kind = kind_of(self.name or DEFAULT_TASK.NAME, TrainingError)
             return kind(self.labels or kind.labels_in(rows))
         # What a head was trained for stays; only its labels may get other names.
         if self.name not in (None, found.NAME):

@@ -26,5 +26,5 @@ class CheckedSession:
         self._weights.check_unchanged()
         outputs = self._session.run(inputs)
         self._weights.check_unchanged()
-        self._task.check_outputs(outputs, len(inputs["input_ids"]))
+        self._task.check_outputs(outputs, inputs["input_ids"].shape)
         return outputs

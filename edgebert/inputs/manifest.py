@@ -80,6 +80,22 @@ class ExportedSubnet(Subnet, frozen=True):
     export_error: ExportDifference
 
 
+class EmbeddingSettings(Record, frozen=True):
+    """What is known of the vectors that graphs of sentence-embedding put out.
+
+    Bundles of one `space` put texts at the same places, whatever their precisions and sub-networks. `dims` are the
+    numbers of dimensions that vectors may be cut to, all of them first. `prompts` are put before texts that are asked
+    for by their names, that of `default_prompt` before all others.
+    """
+
+    space: Sha256
+    dims: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    is_normalized: bool
+    similarity: Literal["cosine", "dot", "euclidean", "manhattan"]
+    prompts: dict[Line, str]
+    default_prompt: Line | None
+
+
 class Manifest(Record, frozen=True):
     """What bundle.json holds.
 
@@ -88,7 +104,7 @@ class Manifest(Record, frozen=True):
     cascade of the task.
     """
 
-    VERSION: ClassVar[int] = 5
+    VERSION: ClassVar[int] = 6
 
     schema_version: int
     sha256: str
@@ -96,7 +112,10 @@ class Manifest(Record, frozen=True):
     edgebert_version: Line
     task: Line
     # No control characters: a label stands in lines of tables and of files of answers.
-    labels: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    labels: tuple[Line, ...]
+    # Of question-answering: that there is no answer is answered where it is so much likelier; None if it never is.
+    no_answer_threshold: float | None
+    embedding: EmbeddingSettings | None
     max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
     tokenizer: FileRef
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]

@@ -25,10 +25,15 @@ _MOST_CHARACTERS = 200_000
 
 @dataclass(frozen=True)
 class Tokens:
-    """The ids and the segment of each token of one text or pair, special tokens included."""
+    """The ids and the segment of each token of one text or pair, special tokens included.
+
+    `spans` are the characters (start, end) of the text, of a pair those of the second one, that a token was made of;
+    None for other tokens. They are empty where nobody asked for them.
+    """
 
     ids: Sequence[int]
     types: Sequence[int]
+    spans: Sequence[tuple[int, int] | None] = ()
 
 
 class Tokenizer:
@@ -109,6 +114,34 @@ class Tokenizer:
             EdgeBertError: `check` refuses one.
         """
         return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
+
+    def windows(self, text: Text, overlap: int) -> list[Tokens]:
+        """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
+
+        Each row but the first begins with the last `overlap` tokens of the one before, as far as there is room for more
+        than these. A row of a pair begins with the first text, which is cut at half of the room.
+
+        Raises:
+            EdgeBertError: `check` refuses it, or it has more characters than are read.
+        """
+        first, pair = self.check(text)
+        cut = first if pair is None else pair
+        if len(cut) > _MOST_CHARACTERS:
+            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+            raise EdgeBertError(f"{expected}, found {len(cut):,}; cut it into several")
+        return _asked(self._windows, first, pair, overlap)  # type: ignore[no-any-return]
+
+    def _windows(self, first: str, pair: str | None, overlap: int) -> list[Tokens]:
+        encoding = self._tokenizer.encode(first, add_special_tokens=False)
+        if pair is None:
+            rows = [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)]
+        else:
+            cut = self._tokenizer.encode(pair, add_special_tokens=False)
+            encoding.truncate(max(1, self._room_of_pair // 2))
+            parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
+            rows = [self._tokenizer.post_process(encoding, part) for part in parts]
+        spans = (_spans(row, first if pair is None else pair, int(pair is not None)) for row in rows)
+        return [Tokens(row.ids, row.type_ids, of_row) for row, of_row in zip(rows, spans, strict=True)]
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -207,6 +240,22 @@ def _asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any
         raise BundleError(f"the tokenizer cannot be read: {reason}; export the bundle again") from None
 
 
+def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[tokenizers.Encoding]:
+    """Return a text's tokens in parts of at most so many, each but the first with the last ones of that before it."""
+    encoding.truncate(room, stride=min(overlap, room - 1))
+    return [encoding, *encoding.overflowing]
+
+
+def _spans(row: tokenizers.Encoding, text: str, sequence: int) -> list[tuple[int, int] | None]:
+    """Return the characters of a text that each token of a row was made of, without blanks before them."""
+    spans: list[tuple[int, int] | None] = []
+    for (start, end), number in zip(row.offsets, row.sequence_ids, strict=True):
+        # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
+        blanks = len(text[start:end]) - len(text[start:end].lstrip())
+        spans.append((start + blanks, end) if number == sequence else None)
+    return spans
+
+
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
     """Return how many tokens two texts keep of `most`: the longer one is cut until both are equal, then both."""
     if first + second <= most:
@@ -227,6 +276,12 @@ def _checked(part: object) -> str:
         message = "expected a text, found one that is not valid Unicode; decode it as UTF-8"
         raise EdgeBertError(message) from None
     return part
+
+
+def rows_of(inputs: Arrays) -> list[Tokens]:
+    """Return the rows that padded graph inputs (batch, length) hold, each token as if it were a character of a text."""
+    rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(axis=1).tolist(), strict=True)
+    return [Tokens(ids[:length], [0] * length, [(place, place + 1) for place in range(length)]) for ids, length in rows]
 
 
 def pad(batch: Sequence[Tokens], names: Sequence[str], lengths: Sequence[int] = ()) -> Arrays:

@@ -5,18 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.manifest import ExportedSubnet
-from edgebert.inputs.tokenization import Tokenizer, pad
+from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
 from edgebert.records import Record
 from edgebert.subnet import Way
-from edgebert.tasks.task import Scores, Task
+from edgebert.tasks.task import Result, Task
 from edgebert.tasks.tasks import task_in
 
 
@@ -65,10 +63,10 @@ def evaluate(
     results = []
     for done, subnet in enumerate(chosen, 1):
         start = time.perf_counter()
-        scores = scores_on(data, bundle, subnet, way)
-        if len(scores) != len(targets):
+        found = results_on(data, bundle, subnet, way)
+        if len(found) != len(targets):
             raise EdgeBertError(f"{data} was changed while it was read; run the same command again")
-        metrics, ci95 = task.metrics(scores, targets), task.interval(scores, targets)
+        metrics, ci95 = task.metrics(found, targets), task.interval(found, targets)
         seconds = time.perf_counter() - start
         results.append(SubnetEvaluation(subnet.id, way, metrics, ci95, len(targets), seconds))
         on_progress(done, len(chosen), subnet.id)
@@ -80,19 +78,23 @@ def targets_in(task: Task, data: str | Path) -> list[Any]:
     return [task.target(row) for row in read_examples(data)]
 
 
-def scores_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way | None = None) -> Scores:
-    """Return a sub-network's scores (samples, labels) for the texts of a data file, which is never held in memory.
+def results_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Way | None = None) -> list[Result]:
+    """Return a sub-network's results for the rows of a data file, which is never held in memory.
+
+    That of a row with several texts is a tuple of theirs.
 
     Raises:
         BundleError: the bundle is damaged.
         EdgeBertError: the file cannot be read.
     """
     task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
-    session = open_session(bundle, subnet, way or default_way())
+    session, options = open_session(bundle, subnet, way or default_way()), task.options({})
 
-    rows = []
-    for example in read_examples(data):
+    def result_of(text: Text) -> Result:
         # One by one, as an app asks: the rounding of int8 activations depends on what shares a batch.
-        outputs = session.run(pad([tokenizer.encode(example.input)], session.input_names))
-        rows.append(task.scores(outputs))
-    return np.concatenate(rows)
+        rows = [[row] for row in task.rows(text, tokenizer, options)]
+        found = (task.results(session.run(pad(row, session.input_names)), row, options) for row in rows)
+        return task.joined([result for (result,) in found], options)
+
+    found = (tuple(map(result_of, task.texts(example))) for example in read_examples(data))
+    return [results if len(results) > 1 else results[0] for results in found]

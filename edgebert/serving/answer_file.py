@@ -18,7 +18,7 @@ from edgebert.inputs.text_file import MOST_CHARACTERS
 from edgebert.inputs.tokenization import Text
 from edgebert.records import Record
 from edgebert.subnet import Way
-from edgebert.tasks.task import Answer, TopK
+from edgebert.tasks.task import Answer, Task
 
 try:
     import fcntl
@@ -37,14 +37,14 @@ class AnswerOrigin(Record, frozen=True):
     subnetwork: str | None
     way: Way | None
     budget: Budget
-    top_k: TopK
+    options: dict[str, Any]
 
     def settings(self) -> dict[str, Any]:
         """Return all that answers depend on, by name, to compare."""
         # Not on the number of threads, and the same command takes another one on another day.
         way = self.way and str(msgspec.structs.replace(self.way, threads=1))
-        settings = {name: getattr(self, name) for name in self.__struct_fields__ if name != "budget"}
-        return settings | {"way": way} | msgspec.structs.asdict(self.budget)
+        settings = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("budget", "options")}
+        return settings | {"way": way} | msgspec.structs.asdict(self.budget) | self.options
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Kept:
 class AnswerFile:
     """An open file of answers, and what it held when it was opened."""
 
-    def __init__(self, form: "_Form", file: BinaryIO, kept: Kept):
+    def __init__(self, task: Task, form: "_Form", file: BinaryIO, kept: Kept):
         """Go on after what is kept; `opened` makes one."""
         self.kept = kept
-        self._form, self._file = form, file
+        self._task, self._form, self._file = task, form, file
 
     def append(self, answers: Iterable[tuple[Text, Answer]]) -> None:
         """Write answers after those that are kept; whatever interrupts it, the whole lines of the file are right."""
@@ -69,69 +69,64 @@ class AnswerFile:
         self._file.truncate()  # a torn last line is written anew
         before = b"" if self.kept.size_bytes else self._form.header
         for text, answer in answers:
-            self._file.write(before + self._form.line(text, answer).encode())
+            self._file.write(before + self._form.line(self._task, text, answer).encode())
             before = b""
-
-
-class _Scored(msgspec.Struct):
-    label: str
-    score: float
 
 
 @dataclass(frozen=True)
 class _Form:
     """How answers are written: what begins the file, an answer's line with its line break, and a line read again.
 
-    `read` gives the labels, joined by commas, and the text (see `_shown`); one of `_UNREADABLE` if there are none.
+    `read` gives the first cell and the text (see `_shown`); one of `_UNREADABLE` if there are none.
     """
 
     header: bytes
-    line: Callable[[Text, Answer], str]
-    read: Callable[[str], tuple[str, str]]
+    line: Callable[[Task, Text, Answer], str]
+    read: Callable[[Task, str], tuple[str, str]]
 
-    def beginnings(self, label: str) -> list[str]:
-        """Return what a line may begin with if its first label is this one: a line that was cut off is known by it."""
-        # What lines have in common which differ in all that follows the label.
-        one = [{"label": label, "score": score} for score in (0.0, 1.0)]
+    def beginnings(self, task: Task, cell: str) -> list[str]:
+        """Return what a line may begin with if its first cell begins so: a line that was cut off is known by it."""
+        # What lines have in common which differ in all that follows the cell.
+        one = [{"label": cell, "score": score} for score in (0.0, 1.0)]
         several = [[each, {"label": str(each["score"]), "score": 0.0}] for each in one]
-        lines = ([self.line("", answer) for answer in answers] for answers in (one, several))
+        lines = ([self.line(task, "", answer) for answer in answers] for answers in (one, several))
         return [os.path.commonprefix(pair) for pair in lines]  # noqa: RUF071  by characters, and no paths
 
 
-def line_of(text: Text, answer: Answer) -> str:
+def line_of(task: Task, text: Text, answer: Answer) -> str:
     """Return an answer as a line to show: label, score and text, separated by tabs; several are joined by commas."""
-    return "\t".join(_cells(text, answer)) + "\n"
+    return "\t".join(_cells(task, text, answer)) + "\n"
 
 
-def _read_tsv(line: str) -> tuple[str, str]:
+def _read_tsv(task: Task, line: str) -> tuple[str, str]:
     label, _, text = line.rstrip("\n").split("\t")
     return label, text
 
 
-def _csv_line(text: Text, answer: Answer) -> str:
+def _csv_line(task: Task, text: Text, answer: Answer) -> str:
     row = io.StringIO()
-    csv.writer(row, lineterminator="\n").writerow(_cells(text, answer))
+    csv.writer(row, lineterminator="\n").writerow(_cells(task, text, answer))
     return row.getvalue()
 
 
-def _read_csv(line: str) -> tuple[str, str]:
+def _read_csv(task: Task, line: str) -> tuple[str, str]:
     csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))  # by default 128 kB, for the whole process
     ((label, _, text),) = csv.reader([line])
     return label, text
 
 
-def _json_line(text: Text, answer: Answer) -> str:
-    row = dict(answer) if isinstance(answer, dict) else {"answers": answer}
+def _json_line(task: Task, text: Text, answer: Answer) -> str:
+    found = task.plain(answer)
+    row = dict(found) if isinstance(found, dict) else {"answers": found}
     row.update({"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]})
     return msgspec.json.encode(row).decode() + "\n"
 
 
-def _read_json(line: str) -> tuple[str, str]:
+def _read_json(task: Task, line: str) -> tuple[str, str]:
     row: dict[str, Any] = msgspec.json.decode(line, type=dict)
-    answers = msgspec.convert(row.get("answers", [row]), list[_Scored])
-    return ",".join(_one_line(one.label) for one in answers), _shown(
-        (row["text"], row["pair"]) if "pair" in row else row["text"]
-    )
+    text = (row.pop("text"), row.pop("pair")) if "pair" in row else row.pop("text")
+    cell, _ = task.cells(row.get("answers", row))
+    return _one_line(cell), _shown(text)
 
 
 # What reading a line raises that is no answer: the last two where JSON has no text, or one that is none.
@@ -167,7 +162,7 @@ def check_place(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path, texts: Iterable[Text], labels: Sequence[str], origin: AnswerOrigin) -> Iterator["AnswerFile"]:
+def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) -> Iterator["AnswerFile"]:
     """Give the file of the answers to some texts, for this process alone: a new one, or one that is gone on with.
 
     What it was made with stands beside it in a hidden file, also when it is finished: so it never gets answers of
@@ -189,11 +184,11 @@ def opened(path: Path, texts: Iterable[Text], labels: Sequence[str], origin: Ans
                 if file.read(1):
                     _check_origin(path, record, origin)
                 file.seek(0)
-                kept = _kept(path, file, texts, labels)
+                kept = _kept(path, file, texts, task)
                 if not kept.size_bytes:
                     # In place: should it be torn, there is no answer yet that it would be needed for.
                     record.write_bytes(records.encode(origin))
-                yield AnswerFile(form_of(path), file, kept)
+                yield AnswerFile(task, form_of(path), file, kept)
             finally:
                 file.flush()
                 # Who failed before the first answer leaves nothing behind.
@@ -232,7 +227,7 @@ def _check_origin(path: Path, record: Path, origin: AnswerOrigin) -> None:
         raise EdgeBertError(f"{path} was begun with {', '.join(differing)}; give the same options, {advice}")
 
 
-def _kept(path: Path, file: BinaryIO, texts: Iterable[Text], labels: Sequence[str]) -> Kept:
+def _kept(path: Path, file: BinaryIO, texts: Iterable[Text], task: Task) -> Kept:
     """Return what a file holds of the answers to some texts; a torn last line does not count. Nothing is changed.
 
     Raises:
@@ -251,30 +246,38 @@ def _kept(path: Path, file: BinaryIO, texts: Iterable[Text], labels: Sequence[st
         place = f"{path}:{beginning + lines}"
         if line.endswith(b"\n"):
             # Every line, since one text of the input may have been changed, and all others be as they were.
-            _check_line(form, line, next(known, None), labels, place)
+            _check_line(form, line, next(known, None), task, place)
             lines, size_bytes = lines + 1, size_bytes + len(line)
         else:
-            _check_torn(form, line, labels, place)
+            _check_torn(form, line, task, place)
     return Kept(lines, size_bytes if lines else 0)
 
 
-def _check_torn(form: _Form, line: bytes, labels: Sequence[str], place: str) -> None:
+def _check_torn(form: _Form, line: bytes, task: Task, place: str) -> None:
     """Raise an EdgeBertError for a last line that was not torn off an answer: it will be cut off."""
-    beginnings = (start.encode() for label in labels for start in form.beginnings(label))
+    if task.known_cells is None:
+        return
+    beginnings = (start.encode() for cell in task.known_cells for start in form.beginnings(task, cell))
     if not any(line.startswith(start) or start.startswith(line) for start in beginnings):
         raise EdgeBertError(f"{place}: expected a label, found {_quoted(line)}; {_ADVICE}")
 
 
-def _check_line(form: _Form, line: bytes, text: Text | None, labels: Sequence[str], place: str) -> None:
+def _check_line(form: _Form, line: bytes, text: Text | None, task: Task, place: str) -> None:
     """Raise an EdgeBertError if a line is not an answer to a text."""
     if text is None:
         raise EdgeBertError(f"{place}: expected no more answers than there are texts; {_ADVICE}")
     try:
-        found, shown = form.read(line.decode())
+        found, shown = form.read(task, line.decode())
     except _UNREADABLE:
         found = shown = ""
-    if shown != _shown(text) or not (found in labels or _are_labels(found, [_one_line(label) for label in labels])):
+    if shown != _shown(text) or not _is_known(found, task):
         raise EdgeBertError(f"{place}: expected the answer to '{_shown(text)[:60]}', found {_quoted(line)}; {_ADVICE}")
+
+
+def _is_known(cell: str, task: Task) -> bool:
+    """Return whether a task has answers with such a first cell."""
+    known = task.known_cells
+    return known is None or cell in known or _are_labels(cell, [_one_line(label) for label in known])
 
 
 def _are_labels(joined: str, labels: Sequence[str]) -> bool:
@@ -283,11 +286,10 @@ def _are_labels(joined: str, labels: Sequence[str]) -> bool:
     return any(not rest or (rest[0] == "," and _are_labels(rest[1:], labels)) for rest in rests)
 
 
-def _cells(text: Text, answer: Answer) -> list[str]:
-    """Return label, score and text as three cells."""
-    answers = [answer] if isinstance(answer, dict) else answer
-    labels = ",".join(_one_line(one["label"]) for one in answers)
-    return [labels, ",".join(f"{one['score']:.4f}" for one in answers), _shown(text)]
+def _cells(task: Task, text: Text, answer: Answer) -> list[str]:
+    """Return what an answer's line shows, and its text, as three cells."""
+    label, score = task.cells(answer)
+    return [_one_line(label), score, _shown(text)]
 
 
 def _shown(text: Text) -> str:

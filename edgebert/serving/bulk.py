@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,7 +20,7 @@ from edgebert.python_exit import Pool
 from edgebert.serving.parameters import choose
 from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Answer, TopK
+from edgebert.tasks.task import Answer, Options, Result, Task
 from edgebert.tasks.tasks import task_in
 
 # What is read at once. The more it is, the more texts of one length there are to share batches.
@@ -35,13 +36,13 @@ def predict_all(
     subnet: str | Subnet | None = None,
     provider: str | None = None,
     threads: int | None = None,
-    top_k: TopK = "best",
+    **options: Any,
 ) -> Iterator[Answer]:
     """Yield the answer to each of many texts, in their order, as fast as this machine can.
 
     It reads a few thousand texts ahead, so that texts of equal length can share batches: any iterable will do, of any
     length. Without a bundle the built-in one answers, and of a bundle the best sub-network, unless `subnet` names one,
-    by its id or as a value. Without `threads` all cores are used. `top_k` is that of a `Predictor`'s call.
+    by its id or as a value. Without `threads` all cores are used. `options` are those of a `Predictor`'s call.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
@@ -50,16 +51,17 @@ def predict_all(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     selection = choose(bundle, subnet, Budget().of(bundle), default_way(provider, threads))
-    return (answer for _, answer in answer_texts(bundle, selection, read_texts(texts), top_k=top_k))
+    asked = task_in(bundle.manifest).options(options)
+    return (answer for _, answer in answer_texts(bundle, selection, read_texts(texts), asked))
 
 
 def answer_texts(
     bundle: Bundle,
     selection: Selection,
     texts: Iterable[Text],
+    options: Options,
     *,
     start: int = 0,
-    top_k: TopK = "best",
     batch_tokens: int = BATCH_TOKENS,
 ) -> Iterator[tuple[Text, Answer]]:
     """Yield each text with its answer by the chosen sub-network, from the text numbered `start` on, in their order.
@@ -80,10 +82,11 @@ def answer_texts(
     task, tokenizer, pool = task_in(bundle.manifest), Tokenizer.of(bundle), Pool(workers)
     process = os.getpid()
 
-    def answered(tokens: Sequence[Tokens], places: Sequence[int]) -> dict[int, Answer]:
-        """Return the answers to the texts at some places of a chunk, by place."""
-        outputs = session.run(pad([tokens[place] for place in places], session.input_names))
-        return dict(zip(places, task.answers(outputs, top_k), strict=True))
+    def answered(rows: Sequence[Tokens], places: Sequence[int]) -> dict[int, Result]:
+        """Return the results of the rows at some places of a chunk, by place."""
+        batch = [rows[place] for place in places]
+        outputs = session.run(pad(batch, session.input_names))
+        return dict(zip(places, task.results(outputs, batch, options), strict=True))
 
     def submitted() -> Iterator[_Chunk]:
         """Yield chunks whose batches wait for a thread."""
@@ -91,9 +94,10 @@ def answer_texts(
         for chunk, problem in _chunks(texts, tokenizer):
             # As a whole if any of its texts is asked for: in int8 a score depends a little on what shares its batch.
             asked = range(max(0, start - first), len(chunk))
-            tokens = tokenizer.encode_all(chunk) if asked else []
-            batches = [pool.submit(answered, tokens, places) for places in _equally_long(tokens, batch_tokens)]
-            yield _Chunk(chunk, asked, batches, problem)
+            rows_of_texts = task.rows_of_all(chunk, tokenizer, options) if asked else []
+            rows = list(itertools.chain(*rows_of_texts))
+            batches = [pool.submit(answered, rows, places) for places in _equally_long(rows, batch_tokens)]
+            yield _Chunk(chunk, asked, list(map(len, rows_of_texts)), batches, problem)
             first += len(chunk)
 
     chunks = submitted()
@@ -102,11 +106,9 @@ def answer_texts(
         while ahead is not None:
             # The next chunk's tokens are made while the pool runs this one.
             chunk, ahead = ahead, next(chunks, None)
-            found: dict[int, Answer] = {}
-            for batch in chunk.batches:
-                found.update(batch.result())
+            answers = task.answers(chunk.results(task, options), options)
             for place in chunk.asked:
-                yield chunk.texts[place], found[place]
+                yield chunk.texts[place], answers[place]
                 _check_process(process)
             if chunk.problem is not None:
                 raise chunk.problem
@@ -124,12 +126,23 @@ def _check_process(process: int) -> None:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Texts that are being answered, the places of those that are asked for, and what kept more from being read."""
+    """Texts that are being answered, the places of those that are asked for, the number of rows of each, and what kept
+    more from being read."""
 
     texts: Sequence[Text]
     asked: range
-    batches: Sequence[Future[dict[int, Answer]]]
+    rows: Sequence[int]
+    batches: Sequence[Future[dict[int, Result]]]
     problem: Exception | None
+
+    def results(self, task: Task, options: Options) -> list[Result]:
+        """Return the result of each text, when all batches are done."""
+        found: dict[int, Result] = {}
+        for batch in self.batches:
+            found.update(batch.result())
+        ends = itertools.accumulate(self.rows)
+        places = (range(end - count, end) for end, count in zip(ends, self.rows, strict=True))
+        return [task.joined([found[place] for place in some], options) for some in places]
 
 
 def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[tuple[list[Text], Exception | None]]:

@@ -17,13 +17,13 @@ from edgebert.inputs.tokenization import pad
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Key, Residents
-from edgebert.tasks.task import Answer, Outputs, TopK
+from edgebert.tasks.task import Options, Results
 from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
-# The id of the sub-network that answered a batch, and the answers in the order of its texts.
-Answered = tuple[str, list[Answer]]
+# The id of the sub-network that answered a batch, and the results in the order of its rows.
+Answered = tuple[str, Results]
 
 # Of the share of late requests that the percentile allows (benchmarks/runtime_load.py).
 _STAY, _STEP_UP = 0.75, 0.4
@@ -31,10 +31,10 @@ _STAY, _STEP_UP = 0.75, 0.4
 
 @dataclass(frozen=True)
 class _Ran:
-    """What a network, or two of a cascade, gave for a batch, and how long it ran."""
+    """What a network, or two of a cascade, found out about the rows of a batch, and how long it ran."""
 
     subnet_id: str
-    outputs: Outputs
+    results: Results
     network_ms: float
 
 
@@ -90,29 +90,28 @@ class Dispatcher:
         """Return what a batch should take at most on a quiet device; infinite if nothing can be promised."""
         return min((option.bound_ms for option in self._menu.options(*batch.shape)), default=math.inf)
 
-    def answer(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
-        """Return who answered a batch that may take `allowed_ms` from now on, and the answers."""
+    def answer(self, batch: Batch, allowed_ms: float, options: Options) -> Answered:
+        """Return who answered a batch that may take `allowed_ms` from now on, and the results."""
         start_s = self._clock()
         # A network alone may fill the budget of a profile: what lies around it would come on top.
-        ran = self._run_in_time(batch, allowed_ms - self._governor.overhead_ms)
-        answers = self._task.answers(ran.outputs, top_k)
+        ran = self._run_in_time(batch, allowed_ms - self._governor.overhead_ms, options)
         self._governor.observe_overhead(self._ms_since(start_s) - ran.network_ms)
-        return ran.subnet_id, answers
+        return ran.subnet_id, ran.results
 
-    def _run_in_time(self, batch: Batch, allowed_ms: float) -> _Ran:
+    def _run_in_time(self, batch: Batch, allowed_ms: float, options: Options) -> _Ran:
         if self.cascade is not None and self._both_ms(self.cascade, batch) <= allowed_ms:
-            return self._run_cascade(self.cascade, batch, allowed_ms)
+            return self._run_cascade(self.cascade, batch, allowed_ms, options)
         option = self._choose(self._menu.options(*batch.shape), allowed_ms)
         self._last_quality = option.quality
-        return self._run(option.entry, batch, option.expected_ms)
+        return self._run(option.entry, batch, option.expected_ms, options)
 
-    def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float) -> _Ran:
+    def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float, options: Options) -> _Ran:
         session = self._residents.get(entry.key, entry.peak_memory_mb)
         start_s = self._clock()
         outputs = session.run(pad(batch.tokens, session.input_names, entry.pad_to))
         network_ms = self._ms_since(start_s)
         self._governor.observe(entry.way, expected_ms, network_ms)
-        return _Ran(entry.id, outputs, network_ms)
+        return _Ran(entry.id, self._task.results(outputs, batch.tokens, options), network_ms)
 
     def _both_ms(self, cascade: Cascade, batch: Batch) -> float:
         """Return what a batch should take at most if both networks are asked."""
@@ -121,14 +120,14 @@ class Dispatcher:
         bounds_ms = [option.entry.cost.bound_ms(length, size, percentile) for option in both]
         return sum(math.inf if one_ms is None else one_ms for one_ms in bounds_ms)
 
-    def _run_cascade(self, cascade: Cascade, batch: Batch, allowed_ms: float) -> _Ran:
+    def _run_cascade(self, cascade: Cascade, batch: Batch, allowed_ms: float, options: Options) -> _Ran:
         """Ask the second network about what the first is not sure of, if there is time left for it."""
         start_s = self._clock()
         first, second = cascade.first.entry, cascade.second.entry
         size, length = batch.shape
-        ran = self._run(first, batch, first.cost.expected_ms(length, size))
+        ran = self._run(first, batch, first.cost.expected_ms(length, size), options)
 
-        confidences = self._task.confidences(self._task.scores(ran.outputs))
+        confidences = self._task.confidences(ran.results)
         unsure = [] if confidences is None else np.flatnonzero(confidences < cascade.threshold).tolist()
         if not unsure:
             return ran
@@ -137,11 +136,11 @@ class Dispatcher:
         if self._governor.share_late(second.way, expected_ms, allowed_ms - self._ms_since(start_s)) > self._late_share:
             return ran
 
-        ran_second = self._run(second, rest, expected_ms)
-        outputs = {name: np.array(values) for name, values in ran.outputs.items()}  # an engine's may be read-only
-        for name, values in outputs.items():
-            values[unsure] = ran_second.outputs[name]
-        return _Ran(second.id, outputs, ran.network_ms + ran_second.network_ms)
+        ran_second = self._run(second, rest, expected_ms, options)
+        results = list(ran.results)
+        for row, result in zip(unsure, ran_second.results, strict=True):
+            results[row] = result
+        return _Ran(second.id, results, ran.network_ms + ran_second.network_ms)
 
     def _choose(self, options: Sequence[Option], allowed_ms: float) -> Option:
         """Return the best of the loaded networks, and have a better one loaded that would be on time."""

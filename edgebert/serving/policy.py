@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,48 +19,45 @@ from edgebert.serving.dispatcher import Answered, Dispatcher
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Residents
 from edgebert.subnet import Way
-from edgebert.tasks.task import TopK
+from edgebert.tasks.task import Options
 from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
 # Answers a batch, which may take so many milliseconds from now on.
-Chooser = Callable[[Batch, float, TopK], Answered]
+Chooser = Callable[[Batch, float, Options], Answered]
 
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """What a request may take: `latency_ms` for each of its batches or, with `shares`, for all of them together."""
+    """What a request may take: `latency_ms` for each group of its batches, infinite without a limit.
 
-    latency_ms: float  # infinite without a limit
-    # What each batch may take of the time that is left when its turn comes: what one saves goes to the others.
-    shares: tuple[float, ...] = ()
+    `parts` say of each batch which group it is of, by number, and what share it may take of the time that is left to
+    its group when its turn comes: what one saves goes to the others.
+    """
+
+    latency_ms: float
+    parts: tuple[tuple[int, float], ...]
 
     @classmethod
-    def for_call(cls, latency_ms: float, fastest_ms: Sequence[float]) -> "TimeLimit":
-        """Return the limit of a whole call, from what each batch takes with its fastest network."""
-        left_ms = sum(fastest_ms)
-        shares = []
-        for own_ms in fastest_ms:
-            # In proportion to what is still to come, so that there is time for all; the last may take all that is left.
-            shares.append(own_ms / left_ms if left_ms > own_ms else 1.0)
-            left_ms -= own_ms
-        return cls(latency_ms, tuple(shares))
+    def of(cls, latency_ms: float, groups: Iterable[Sequence[float]]) -> "TimeLimit":
+        """Return the limit of groups of batches, from what each batch takes with its fastest network."""
+        parts = []
+        for number, fastest_ms in enumerate(groups):
+            left_ms = sum(fastest_ms)
+            for own_ms in fastest_ms:
+                # In proportion to what is still to come, so that there is time for all; the last may take all.
+                parts.append((number, own_ms / left_ms if left_ms > own_ms else 1.0))
+                left_ms -= own_ms
+        return cls(latency_ms, tuple(parts))
 
-    def left_ms(self, number: int, request_ms: float, batch_ms: float) -> float:
-        """Return what the batch of that number may still take.
+    def left_ms(self, number: int, group_ms: float) -> float:
+        """Return what the batch of that number may still take, when `group_ms` have gone by since its group began."""
+        return (self.latency_ms - group_ms) * self.parts[number][1]
 
-        `request_ms` have gone by since the request began, `batch_ms` since the batch before was answered.
-        """
-        if self.shares:
-            return (self.latency_ms - request_ms) * self.shares[number]
-        return self.latency_ms - batch_ms
-
-    def is_kept(self, request_ms: float, slowest_batch_ms: float) -> bool | None:
-        """Return whether a request kept its limit; None if it has none."""
-        if math.isinf(self.latency_ms):
-            return None
-        return (request_ms if self.shares else slowest_batch_ms) <= self.latency_ms
+    def is_kept(self, slowest_ms: float) -> bool | None:
+        """Return whether a request kept its limit, of which the slowest group took so long; None if it has none."""
+        return None if math.isinf(self.latency_ms) else slowest_ms <= self.latency_ms
 
 
 class Policy:
@@ -128,42 +125,51 @@ class Policy:
         """Return whether a request that may take `latency_ms` is to be kept within any budget."""
         return latency_ms is not None or self._budget.is_limited or self._is_governed
 
-    def chooser_for(self, batches: Sequence[Batch], latency_ms: float | None) -> tuple[Chooser, TimeLimit]:
+    def chooser_for(self, groups: Sequence[Sequence[Batch]], latency_ms: float | None) -> tuple[Chooser, TimeLimit]:
         """Return who answers a request's batches, and how long they may take; `latency_ms` is a budget of its own.
+
+        The budget of load time is for each group: a batch, or those of a text that is cut into windows.
 
         Raises:
             BudgetError: a choice is needed and may not be made, or nothing would keep the budget on a quiet device.
         """
-        longest, budget = batches[-1].length, self._budget
-        limit = TimeLimit(budget.latency_ms or math.inf)
+        longest, budget = max(batch.length for group in groups for batch in group), self._budget
+        limit = TimeLimit.of(budget.latency_ms or math.inf, ((1.0,) * len(group) for group in groups))
         is_too_long = budget.is_limited and budget.length is not None and longest > budget.length
-        # What was chosen at load time was chosen for texts of up to that length.
-        if latency_ms is None and not is_too_long:
+        has_windows = budget.latency_ms is not None and max(map(len, groups)) > 1
+        # What was chosen at load time was chosen for one batch of texts of up to that length.
+        if latency_ms is None and not is_too_long and not has_windows:
             return self._dispatch().answer if self._is_governed else self._answer_fixed, limit
 
         if self._profile is None:
-            found = f"{longest} tokens for a budget of {budget.length}" if is_too_long else "a budget for one request"
+            found = "a budget for one request"
+            if latency_ms is None:
+                found = f"{longest} tokens for a budget of {budget.length}" if is_too_long else "a text of many windows"
             raise BudgetError(f"found {found}, but the choice is fixed; load with adaptive=True")
         dispatcher = self._dispatch()
-        if latency_ms is None:
-            self._check_possible(dispatcher, budget.latency_ms, longest)
+        asked_ms, whole = budget.latency_ms, groups
+        if latency_ms is not None:
+            asked_ms, whole = latency_ms, [[batch for group in groups for batch in group]]
+        if asked_ms is None:
+            self._check_possible(dispatcher, None, longest)
             return dispatcher.answer, limit
 
-        fastest_ms = [dispatcher.fastest_ms(batch) for batch in batches]
-        if not sum(fastest_ms) <= latency_ms:  # also where a time is infinite or the budget not a number
+        fastest_ms = [[dispatcher.fastest_ms(batch) for batch in group] for group in whole]
+        slowest = max(fastest_ms, key=sum)
+        if not sum(slowest) <= asked_ms:  # also where a time is infinite or the budget not a number
             # The nearest miss is named for the longest batch, as if all had the same part of the time.
-            self._check_possible(dispatcher, latency_ms / len(batches), longest)
-        return dispatcher.answer, TimeLimit.for_call(latency_ms, fastest_ms)
+            self._check_possible(dispatcher, asked_ms / len(slowest), longest)
+        return dispatcher.answer, TimeLimit.of(asked_ms, fastest_ms)
 
     def slow_down(self, way: Way) -> float:
         """Return how many times the profiled latency the recent requests took in a way."""
         return self._governor.slow_down(way)
 
-    def _answer_fixed(self, batch: Batch, allowed_ms: float, top_k: TopK) -> Answered:
-        """Return the answers of the network that was chosen, however long it takes; from several threads at once."""
+    def _answer_fixed(self, batch: Batch, allowed_ms: float, options: Options) -> Answered:
+        """Return the results of the network that was chosen, however long it takes; from several threads at once."""
         session = self._residents.get(self._chosen, self._selection.peak_memory_mb)
         outputs = session.run(pad(batch.tokens, session.input_names))
-        return self._selection.subnetwork, self._task.answers(outputs, top_k)
+        return self._selection.subnetwork, self._task.results(outputs, batch.tokens, options)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,18 +16,20 @@ from edgebert.choosing.selection import Budget, Selection
 from edgebert.engines.engine import Session
 from edgebert.engines.session import default_way, open_session, way_filter
 from edgebert.errors import EdgeBertError
-from edgebert.inputs.batches import Batch, batches_of
+from edgebert.inputs.batches import Batch, Groups, Request
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.serving.dispatcher import Answered
 from edgebert.serving.parameters import budget_of, choose, profile_source
-from edgebert.serving.policy import Chooser, Policy, TimeLimit
-from edgebert.serving.request import CallTexts, read_texts, shaped
+from edgebert.serving.policy import Policy, TimeLimit
+from edgebert.serving.request import CallTexts, form_of, read_texts
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
 from edgebert.subnet import Subnet, Way
-from edgebert.tasks.task import Answer, TopK
+from edgebert.tasks.task import Result
+from edgebert.tasks.tasks import task_in
 
 _PREDICTORS: "weakref.WeakSet[Predictor]" = weakref.WeakSet()
 
@@ -131,6 +134,7 @@ class Predictor:
         """Answer with loaded networks; `load` makes one. `clock` tells seconds."""
         self.bundle, self.selection = bundle, selection
         self._tokenizer, self._residents, self._policy, self._clock = tokenizer, residents, policy, clock
+        self._task = task_in(bundle.manifest)
         self._begin_counting()
         _PREDICTORS.add(self)
 
@@ -156,37 +160,41 @@ class Predictor:
         """The two networks that answer in a row, where a cascade was asked for and gains something."""
         return self._policy.cascade
 
-    def __call__(self, texts: CallTexts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
+    def __call__(self, texts: CallTexts, *, latency_ms: float | None = None, **options: Any) -> Any:
         """Return the answer to each text, in the order given and in the form of transformers' pipeline of the task.
 
         Args:
-            texts: a text, a (text, pair) tuple, a dict with "text" and perhaps "text_pair", or an iterable of these.
+            texts: a text, a (text, pair) tuple, a dict with "text" and perhaps "text_pair" or with "question" and
+                "context", or an iterable of these.
             latency_ms: a budget for this call, from its beginning to its end. The budget of `load` is for each batch,
                 one text by default.
-            top_k: how many labels each text gets, None for all, in a list of {"label", "score"}, the best first.
-                Without it a text gets the best one by itself.
+            options: what the task lets a call ask for. `top_k` of tasks that give labels: how many each text gets, None
+                for all, in a list of {"label", "score"}, the best first; without it the best one by itself.
 
         Raises:
             BudgetError: no sub-network meets the budget for texts of this length.
-            EdgeBertError: a text is empty or no text, or this is closed.
+            EdgeBertError: a text is empty or no text, the task has no such option, or this is closed.
         """
         start_s = self._clock()
         self._residents.check()
-        tokens = [self._tokenizer.encode(text) for text in read_texts(texts)]
-        batches = batches_of(tokens, self.selection.budget.batch_size)
-        if not batches:
-            return []
+        task, asked = self._task, self._task.options(options)
+        request = Request.of([task.rows(text, self._tokenizer, asked) for text in read_texts(texts)])
+        if not request.rows:
+            return task.shaped([], form_of(texts), asked, ())
+        groups = request.groups(self.selection.budget.batch_size)
         # Two at once would slow each other, and no profile knows by how much; the wait for one's turn counts.
         with self._turn if self._policy.has_limit(latency_ms) else contextlib.nullcontext():
-            chooser, limit = self._policy.chooser_for(batches, latency_ms)
-            answers = self._answer(batches, chooser, limit, top_k, start_s)
-        return shaped([answers[place] for place in range(len(tokens))], texts, top_k)
+            chooser, limit = self._policy.chooser_for(groups, latency_ms)
+            found = self._run(groups, lambda batch, left_ms: chooser(batch, left_ms, asked), limit, start_s)
+        results = [task.joined([found[row][1] for row in rows], asked) for rows in request.rows]
+        networks = [found[rows[0]][0] for rows in request.rows]
+        return task.shaped(task.answers(results, asked), form_of(texts), asked, networks)
 
-    async def predict_async(self, texts: CallTexts, *, latency_ms: float | None = None, top_k: TopK = "best") -> Any:
+    async def predict_async(self, texts: CallTexts, *, latency_ms: float | None = None, **options: Any) -> Any:
         """Answer as a call does, without holding up the event loop."""
         import asyncio  # who has no event loop need not wait until it is imported
 
-        return await asyncio.to_thread(self, texts, latency_ms=latency_ms, top_k=top_k)
+        return await asyncio.to_thread(self, texts, latency_ms=latency_ms, **options)
 
     def stats(self) -> Stats:
         """Return what was answered by what so far, and how slow the device is at the moment."""
@@ -209,23 +217,28 @@ class Predictor:
         chosen = self.selection
         return f"Predictor({self.bundle.manifest.name!r}, {chosen.subnetwork} ({chosen.way}), {chosen.budget})"
 
-    def _answer(
-        self, batches: Sequence[Batch], chooser: Chooser, limit: TimeLimit, top_k: TopK, start_s: float
-    ) -> dict[int, Answer]:
-        """Return the answer to each text of a request that began at `start_s`, by its place, and count the request."""
-        answers: dict[int, Answer] = {}
+    def _run(
+        self, groups: Groups, chooser: Callable[[Batch, float], Answered], limit: TimeLimit, start_s: float
+    ) -> dict[int, tuple[str, Result]]:
+        """Return for each row of a request that began at `start_s` who answered it, and its result; count the request.
+
+        Rows are known by their places.
+        """
+        found: dict[int, tuple[str, Result]] = {}
         counted: list[tuple[str, AnsweredBy]] = []
-        batch_start_s = start_s  # what the tokenizer took counts as the first batch's
-        for number, batch in enumerate(batches):
-            now_s = self._clock()
-            left_ms = limit.left_ms(number, (now_s - start_s) * 1000, (now_s - batch_start_s) * 1000)
-            subnet_id, found = chooser(batch, left_ms, top_k)
-            answers.update(zip(batch.places, found, strict=True))
+        slowest_ms, group_start_s, last = 0.0, start_s, 0
+        before_s = start_s  # what the tokenizer took counts as the first batch's
+        for number, batch in enumerate(itertools.chain(*groups)):
+            group, _ = limit.parts[number]
+            if group != last:
+                group_start_s, last = before_s, group
+            left_ms = limit.left_ms(number, (self._clock() - group_start_s) * 1000)
+            subnet_id, results = chooser(batch, left_ms)
+            found.update((place, (subnet_id, one)) for place, one in zip(batch.places, results, strict=True))
 
             end_s = self._clock()
-            counted.append((subnet_id, AnsweredBy(len(batch.places), (end_s - batch_start_s) * 1000)))
-            batch_start_s = end_s
+            counted.append((subnet_id, AnsweredBy(len(batch.places), (end_s - before_s) * 1000)))
+            slowest_ms, before_s = max(slowest_ms, (end_s - group_start_s) * 1000), end_s
         # At the end, in one step: a request that fails on its way is not counted.
-        is_kept = limit.is_kept((batch_start_s - start_s) * 1000, max(batch.ms for _, batch in counted))
-        self._tally.add(counted, is_kept)
-        return answers
+        self._tally.add(counted, limit.is_kept(slowest_ms))
+        return found

@@ -3,27 +3,30 @@
 Knows nothing about networks and tokens.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.tokenization import Text
-from edgebert.tasks.task import Answer, TopK
+from edgebert.tasks.task import Form
 
-# One text or pair, as a string, a (text, pair) tuple or a dict with "text" and perhaps "text_pair".
+# One text or pair, as a string, a (text, pair) tuple or a dict with "text" and perhaps "text_pair", or with "question"
+# and "context".
 OneText = Text | Mapping[str, str]
 CallTexts = OneText | Iterable[OneText]
 
 _KEYS = {"text", "text_pair"}
+_QUESTION_KEYS = {"question", "context"}
 
 
-def is_single(texts: object) -> bool:
-    """Return whether a call gives one text or pair by itself, and not an iterable of them."""
+def form_of(texts: object) -> Form:
+    """Return whether a call gives one text or pair by itself, one as a dict, or an iterable of them."""
     # First, since most are: whether something is a Mapping takes 1.7 us to tell, and whether it is a str 0.2.
     if isinstance(texts, str):
-        return True
-    is_pair = isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(part, str) for part in texts)
-    return is_pair or isinstance(texts, Mapping)
+        return "text"
+    if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(part, str) for part in texts):
+        return "text"
+    return "dict" if isinstance(texts, Mapping) else "several"
 
 
 def read_texts(texts: Any) -> Iterator[Text]:
@@ -32,7 +35,7 @@ def read_texts(texts: Any) -> Iterator[Text]:
     Raises:
         EdgeBertError: it is neither one text nor an iterable, or a dict has other keys.
     """
-    if is_single(texts):
+    if form_of(texts) != "several":
         return iter([_text_of(texts)])
     # Bytes are an iterable too, of numbers.
     if isinstance(texts, bytes | bytearray) or not hasattr(texts, "__iter__"):
@@ -41,20 +44,12 @@ def read_texts(texts: Any) -> Iterator[Text]:
     return map(_text_of, texts)
 
 
-def shaped(answers: Sequence[Answer], texts: object, top_k: TopK) -> Any:
-    """Return answers in the form that transformers' pipeline gives them for such texts.
-
-    That is a list with one answer for each text. For a dict by itself it is the bare answer; for a single text the list
-    of its best answers, if `top_k` was given, and else a list of one.
-    """
-    is_bare = is_single(texts) and (top_k != "best" or isinstance(texts, Mapping))
-    return answers[0] if is_bare else answers
-
-
 def _text_of(value: Any) -> Text:
     """Return what a dict holds as a text or a tuple, and anything else as it is: the tokenizer refuses what is none."""
     if isinstance(value, str) or not isinstance(value, Mapping):
         return value
+    if value.keys() == _QUESTION_KEYS:
+        return value["question"], value["context"]
     if "text" not in value or set(value) - _KEYS:
         found = ", ".join(repr(key) for key in value) or "no key"
         raise EdgeBertError(f"expected a text as a dict of 'text' and perhaps 'text_pair', found {found}; pass these")

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from edgebert.errors import EdgeBertError, listed, shortened
 from edgebert.inputs.dataset import Example
+from edgebert.tasks.label_task import LabelTask, Scores, checked_labels, have_numbers, place_of
 from edgebert.tasks.metrics import Interval, mean_average_precision, ratio, ratio_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_labels, have_numbers, place_of
+from edgebert.tasks.task import Counts, Outputs, Results
 
 _MARKS = {"0", "1", "0.0", "1.0"}
 THRESHOLD = 0.5  # from which a score says that a text has the label
 
 
-class MultiLabelTextClassification(Task):
+class MultiLabelTextClassification(LabelTask):
     """Labels that do not exclude each other: a sigmoid each, micro F1 at 0.5 and the mean of average precisions."""
 
     NAME = "multi-label-text-classification"
@@ -59,18 +60,18 @@ class MultiLabelTextClassification(Task):
         """Return the sigmoid of each label's logit."""
         return np.asarray(1 / (1 + np.exp(-outputs["logits"])))
 
-    def metrics(self, scores: Scores, targets: Sequence[Sequence[float]]) -> dict[str, float]:
+    def metrics(self, results: Results, targets: Sequence[Sequence[float]]) -> dict[str, float]:
         """Return micro F1 at a threshold of 0.5, and the mean over labels of their average precision."""
-        precision = mean_average_precision(scores.astype(np.float64), _wanted(targets))
-        return {"micro_f1": ratio(*self.counts(scores, targets)), "mean_average_precision": precision}
+        precision = mean_average_precision(np.asarray(results, np.float64), _wanted(targets))
+        return {"micro_f1": ratio(*self.counts(results, targets)), "mean_average_precision": precision}
 
-    def interval(self, scores: Scores, targets: Sequence[Sequence[float]]) -> Interval:
+    def interval(self, results: Results, targets: Sequence[Sequence[float]]) -> Interval:
         """Return the 95 % interval of micro F1."""
-        return ratio_interval(*self.counts(scores, targets))
+        return ratio_interval(*self.counts(results, targets))
 
-    def fidelity(self, scores: Scores, full: Scores) -> float:
+    def fidelity(self, results: Results, full: Results) -> float:
         """Return how often all labels at 0.5 are the full network's."""
-        return float(((scores >= THRESHOLD) == (full >= THRESHOLD)).all(axis=1).mean())
+        return float(((np.asarray(results) >= THRESHOLD) == (np.asarray(full) >= THRESHOLD)).all(axis=1).mean())
 
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
         """Return for how many texts a label is wrong whose right logit is farther from 0 than both may be off."""
@@ -83,13 +84,14 @@ class MultiLabelTextClassification(Task):
         """Always: each score tells how clear its label is."""
         return True
 
-    def confidences(self, scores: Scores) -> NDArray[np.float32]:
+    def confidences(self, results: Results) -> NDArray[np.float32]:
         """Return the score of the label that is least clear, or one minus it: how sure the whole answer is."""
+        scores = np.asarray(results)
         return np.asarray(np.maximum(scores, 1 - scores).min(axis=1))
 
-    def counts(self, scores: Scores, targets: Sequence[Sequence[float]]) -> Counts:
+    def counts(self, results: Results, targets: Sequence[Sequence[float]]) -> Counts:
         """Return twice the true positives, and the labels found plus the labels wanted: the two sides of micro F1."""
-        found, wanted = scores >= THRESHOLD, _wanted(targets)
+        found, wanted = np.asarray(results) >= THRESHOLD, _wanted(targets)
         return 2 * (found & wanted).sum(axis=1), found.sum(axis=1) + wanted.sum(axis=1)
 
 

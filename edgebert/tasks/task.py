@@ -4,51 +4,72 @@ A task is a value: its kind, one class in a file of its own, and its labels. Kno
 """
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.errors import EdgeBertError, OutputError, listed
+from edgebert.errors import BundleError, EdgeBertError, OutputError, listed
 from edgebert.inputs.dataset import Example
+from edgebert.inputs.manifest import Manifest
+from edgebert.inputs.tokenization import Text, Tokenizer, Tokens
 from edgebert.tasks.metrics import Interval
 
 # What a graph puts out, by name: float32, (batch, ...).
 Outputs = dict[str, NDArray[np.float32]]
-Scores = NDArray[np.float32]
+# What a network found out about one row of a batch, and about a whole text: what its answer is made of, in a form of
+# the task's own.
+Result = Any
+Results = Sequence[Result]
 # One text's answer, in the form of the transformers pipeline of its task.
 Answer = Any
-# How many answers each text gets: the best one by itself, a list of so many, or with None a list of all.
-TopK = int | Literal["best"] | None
+# How a call gave its texts: one by itself, one as a dict, or several.
+Form = Literal["text", "dict", "several"]
 # What answers to labelled samples gained and could have gained, each (samples,).
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
 
-# What pandas reads as no value, in these spellings alone, what it and Python write where there is none, and what SNLI
-# and MNLI have where people did not agree.
-_NO_VALUE = {"nan", "NaN", "NAN", "<NA>", "N/A", "n/a", "NA", "NULL", "null", "None", "-"}
-_NUMBER = re.compile(r"\d{1,9}")
 _FLOAT32 = np.dtype(np.float32)
 _FEW = 100  # numbers that Python looks at sooner than numpy does
 
 
 @dataclass(frozen=True)
+class Options:
+    """What a call may ask for beside its texts; each task has its own."""
+
+
+@dataclass(frozen=True)
 class Task(ABC):
-    """What a network answers: a task's labels, and how they are read, given, compared and counted."""
+    """What a network answers: a task's labels, and how texts are read and answers made, compared and counted.
+
+    A text becomes one row of a batch, or several where it is cut into windows. What a network gives for a row becomes a
+    result, the results of a text's rows one result, and that the answer.
+    """
 
     labels: tuple[str, ...]
 
     NAME: ClassVar[str]
-    # The name of each output of a graph, and its number of dimensions.
-    OUTPUTS: ClassVar[Mapping[str, int]] = {"logits": 2}
+    # Each output of a graph and its dimensions, in words: the batch, the length, the labels, or another size.
+    OUTPUTS: ClassVar[Mapping[str, tuple[str, ...]]] = {"logits": ("batch", "labels")}
     # What quality is counted in: the first is what a selection goes by. Higher is better in all.
     METRICS: ClassVar[tuple[str, ...]]
     LOSS: ClassVar[Loss]
+    OPTIONS: ClassVar[type[Options]] = Options
+
+    @classmethod
+    def of_bundle(cls, manifest: Manifest) -> "Task":
+        """Return the task of a bundle, with what its manifest says of it."""
+        if not manifest.labels:
+            raise BundleError(f"expected labels for {cls.NAME}, found none at $.labels; export the bundle again")
+        return cls(manifest.labels)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest says of this task beside its name and labels, by the names of its keys."""
+        return {}
 
     @classmethod
     @abstractmethod
@@ -61,63 +82,108 @@ class Task(ABC):
 
     @abstractmethod
     def target(self, row: Example) -> Any:
-        """Return what a row's label asks for, as a number or a list of numbers of the same size for every row.
+        """Return what a row's label asks for.
 
         Raises:
             EdgeBertError: the row has no label, or one that is not of this task; names the line.
         """
 
-    @abstractmethod
-    def scores(self, outputs: Outputs) -> Scores:
-        """Return what answers are given by, (batch, labels), as transformers' pipeline of the task scales logits."""
+    def texts(self, row: Example) -> tuple[Text, ...]:
+        """Return the texts that a row of a data file has a network answer."""
+        return (row.input,)
 
-    def check_outputs(self, outputs: Outputs, texts: int) -> None:
+    def options(self, given: Mapping[str, Any]) -> Options:
+        """Return what a call asks for, by the names of its arguments.
+
+        Raises:
+            EdgeBertError: this task has no such option, or not such a value of it.
+        """
+        known = [field.name for field in fields(self.OPTIONS)]
+        unknown = next((name for name in given if name not in known), None)
+        if unknown is not None:
+            raise EdgeBertError(f"{self.NAME} has no option {unknown}; expected one of {listed(known) or 'none'}")
+        return self.OPTIONS(**given)
+
+    def rows(self, text: Text, tokenizer: Tokenizer, options: Options) -> Sequence[Tokens]:
+        """Return the rows of a batch that a text becomes.
+
+        Raises:
+            EdgeBertError: it is empty, no text, or none of this task's kind.
+        """
+        return (tokenizer.encode(text),)
+
+    def rows_of_all(self, texts: Sequence[Text], tokenizer: Tokenizer, options: Options) -> list[Sequence[Tokens]]:
+        """Return what `rows` does for each of many texts."""
+        return [(row,) for row in tokenizer.encode_all(texts)]
+
+    @abstractmethod
+    def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options) -> Results:
+        """Return what a network found out about each row of a batch."""
+
+    def joined(self, results: Results, options: Options) -> Result:
+        """Return the result of a text from those of its rows, in their order."""
+        (one,) = results
+        return one
+
+    @abstractmethod
+    def answers(self, results: Results, options: Options) -> list[Answer]:
+        """Return the answer to each text."""
+
+    def shaped(self, answers: list[Answer], form: Form, options: Options, networks: Sequence[str]) -> Any:
+        """Return answers in the form that transformers' pipeline gives them for texts that came so.
+
+        `networks` are the ids of the sub-networks that gave them.
+        """
+        return answers if form == "several" else answers[0]
+
+    @abstractmethod
+    def cells(self, answer: Answer) -> tuple[str, str]:
+        """Return what a line of a table shows of an answer, and of how sure it is; a line break may stand in it."""
+
+    def plain(self, answer: Answer) -> Any:
+        """Return an answer as it stands in JSON."""
+        return answer
+
+    @property
+    def known_cells(self) -> tuple[str, ...] | None:
+        """What the first cell of an answer consists of, joined by commas; None where that may be anything."""
+        return self.labels
+
+    def check_outputs(self, outputs: Outputs, shape: tuple[int, ...]) -> None:
         """Check that a graph gave what answers can be made of: all outputs of this task, with finite numbers.
 
         Raises:
-            OutputError: one is missing, not finite, or of another type or shape than so many texts and the labels ask.
+            OutputError: one is missing, not finite, or of another type or shape than inputs of that shape (batch,
+                length) and the labels ask.
         """
+        sizes: dict[str, int] = {"batch": shape[0], "length": shape[1], "labels": len(self.labels)}
         for name, dimensions in self.OUTPUTS.items():
             values = outputs.get(name)
             if values is None:
                 found = listed([ascii(one) for one in outputs]) or "none"
                 raise OutputError(f"expected an output {name}, found {found}; export the bundle again")
-            if values.dtype != _FLOAT32 or values.ndim != dimensions or len(values) != texts:
-                expected = f"expected {name} in float32 of {dimensions} dimensions for {texts} texts"
-                raise OutputError(f"{expected}, found {values.dtype} of shape {values.shape}; export the bundle again")
-            if name == "logits" and values.shape[-1] != len(self.labels):
-                scores = f"{values.shape[-1]} scores for {len(self.labels)} labels"
-                raise OutputError(f"found {scores}; export the bundle again")
+            fits = len(values.shape) == len(dimensions) and all(
+                size == sizes.get(word, size) for size, word in zip(values.shape, dimensions, strict=True)
+            )
+            if values.dtype != _FLOAT32 or not fits:
+                expected = ", ".join(f"{sizes.get(word, 'any')} {word}" for word in dimensions)
+                found = f"found {values.dtype} of shape {values.shape}"
+                raise OutputError(f"expected {name} in float32 ({expected}), {found}; export the bundle again")
             if not _are_finite(values):
                 advice = "export the bundle again, or choose another sub-network or provider"
                 raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
 
-    def answers(self, outputs: Outputs, top_k: TopK = "best") -> list[Answer]:
-        """Return {"label", "score"} for each text of a batch, or a list of them, as transformers' pipelines do."""
-        scores, labels = self.scores(outputs), self.labels
-        if top_k == "best":
-            # Most requests ask for no more: no sort, and lists of Python's numbers are read faster than arrays.
-            best, rows = scores.argmax(axis=1).tolist(), scores.tolist()
-            return [{"label": labels[place], "score": row[place]} for place, row in zip(best, rows, strict=True)]
-
-        # Stable, so that the first of equal scores is the one that argmax takes.
-        orders = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-        return [
-            [{"label": labels[place], "score": float(row[place])} for place in order]
-            for order, row in zip(orders, scores, strict=True)
-        ]
+    @abstractmethod
+    def metrics(self, results: Results, targets: Sequence[Any]) -> dict[str, float]:
+        """Return each of `METRICS` for labelled samples: the results of their texts, and what was asked for."""
 
     @abstractmethod
-    def metrics(self, scores: Scores, targets: Sequence[Any]) -> dict[str, float]:
-        """Return each of `METRICS` for labelled samples: scores (samples, labels) and what was asked for."""
-
-    @abstractmethod
-    def interval(self, scores: Scores, targets: Sequence[Any]) -> Interval:
+    def interval(self, results: Results, targets: Sequence[Any]) -> Interval:
         """Return the 95 % interval of the first metric."""
 
     @abstractmethod
-    def fidelity(self, scores: Scores, full: Scores) -> float:
-        """Return how often answers are the full network's, of 1, from the scores of both for the same texts."""
+    def fidelity(self, results: Results, full: Results) -> float:
+        """Return how often answers are the full network's, of 1, from the results of both for the same texts."""
 
     @abstractmethod
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
@@ -128,49 +194,16 @@ class Task(ABC):
         """Whether there are `confidences` and `counts`, so that two networks can answer in a row."""
         return False
 
-    def confidences(self, scores: Scores) -> NDArray[np.float32] | None:
-        """Return how sure each answer is, (batch,) from 0 to 1; None for a task that has no cascade."""
+    def confidences(self, results: Results) -> NDArray[np.float32] | None:
+        """Return how sure each answer is, (texts,) from 0 to 1; None for a task that has no cascade."""
         return None
 
-    def counts(self, scores: Scores, targets: Sequence[Any]) -> Counts | None:
+    def counts(self, results: Results, targets: Sequence[Any]) -> Counts | None:
         """Return two counts for each answer, of which the ratio of the sums is the first metric.
 
         None for a task that has no cascade: a cascade is set by adding up what one network or another gained.
         """
         return None
-
-
-def checked_labels(first_rows: Mapping[str, Example]) -> set[str]:
-    """Return labels that somebody is to be trained on, each given with the first row that has it.
-
-    Raises:
-        EdgeBertError: one stands for no label; names the row.
-    """
-    # Hugging Face's data sets count labels from 0, and have -1 where there is none.
-    none = _NO_VALUE | ({"-1"} if "0" in first_rows else set())
-    for label, row in first_rows.items():
-        if label in none:
-            advice = "leave such rows out, or name all labels with --labels=A,B if it is one"
-            raise EdgeBertError(f"{row.place}: expected a label, found '{label}', which stands for none; {advice}")
-    return set(first_rows)
-
-
-def place_of(label: str, labels: Sequence[str]) -> int | None:
-    """Return the place of a label that is given by its name or, where these are no numbers, by its place; else None."""
-    if label in labels:
-        return labels.index(label)
-    # Python raises a ValueError for a number of thousands of digits.
-    is_place = _NUMBER.fullmatch(label) and have_numbers(labels) and int(label) < len(labels)
-    return int(label) if is_place else None
-
-
-def have_numbers(labels: Sequence[str]) -> bool:
-    """Return whether labels may be given by their places, from 0: not where their names say other numbers.
-
-    Of stars from 1 to 5 the third is called 3, or "3 stars", and a 3 must not be taken for the fourth.
-    """
-    told = [(place, _NUMBER.match(label), label) for place, label in enumerate(labels)]
-    return not any(label.isdecimal() or int(found[0]) != place for place, found, label in told if found)
 
 
 def _are_finite(values: NDArray[np.float32]) -> bool:

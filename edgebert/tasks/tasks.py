@@ -12,15 +12,15 @@ TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassificatio
 DEFAULT_TASK = TASKS[0]
 
 
-def task_of(name: str, labels: tuple[str, ...], error: type[EdgeBertError]) -> Task:
-    """Return the task of that name with these labels.
+def kind_of(name: str, error: type[EdgeBertError]) -> type[Task]:
+    """Return the kind of task of that name.
 
     Raises:
         error: there is no such task in this version.
     """
     for kind in TASKS:
         if name == kind.NAME:
-            return kind(labels)
+            return kind
     known = ", ".join(kind.NAME for kind in TASKS)
     raise error(f"expected a task of {known}, found '{name}'; use a newer edgebert, or another bundle")
 
@@ -31,4 +31,4 @@ def task_in(manifest: Manifest) -> Task:
     Raises:
         BundleError: it is of a task that this version does not know.
     """
-    return task_of(manifest.task, manifest.labels, BundleError)
+    return kind_of(manifest.task, BundleError).of_bundle(manifest)

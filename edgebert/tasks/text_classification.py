@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from edgebert.errors import EdgeBertError, listed, shortened
 from edgebert.inputs.dataset import Example
+from edgebert.tasks.label_task import LabelTask, Scores, checked_labels, have_numbers, place_of
 from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
-from edgebert.tasks.task import Counts, Outputs, Scores, Task, checked_labels, have_numbers, place_of
+from edgebert.tasks.task import Counts, Outputs, Results
 
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 _FRACTION = re.compile(r"^-?\d*\.\d+$")
 
 
-class TextClassification(Task):
+class TextClassification(LabelTask):
     """Labels that exclude each other: the softmax of the logits, and the share of samples whose label is right."""
 
     NAME = "text-classification"
@@ -65,20 +66,21 @@ class TextClassification(Task):
         shifted = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
         return np.asarray(shifted / np.add.reduce(shifted, axis=1, keepdims=True))
 
-    def metrics(self, scores: Scores, targets: Sequence[int]) -> dict[str, float]:
+    def metrics(self, results: Results, targets: Sequence[int]) -> dict[str, float]:
         """Return the accuracy, from 0 to 1."""
-        return {"accuracy": ratio(*self.counts(scores, targets))}
+        return {"accuracy": ratio(*self.counts(results, targets))}
 
-    def interval(self, scores: Scores, targets: Sequence[int]) -> Interval:
+    def interval(self, results: Results, targets: Sequence[int]) -> Interval:
         """Return the 95 % interval of the accuracy."""
-        right, _ = self.counts(scores, targets)
+        right, _ = self.counts(results, targets)
         return wilson_interval(int(right.sum()), len(targets))
 
-    def fidelity(self, scores: Scores, full: Scores) -> float:
+    def fidelity(self, results: Results, full: Results) -> float:
         """Return how often the label is the full network's; for a label alone the rank correlation of its scores."""
+        found, right = np.asarray(results, np.float64), np.asarray(full, np.float64)
         if len(self.labels) == 1:
-            return spearman(scores[:, 0].astype(np.float64), full[:, 0].astype(np.float64))
-        return float((scores.argmax(axis=1) == full.argmax(axis=1)).mean())
+            return spearman(found[:, 0], right[:, 0])
+        return float((found.argmax(axis=1) == right.argmax(axis=1)).mean())
 
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
         """Return for how many texts the label is wrong, where the right one leads by more than both may be off."""
@@ -94,13 +96,13 @@ class TextClassification(Task):
         """Whether there are labels to be sure or unsure about."""
         return len(self.labels) > 1
 
-    def confidences(self, scores: Scores) -> NDArray[np.float32] | None:
+    def confidences(self, results: Results) -> NDArray[np.float32] | None:
         """Return the score of the label that is answered."""
-        return np.asarray(scores.max(axis=1)) if self.has_cascade else None
+        return np.asarray(results).max(axis=1) if self.has_cascade else None
 
-    def counts(self, scores: Scores, targets: Sequence[int]) -> Counts:
+    def counts(self, results: Results, targets: Sequence[int]) -> Counts:
         """Return 1 of 1 for each answer that is right, and 0 of 1 for the others."""
-        right = (scores.argmax(axis=1) == np.asarray(targets)).astype(np.int64)
+        right = (np.asarray(results).argmax(axis=1) == np.asarray(targets)).astype(np.int64)
         return right, np.ones_like(right)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from edgebert.errors import EdgeBertError, shortened
 from edgebert.inputs.dataset import Example
+from edgebert.tasks.label_task import LabelTask, Scores
 from edgebert.tasks.metrics import Interval, pearson, spearman, spearman_interval
-from edgebert.tasks.task import Outputs, Scores, Task
+from edgebert.tasks.task import Outputs, Results
 
 
-class TextRegression(Task):
+class TextRegression(LabelTask):
     """A number: the logit as it is, and its rank and linear correlation with the wanted ones.
 
     Answers give it as a score. It has no cascade.
@@ -46,19 +47,19 @@ class TextRegression(Task):
         """Return the logits as they are."""
         return outputs["logits"]
 
-    def metrics(self, scores: Scores, targets: Sequence[float]) -> dict[str, float]:
+    def metrics(self, results: Results, targets: Sequence[float]) -> dict[str, float]:
         """Return the rank correlation and the linear correlation with the wanted numbers, from -1 to 1."""
-        found, wanted = scores[:, 0].astype(np.float64), np.asarray(targets, np.float64)
+        found, wanted = np.asarray(results, np.float64)[:, 0], np.asarray(targets, np.float64)
         return {"spearman": spearman(found, wanted), "pearson": pearson(found, wanted)}
 
-    def interval(self, scores: Scores, targets: Sequence[float]) -> Interval:
+    def interval(self, results: Results, targets: Sequence[float]) -> Interval:
         """Return the 95 % interval of the rank correlation."""
-        return spearman_interval(self.metrics(scores, targets)["spearman"], len(targets))
+        return spearman_interval(self.metrics(results, targets)["spearman"], len(targets))
 
-    def fidelity(self, scores: Scores, full: Scores) -> float:
+    def fidelity(self, results: Results, full: Results) -> float:
         """Return the rank correlation with the full network's numbers: how alike both put texts in order."""
-        columns = range(full.shape[1])
-        return min(spearman(scores[:, n].astype(np.float64), full[:, n].astype(np.float64)) for n in columns)
+        columns = np.asarray(results, np.float64).T, np.asarray(full, np.float64).T
+        return min(spearman(found, right) for found, right in zip(*columns, strict=True))
 
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
         """Return 0: a number is never another answer, only farther off."""

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -38,7 +39,7 @@ def test_a_score_is_the_tasks_first_metric_however_texts_are_batched(
     assert (one.id, one.width, one.depth) == (subnet.id, 0.5, 0.5)
 
     outputs = [model(torch.tensor([ids]), torch.ones(1, len(ids)), subnet).logits for ids in scoring.texts.ids]
-    scores = task.scores({"logits": torch.cat(outputs).detach().numpy()})
+    scores = np.asarray(task.results({"logits": torch.cat(outputs).detach().numpy()}, (), task.options({})))
     assert one.score == pytest.approx(task.metrics(scores, targets)[task.METRICS[0]])
 
 

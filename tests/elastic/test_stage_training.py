@@ -22,7 +22,7 @@ from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, chosen_subnets, learning_rate_at, run_stage
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
-from edgebert.tasks.task import Outputs, Scores
+from edgebert.tasks.task import Options, Outputs, Results
 from edgebert.tasks.text_classification import TextClassification
 
 (DEPTH,) = DynaBertSettings(epochs=2, learning_rate=1e-3).stages_after_rewiring()
@@ -140,10 +140,13 @@ class Worse:
     def __init__(self) -> None:
         self._values = iter((0.9, 0.4))
 
-    def scores(self, outputs: Outputs) -> Scores:
-        return outputs["logits"]
+    def options(self, given: Any) -> Options:
+        return Options()
 
-    def metrics(self, scores: Scores, targets: Any) -> dict[str, float]:
+    def results(self, outputs: Outputs, rows: Any, options: Options) -> Results:
+        return list(outputs["logits"])
+
+    def metrics(self, results: Results, targets: Any) -> dict[str, float]:
         return {"accuracy": next(self._values)}
 
 

@@ -20,7 +20,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
-from edgebert.tasks.task import Scores
+from edgebert.tasks.task import Result
 from profiles import way
 
 Make = Callable[..., Path]
@@ -139,13 +139,13 @@ def test_the_confidences_kept_are_those_that_the_bundle_gives(checkpoint: Path, 
 def test_each_sub_network_answers_the_evaluation_data_once(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, scores_on = [], quality.scores_on
+    asked, results_on = [], quality.results_on
 
-    def noted(data: Path, bundle: Bundle, subnet: ExportedSubnet) -> Scores:
+    def noted(data: Path, bundle: Bundle, subnet: ExportedSubnet) -> list[Result]:
         asked.append(subnet.id)
-        return scores_on(data, bundle, subnet)
+        return results_on(data, bundle, subnet)
 
-    monkeypatch.setattr(quality, "scores_on", noted)
+    monkeypatch.setattr(quality, "results_on", noted)
     data = write_data(tmp_path / "dev.tsv", ["LABEL_0"], rows=1)
     export(checkpoint, tmp_path / "bundle", widths=[0.5, 1.0], depths=[1.0], evaluation_data=data)
     assert asked == ["float", "float", "w1.00-d1.00-int8", "w0.50-d1.00-int8"]

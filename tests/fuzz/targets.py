@@ -173,12 +173,10 @@ def answers_of(folder: Path, subnet_id: str, flavor: str) -> tuple[list, tuple[s
     bundle.answers()
     way = msgspec.structs.replace(default_way(threads=1), flavor=flavor)
     session, tokenizer = open_session(bundle, bundle.subnet(subnet_id), way), Tokenizer.of(bundle)
-    task = task_in(bundle.manifest)
-    scores = [task.scores(session.run(pad([tokenizer.encode(text)], session.input_names)))[0] for text in TEXTS]
-    return [
-        [{"label": label, "score": float(score)} for label, score in zip(task.labels, row, strict=True)]
-        for row in scores
-    ], bundle.manifest.labels
+    task, rows = task_in(bundle.manifest), [tokenizer.encode(text) for text in TEXTS]
+    asked = task.options({"top_k": None})
+    found = [task.results(session.run(pad([row], session.input_names)), [row], asked)[0] for row in rows]
+    return task.answers(found, asked), bundle.manifest.labels
 
 
 @functools.cache

@@ -21,8 +21,10 @@ from edgebert.inputs.tokenization import Text
 from edgebert.serving.answer_file import AnswerOrigin, Kept, check_place, form_of, line_of, opened
 from edgebert.subnet import Way
 from edgebert.tasks.task import Answer
+from edgebert.tasks.text_classification import TextClassification
 
 LABELS = ("negative", "positive", 'odd, "quoted"')
+TASK = TextClassification(LABELS)
 TEXTS: list[Text] = ["a great film", 'tab\tand  \u2028 line, "so"', ("first", "caf\u00e9 \U0001f600"), "dull", "dull"]
 BEST: list[Answer] = [{"label": LABELS[number % 3], "score": number / 7} for number in range(len(TEXTS))]
 SOME: list[Answer] = [[one, {"label": "negative", "score": 0.0}] for one in BEST]
@@ -30,12 +32,12 @@ ENDINGS = (".tsv", ".csv", ".jsonl")
 
 
 WAY = Way(engine="cpu", device="cpu", flavor="fused", threads=2, options=())
-ORIGIN = AnswerOrigin(1, "0.1.0", "ab" * 32, "w0.25-d0.50-int8", WAY, Budget(length=128), "best")
+ORIGIN = AnswerOrigin(1, "0.1.0", "ab" * 32, "w0.25-d0.50-int8", WAY, Budget(length=128), {"top_k": "best"})
 
 
 def go_on(path: Path, answers: Sequence[Answer], origin: AnswerOrigin = ORIGIN) -> Kept:
     """Write what a file lacks of the answers to all texts, and return what it held before."""
-    with opened(path, iter(TEXTS), LABELS, origin) as out:
+    with opened(path, iter(TEXTS), TASK, origin) as out:
         out.append(zip(TEXTS[out.kept.lines :], answers[out.kept.lines :], strict=True))
         return out.kept
 
@@ -64,9 +66,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], by
 
 
 def test_an_answer_is_a_line_of_label_score_and_text() -> None:
-    assert line_of("tab\tand\nline", {"label": "positive", "score": 0.98765}) == "positive\t0.9877\ttab and line\n"
-    assert line_of(("a", "b"), {"label": "x", "score": 1.0}) == "x\t1.0000\ta | b\n"
-    assert line_of("a", [{"label": "x", "score": 1.0}, {"label": "y", "score": 0.5}]) == "x,y\t1.0000,0.5000\ta\n"
+    answer = {"label": "positive", "score": 0.98765}
+    assert line_of(TASK, "tab\tand\nline", answer) == "positive\t0.9877\ttab and line\n"
+    assert line_of(TASK, ("a", "b"), answer) == "positive\t0.9877\ta | b\n"
+    assert line_of(TASK, "a", [answer, {"label": "y", "score": 0.5}]) == "positive,y\t0.9877,0.5000\ta\n"
 
 
 def test_other_programs_read_what_is_written(whole: dict[tuple[str, bool], bytes]) -> None:
@@ -112,7 +115,7 @@ def test_other_endings_are_refused_by_name() -> None:
         (".tsv", "text\tlabel\n", r":1: expected the answer to 'a great film', found 'text\\tlabel'; it is not of"),
         (
             ".tsv",
-            "".join(line_of(text, BEST[0]) for text in [*TEXTS, "a"]),
+            "".join(line_of(TASK, text, BEST[0]) for text in [*TEXTS, "a"]),
             r":6: expected no more answers than there are texts; it is not",
         ),
         (
@@ -150,7 +153,7 @@ def test_a_text_that_was_changed_in_the_middle_is_found(tmp_path: Path, ending: 
     before = path.read_bytes()
     with (
         pytest.raises(EdgeBertError, match=r"out.*:\d: expected the answer to 'another', found .*; it is not of"),
-        opened(path, iter([TEXTS[0], "another", *TEXTS[2:]]), LABELS, ORIGIN),
+        opened(path, iter([TEXTS[0], "another", *TEXTS[2:]]), TASK, ORIGIN),
     ):
         pass
     assert path.read_bytes() == before
@@ -158,7 +161,7 @@ def test_a_text_that_was_changed_in_the_middle_is_found(tmp_path: Path, ending: 
 
 def test_texts_that_came_to_the_end_are_answered_too(tmp_path: Path) -> None:
     go_on(tmp_path / "out.tsv", BEST)
-    with opened(tmp_path / "out.tsv", iter([*TEXTS, "one more"]), LABELS, ORIGIN) as out:
+    with opened(tmp_path / "out.tsv", iter([*TEXTS, "one more"]), TASK, ORIGIN) as out:
         assert out.kept.lines == len(TEXTS)
 
 
@@ -168,8 +171,8 @@ def test_texts_that_came_to_the_end_are_answered_too(tmp_path: Path) -> None:
         ({"subnetwork": "w1.00"}, r"subnetwork w0.25-d0.50-int8 \(now w1.00\)"),
         ({"bundle_sha256": "cd" * 32}, r"bundle_sha256 abab\w* \(now cdcd\w*\)"),
         ({"edgebert_version": "0.2.0"}, r"edgebert_version 0.1.0 \(now 0.2.0\)"),
-        ({"top_k": 2}, r"top_k best \(now 2\)"),
-        ({"top_k": None}, r"top_k best \(now None\)"),
+        ({"options": {"top_k": 2}}, r"top_k best \(now 2\)"),
+        ({"options": {"top_k": None}}, r"top_k best \(now None\)"),
         ({"budget": Budget(length=128, latency_ms=5.0)}, r"latency_ms None \(now 5.0\)"),
         (
             {"way": msgspec.structs.replace(WAY, flavor="portable")},
@@ -226,7 +229,7 @@ def test_what_was_answered_before_an_error_is_written(tmp_path: Path) -> None:
     for count in (0, 2):
         with (
             pytest.raises(EdgeBertError, match="a bad line"),
-            opened(tmp_path / "out.csv", iter(TEXTS), LABELS, ORIGIN) as out,
+            opened(tmp_path / "out.csv", iter(TEXTS), TASK, ORIGIN) as out,
         ):
             out.append(answers(count))
         assert len(os.listdir(tmp_path)) == count  # nothing, or the answers and their record
@@ -236,7 +239,7 @@ def test_what_was_answered_before_an_error_is_written(tmp_path: Path) -> None:
 def test_one_process_at_a_time_writes_a_file_by_whatever_name(tmp_path: Path) -> None:
     path = tmp_path / "out.tsv"
     (tmp_path / "folder").mkdir()
-    with opened(path, iter(TEXTS), LABELS, ORIGIN) as out:
+    with opened(path, iter(TEXTS), TASK, ORIGIN) as out:
         (tmp_path / "soft.tsv").symlink_to(path)
         (tmp_path / "hard.tsv").hardlink_to(path)
         for name in ("out.tsv", "folder/../out.tsv", "soft.tsv", "hard.tsv"):
@@ -269,7 +272,7 @@ def test_a_text_of_a_megabyte_is_gone_on_from(tmp_path: Path) -> None:
     texts: list[Text] = ["word " * 200_000, "b"]
     for ending in ENDINGS:
         for start in (0, 1):
-            with opened(tmp_path / f"out{ending}", iter(texts), LABELS, ORIGIN) as out:
+            with opened(tmp_path / f"out{ending}", iter(texts), TASK, ORIGIN) as out:
                 assert out.kept.lines == start
                 out.append([(texts[start], BEST[start])])
 
@@ -278,10 +281,10 @@ def test_a_label_with_white_space_stays_one_cell(tmp_path: Path) -> None:
     label = "a\tb\nc"
     for ending in ENDINGS:
         for start in (0, 1):
-            with opened(tmp_path / f"out{ending}", iter(["x", "y"]), [label], ORIGIN) as out:
+            with opened(tmp_path / f"out{ending}", iter(["x", "y"]), TextClassification((label,)), ORIGIN) as out:
                 assert out.kept.lines == start
                 out.append([("xy"[start], {"label": label, "score": 1.0})])
-    assert line_of("x", {"label": label, "score": 1.0}) == "a b c\t1.0000\tx\n"
+    assert line_of(TASK, "x", {"label": label, "score": 1.0}) == "a b c\t1.0000\tx\n"
 
 
 def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Text
 from edgebert.serving import bulk
 from edgebert.serving.bulk import answer_texts, predict_all
+from edgebert.tasks.label_task import LabelOptions
 from profiles import BEST
 
 SENTENCE = "a great film dull it is long but every minute of pleasure mess warm bad plot and the of"
 SMALL_CHUNK = 16
+OPTIONS = LabelOptions()
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def some_texts(count: int) -> list[Text]:
 @pytest.mark.usefixtures("small_chunks")
 def test_texts_are_answered_in_order_and_as_one_by_one(builtin: Bundle) -> None:
     texts = some_texts(100)
-    found = list(answer_texts(builtin, choice(builtin), texts))
+    found = list(answer_texts(builtin, choice(builtin), texts, OPTIONS))
     with edgebert.load(subnet=BEST) as model:
         expected = [model(text)[0] for text in texts]
     assert [text for text, _ in found] == texts
@@ -51,8 +53,8 @@ def test_texts_are_answered_in_order_and_as_one_by_one(builtin: Bundle) -> None:
 @pytest.mark.parametrize("start", [0, 1, SMALL_CHUNK - 1, SMALL_CHUNK, SMALL_CHUNK + 5, 39, 40, 1000])
 def test_a_later_start_and_other_threads_give_the_same_answers(builtin: Bundle, start: int) -> None:
     texts = some_texts(40)
-    whole = list(answer_texts(builtin, choice(builtin), texts))
-    assert list(answer_texts(builtin, choice(builtin, threads=1), texts, start=start)) == whole[start:]
+    whole = list(answer_texts(builtin, choice(builtin), texts, OPTIONS))
+    assert list(answer_texts(builtin, choice(builtin, threads=1), texts, OPTIONS, start=start)) == whole[start:]
 
 
 def test_texts_are_read_a_bounded_number_ahead(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +67,7 @@ def test_texts_are_read_a_bounded_number_ahead(builtin: Bundle, monkeypatch: pyt
         for read in itertools.count(1):
             yield "a great film" if read < 100 else "great film " * 200
 
-    answers = answer_texts(builtin, choice(builtin), texts())
+    answers = answer_texts(builtin, choice(builtin), texts(), OPTIONS)
     for answered in range(1, 150):
         next(answers)
         assert read <= answered + 2 * SMALL_CHUNK
@@ -77,7 +79,7 @@ def test_texts_are_read_a_bounded_number_ahead(builtin: Bundle, monkeypatch: pyt
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("bad", [0, 1, SMALL_CHUNK, SMALL_CHUNK + 3, 3 * SMALL_CHUNK])
 def test_all_texts_before_a_bad_one_are_answered(builtin: Bundle, bad: int) -> None:
-    answers = answer_texts(builtin, choice(builtin), [*some_texts(bad), "", "never read"])
+    answers = answer_texts(builtin, choice(builtin), [*some_texts(bad), "", "never read"], OPTIONS)
     assert len(list(itertools.islice(answers, bad))) == bad
     with pytest.raises(EdgeBertError, match="expected a text, found an empty one"):
         next(answers)
@@ -85,7 +87,7 @@ def test_all_texts_before_a_bad_one_are_answered(builtin: Bundle, bad: int) -> N
 
 def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> None:
     with pytest.raises(EdgeBertError, match="expected single texts, found a pair"):
-        list(answer_texts(builtin, choice(builtin), ["fine", ("a", "b")]))
+        list(answer_texts(builtin, choice(builtin), ["fine", ("a", "b")], OPTIONS))
 
 
 def test_texts_of_any_iterable_are_answered_one_after_the_other(builtin: Bundle) -> None:
@@ -106,7 +108,7 @@ def test_what_cannot_be_loaded_is_said_before_a_text_is_read() -> None:
 
 
 def test_nothing_is_answered_with_nothing(builtin: Bundle) -> None:
-    assert list(answer_texts(builtin, choice(builtin), [])) == []
+    assert list(answer_texts(builtin, choice(builtin), [], OPTIONS)) == []
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -114,9 +116,9 @@ def test_who_has_seen_enough_leaves_no_thread_behind(builtin: Bundle) -> None:
     def threads() -> int:
         return len(os.listdir("/proc/self/task"))
 
-    list(answer_texts(builtin, choice(builtin), ["warm up"]))  # the tokenizer keeps its own threads
+    list(answer_texts(builtin, choice(builtin), ["warm up"], OPTIONS))  # the tokenizer keeps its own threads
     before = threads()
-    answers = answer_texts(builtin, choice(builtin), some_texts(100))
+    answers = answer_texts(builtin, choice(builtin), some_texts(100), OPTIONS)
     next(answers)
     answers.close()
     patience = time.monotonic() + 120

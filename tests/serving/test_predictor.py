@@ -219,7 +219,10 @@ def test_a_bundle_without_qualities_is_loaded_with_its_largest_sub_network(
 
 def test_labels_that_do_not_fit_the_graph_are_refused(alter_manifest: Alter) -> None:
     path = alter_manifest(labels=("a", "b", "c"))
-    with pytest.raises(BundleError, match="found 2 scores for 3 labels; export the bundle"):
+    with pytest.raises(
+        BundleError,
+        match=r"\(1 batch, 3 labels\), found float32 of shape \(1, 2\); export the bundle",
+    ):
         edgebert.load(path)
 
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from edgebert.errors import EdgeBertError
-from edgebert.serving.request import is_single, read_texts, shaped
-
-GOOD, BAD = {"label": "good", "score": 0.9}, {"label": "bad", "score": 0.1}
+from edgebert.serving.request import form_of, read_texts
 
 
 class Series:
@@ -27,6 +25,7 @@ class Series:
         ({"text": "a"}, ["a"]),
         ({"text": "a", "text_pair": None}, ["a"]),
         ({"text": "a", "text_pair": "b"}, [("a", "b")]),
+        ({"question": "a", "context": "b"}, [("a", "b")]),
         (["a", "b"], ["a", "b"]),
         (("a", "b", "c"), ["a", "b", "c"]),
         ((("a", "b"), ("c", "d")), [("a", "b"), ("c", "d")]),
@@ -51,6 +50,7 @@ def test_every_form_is_read(given: object, texts: list[object]) -> None:
         ({"text_pair": "b"}, "found 'text_pair'"),
         ({"text": "a", "pair": "b"}, "found 'text', 'pair'"),
         ([{"sentence": "a"}], "found 'sentence'"),
+        ({"question": "a"}, "found 'question'"),
     ],
 )
 def test_what_is_no_form_of_texts_is_named(given: object, found: str) -> None:
@@ -66,13 +66,7 @@ def test_an_iterable_is_read_as_far_as_it_is_asked_for() -> None:
     assert next(read_texts(texts())) == "a"
 
 
-def test_answers_have_the_pipelines_form() -> None:
-    best, ranked = [GOOD], [[GOOD, BAD]]
-    for single in ("a", ("a", "b")):
-        assert shaped(best, single, "best") == [GOOD]
-        assert shaped(ranked, single, None) == [GOOD, BAD]
-    assert shaped(best, {"text": "a"}, "best") == GOOD
-    assert shaped(ranked, {"text": "a"}, None) == [GOOD, BAD]
-    assert shaped(best, ["a"], "best") == [GOOD]
-    assert shaped(ranked, ["a"], 2) == [[GOOD, BAD]]
-    assert not is_single(("a", "b", "c"))
+def test_the_form_of_a_call_is_known() -> None:
+    assert [form_of(one) for one in ("a", ("a", "b"))] == ["text"] * 2
+    assert [form_of(one) for one in ({"text": "a"}, {"question": "a", "context": "b"})] == ["dict"] * 2
+    assert [form_of(one) for one in (["a"], ("a", "b", "c"), (["a"], "b"), 5)] == ["several"] * 4

@@ -3,13 +3,14 @@ import re
 import numpy as np
 import plain_metrics
 import pytest
+from answering import answers_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
+from edgebert.tasks.label_task import Scores
 from edgebert.tasks.multi_label import MultiLabelTextClassification
-from edgebert.tasks.task import Scores
 
 LABELS = ("anger", "joy", "surprise")
 TASK = MultiLabelTextClassification(LABELS)
@@ -35,10 +36,10 @@ def test_scores_are_a_sigmoid_each() -> None:
 
 
 def test_all_labels_have_their_scores_the_highest_first() -> None:
-    (first, _) = TASK.answers({"logits": LOGITS}, top_k=None)
+    (first, _) = answers_of(TASK, {"logits": LOGITS}, top_k=None)
     assert [answer["label"] for answer in first] == ["anger", "surprise", "joy"]
-    assert [len(answers) for answers in TASK.answers({"logits": LOGITS}, top_k=2)] == [2, 2]
-    assert [answer["label"] for answer in TASK.answers({"logits": LOGITS})] == ["anger", "joy"]
+    assert [len(answers) for answers in answers_of(TASK, {"logits": LOGITS}, top_k=2)] == [2, 2]
+    assert [answer["label"] for answer in answers_of(TASK, {"logits": LOGITS})] == ["anger", "joy"]
 
 
 @pytest.mark.parametrize("label", ["joy,anger", " joy , anger ", ("joy", "anger")])

@@ -1,6 +1,7 @@
 import numpy as np
 import plain_metrics
 import pytest
+from answering import answers_of
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
@@ -28,11 +29,11 @@ def test_a_label_alone_has_the_sigmoid() -> None:
 
 
 def test_an_answer_is_the_best_label_or_as_many_as_asked_for() -> None:
-    best = TASK.answers({"logits": LOGITS[:1]})
+    best = answers_of(TASK, {"logits": LOGITS[:1]})
     assert best == [{"label": "positive", "score": pytest.approx(0.8807971)}]
-    (one,) = TASK.answers({"logits": LOGITS[:1]}, top_k=1)
+    (one,) = answers_of(TASK, {"logits": LOGITS[:1]}, top_k=1)
     assert one == best
-    (both,) = TASK.answers({"logits": LOGITS[:1]}, top_k=None)
+    (both,) = answers_of(TASK, {"logits": LOGITS[:1]}, top_k=None)
     assert [answer["label"] for answer in both] == ["positive", "negative"]
 
 
@@ -114,7 +115,7 @@ def test_labels_in_data_are_in_the_order_of_numbers_then_of_the_alphabet() -> No
 
 def test_the_metric_is_the_share_of_right_answers() -> None:
     targets = [1, 0, 0, 1]
-    found = [answer["label"] for answer in TASK.answers({"logits": LOGITS})]
+    found = [answer["label"] for answer in answers_of(TASK, {"logits": LOGITS})]
     expected = plain_metrics.accuracy(found, [TASK.labels[target] for target in targets])
     assert TASK.metrics(SCORES, targets) == {"accuracy": expected} == {"accuracy": 0.75}
     assert TASK.interval(SCORES, targets) == wilson_interval(3, 4)
@@ -147,3 +148,25 @@ def test_an_answer_is_wrong_only_where_the_right_one_is_clear() -> None:
     assert TASK.wrong_answers({"logits": LOGITS}, {"logits": LOGITS}, tolerance=0.0) == 0
     alone = TextClassification(("relevant",))
     assert alone.wrong_answers({"logits": -LOGITS[:, :1]}, {"logits": LOGITS[:, :1]}, tolerance=0.0) == 0
+
+
+def test_answers_have_the_pipelines_form() -> None:
+    good, bad = {"label": "good", "score": 0.9}, {"label": "bad", "score": 0.1}
+    best, ranked = TASK.options({}), TASK.options({"top_k": None})
+    assert TASK.shaped([good], "text", best, ()) == TASK.shaped([good], "several", best, ()) == [good]
+    assert TASK.shaped([good], "dict", best, ()) == good
+    assert (
+        TASK.shaped([[good, bad]], "text", ranked, ()) == TASK.shaped([[good, bad]], "dict", ranked, ()) == [good, bad]
+    )
+    assert TASK.shaped([[good, bad]], "several", ranked, ()) == [[good, bad]]
+
+
+@pytest.mark.parametrize("given", [{"top_k": 0}, {"top_k": -1}, {"top_k": True}, {"top_k": "all"}, {"top_k": 1.0}])
+def test_a_number_of_answers_is_a_whole_number(given: dict[str, object]) -> None:
+    with pytest.raises(EdgeBertError, match="expected a top_k of 1 or more, or None for all, found"):
+        TASK.options(given)
+
+
+def test_an_option_of_another_task_is_refused() -> None:
+    with pytest.raises(EdgeBertError, match="text-classification has no option dims; expected one of top_k"):
+        TASK.options({"dims": 128})

@@ -1,6 +1,7 @@
 import numpy as np
 import plain_metrics
 import pytest
+from answering import answers_of
 
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.dataset import Example
@@ -16,8 +17,8 @@ def row(label: str | tuple[str, ...] | None) -> Example:
 
 
 def test_an_answer_is_the_number_itself() -> None:
-    assert TASK.answers({"logits": LOGITS})[0] == {"label": "score", "score": 4.5}
-    assert TASK.answers({"logits": LOGITS[:1]}, top_k=None) == [[{"label": "score", "score": 4.5}]]
+    assert answers_of(TASK, {"logits": LOGITS})[0] == {"label": "score", "score": 4.5}
+    assert answers_of(TASK, {"logits": LOGITS[:1]}, top_k=None) == [[{"label": "score", "score": 4.5}]]
 
 
 @pytest.mark.parametrize(("label", "number"), [("4.75", 4.75), ("3", 3.0), ("-1e-1", -0.1)])

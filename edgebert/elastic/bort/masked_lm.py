@@ -5,10 +5,10 @@ What is compared is the logits at the hidden tokens, so the losses of classifier
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from edgebert.elastic.checkpoint import explained, load_tokenizer
 from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.texts import Target, TensorBatch, Texts
 from edgebert.errors import TrainingError
+from edgebert.inputs.tokenization import Tokens
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Outputs, Scores
+from edgebert.tasks.task import Options, Outputs, Results
 
 SHARE = 0.15  # of the tokens, as BERT's
 
@@ -46,18 +47,22 @@ class MaskedLM(Model):
 class MaskedTokenAccuracy:
     """The share of hidden tokens that are guessed right, as scoring asks for it.
 
-    The scores are the guesses alone, (tokens, 1): the logits of all dev texts over a vocabulary are gigabytes.
+    The results are the guesses alone: the logits of all dev texts over a vocabulary are gigabytes.
     """
 
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
 
-    def scores(self, outputs: Outputs) -> Scores:
-        """Return the number of the likeliest token for each hidden one."""
-        return np.asarray(outputs["logits"].argmax(axis=1)[:, None], np.float32)
+    def options(self, given: Mapping[str, Any]) -> Options:
+        """Return none: there are no options."""
+        return Options(**given)
 
-    def metrics(self, scores: Scores, targets: Sequence[Target]) -> dict[str, float]:
+    def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options) -> Results:
+        """Return the number of the likeliest token for each hidden one."""
+        return list(outputs["logits"].argmax(axis=1))
+
+    def metrics(self, results: Results, targets: Sequence[Target]) -> dict[str, float]:
         """Return the accuracy."""
-        return {"accuracy": float((scores[:, 0] == np.asarray(targets)).mean())}
+        return {"accuracy": float((np.asarray(results) == np.asarray(targets)).mean())}
 
 
 @dataclass(frozen=True)

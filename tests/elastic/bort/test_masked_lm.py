@@ -41,7 +41,7 @@ def test_logits_are_those_of_the_hidden_tokens() -> None:
 
 def test_the_metric_is_the_share_of_right_guesses() -> None:
     metric = MaskedTokenAccuracy()
-    scores = metric.scores({"logits": np.eye(4, dtype=np.float32)})
+    scores = metric.results({"logits": np.eye(4, dtype=np.float32)}, (), metric.options({}))
     assert metric.metrics(scores, [0, 1, 2, 0]) == {"accuracy": 0.75}
 
 
