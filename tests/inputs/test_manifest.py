@@ -100,7 +100,6 @@ def test_a_sub_network_needs_numbers_for_each_layer(builtin: Bundle, alter_manif
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"labels": ()}, r"length >= 1 at \$.labels"),
         ({"labels": ("a", "a")}, r"expected different labels, found a, a"),
         ({"max_length": 0}, r"Expected int >= 2 at \$.max_length"),
         ({"max_length": 2**40}, r"Expected int <= 1048576 at \$.max_length"),

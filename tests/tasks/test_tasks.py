@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -89,3 +90,9 @@ def test_the_worst_of_several_outputs_counts_for_each_text() -> None:
 )
 def test_outputs_that_cannot_be_compared_are_infinitely_far(found: dict[str, np.ndarray]) -> None:
     assert mean_difference(found, {"logits": np.zeros((2, 3), np.float32)}) == float("inf")
+
+
+def test_a_bundle_without_the_labels_that_its_task_needs_is_refused(builtin: Bundle) -> None:
+    manifest = msgspec.structs.replace(builtin.manifest, labels=())
+    with pytest.raises(BundleError, match=r"expected labels for text-classification, found none at \$.labels"):
+        task_in(manifest)
