@@ -77,6 +77,7 @@ def export(
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
     out = Path(out).absolute()
+    pairs = pairs and summaries[0].source.task.TAKES_PAIRS
     manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []

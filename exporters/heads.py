@@ -15,6 +15,7 @@ from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # The activation of the family's head: in a graph, where values are names, and in numpy.
 WriteActivation = Callable[[str], str]
@@ -62,6 +63,17 @@ def _text_logits(
     return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
 
 
+def _write_token_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+    matrix = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
+    nodes.node("Add", [nodes.node("MatMul", [states, matrix]), nodes.weight("classifier.bias")], name="logits")
+
+
+def _token_logits(
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+) -> Outputs:
+    return {"logits": states @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
+
+
 # A dense unit, the family's activation and a linear layer, on one token alone.
 _text_head = partial(
     Head,
@@ -76,6 +88,16 @@ HEADS = (
     _text_head(TextClassification, (None, "single_label_classification")),
     _text_head(MultiLabelTextClassification, ("multi_label_classification",)),
     _text_head(TextRegression, ("regression",), most_labels=1),
+    Head(
+        TokenClassification,
+        # Its class in transformers looks at none.
+        (None, "single_label_classification", "multi_label_classification", "regression"),
+        suffix="ForTokenClassification",
+        reads_all_tokens=True,
+        write=_write_token_logits,
+        compute=_token_logits,
+        family=lambda family: family.with_head(family.token_units),
+    ),
 )
 
 
@@ -86,7 +108,6 @@ def head_of(task: Task) -> Head:
 
 # Ends of the names of transformers' classes, and what those models do.
 _NOT_SUPPORTED = {
-    "ForTokenClassification": "token classification",
     "ForQuestionAnswering": "question answering",
     "ForQuestionAnsweringSimple": "question answering",
     "ForMultipleChoice": "multiple choice",

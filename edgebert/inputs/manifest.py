@@ -18,7 +18,7 @@ from edgebert.subnet import Flavor, Storage, Subnet
 FIDELITY = "fidelity"
 
 # Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
-TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression")
+TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression", "token-classification")
 # Beyond what any of these models was trained for.
 MAX_LENGTH = 1 << 20
 

@@ -16,6 +16,7 @@ from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
+Span = tuple[int, int]  # of characters, from the first to behind the last
 
 # Most texts have more tokens: what is behind so many characters of them is mostly cut off.
 _CHARACTERS_PER_TOKEN = 20
@@ -28,12 +29,14 @@ class Tokens:
     """The ids and the segment of each token of one text or pair, special tokens included.
 
     `spans` are the characters (start, end) of the text, of a pair those of the second one, that a token was made of;
-    None for other tokens. They are empty where nobody asked for them.
+    None for other tokens. `offsets` are the same with the blanks before a word, where they are a part of its token.
+    Both are empty where nobody asked for them.
     """
 
     ids: Sequence[int]
     types: Sequence[int]
-    spans: Sequence[tuple[int, int] | None] = ()
+    spans: Sequence[Span | None] = ()
+    offsets: Sequence[Span | None] = ()
 
 
 class Tokenizer:
@@ -115,6 +118,37 @@ class Tokenizer:
         """
         return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
 
+    def located(self, text: str) -> Tokens:
+        """Return what `encode` does for a text, with the span of each token.
+
+        Raises:
+            EdgeBertError: `check` refuses it, or more characters would have to be read than are.
+        """
+        self.check(text)
+        return _asked(self._located, text)  # type: ignore[no-any-return]
+
+    def name_of(self, token: int) -> str:
+        """Return what a token is called in the vocabulary, such as ##ing."""
+        return self._tokenizer.id_to_token(token) or ""
+
+    def joined(self, names: Sequence[str]) -> str:
+        """Return the text that names of tokens stand for, as transformers' convert_tokens_to_string does."""
+        decoder = self._tokenizer.decoder
+        return str(_asked(decoder.decode, list(names))) if decoder else " ".join(names)
+
+    @functools.cached_property
+    def marks_inner_tokens(self) -> bool:
+        """Whether names tell tokens within a word from those that begin one, as WordPiece's ## does."""
+        return bool(getattr(self._tokenizer.model, "continuing_subword_prefix", None))
+
+    @functools.cached_property
+    def unknown(self) -> int | None:
+        """The token that stands for what the vocabulary lacks; None if there is none."""
+        # No character that a vocabulary has: the library does not say which token it is for all kinds of models.
+        found = _asked(self._tokenizer.model.tokenize, "\U0010fffd")
+        # Bytes are all known, and the token then stands where somebody wrote its name.
+        return found[0].id if len(found) == 1 else self._tokenizer.token_to_id("<unk>")
+
     def windows(self, text: Text, overlap: int) -> list[Tokens]:
         """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
 
@@ -125,23 +159,32 @@ class Tokenizer:
             EdgeBertError: `check` refuses it, or it has more characters than are read.
         """
         first, pair = self.check(text)
-        cut = first if pair is None else pair
-        if len(cut) > _MOST_CHARACTERS:
-            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
-            raise EdgeBertError(f"{expected}, found {len(cut):,}; cut it into several")
+        _readable(first if pair is None else pair)
         return _asked(self._windows, first, pair, overlap)  # type: ignore[no-any-return]
+
+    def _located(self, text: str) -> Tokens:
+        part = self._shortened(text, self._reach) or ""
+        encoding = self._tokenizer.encode(part, add_special_tokens=False)
+        if part != text and len(encoding.ids) < self.max_length:
+            # Whole, since no other part of it is known to have tokens enough.
+            part = _readable(text)
+            encoding = self._tokenizer.encode(part, add_special_tokens=False)
+        encoding.truncate(self._room, direction=self.side)
+        row = self._tokenizer.post_process(encoding)
+        return _located(row, encoding, text, shift=len(text) - len(part) if self.side == "left" else 0)
 
     def _windows(self, first: str, pair: str | None, overlap: int) -> list[Tokens]:
         encoding = self._tokenizer.encode(first, add_special_tokens=False)
         if pair is None:
-            rows = [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)]
+            parts = _parts(encoding, self._room, overlap)
+            rows = [self._tokenizer.post_process(part) for part in parts]
         else:
             cut = self._tokenizer.encode(pair, add_special_tokens=False)
             encoding.truncate(max(1, self._room_of_pair // 2))
             parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
             rows = [self._tokenizer.post_process(encoding, part) for part in parts]
-        spans = (_spans(row, first if pair is None else pair, int(pair is not None)) for row in rows)
-        return [Tokens(row.ids, row.type_ids, of_row) for row, of_row in zip(rows, spans, strict=True)]
+        text, sequence = (first, 0) if pair is None else (pair, 1)
+        return [_located(row, part, text, sequence) for row, part in zip(rows, parts, strict=True)]
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -246,14 +289,24 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _spans(row: tokenizers.Encoding, text: str, sequence: int) -> list[tuple[int, int] | None]:
-    """Return the characters of a text that each token of a row was made of, without blanks before them."""
-    spans: list[tuple[int, int] | None] = []
-    for (start, end), number in zip(row.offsets, row.sequence_ids, strict=True):
-        # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
-        blanks = len(text[start:end]) - len(text[start:end].lstrip())
-        spans.append((start + blanks, end) if number == sequence else None)
-    return spans
+def _located(
+    row: tokenizers.Encoding, part: tokenizers.Encoding, text: str, sequence: int = 0, shift: int = 0
+) -> Tokens:
+    """Return the tokens of a row with their characters of a text, `shift` behind those that its tokenizer saw.
+
+    `part` are the tokens of the row that are of that text, before the special ones were added.
+    """
+    # The row's own are wrong for RoBERTa's tokenizer, whose post-processor leaves out a blank each time it is run.
+    found = ((start + shift, end + shift) for start, end in part.offsets)
+    offsets = [next(found) if number == sequence else None for number in row.sequence_ids]
+    return Tokens(row.ids, row.type_ids, [span and without_blanks(span, text) for span in offsets], offsets)
+
+
+def without_blanks(span: Span, text: str) -> Span:
+    """Return a span of a text that does not begin with a blank: to some tokenizers that is a part of the next word."""
+    start, end = span
+    characters = text[start:end]
+    return start + len(characters) - len(characters.lstrip()), end
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
@@ -263,6 +316,14 @@ def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
     shorter = min(first, second, most // 2)
     longer = most - shorter
     return (shorter, longer) if first <= second else (longer, shorter)
+
+
+def _readable(text: str) -> str:
+    """Return a text, or raise an EdgeBertError if it has more characters than are read as a whole."""
+    if len(text) > _MOST_CHARACTERS:
+        expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+        raise EdgeBertError(f"{expected}, found {len(text):,}; cut it into several")
+    return text
 
 
 def _checked(part: object) -> str:

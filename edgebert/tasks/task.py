@@ -31,7 +31,7 @@ Form = Literal["text", "dict", "several"]
 # What answers to labelled samples gained and could have gained, each (samples,).
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
-Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "token-cross-entropy"]
 
 _FLOAT32 = np.dtype(np.float32)
 _FEW = 100  # numbers that Python looks at sooner than numpy does
@@ -59,6 +59,7 @@ class Task(ABC):
     METRICS: ClassVar[tuple[str, ...]]
     LOSS: ClassVar[Loss]
     OPTIONS: ClassVar[type[Options]] = Options
+    TAKES_PAIRS: ClassVar[bool] = True
 
     @classmethod
     def of_bundle(cls, manifest: Manifest) -> "Task":
@@ -70,6 +71,11 @@ class Task(ABC):
     def facts(self) -> dict[str, Any]:
         """Return what a manifest says of this task beside its name and labels, by the names of its keys."""
         return {}
+
+    @classmethod
+    def is_meant_by(cls, row: Example) -> bool:
+        """Return whether a row of a data file can be of no task but this one."""
+        return False
 
     @classmethod
     @abstractmethod

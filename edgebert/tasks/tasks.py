@@ -6,9 +6,10 @@ from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # The first is what a checkpoint is trained for where nothing says otherwise.
-TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression)
+TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression, TokenClassification)
 DEFAULT_TASK = TASKS[0]
 
 

@@ -96,7 +96,8 @@ class MaskedTexts(Texts):
             words = [place for place, token in enumerate(ids) if token not in self.special_ids]
             hidden[row, random.Random(seed).sample(words, max(1, round(SHARE * len(words))))] = True
         ids = plain.ids.masked_fill(hidden, self.mask_id)
-        return dataclasses.replace(plain, ids=ids, targets=plain.ids[hidden])
+        targets = plain.ids[hidden]
+        return dataclasses.replace(plain, ids=ids, targets=targets, asked=targets.tolist())
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:
