@@ -6,7 +6,7 @@ import numpy as np
 import oracle
 import pytest
 from random_models import random_classifier, save, write_texts
-from transformers import PreTrainedModel
+from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from edgebert.engines.session import open_session
 from edgebert.exporters.build import export
@@ -69,6 +69,27 @@ def test_graphs_are_transformers(exported: Exported, precision: Precision, flavo
         found = open_session(bundle, subnet, way(flavor=flavor)).run(inputs)
         allowed = SHARES[precision] * max(1, np.abs(expected["logits"]).max())
         assert mean_difference(found, expected) < allowed, subnet.id
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_token_has_the_logits_of_transformers(case: str, tmp_path: Path) -> None:
+    family = case.partition(",")[0]
+    model = random_classifier(family, AutoModelForTokenClassification, **CASES[case])
+    source, grid = save(model, tmp_path / "checkpoint"), {"widths": (0.5,), "depths": (0.5,)}
+    bundle = export(source, tmp_path / "bundle", **grid, precisions=["fp32", "int8"])
+    assert (bundle.manifest.task, bundle.manifest.pairs) == ("token-classification", False)
+
+    inputs = batch(model, bundle)
+    real = inputs["attention_mask"] == 1
+    for subnet in bundle.manifest.subnetworks:
+        expected = oracle.logits(oracle.cut(model, subnet), inputs)
+        if family == "xlnet":  # padded on the left there
+            expected = np.stack([np.roll(row, mask.sum(), axis=0) for row, mask in zip(expected, real, strict=True)])
+        for flavor in ("fused", "portable"):
+            found = open_session(bundle, subnet, way(flavor=flavor)).run(inputs)["logits"]
+            differences = np.abs(found - expected)[real]
+            difference = differences.max() if subnet.precision == "fp32" else differences.mean()
+            assert difference < SHARES[subnet.precision] * max(1, np.abs(expected).max()), (subnet.id, flavor)
 
 
 def test_token_types_are_read_where_they_are_told_apart(exported: Exported) -> None:
