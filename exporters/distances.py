@@ -12,6 +12,7 @@ segments differ.
 import numpy as np
 
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.family import ByDistance
 
 
 def with_distances(source: Checkpoint, max_length: int) -> dict[str, Array]:
@@ -24,8 +25,10 @@ def with_distances(source: Checkpoint, max_length: int) -> dict[str, Array]:
     are (hidden,).
     """
     # At export: on the device these products would be made again for every request.
-    tensors, sizes = dict(source.tensors), source.sizes
-    distances, longest = np.arange(max_length, -max_length, -1), source.settings.longest_distance
+    attention = source.settings.attention
+    assert isinstance(attention, ByDistance)
+    tensors, sizes, longest = dict(source.tensors), source.sizes, attention.longest_distance
+    distances = np.arange(max_length, -max_length, -1)
     if longest is not None:
         distances = distances.clip(-longest, longest)
     waves, scale = _waves(distances, sizes.hidden), np.float32(sizes.head_size**-0.5)

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.family import ByDistance
 from edgebert.exporters.heads import head_of
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Subnet
@@ -97,7 +98,9 @@ class _Reference:
         content, position, segment = (
             query + self.tensors[f"{layer}.r.{kind}_bias"][:heads, None] for kind in ("content", "position", "segment")
         )
-        distances, longest = np.arange(1 - length, length), self.source.settings.longest_distance
+        attention = self.source.settings.attention
+        assert isinstance(attention, ByDistance)
+        distances, longest = np.arange(1 - length, length), attention.longest_distance
         distances = distances if longest is None else np.clip(distances, -longest, longest)
         keys = self.split((waves(distances, self.source.sizes.hidden) @ self.tensors[f"{layer}.r.weight"].T)[None])
         by_distance = position @ keys[:, :heads].swapaxes(-1, -2)
