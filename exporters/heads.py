@@ -8,7 +8,7 @@ from typing import Any
 
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array
-from edgebert.exporters.checkpoint_config import shown
+from edgebert.exporters.config_file import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
 from edgebert.tasks.multi_label import MultiLabelTextClassification
