@@ -38,12 +38,13 @@ from edgebert.elastic.early_bird.ticket import (
     random_coefficients,
 )
 from edgebert.elastic.early_bird.ticket_search import MaskHistory, ScaledModel, TicketSearch
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, Listener, no_listener
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
 from edgebert.elastic.training_run import RunOptions
+from edgebert.elastic.units import UnitValues
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import TrainingError
@@ -151,7 +152,7 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(
     """And so does the checkpoint that transformers loads."""
     drawn = draw(random_coefficients(model.config, 5), PRUNING)
     full, scales = model.subnet(), UnitValues(drawn.heads.float(), drawn.neurons.float())
-    ids = ids * mask + model.classifier.config.pad_token_id * (1 - mask)
+    ids = ids * mask + model.network.config.pad_token_id * (1 - mask)
     with torch.no_grad():
         expected = model(ids, mask, full, scales=scales).logits
         assert not torch.allclose(expected, model(ids, mask, full).logits)
