@@ -17,17 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from edgebert.elastic.shared_copy import shared_copy
 from edgebert.elastic.units import Kind, UnitTensor, UnitValues
 from edgebert.errors import TrainingError
-from edgebert.exporters.families import (
-    albert,
-    bert,
-    deberta_v2,
-    distilbert,
-    electra,
-    modernbert,
-    mpnet,
-    roberta,
-    xlnet,
-)
+from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.family import Family, Part
 
 # The maps of a layer that make heads or neurons, and those that read them, by the exporters' names. Distances have maps
@@ -188,7 +178,6 @@ class ModelFamily:
         return _LAYER_NUMBER.split(self._in_base(unit))[1]
 
 
-_DESCRIBED = (bert, roberta, distilbert, electra, xlnet, mpnet, modernbert, deberta_v2, albert)
 _MASKED_LM_HEADS = {
     "bert": ("cls",),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), ("lm_head",)),
@@ -200,9 +189,7 @@ _MASKED_LM_HEADS = {
 
 # By transformers' model_type.
 TRAINABLE = {
-    name: ModelFamily(module.FAMILY, _MASKED_LM_HEADS.get(name, ()))
-    for module in _DESCRIBED
-    for name in module.FAMILY.model_types
+    name: ModelFamily(family, _MASKED_LM_HEADS.get(name, ())) for family in FAMILIES for name in family.model_types
 }
 
 

@@ -46,6 +46,8 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_whole)
     check_count(settings.strategy, settings.drop, run.config.layers)
+    if settings.strategy != "contribution":  # what that drops is measured later
+        run.config.check_layers(layers_left(settings.strategy, settings.drop, run.config.layers))
     run.claim_folder([settings.fine_tune], **msgspec.structs.asdict(settings))
 
     # What was dropped is read from this checkpoint's elastic.json: it is measured once, also after an interruption.
