@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -89,7 +90,8 @@ class ModelFamily:
             changes["layer_types"] = [types[layer] for layer in layers]
         every = 0 if types else getattr(config, "global_attn_every_n_layers", 0)
         if every and any((place % every == 0) != (layer % every == 0) for place, layer in enumerate(layers)):
-            raise TrainingError(f"expected layers that see all tokens at every {every}th place; update transformers")
+            expected = f"expected transformers 5, whose configuration says which layers of {config.model_type} see all"
+            raise TrainingError(f"{expected} tokens, found {transformers.__version__}; update it")
 
         if self._groups(config):
             stored = [self.stored_layers(config)[layer] for layer in layers]
@@ -116,6 +118,11 @@ class ModelFamily:
         has_norm = "embedding_norm" in self.described.units
         name = self._in_base("embedding_norm").rpartition(".")[0] if has_norm else self._in_base("word")
         return network.base_model.get_submodule(name)
+
+    def final_norm(self, network: PreTrainedModel) -> nn.Module:
+        """Return the norm that follows all layers, where layers have their own norms first."""
+        has_norm = "final_norm" in self.described.units
+        return network.base_model.get_submodule(self._in_base("final_norm")) if has_norm else nn.Identity()
 
     def unit_tensors(self, layer: nn.Module, head_size: int) -> list[UnitTensor]:
         """Return the tensors of a layer that have heads or neurons."""

@@ -13,12 +13,12 @@ from edgebert.cli.main import main
 from edgebert.elastic.checkpoint import load_tokenizer, load_whole
 from edgebert.elastic.events import Event
 from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
-from edgebert.elastic.layer_drop.method import LayerDropSettings, train
+from edgebert.elastic.layer_drop.method import LayerDropSettings, layer_similarities, train
 from edgebert.elastic.layer_drop.strategies import STRATEGIES, layers_left, most_dropped
 from edgebert.elastic.stage import fine_tuning
 from edgebert.elastic.texts import tokenise
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
-from edgebert.elastic.training_run import RunOptions, TrainingResult
+from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import TrainingError
@@ -144,6 +144,20 @@ def test_contribution_is_measured_on_the_training_texts(run: Run) -> None:
     trained = run(strategy="contribution", drop=1)
     assert len(trained.manifest.layers) == 3
     assert trained.manifest.subnetworks[0].id == "drop-contribution-1"
+
+
+def test_a_layer_that_adds_nothing_is_dropped_first(make_checkpoint: Make, make_data: Make, tmp_path: Path) -> None:
+    """ModernBERT's adds to the states, which are normed in the end."""
+    checkpoint = make_checkpoint("modernbert-headless")
+    files = TrainingFiles(checkpoint, make_data("train.tsv", 20), make_data("dev.tsv", 10), tmp_path / "out")
+    run = TrainingRun.prepare(files, RunOptions(compute="fp32"), load_whole)
+    model = run.read_model(files.model)
+    for name, parameter in model.family.layers_of(model.network)[3].named_parameters():
+        if name.endswith("Wo.weight"):
+            torch.nn.init.zeros_(parameter)
+    similarities = layer_similarities(run, model)
+    assert similarities[3] == pytest.approx(1, abs=1e-5)
+    assert max(similarities[:3]) < 0.999
 
 
 def test_frozen_embeddings_stay_as_they_are(run: Run, tmp_path: Path) -> None:
