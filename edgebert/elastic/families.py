@@ -11,23 +11,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgebert.elastic.shared_copy import shared_copy
 from edgebert.elastic.units import Kind, UnitTensor, UnitValues
 from edgebert.errors import TrainingError
-from edgebert.exporters.families import (
-    albert,
-    bert,
-    deberta_v2,
-    distilbert,
-    electra,
-    modernbert,
-    mpnet,
-    roberta,
-    xlnet,
-)
+from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.family import Family, Part
 
 # The maps of a layer that make heads or neurons, and those that read them, by the exporters' names. Distances have maps
@@ -99,7 +90,8 @@ class ModelFamily:
             changes["layer_types"] = [types[layer] for layer in layers]
         every = 0 if types else getattr(config, "global_attn_every_n_layers", 0)
         if every and any((place % every == 0) != (layer % every == 0) for place, layer in enumerate(layers)):
-            raise TrainingError(f"expected layers that see all tokens at every {every}th place; update transformers")
+            expected = f"expected transformers 5, whose configuration says which layers of {config.model_type} see all"
+            raise TrainingError(f"{expected} tokens, found {transformers.__version__}; update it")
 
         if self._groups(config):
             stored = [self.stored_layers(config)[layer] for layer in layers]
@@ -126,6 +118,11 @@ class ModelFamily:
         has_norm = "embedding_norm" in self.described.units
         name = self._in_base("embedding_norm").rpartition(".")[0] if has_norm else self._in_base("word")
         return network.base_model.get_submodule(name)
+
+    def final_norm(self, network: PreTrainedModel) -> nn.Module:
+        """Return the norm that follows all layers, where layers have their own norms first."""
+        has_norm = "final_norm" in self.described.units
+        return network.base_model.get_submodule(self._in_base("final_norm")) if has_norm else nn.Identity()
 
     def unit_tensors(self, layer: nn.Module, head_size: int) -> list[UnitTensor]:
         """Return the tensors of a layer that have heads or neurons."""
@@ -188,7 +185,6 @@ class ModelFamily:
         return _LAYER_NUMBER.split(self._in_base(unit))[1]
 
 
-_DESCRIBED = (bert, roberta, distilbert, electra, xlnet, mpnet, modernbert, deberta_v2, albert)
 _MASKED_LM_HEADS = {
     "bert": ("cls",),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), ("lm_head",)),
@@ -200,9 +196,7 @@ _MASKED_LM_HEADS = {
 
 # By transformers' model_type.
 TRAINABLE = {
-    name: ModelFamily(module.FAMILY, _MASKED_LM_HEADS.get(name, ()))
-    for module in _DESCRIBED
-    for name in module.FAMILY.model_types
+    name: ModelFamily(family, _MASKED_LM_HEADS.get(name, ())) for family in FAMILIES for name in family.model_types
 }
 
 

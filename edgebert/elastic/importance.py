@@ -12,7 +12,6 @@ from torch import Tensor
 from edgebert.elastic.elastic_model import ElasticModel, tensor_of
 from edgebert.elastic.texts import TensorBatch
 from edgebert.elastic.units import Kind, UnitTensor, UnitValues
-from edgebert.errors import TrainingError
 
 
 def rank(
@@ -63,15 +62,9 @@ def _no_values(model: ElasticModel) -> UnitValues:
 
 @torch.no_grad()
 def rewire(model: ElasticModel, importance: UnitValues) -> None:
-    """Reorder the heads and neurons of a model in place, the most important first.
-
-    Raises:
-        TrainingError: heads are to stand in another order in each layer, where all layers share what belongs to them.
-    """
+    """Reorder the heads and neurons of a model in place, the most important first."""
     heads, neurons = (values.argsort(dim=1, descending=True, stable=True) for values in importance)
-    if model.family.has_one_head_order and not (heads == heads[0]).all():
-        kind = model.config.plain.model_type
-        raise TrainingError(f"expected the same heads in all layers of {kind}, found others; choose them for all alike")
+    assert not model.family.has_one_head_order or (heads == heads[0]).all(), "what belongs to heads is shared"
     order: dict[Kind, Tensor] = {"heads": heads, "neurons": neurons}
     for layer, unit, module in model.unit_tensors():
         tensor = tensor_of(module, unit)

@@ -41,6 +41,14 @@ class ModelConfig:
         """Raise a TrainingError if there cannot be a model of the family with these layers alone."""
         self.family.config_changes(self.plain, layers)
 
+    def has_layers(self, layers: Sequence[int]) -> bool:
+        """Return whether there can be such a model."""
+        try:
+            self.check_layers(layers)
+        except TrainingError:
+            return False
+        return True
+
     @property
     def head_size(self) -> int:
         """The dimensions of one head."""

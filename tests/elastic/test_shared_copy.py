@@ -1,8 +1,8 @@
 import copy
 
 import torch
-from toys import random_model
 from torch import nn
+from toys import random_model
 
 from edgebert.elastic.shared_copy import shared_copy
 

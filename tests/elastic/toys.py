@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AlbertConfig,
     AlbertForSequenceClassification,
+    AlbertModel,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
@@ -17,6 +18,7 @@ from transformers import (
     CamembertForSequenceClassification,
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
+    DebertaV2Model,
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
@@ -27,8 +29,10 @@ from transformers import (
     ElectraModel,
     ModernBertConfig,
     ModernBertForSequenceClassification,
+    ModernBertModel,
     MPNetConfig,
     MPNetForSequenceClassification,
+    MPNetModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
@@ -67,6 +71,10 @@ KINDS: dict[str, tuple[type, type]] = {
     "distilbert-headless": (DistilBertConfig, DistilBertModel),
     "electra-headless": (ElectraConfig, ElectraModel),
     "xlnet-headless": (XLNetConfig, XLNetModel),
+    "mpnet-headless": (MPNetConfig, MPNetModel),
+    "modernbert-headless": (ModernBertConfig, ModernBertModel),
+    "deberta-v2-headless": (DebertaV2Config, DebertaV2Model),
+    "albert-headless": (AlbertConfig, AlbertModel),
     "bert-lm": (BertConfig, BertForMaskedLM),
     "roberta-lm": (RobertaConfig, RobertaForMaskedLM),
     "distilbert-lm": (DistilBertConfig, DistilBertForMaskedLM),
@@ -75,13 +83,12 @@ KINDS: dict[str, tuple[type, type]] = {
 # Those that sub-networks can be cut from.
 OLDER_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
 ELASTIC_FAMILIES = (*OLDER_FAMILIES, "mpnet", "modernbert", "deberta-v2", "albert")
-BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert")
+BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 # ELECTRA's embeddings are narrower than its layers, as in its smaller checkpoints.
 # ModernBERT's sees all tokens in the first layer and the last, DeBERTa's is as v3.
 OWN_SIZES: dict[type, dict[str, Any]] = {
     ElectraConfig: {"embedding_size": 16},
     AlbertConfig: {"embedding_size": 16},
-    MPNetConfig: {"pad_token_id": 1},
     ModernBertConfig: {"local_attention": 4, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
     DebertaV2Config: {
         "relative_attention": True,

@@ -141,6 +141,9 @@ def _largest(values: UnitValues, heads: Sequence[int], neurons: Sequence[int]) -
 def mask_of(ticket: Ticket, config: ModelConfig) -> UnitValues:
     """Return a ticket as a mask over a network's units, or raise a TrainingError if that is of other sizes."""
     layers, heads, ffn = config.layers, config.heads, config.ffn
+    if config.family.has_one_head_order and len({tuple(sorted(kept)) for kept in ticket.heads}) > 1:
+        expected = f"expected a ticket with the same heads in all layers of {config.plain.model_type}"
+        raise TrainingError(f"{expected}, found others; draw another")
     try:
         return UnitValues(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
     except (IndexError, ValueError):
