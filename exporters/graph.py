@@ -38,7 +38,7 @@ def build_graph(
     `ranges` are those of the inputs of every unit, for int8-static.
     """
     nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, ranges)
-    network, head, relative = _Network(nodes, source), head_of(source.task), source.family.relative
+    network, head, relative = _Network(nodes, source), head_of(source), source.family.relative
     states = network.embeddings(inputs)
     attention = RelativeAttention(nodes, source.sizes, inputs) if relative else Attention(nodes)
 
@@ -51,7 +51,7 @@ def build_graph(
 
     head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
-    sizes = asdict(source.sizes)
+    sizes = {**asdict(source.sizes), **head.sizes}
     return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in source.task.OUTPUTS.items()})
 
 

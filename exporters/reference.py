@@ -29,13 +29,14 @@ def outputs(
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
     model = _Reference(source, tensors, rounding, inputs)
-    states, head = model.embeddings(), head_of(source.task)
+    states, head = model.embeddings(), head_of(source)
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
         last = place == len(subnet.layers) - 1
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
         places = model.place_of_cls if last and not head.reads_all_tokens else model.places
         states = model.layer(str(layer), places, states, heads * source.sizes.head_size, ffn)
-    return head.compute(tensors, states, model.linear, ACTIVATIONS[source.settings.head_activation].compute)
+    activation = ACTIVATIONS[source.settings.head_activation].compute
+    return head.compute(tensors, states, model.linear, activation, inputs["attention_mask"].sum(axis=1).tolist())
 
 
 class _Reference:

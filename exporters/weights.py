@@ -25,6 +25,7 @@ from edgebert.subnet import Storage, Subnet
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
 # Small, and no products of their own: rounding them would save nothing and cost an operator more.
 _IN_FLOAT = ("position", "type", "classifier")
+_DENSE = "dense_"  # begins the names of the layers behind the pooling of embeddings
 _RELATIVE = ".r."  # in the names of what attention by distance reads beside q, k, v and o: in float too
 # Large tensors start on a page, so that they can be mapped, small ones on a cache line.
 _PAGE, _CACHE_LINE = 4096, 64
@@ -72,7 +73,8 @@ def is_outputs_first(unit: str) -> bool:
 
 
 def _is_rounded(name: str, tensor: Array) -> bool:
-    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT and _RELATIVE not in name
+    in_float = name.startswith(_DENSE) or unit_of(name) in _IN_FLOAT or _RELATIVE in name
+    return tensor.ndim > 1 and not in_float
 
 
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
