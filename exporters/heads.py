@@ -1,17 +1,20 @@
 """Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.config_file import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
+from edgebert.exporters.pooling import embedding, write_embedding
+from edgebert.exporters.sentence_folder import is_sentence_folder
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
@@ -32,8 +35,9 @@ class Head:
     its config says. `family` gives a family with the units that it has for this head.
 
     `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
-    `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares
-    no code with it.
+    `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy, is told
+    the number of tokens of each text, and shares no code with it. `sizes` are dimensions of outputs that no word of
+    `Sizes` names. `of` gives the head of one checkpoint, where that depends on more than the task.
     """
 
     task: type[Task]
@@ -41,10 +45,13 @@ class Head:
     suffix: str
     reads_all_tokens: bool
     write: Callable[[Nodes, str, WriteActivation], None]
-    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
+    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation, Sequence[int]], Outputs]
     family: Callable[[Family], Family] = lambda family: family
     most_labels: int | None = None
     has_labels: bool = True
+    takes_pairs: bool = True
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    of: Callable[["Head", Checkpoint], "Head"] = lambda head, _: head
 
 
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
@@ -56,7 +63,7 @@ def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -
 
 
 def _text_logits(
-    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
 ) -> Outputs:
     active = activation(product(states[:, 0], "pooler"))
     return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
@@ -71,17 +78,53 @@ _text_head = partial(
     compute=_text_logits,
 )
 
+
+def _embedding_head(head: Head, source: Checkpoint) -> Head:
+    """Return the head of a checkpoint that embeds texts; where only the first token counts, no other one is read."""
+    layers = source.sentence
+    assert layers is not None
+    # XLNet's head reads the last token, and its first one is of the text.
+    reads_first = layers.poolings == ("cls",) and not source.family.relative
+    return replace(
+        head,
+        reads_all_tokens=not reads_first,
+        write=lambda nodes, states, _: write_embedding(layers, nodes, states, is_one_token=reads_first),
+        compute=lambda tensors, states, product, activation, lengths: embedding(layers, tensors, states, lengths),
+        sizes={"dims": layers.size(source.sizes.hidden)},
+    )
+
+
+def _of_a_checkpoint(*_: Any) -> Any:
+    raise NotImplementedError("this head is known with its checkpoint")
+
+
+# Of a network alone. No config.json means it: sentence-transformers' files do, or whoever exports it.
+_EMBEDDING = Head(
+    SentenceEmbedding,
+    problem_types=(),
+    suffix="Model",
+    reads_all_tokens=True,
+    write=_of_a_checkpoint,
+    compute=_of_a_checkpoint,
+    family=lambda family: family.with_head({}),
+    has_labels=False,
+    takes_pairs=False,
+    of=_embedding_head,
+)
+
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
 HEADS = (
     _text_head(TextClassification, (None, "single_label_classification")),
     _text_head(MultiLabelTextClassification, ("multi_label_classification",)),
     _text_head(TextRegression, ("regression",), most_labels=1),
+    _EMBEDDING,
 )
 
 
-def head_of(task: Task) -> Head:
-    """Return the head of a task."""
-    return next(head for head in HEADS if isinstance(task, head.task))
+def head_of(source: Checkpoint) -> Head:
+    """Return the head of a checkpoint."""
+    head = next(head for head in HEADS if isinstance(source.task, head.task))
+    return head.of(head, source)
 
 
 # Ends of the names of transformers' classes, and what those models do.
@@ -101,7 +144,12 @@ def choose_head(path: Path, config: Mapping[str, Any], family: Family, name: str
     Raises:
         ExportError: its architecture has another head or none, or there is none for its config or of that name.
     """
-    heads, found = _heads_of(path, config, family), config.get("problem_type")
+    # sentence-transformers reads any network, whatever head it has.
+    is_embedding = is_sentence_folder(path)
+    if name == SentenceEmbedding.NAME or (is_embedding and name is None):
+        return _EMBEDDING
+    heads = [_EMBEDDING] if is_embedding else _heads_of(path, config, family)
+    found = config.get("problem_type")
     if name is not None:
         head = next((head for head in heads if name == head.task.NAME), None)
         if head is None:
@@ -133,14 +181,18 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
     """Return the heads that a checkpoint's architecture may have; the oldest configs name none."""
     found = config.get("architectures")
     names = found if isinstance(found, list) else [found]
-    heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
+    of_config = [head for head in HEADS if head.problem_types]
+    heads = [head for head in of_config if any(prefix + head.suffix in names for prefix in family.prefixes)]
     if heads or not found:
-        return heads or list(HEADS)
+        return heads or of_config
 
     named = [name for name in names if isinstance(name, str)]
     for suffix, what in _NOT_SUPPORTED.items():
         if any(name.endswith(suffix) for name in named):
             supported = ", ".join(head.task.NAME for head in HEADS)
             raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
-    expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
-    raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; fine-tune it for its task first")
+    expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in of_config for prefix in family.prefixes))
+    advice = "fine-tune it for its task first"
+    if any(prefix + _EMBEDDING.suffix in names for prefix in family.prefixes):
+        advice += f", or give --task {SentenceEmbedding.NAME} for the mean of its tokens"
+    raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; {advice}")

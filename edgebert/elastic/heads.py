@@ -67,7 +67,9 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     silent = "regression" if len(config.labels) == 1 else "single_label_classification"
     problem_type = config.plain.problem_type or silent
     for kind in TASKS:
-        head = TRAINING_HEADS[kind.NAME]
+        head = TRAINING_HEADS.get(kind.NAME)
+        if head is None:
+            continue
         has_head = any(name.endswith(head.class_suffix) for name in config.plain.architectures or ())
         if has_head and head.problem_type == problem_type:
             return kind(config.labels)

@@ -3,12 +3,18 @@
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.manifest import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
 
 # The first is what a checkpoint is trained for where nothing says otherwise.
-TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression)
+TASKS: tuple[type[Task], ...] = (
+    TextClassification,
+    MultiLabelTextClassification,
+    TextRegression,
+    SentenceEmbedding,
+)
 DEFAULT_TASK = TASKS[0]
 
 
