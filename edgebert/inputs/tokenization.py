@@ -27,13 +27,14 @@ _MOST_CHARACTERS = 200_000
 class Tokens:
     """The ids and the segment of each token of one text or pair, special tokens included.
 
-    `spans` are the characters (start, end) of the text, of a pair those of the second one, that a token was made of;
-    None for other tokens. They are empty where nobody asked for them.
+    `spans` are the characters (start, end) of `text`, which is the text or the second one of a pair, that a token was
+    made of; None for other tokens. They are empty where nobody asked for them.
     """
 
     ids: Sequence[int]
     types: Sequence[int]
     spans: Sequence[tuple[int, int] | None] = ()
+    text: str = ""
 
 
 class Tokenizer:
@@ -115,11 +116,12 @@ class Tokenizer:
         """
         return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
 
-    def windows(self, text: Text, overlap: int) -> list[Tokens]:
+    def windows(self, text: Text, overlap: int, *, whole_words: bool = False) -> list[Tokens]:
         """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
 
         Each row but the first begins with the last `overlap` tokens of the one before, as far as there is room for more
-        than these. A row of a pair begins with the first text, which is cut at half of the room.
+        than these. A row of a pair has all of the first text, which is cut at half of the room. With `whole_words` a
+        token's span is that of its word, as far as this is in the row.
 
         Raises:
             EdgeBertError: `check` refuses it, or it has more characters than are read.
@@ -129,19 +131,26 @@ class Tokenizer:
         if len(cut) > _MOST_CHARACTERS:
             expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
             raise EdgeBertError(f"{expected}, found {len(cut):,}; cut it into several")
-        return _asked(self._windows, first, pair, overlap)  # type: ignore[no-any-return]
+        rows, sequence = _asked(self._windows, first, pair, overlap)
+        spans = (_spans(row, cut, sequence, whole_words) for row in rows)
+        return [Tokens(row.ids, row.type_ids, of_row, cut) for row, of_row in zip(rows, spans, strict=True)]
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> list[Tokens]:
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tokenizers.Encoding], int]:
+        """Return the rows of a text or pair, and as which of their sequences they have the text that is cut."""
         encoding = self._tokenizer.encode(first, add_special_tokens=False)
         if pair is None:
-            rows = [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)]
-        else:
-            cut = self._tokenizer.encode(pair, add_special_tokens=False)
-            encoding.truncate(max(1, self._room_of_pair // 2))
-            parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
-            rows = [self._tokenizer.post_process(encoding, part) for part in parts]
-        spans = (_spans(row, first if pair is None else pair, int(pair is not None)) for row in rows)
-        return [Tokens(row.ids, row.type_ids, of_row) for row, of_row in zip(rows, spans, strict=True)]
+            return [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)], 0
+        cut = self._tokenizer.encode(pair, add_special_tokens=False)
+        encoding.truncate(max(1, self._room_of_pair // 2))
+        parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
+        if self._has_ends_last:
+            return [self._tokenizer.post_process(part, encoding) for part in parts], 0
+        return [self._tokenizer.post_process(encoding, part) for part in parts], 1
+
+    @functools.cached_property
+    def _has_ends_last(self) -> bool:
+        """Whether all special tokens stand behind texts, as XLNet's do, which was trained with the long text first."""
+        return self._tokenizer.encode("a", "a").sequence_ids[0] is not None
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -246,13 +255,22 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _spans(row: tokenizers.Encoding, text: str, sequence: int) -> list[tuple[int, int] | None]:
-    """Return the characters of a text that each token of a row was made of, without blanks before them."""
+def _spans(row: tokenizers.Encoding, text: str, sequence: int, whole_words: bool) -> list[tuple[int, int] | None]:
+    """Return the characters of a text that each token of a row, or its word, was made of, without blanks before."""
     spans: list[tuple[int, int] | None] = []
-    for (start, end), number in zip(row.offsets, row.sequence_ids, strict=True):
+    words: dict[int, list[int]] = {}
+    for place, ((start, end), number, word) in enumerate(
+        zip(row.offsets, row.sequence_ids, row.word_ids, strict=True)
+    ):
         # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
         blanks = len(text[start:end]) - len(text[start:end].lstrip())
         spans.append((start + blanks, end) if number == sequence else None)
+        if whole_words and number == sequence and word is not None:
+            words.setdefault(word, []).append(place)
+    for places in words.values():
+        first, last = spans[places[0]], spans[places[-1]]
+        if len(places) > 1 and first and last:
+            spans[places[0] : places[-1] + 1] = [(first[0], last[1])] * (places[-1] + 1 - places[0])
     return spans
 
 
