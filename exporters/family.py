@@ -76,7 +76,8 @@ class Family:
     `prefixes` are what the names of its classes in transformers begin with; they end with those of a head (heads.py).
     `units` maps ours to the checkpoint's, with {layer} for the number of a layer; a unit that a family never has is
     left out. Those of the head are for text classification, `token_units` and `answer_units` what the heads for tags
-    and for answers have in their place. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that
+    and for answers have in their place; `suffixes` end the names of classes where those of other families end
+    otherwise. `sizes` maps words of `Sizes` to keys of config.json, or to a number where that
     has none; `aliases` are
     other names of its keys, `supported` the values that keys of it may have, if they are there. The head is a dense
     unit, ours is called pooler since BERT's is, then an activation, then the classifier. Activations have a key, that
@@ -96,6 +97,7 @@ class Family:
     token_types: bool
     token_units: Mapping[str, str] = field(default_factory=lambda: {"classifier": "classifier"})
     answer_units: Mapping[str, str] = field(default_factory=lambda: {"classifier": "qa_outputs"})
+    suffixes: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, str | int] = field(default_factory=lambda: CONFIG_KEYS)
     aliases: Mapping[str, str] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: ENCODER)

@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array
 from edgebert.exporters.checkpoint_config import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.question_answering import QuestionAnswering
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
@@ -29,7 +32,7 @@ class Head:
 
     `problem_types` are the values of that key of config.json which mean this task among those of its class, None for a
     config without it. `most_labels` is how many labels a model may have to be exported as this task by name, whatever
-    its config says. `family` gives a family with the units that it has for this head.
+    its config says; `outputs` how many numbers it gives a text or token, if these are no labels. `family` gives a family with the units that it has for this head.
 
     `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
     `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares
@@ -45,6 +48,12 @@ class Head:
     family: Callable[[Family], Family] = lambda family: family
     most_labels: int | None = None
     has_labels: bool = True
+    outputs: int | None = None
+
+    def class_names(self, family: Family) -> list[str]:
+        """Return the names of a family's classes with this head."""
+        suffix = family.suffixes.get(self.suffix, self.suffix)
+        return [prefix + suffix for prefix in family.prefixes]
 
 
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
@@ -71,11 +80,37 @@ _text_head = partial(
     compute=_text_logits,
 )
 
+def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+    # As above no product of the flavor; Gemm takes no three dimensions.
+    turned = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
+    both = nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")])
+    for place, name in enumerate(QuestionAnswering.OUTPUTS):
+        nodes.node("Gather", [both, nodes.constant(np.array(place, np.int64))], name=name, axis=2)
+
+
+def _span_logits(
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+) -> Outputs:
+    both = states @ tensors["classifier.weight"].T + tensors["classifier.bias"]
+    return {"start_logits": both[:, :, 0], "end_logits": both[:, :, 1]}
+
+
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
 HEADS = (
     _text_head(TextClassification, (None, "single_label_classification")),
     _text_head(MultiLabelTextClassification, ("multi_label_classification",)),
     _text_head(TextRegression, ("regression",), most_labels=1),
+    Head(
+        QuestionAnswering,
+        (None, "single_label_classification", "multi_label_classification", "regression"),  # it does not matter
+        suffix="ForQuestionAnswering",
+        reads_all_tokens=True,
+        write=_write_span_logits,
+        compute=_span_logits,
+        family=lambda family: family.with_head(family.answer_units),
+        has_labels=False,
+        outputs=2,
+    ),
 )
 
 
@@ -87,8 +122,6 @@ def head_of(task: Task) -> Head:
 # Ends of the names of transformers' classes, and what those models do.
 _NOT_SUPPORTED = {
     "ForTokenClassification": "token classification",
-    "ForQuestionAnswering": "question answering",
-    "ForQuestionAnsweringSimple": "question answering",
     "ForMultipleChoice": "multiple choice",
     "ForNextSentencePrediction": "next sentence prediction",
     "ForCausalLM": "text generation",
@@ -121,8 +154,11 @@ def check_labels(path: Path, config: Mapping[str, Any], head: Head, labels: int)
     """Check that a checkpoint with so many labels can be exported with a head that was asked for by name.
 
     Raises:
-        ExportError: it has too many.
+        ExportError: it has too many, or not as many outputs as the head must have.
     """
+    if head.outputs not in (None, labels):
+        found = f"expected {head.outputs} outputs of a model for {head.task.NAME}, found {labels}"
+        raise ExportError(f"{path}: {found}; fine-tune it for its task first")
     is_asked_for = config.get("problem_type") not in head.problem_types
     if is_asked_for and head.most_labels is not None and labels > head.most_labels:
         advice, name = "choose another task with --task", head.task.NAME
@@ -133,7 +169,7 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
     """Return the heads that a checkpoint's architecture may have; the oldest configs name none."""
     found = config.get("architectures")
     names = found if isinstance(found, list) else [found]
-    heads = [head for head in HEADS if any(prefix + head.suffix in names for prefix in family.prefixes)]
+    heads = [head for head in HEADS if not set(head.class_names(family)).isdisjoint(names)]
     if heads or not found:
         return heads or list(HEADS)
 
@@ -142,5 +178,5 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
         if any(name.endswith(suffix) for name in named):
             supported = ", ".join(head.task.NAME for head in HEADS)
             raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
-    expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in HEADS for prefix in family.prefixes))
+    expected = " or ".join(dict.fromkeys(name for head in HEADS for name in head.class_names(family)))
     raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; fine-tune it for its task first")

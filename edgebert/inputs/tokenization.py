@@ -124,16 +124,22 @@ class Tokenizer:
         token's span is that of its word, as far as this is in the row.
 
         Raises:
-            EdgeBertError: `check` refuses it, or it has more characters than are read.
+            EdgeBertError: `check_windows` refuses it.
         """
-        first, pair = self.check(text)
+        first, pair = self.check_windows(text)
         cut = first if pair is None else pair
-        if len(cut) > _MOST_CHARACTERS:
-            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
-            raise EdgeBertError(f"{expected}, found {len(cut):,}; cut it into several")
         rows, sequence = _asked(self._windows, first, pair, overlap)
         spans = (_spans(row, cut, sequence, whole_words) for row in rows)
         return [Tokens(row.ids, row.type_ids, of_row, cut) for row, of_row in zip(rows, spans, strict=True)]
+
+    def check_windows(self, text: Text) -> tuple[str, str | None]:
+        """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
+        parts = [part for part in (text if isinstance(text, tuple) else (text,)) if isinstance(part, str)]
+        longest = max(map(len, parts), default=0)
+        if longest > _MOST_CHARACTERS:
+            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+            raise EdgeBertError(f"{expected}, found {longest:,}; cut it into several")
+        return self.check(text)
 
     def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tokenizers.Encoding], int]:
         """Return the rows of a text or pair, and as which of their sequences they have the text that is cut."""

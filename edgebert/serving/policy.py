@@ -83,6 +83,7 @@ class Policy:
         self._governor = Governor(clock)
         self._chosen = (selection.subnetwork, selection.way)
         self._task = task_in(bundle.manifest)
+        self._chosen_task = self._task.of_subnet(bundle.subnet(selection.subnetwork))
         self._dispatcher: Dispatcher | None = None
         self._is_governed = False
 
@@ -169,7 +170,7 @@ class Policy:
         """Return the results of the network that was chosen, however long it takes; from several threads at once."""
         session = self._residents.get(self._chosen, self._selection.peak_memory_mb)
         outputs = session.run(pad(batch.tokens, session.input_names))
-        return self._selection.subnetwork, self._task.results(outputs, batch.tokens, options)
+        return self._selection.subnetwork, self._chosen_task.results(outputs, batch.tokens, options)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""

@@ -3,12 +3,13 @@
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.manifest import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.question_answering import QuestionAnswering
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
 
 # The first is what a checkpoint is trained for where nothing says otherwise.
-TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression)
+TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression, QuestionAnswering)
 DEFAULT_TASK = TASKS[0]
 
 
@@ -32,3 +33,9 @@ def task_in(manifest: Manifest) -> Task:
         BundleError: it is of a task that this version does not know.
     """
     return kind_of(manifest.task, BundleError).of_bundle(manifest)
+
+
+def tasks_of(manifest: Manifest) -> dict[str, Task]:
+    """Return the task of a bundle as it is for each sub-network, by the sub-network's id; raises as `task_in`."""
+    task = task_in(manifest)
+    return {subnet.id: task.of_subnet(subnet) for subnet in manifest.subnetworks}
