@@ -32,7 +32,8 @@ class Head:
 
     `problem_types` are the values of that key of config.json which mean this task among those of its class, None for a
     config without it. `most_labels` is how many labels a model may have to be exported as this task by name, whatever
-    its config says; `outputs` how many numbers it gives a text or token, if these are no labels. `family` gives a family with the units that it has for this head.
+    its config says; `outputs` how many numbers it gives a text or token, if these are no labels. `family` gives a
+    family with the units that it has for this head.
 
     `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
     `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares
@@ -79,6 +80,7 @@ _text_head = partial(
     write=_write_text_logits,
     compute=_text_logits,
 )
+
 
 def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
     # As above no product of the flavor; Gemm takes no three dimensions.

@@ -189,7 +189,11 @@ WRONG: list[tuple[str, bytes, str]] = [
     ("a.json", b'[{"text": "a"},\n{"b": 1, "b": 2}]', "a.json:2: expected a JSON object: the key 'b' stands twice"),
     ("a.json", b'{"data": [{"title": 1}]}', "a.json:1: expected a list 'paragraphs' of objects as in SQuAD's files, f"),
     ("a.json", b'{\n"data": [{"paragraphs": [{"qas": 5}]}]}', "a.json:2: expected a list 'qas' of objects as in SQuAD"),
-    ("a.json", b'{"data": [{"title": "a", "paragraphs": []}', "a.json:1: expected ',' or ']' in an array of objects, found"),
+    (
+        "a.json",
+        b'{"data": [{"title": "a", "paragraphs": []}',
+        "a.json:1: expected ',' or ']' in an array of objects, found",
+    ),
     # Values.
     ("a.tsv", b"text\tlabel\n \tx\na\ty\n", "a.tsv:2: expected a text in 'text', found an empty one; leave the line"),
     ("a.csv", b"sentence1,sentence2\na,\n", "a.csv:2: expected a text in 'sentence2', found an empty one; leave the"),

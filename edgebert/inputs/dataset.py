@@ -306,7 +306,7 @@ def _no_text(names: Sequence[str], plain: Sequence[str]) -> str:
     if "tokens" in plain:
         return "expected a column 'text', found 'tokens'; token classification is not supported"
     if {"version", "data"} <= set(plain) or "paragraphs" in plain:
-        return "expected SQuAD's file with its articles in 'data'; give it as it was downloaded, or a row for each question"
+        return "expected SQuAD's file with its articles in 'data'; give it as it was, or a row for each question"
     found = ", ".join(names)[:80] or "none"
     return f"expected a column 'text', found {found}; name the columns in the first line, or in every object of JSON"
 

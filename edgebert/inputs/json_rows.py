@@ -69,7 +69,7 @@ class JsonReader:
                 found = self._next_of("{")
         self._take("]")
 
-    def keys(self) -> Iterator[str]:
+    def members(self) -> Iterator[str]:
         """Yield the keys of an object that comes next; the value of each is to be read before the next is asked for."""
         self._take("{")
         found = self._next_of('"}')

@@ -12,7 +12,9 @@ from edgebert.inputs.text_file import TextFile
 Answers = tuple[tuple[str, ...], tuple[int, ...] | None]
 
 # An object on many lines, or one whose list "data" has articles, perhaps behind a version.
-_NESTED = re.compile(r'\s*\{\s*(?:$|(?:"\w+"\s*:\s*(?:"[^"\\]*"|[\w.]+)\s*,\s*)*"data"\s*:\s*\[\s*\{\s*"(?:title|para))')
+_NESTED = re.compile(
+    r'\s*\{\s*(?:$|(?:"\w+"\s*:\s*(?:"[^"\\]*"|[\w.]+)\s*,\s*)*"data"\s*:\s*\[\s*\{\s*"(?:title|para))'
+)
 _ADVICE = "give the file as it was downloaded, or a row for each question"
 
 
@@ -30,7 +32,7 @@ def question_rows(file: TextFile, first: str) -> Iterator[tuple[str, Row]]:
         EdgeBertError: the file is no JSON of this form; names the line.
     """
     reader = JsonReader(file, first)
-    for key in reader.keys():
+    for key in reader.members():
         if key != "data":
             reader.value()
             continue

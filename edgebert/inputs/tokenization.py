@@ -1,6 +1,7 @@
 """Text to token ids and padded arrays, with the bundle's tokenizer. Knows nothing about networks."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,9 +129,9 @@ class Tokenizer:
         """
         first, pair = self.check_windows(text)
         cut = first if pair is None else pair
-        rows, sequence = _asked(self._windows, first, pair, overlap)
-        spans = (_spans(row, cut, sequence, whole_words) for row in rows)
-        return [Tokens(row.ids, row.type_ids, of_row, cut) for row, of_row in zip(rows, spans, strict=True)]
+        rows, before = _asked(self._windows, first, pair, overlap)
+        spans = (_spans(row, cut, before, count, whole_words) for row, count in rows)
+        return [Tokens(row.ids, row.type_ids, of_row, cut) for (row, _), of_row in zip(rows, spans, strict=True)]
 
     def check_windows(self, text: Text) -> tuple[str, str | None]:
         """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
@@ -141,22 +142,24 @@ class Tokenizer:
             raise EdgeBertError(f"{expected}, found {longest:,}; cut it into several")
         return self.check(text)
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tokenizers.Encoding], int]:
-        """Return the rows of a text or pair, and as which of their sequences they have the text that is cut."""
-        encoding = self._tokenizer.encode(first, add_special_tokens=False)
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tuple[tokenizers.Encoding, int]], int]:
+        """Return the rows of a text or pair, how many tokens of the text that is cut each has, and how many precede."""
+        encoding, process = self._tokenizer.encode(first, add_special_tokens=False), self._tokenizer.post_process
         if pair is None:
-            return [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)], 0
+            return [(process(part), len(part.ids)) for part in _parts(encoding, self._room, overlap)], 0
         cut = self._tokenizer.encode(pair, add_special_tokens=False)
         encoding.truncate(max(1, self._room_of_pair // 2))
-        parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
+        parts, before = _parts(cut, self._room_of_pair - len(encoding.ids), overlap), len(encoding.ids)
+        # Counted before, since what is processed is not the part any more.
+        counts = [len(part.ids) for part in parts]
         if self._has_ends_last:
-            return [self._tokenizer.post_process(part, encoding) for part in parts], 0
-        return [self._tokenizer.post_process(encoding, part) for part in parts], 1
+            return list(zip([process(part, encoding) for part in parts], counts, strict=True)), 0
+        return list(zip([process(encoding, part) for part in parts], counts, strict=True)), before
 
     @functools.cached_property
     def _has_ends_last(self) -> bool:
         """Whether all special tokens stand behind texts, as XLNet's do, which was trained with the long text first."""
-        return self._tokenizer.encode("a", "a").sequence_ids[0] is not None
+        return not self._tokenizer.encode("a", "a").special_tokens_mask[0]
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -261,22 +264,30 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _spans(row: tokenizers.Encoding, text: str, sequence: int, whole_words: bool) -> list[tuple[int, int] | None]:
-    """Return the characters of a text that each token of a row, or its word, was made of, without blanks before."""
-    spans: list[tuple[int, int] | None] = []
-    words: dict[int, list[int]] = {}
-    for place, ((start, end), number, word) in enumerate(
-        zip(row.offsets, row.sequence_ids, row.word_ids, strict=True)
-    ):
+def _spans(
+    row: tokenizers.Encoding, text: str, before: int, count: int, whole_words: bool
+) -> list[tuple[int, int] | None]:
+    """Return the characters of a text that each token of a row, or its word, was made of, without blanks before.
+
+    The text has `count` of the tokens that are not special, after so many `before`.
+    """
+    # Not by `sequence_ids`, which are not known of the first text where a row was made of parts.
+    places = [place for place, is_special in enumerate(row.special_tokens_mask) if not is_special]
+    places, offsets, words = places[before : before + count], row.offsets, row.word_ids
+    spans: list[tuple[int, int] | None] = [None] * len(offsets)
+    for place in places:
+        start, end = offsets[place]
         # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
         blanks = len(text[start:end]) - len(text[start:end].lstrip())
-        spans.append((start + blanks, end) if number == sequence else None)
-        if whole_words and number == sequence and word is not None:
-            words.setdefault(word, []).append(place)
-    for places in words.values():
-        first, last = spans[places[0]], spans[places[-1]]
-        if len(places) > 1 and first and last:
-            spans[places[0] : places[-1] + 1] = [(first[0], last[1])] * (places[-1] + 1 - places[0])
+        spans[place] = start + blanks, end
+    if whole_words:
+        for _, group in itertools.groupby(places, key=lambda place: (words[place], words[place] is None and place)):
+            word = list(group)
+            first, last = spans[word[0]], spans[word[-1]]
+            assert first, "tokens of the text have characters"
+            assert last, "tokens of the text have characters"
+            for place in word:
+                spans[place] = first[0], last[1]
     return spans
 
 

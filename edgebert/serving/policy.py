@@ -159,7 +159,11 @@ class Policy:
         slowest = max(fastest_ms, key=sum)
         if not sum(slowest) <= asked_ms:  # also where a time is infinite or the budget not a number
             # The nearest miss is named for the longest batch, as if all had the same part of the time.
-            self._check_possible(dispatcher, asked_ms / len(slowest), longest)
+            try:
+                self._check_possible(dispatcher, asked_ms / len(slowest), longest)
+            except BudgetError as problem:
+                shared = f"{len(slowest)} batches share {asked_ms:g} ms: " if len(slowest) > 1 else ""
+                raise BudgetError(f"{shared}{problem}", problem.nearest) from None
         return dispatcher.answer, TimeLimit.of(asked_ms, fastest_ms)
 
     def slow_down(self, way: Way) -> float:

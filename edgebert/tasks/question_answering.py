@@ -82,7 +82,7 @@ class QuestionAnswering(Task):
 
     def target(self, row: Example) -> tuple[Span, ...]:
         """Return the answers of a row, none where there is none, with their places in the context."""
-        question, context = _question_of(row.input, f"{row.place}: ")
+        _, context = _question_of(row.input, f"{row.place}: ")
         if row.label is None:
             advice = "give the column 'answers', or 'answer' and 'start'"
             raise EdgeBertError(f"{row.place}: expected the answers to a question, found none; {advice}")

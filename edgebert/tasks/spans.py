@@ -1,4 +1,4 @@
-"""The likeliest parts of a text, from the logits of where they begin and end. Knows nothing about questions and files."""
+"""The likeliest parts of a text, from the logits of where they begin and end. Knows nothing about files."""
 
 import math
 from dataclasses import dataclass
