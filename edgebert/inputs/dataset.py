@@ -37,7 +37,8 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[\r\n]*$', re.IGNORECASE)
 _FORMS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _KNOWN = {*_TEXTS, *_PAIRS, *_NUMBERS, *itertools.chain(*_LABELS, *_COUPLES)}
 
-# A row as it was read: the line on which it begins, perhaps with a name of it, the names of its columns, and their values; a header has none.
+# A row as it was read: the line on which it begins, perhaps with a name of it, the names of its columns, and their
+# values; a header has none.
 Row = tuple[int | str, Sequence[str], Sequence[Any]]
 
 
