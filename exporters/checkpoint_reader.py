@@ -18,14 +18,9 @@ from safetensors import SafetensorError, safe_open
 from edgebert.elastic_manifest import ELASTIC, ElasticManifest
 from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Array, Checkpoint
-from edgebert.exporters.checkpoint_config import (
-    Architecture,
-    read_architecture,
-    read_config,
-    read_count,
-    read_tokenizer_config,
-)
-from edgebert.exporters.family import Family, Sizes
+from edgebert.exporters.checkpoint_config import Architecture, read_architecture
+from edgebert.exporters.config_file import read_config, read_count, read_tokenizer_config
+from edgebert.exporters.family import Family, Part, Sizes
 from edgebert.exporters.heads import check_labels, choose_head
 
 # The forms of weights that transformers reads, in its order.
@@ -76,7 +71,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.
     tensors = {
         ours: family.matrix(ours, _take(path, stored, theirs, shape))
-        for ours, theirs, shape in family.tensors(sizes, layers)
+        for ours, theirs, shape in family.tensors(sizes, layers, found.absent)
     }
     return Checkpoint(
         path=path,
@@ -92,7 +87,7 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
 
 def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
     config, family, counts = found.config, found.family, dict(found.counts)
-    name = f"{family.units['classifier']}.weight"
+    name = f"{family.module('classifier')}.weight"
     classifier = stored.get(name)
     if classifier is None or classifier.ndim != 2:
         there = "none" if classifier is None else f"one of shape {classifier.shape}"
@@ -100,8 +95,7 @@ def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
         raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found {there}; {advice}")
 
     # Bort's has no table of types, since it tells none apart.
-    table = f"{family.units.get('type')}.weight"
-    if table in stored:
+    if "type" in family.units and f"{family.module('type')}.weight" in stored:
         counts["types"] = read_count(path, config, str(family.sizes["types"]))
     elif counts["types"] == 1:
         counts["types"] = 0
@@ -121,7 +115,9 @@ def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[in
     return layers
 
 
-def _take(path: Path, stored: Stored, name: str, expected: tuple[int, ...]) -> Array:
+def _take(path: Path, stored: Stored, theirs: str | Part, shape: tuple[int, ...]) -> Array:
+    name, place, parts = theirs if isinstance(theirs, Part) else Part(theirs, 0, 1)
+    rows, expected = shape[0], (shape[0] * parts, *shape[1:])
     if name not in stored:
         advice = _advice(stored, name, "download the checkpoint again, with its config.json")
         raise ExportError(f"{path}: tensor {name} {expected} is missing; {advice}")
@@ -134,7 +130,7 @@ def _take(path: Path, stored: Stored, name: str, expected: tuple[int, ...]) -> A
     # What a training that diverged leaves: every answer would be undefined.
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
-    return tensor
+    return tensor[place * rows :][:rows]
 
 
 def _advice(stored: Stored, name: str, usual: str) -> str:
@@ -275,7 +271,8 @@ def _by_model_names(path: Path, stored: Stored, family: Family) -> Stored:
     base model lack its name, or others have it too.
     """
     found: dict[str, str] = {}
-    parts = [name.split(".") for name in (*family.units.values(), *(name for name, _ in family.relative.values()))]
+    names = [*map(family.module, family.units), *(name for name, _ in family.relative.values())]
+    parts = [name.split(".") for name in names]
     head = {first for first, *_ in parts} - {family.base}
     inner = {rest[0] for first, *rest in parts if first == family.base}
     for name in stored:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array
-from edgebert.exporters.checkpoint_config import shown
+from edgebert.exporters.config_file import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
 from edgebert.tasks.multi_label import MultiLabelTextClassification
@@ -83,6 +83,8 @@ _text_head = partial(
 
 
 def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+    if nodes.has("pooler.weight"):  # such as ModernBERT's, which has it for all tasks
+        states = activation(nodes.linear(states, ["pooler"]))
     # As above no product of the flavor; Gemm takes no three dimensions.
     turned = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
     both = nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")])
@@ -93,6 +95,8 @@ def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -
 def _span_logits(
     tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
 ) -> Outputs:
+    if "pooler.weight" in tensors:
+        states = activation(product(states, "pooler"))
     both = states @ tensors["classifier.weight"].T + tensors["classifier.bias"]
     return {"start_logits": both[:, :, 0], "end_logits": both[:, :, 1]}
 

@@ -147,7 +147,7 @@ def learn(
         if not all(map(math.isfinite, losses.values())):
             advice = "lower the learning rate or use --compute fp32"
             raise TrainingError(f"the loss of stage {context.stage.name} is no longer finite at step {step}; {advice}")
-        take_step(context.student.classifier, optimizer, rate, context.settings.clip_norm)
+        take_step(context.student.network, optimizer, rate, context.settings.clip_norm)
     return losses
 
 
