@@ -172,6 +172,8 @@ def _exported(
 def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
     sources = [summary.source for summary in summaries]
+    if sources[0].task.PAIRS_ONLY and not pairs:
+        raise ExportError(f"{sources[0].task.NAME} is about pairs of texts, found --no-pairs; leave that out")
 
     # Bundles name these files, and sub-networks of this one are run before they are written.
     unwritten = FileRef.of("", b"")
@@ -182,7 +184,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         edgebert_version=__version__,
         task=sources[0].task.NAME,
         labels=sources[0].task.labels,
-        **{"no_answer_threshold": None, "embedding": None, **sources[0].task.facts()},
+        **{"embedding": None, **sources[0].task.facts()},
         max_length=_max_length(summaries, max_length, pairs),
         tokenizer=unwritten,
         inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
@@ -204,10 +206,11 @@ def _max_length(summaries: Sequence[CheckpointSummary], asked: int | None, pairs
 
     known = [summary.tokenizer.max_length for summary in summaries if summary.tokenizer.max_length]
     trained = min((length for length in known if special < length <= longest), default=longest)
+    usual = min(trained, shortest.task.USUAL_LENGTH or trained)
     if asked is not None and asked > trained:
         found = f"its tokenizer's model_max_length is {trained}"
         logger.warning("texts of up to %d tokens are read, more than the model was made for: %s", asked, found)
-    return trained if asked is None else asked
+    return usual if asked is None else asked
 
 
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:

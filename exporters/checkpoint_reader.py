@@ -73,6 +73,8 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
     stored = _by_model_names(path, read_tensors(path), family)
     sizes = _sizes(path, found, stored)
     check_labels(path, config, head, sizes.labels)
+    if labels and not head.has_labels:
+        raise ExportError(f"{path}: expected no labels for {head.task.NAME}, found {listed(labels)}; leave them out")
     elastic = ElasticManifest.load(path)
     layers = _layers(path, elastic, sizes.layers)
     # Each is taken by its name and shape, so that a tensor that is missing or does not fit is named.

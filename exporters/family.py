@@ -164,12 +164,13 @@ class Family:
     or to a number where that has none; `aliases` are other names of its keys, `supported` the values that keys of it
     may have, if they are there; what else differs within the family is what `variant` reads. The head of text
     classification is a dense unit, ours is called pooler since BERT's is, then an activation, in some a norm, then the
-    classifier; `token_units` and `answer_units` are what the heads for tags and for answers have in its place.
-    Activations have a key, that of the head `head_activation` where there is none for it. `token_types` says whether
-    the model tells types apart, `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer gave
-    them when it was trained; None if it still does what it did. With `positions_skip_padding` positions are counted
-    without the tokens that are padding, from the number of that token on: `padding`, or what config.json says. Padding
-    on one of the `padding_sides` does not change an answer.
+    classifier; `token_units` and `answer_units` are what the heads for tags and for answers have in its place, and
+    `suffixes` end the names of classes where those of other families end otherwise. Activations have a key, that of
+    the head `head_activation` where there is none for it. `token_types` says whether the model tells types apart,
+    `gives_types`, from config.json and tokenizer_config.json, whether its tokenizer gave them when it was trained; None
+    if it still does what it did. With `positions_skip_padding` positions are counted without the tokens that are
+    padding, from the number of that token on: `padding`, or what config.json says. Padding on one of the
+    `padding_sides` does not change an answer.
 
     With `pre_norm` the norms of a layer stand before its attention and its FFN, and the states that are added to are
     not normed; a model's first layer then has no attention norm, since its input comes from one. An FFN with a gate is
@@ -186,6 +187,7 @@ class Family:
     token_types: bool
     token_units: Mapping[str, str | Part] = field(default_factory=lambda: {"classifier": "classifier"})
     answer_units: Mapping[str, str | Part] = field(default_factory=lambda: {"classifier": "qa_outputs"})
+    suffixes: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, str | int] = field(default_factory=lambda: CONFIG_KEYS)
     aliases: Mapping[str, str] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: ENCODER)

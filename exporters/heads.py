@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.config_file import shown
@@ -14,6 +16,7 @@ from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.pooling import embedding, write_embedding
 from edgebert.exporters.sentence_folder import is_sentence_folder
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.question_answering import QuestionAnswering
 from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
@@ -32,7 +35,8 @@ class Head:
 
     `problem_types` are the values of that key of config.json which mean this task among those of its class, None for a
     config without it. `most_labels` is how many labels a model may have to be exported as this task by name, whatever
-    its config says. `family` gives a family with the units that it has for this head.
+    its config says; `outputs` how many numbers it gives a text or token, if these are no labels. `family` gives a
+    family with the units that it has for this head.
 
     `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
     `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy, is told
@@ -52,6 +56,12 @@ class Head:
     takes_pairs: bool = True
     sizes: Mapping[str, int] = field(default_factory=dict)
     of: Callable[["Head", Checkpoint], "Head"] = lambda head, _: head
+    outputs: int | None = None
+
+    def class_names(self, family: Family) -> list[str]:
+        """Return the names of a family's classes with this head."""
+        suffix = family.suffixes.get(self.suffix, self.suffix)
+        return [prefix + suffix for prefix in family.prefixes]
 
 
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
@@ -77,6 +87,25 @@ _text_head = partial(
     write=_write_text_logits,
     compute=_text_logits,
 )
+
+
+def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+    if nodes.has("pooler.weight"):  # such as ModernBERT's, which has it for all tasks
+        states = activation(nodes.linear(states, ["pooler"]))
+    # As above no product of the flavor; Gemm takes no three dimensions.
+    turned = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
+    both = nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")])
+    for place, name in enumerate(QuestionAnswering.OUTPUTS):
+        nodes.node("Gather", [both, nodes.constant(np.array(place, np.int64))], name=name, axis=2)
+
+
+def _span_logits(
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
+) -> Outputs:
+    if "pooler.weight" in tensors:
+        states = activation(product(states, "pooler"))
+    both = states @ tensors["classifier.weight"].T + tensors["classifier.bias"]
+    return {"start_logits": both[:, :, 0], "end_logits": both[:, :, 1]}
 
 
 def _embedding_head(head: Head, source: Checkpoint) -> Head:
@@ -117,6 +146,17 @@ HEADS = (
     _text_head(TextClassification, (None, "single_label_classification")),
     _text_head(MultiLabelTextClassification, ("multi_label_classification",)),
     _text_head(TextRegression, ("regression",), most_labels=1),
+    Head(
+        QuestionAnswering,
+        (None, "single_label_classification", "multi_label_classification", "regression"),  # it does not matter
+        suffix="ForQuestionAnswering",
+        reads_all_tokens=True,
+        write=_write_span_logits,
+        compute=_span_logits,
+        family=lambda family: family.with_head(family.answer_units),
+        has_labels=False,
+        outputs=2,
+    ),
     _EMBEDDING,
 )
 
@@ -130,8 +170,6 @@ def head_of(source: Checkpoint) -> Head:
 # Ends of the names of transformers' classes, and what those models do.
 _NOT_SUPPORTED = {
     "ForTokenClassification": "token classification",
-    "ForQuestionAnswering": "question answering",
-    "ForQuestionAnsweringSimple": "question answering",
     "ForMultipleChoice": "multiple choice",
     "ForNextSentencePrediction": "next sentence prediction",
     "ForCausalLM": "text generation",
@@ -169,8 +207,11 @@ def check_labels(path: Path, config: Mapping[str, Any], head: Head, labels: int)
     """Check that a checkpoint with so many labels can be exported with a head that was asked for by name.
 
     Raises:
-        ExportError: it has too many.
+        ExportError: it has too many, or not as many outputs as the head must have.
     """
+    if head.outputs not in (None, labels):
+        found = f"expected {head.outputs} outputs of a model for {head.task.NAME}, found {labels}"
+        raise ExportError(f"{path}: {found}; fine-tune it for its task first")
     is_asked_for = config.get("problem_type") not in head.problem_types
     if is_asked_for and head.most_labels is not None and labels > head.most_labels:
         advice, name = "choose another task with --task", head.task.NAME
@@ -182,7 +223,7 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
     found = config.get("architectures")
     names = found if isinstance(found, list) else [found]
     of_config = [head for head in HEADS if head.problem_types]
-    heads = [head for head in of_config if any(prefix + head.suffix in names for prefix in family.prefixes)]
+    heads = [head for head in of_config if not set(head.class_names(family)).isdisjoint(names)]
     if heads or not found:
         return heads or of_config
 
@@ -191,8 +232,8 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
         if any(name.endswith(suffix) for name in named):
             supported = ", ".join(head.task.NAME for head in HEADS)
             raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
-    expected = " or ".join(dict.fromkeys(prefix + head.suffix for head in of_config for prefix in family.prefixes))
+    expected = " or ".join(dict.fromkeys(name for head in of_config for name in head.class_names(family)))
     advice = "fine-tune it for its task first"
-    if any(prefix + _EMBEDDING.suffix in names for prefix in family.prefixes):
+    if not set(_EMBEDDING.class_names(family)).isdisjoint(names):
         advice += f", or give --task {SentenceEmbedding.NAME} for the mean of its tokens"
     raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; {advice}")

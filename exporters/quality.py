@@ -65,6 +65,10 @@ class Evaluator:
         Its answers come beside it, where they are worth something to a cascade.
         """
         results = results_on(self.file, bundle, subnet)
+        if self.targets is not None:
+            task, results = self.task.tuned(results, self.targets)
+            subnet = msgspec.structs.replace(subnet, **task.subnet_facts())
+            _, exact = self.task.tuned(exact, self.targets)
         also = self.metrics(results)
         # Where there are no targets, the metric is the fidelity on these texts already.
         if self.texts is not None and self.targets is not None:

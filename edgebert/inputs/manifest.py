@@ -18,7 +18,13 @@ from edgebert.subnet import Flavor, Storage, Subnet
 FIDELITY = "fidelity"
 
 # Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
-TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression", "sentence-embedding")
+TASK_NAMES = (
+    "text-classification",
+    "multi-label-text-classification",
+    "text-regression",
+    "question-answering",
+    "sentence-embedding",
+)
 # Beyond what any of these models was trained for.
 MAX_LENGTH = 1 << 20
 
@@ -78,6 +84,9 @@ class ExportedSubnet(Subnet, frozen=True):
     graphs: dict[Flavor, FileRef]
     quality: Quality | None
     export_error: ExportDifference
+    # Of question-answering: the logarithm of how many times likelier no answer must be than the best one to be given;
+    # None where it is given only on demand.
+    no_answer_threshold: Annotated[float, Meta(ge=-1000, le=1000)] | None
 
 
 class EmbeddingSettings(Record, frozen=True):
@@ -120,8 +129,6 @@ class Manifest(Record, frozen=True):
     task: Line
     # No control characters: a label stands in lines of tables and of files of answers.
     labels: tuple[Line, ...]
-    # Of question-answering: that there is no answer is answered where it is so much likelier; None if it never is.
-    no_answer_threshold: float | None
     embedding: EmbeddingSettings | None
     max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
     tokenizer: FileRef

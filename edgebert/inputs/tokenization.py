@@ -1,6 +1,7 @@
 """Text to token ids and padded arrays, with the bundle's tokenizer. Knows nothing about networks."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +28,14 @@ _MOST_CHARACTERS = 200_000
 class Tokens:
     """The ids and the segment of each token of one text or pair, special tokens included.
 
-    `spans` are the characters (start, end) of the text, of a pair those of the second one, that a token was made of;
-    None for other tokens. They are empty where nobody asked for them.
+    `spans` are the characters (start, end) of `text`, which is the text or the second one of a pair, that a token was
+    made of; None for other tokens. They are empty where nobody asked for them.
     """
 
     ids: Sequence[int]
     types: Sequence[int]
     spans: Sequence[tuple[int, int] | None] = ()
+    text: str = ""
 
 
 class Tokenizer:
@@ -117,33 +119,49 @@ class Tokenizer:
         """
         return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
 
-    def windows(self, text: Text, overlap: int) -> list[Tokens]:
+    def windows(self, text: Text, overlap: int, *, whole_words: bool = False) -> list[Tokens]:
         """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
 
         Each row but the first begins with the last `overlap` tokens of the one before, as far as there is room for more
-        than these. A row of a pair begins with the first text, which is cut at half of the room.
+        than these. A row of a pair has all of the first text, which is cut at half of the room. With `whole_words` a
+        token's span is that of its word, as far as this is in the row.
 
         Raises:
-            EdgeBertError: `check` refuses it, or it has more characters than are read.
+            EdgeBertError: `check_windows` refuses it.
         """
-        first, pair = self.check(text)
+        first, pair = self.check_windows(text)
         cut = first if pair is None else pair
-        if len(cut) > _MOST_CHARACTERS:
-            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
-            raise EdgeBertError(f"{expected}, found {len(cut):,}; cut it into several")
-        return _asked(self._windows, first, pair, overlap)  # type: ignore[no-any-return]
+        rows, before = _asked(self._windows, first, pair, overlap)
+        spans = (_spans(row, cut, before, count, whole_words) for row, count in rows)
+        return [Tokens(row.ids, row.type_ids, of_row, cut) for (row, _), of_row in zip(rows, spans, strict=True)]
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> list[Tokens]:
-        encoding = self._tokenizer.encode(first, add_special_tokens=False)
+    def check_windows(self, text: Text) -> tuple[str, str | None]:
+        """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
+        parts = [part for part in (text if isinstance(text, tuple) else (text,)) if isinstance(part, str)]
+        longest = max(map(len, parts), default=0)
+        if longest > _MOST_CHARACTERS:
+            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+            raise EdgeBertError(f"{expected}, found {longest:,}; cut it into several")
+        return self.check(text)
+
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tuple[tokenizers.Encoding, int]], int]:
+        """Return the rows of a text or pair, how many tokens of the text that is cut each has, and how many precede."""
+        encoding, process = self._tokenizer.encode(first, add_special_tokens=False), self._tokenizer.post_process
         if pair is None:
-            rows = [self._tokenizer.post_process(part) for part in _parts(encoding, self._room, overlap)]
-        else:
-            cut = self._tokenizer.encode(pair, add_special_tokens=False)
-            encoding.truncate(max(1, self._room_of_pair // 2))
-            parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
-            rows = [self._tokenizer.post_process(encoding, part) for part in parts]
-        spans = (_spans(row, first if pair is None else pair, int(pair is not None)) for row in rows)
-        return [Tokens(row.ids, row.type_ids, of_row) for row, of_row in zip(rows, spans, strict=True)]
+            return [(process(part), len(part.ids)) for part in _parts(encoding, self._room, overlap)], 0
+        cut = self._tokenizer.encode(pair, add_special_tokens=False)
+        encoding.truncate(max(1, self._room_of_pair // 2))
+        parts, before = _parts(cut, self._room_of_pair - len(encoding.ids), overlap), len(encoding.ids)
+        # Counted before, since what is processed is not the part any more.
+        counts = [len(part.ids) for part in parts]
+        if self._has_ends_last:
+            return list(zip([process(part, encoding) for part in parts], counts, strict=True)), 0
+        return list(zip([process(encoding, part) for part in parts], counts, strict=True)), before
+
+    @functools.cached_property
+    def _has_ends_last(self) -> bool:
+        """Whether all special tokens stand behind texts, as XLNet's do, which was trained with the long text first."""
+        return not self._tokenizer.encode("a", "a").special_tokens_mask[0]
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -248,13 +266,30 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _spans(row: tokenizers.Encoding, text: str, sequence: int) -> list[tuple[int, int] | None]:
-    """Return the characters of a text that each token of a row was made of, without blanks before them."""
-    spans: list[tuple[int, int] | None] = []
-    for (start, end), number in zip(row.offsets, row.sequence_ids, strict=True):
+def _spans(
+    row: tokenizers.Encoding, text: str, before: int, count: int, whole_words: bool
+) -> list[tuple[int, int] | None]:
+    """Return the characters of a text that each token of a row, or its word, was made of, without blanks before.
+
+    The text has `count` of the tokens that are not special, after so many `before`.
+    """
+    # Not by `sequence_ids`, which are not known of the first text where a row was made of parts.
+    places = [place for place, is_special in enumerate(row.special_tokens_mask) if not is_special]
+    places, offsets, words = places[before : before + count], row.offsets, row.word_ids
+    spans: list[tuple[int, int] | None] = [None] * len(offsets)
+    for place in places:
+        start, end = offsets[place]
         # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
         blanks = len(text[start:end]) - len(text[start:end].lstrip())
-        spans.append((start + blanks, end) if number == sequence else None)
+        spans[place] = start + blanks, end
+    if whole_words:
+        for _, group in itertools.groupby(places, key=lambda place: (words[place], words[place] is None and place)):
+            word = list(group)
+            first, last = spans[word[0]], spans[word[-1]]
+            assert first, "tokens of the text have characters"
+            assert last, "tokens of the text have characters"
+            for place in word:
+                spans[place] = first[0], last[1]
     return spans
 
 

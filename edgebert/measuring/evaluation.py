@@ -94,7 +94,7 @@ def results_on(data: str | Path, bundle: Bundle, subnet: ExportedSubnet, way: Wa
         BundleError: the bundle is damaged.
         EdgeBertError: the file cannot be read.
     """
-    task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
+    task, tokenizer = task_in(bundle.manifest).of_subnet(subnet), Tokenizer.of(bundle)
     session, options = open_session(bundle, subnet, way or default_way()), task.options({})
 
     def result_of(text: Text) -> Result:

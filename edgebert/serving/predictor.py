@@ -172,8 +172,9 @@ class Predictor:
             latency_ms: a budget for this call, from its beginning to its end. The budget of `load` is for each batch,
                 one text by default.
             options: what the task lets a call ask for. `top_k` of tasks that give labels: how many each text gets, None
-                for all, in a list of {"label", "score"}, the best first; without it the best one by itself. Of
-                embeddings `dims`, to how many dimensions they are cut, and `prompt` or `prompt_name`, what is put
+                for all, in a list of {"label", "score"}, the best first; without it the best one by itself. Answers to
+                questions have `top_k`, `max_answer_len`, `doc_stride`, `handle_impossible_answer` and `align_to_words`.
+                Embeddings have `dims`, to how many dimensions they are cut, and `prompt` or `prompt_name`, what is put
                 before each text.
 
         Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError, OutputError, listed
 from edgebert.inputs.dataset import Example
-from edgebert.inputs.manifest import Manifest
+from edgebert.inputs.manifest import ExportedSubnet, Manifest
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens
 from edgebert.tasks.metrics import Interval
 
@@ -31,7 +31,7 @@ Form = Literal["text", "dict", "several"]
 # What answers to labelled samples gained and could have gained, each (samples,).
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
-Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error"]
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "span-cross-entropy"]
 
 _FLOAT32 = np.dtype(np.float32)
 _FEW = 100  # numbers that Python looks at sooner than numpy does
@@ -63,6 +63,10 @@ class Task(ABC):
     BESIDE_FULL: ClassVar[bool] = False
     # In a line of JSON, what an answer is called that is no object.
     ANSWER_KEY: ClassVar[str] = "answers"
+    # At how many tokens texts are cut where a model takes more and nothing is asked for; None for as many as it takes.
+    USUAL_LENGTH: ClassVar[int | None] = None
+    # Whether texts always come with a second one.
+    PAIRS_ONLY: ClassVar[bool] = False
 
     @classmethod
     def of_bundle(cls, manifest: Manifest) -> "Task":
@@ -73,6 +77,14 @@ class Task(ABC):
 
     def facts(self) -> dict[str, Any]:
         """Return what a manifest says of this task beside its name and labels, by the names of its keys."""
+        return {}
+
+    def of_subnet(self, subnet: ExportedSubnet) -> "Task":
+        """Return this task with what a bundle says of it for one sub-network."""
+        return self
+
+    def subnet_facts(self) -> dict[str, Any]:
+        """Return what a manifest says of this task for one sub-network, by the names of its keys."""
         return {}
 
     @classmethod
@@ -107,6 +119,10 @@ class Task(ABC):
         if unknown is not None:
             raise EdgeBertError(f"{self.NAME} has no option {unknown}; expected one of {listed(known) or 'none'}")
         return self.OPTIONS(**given)
+
+    def check(self, text: Text, tokenizer: Tokenizer) -> None:
+        """Raise an EdgeBertError for a text that `rows` refuses."""
+        tokenizer.check(text)
 
     def rows(self, text: Text, tokenizer: Tokenizer, options: Options) -> Sequence[Tokens]:
         """Return the rows of a batch that a text becomes.
@@ -192,6 +208,10 @@ class Task(ABC):
     def beside(self, results: Results, full: Results) -> Results:
         """Return results that `metrics` counts beside the full network's for the same texts."""
         return results
+
+    def tuned(self, results: Results, targets: Sequence[Any]) -> tuple["Task", Results]:
+        """Return this task as it suits a sub-network with such results on labelled samples, and the results then."""
+        return self, results
 
     @abstractmethod
     def metrics(self, results: Results, targets: Sequence[Any]) -> dict[str, float]:

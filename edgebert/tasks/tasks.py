@@ -3,6 +3,7 @@
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.manifest import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.question_answering import QuestionAnswering
 from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
@@ -13,6 +14,7 @@ TASKS: tuple[type[Task], ...] = (
     TextClassification,
     MultiLabelTextClassification,
     TextRegression,
+    QuestionAnswering,
     SentenceEmbedding,
 )
 DEFAULT_TASK = TASKS[0]
@@ -38,3 +40,9 @@ def task_in(manifest: Manifest) -> Task:
         BundleError: it is of a task that this version does not know.
     """
     return kind_of(manifest.task, BundleError).of_bundle(manifest)
+
+
+def tasks_of(manifest: Manifest) -> dict[str, Task]:
+    """Return the task of a bundle as it is for each sub-network, by the sub-network's id; raises as `task_in`."""
+    task = task_in(manifest)
+    return {subnet.id: task.of_subnet(subnet) for subnet in manifest.subnetworks}

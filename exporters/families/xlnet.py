@@ -61,6 +61,8 @@ FAMILY = Family(
     },
     head_activation="tanh",
     token_types=True,
+    # Its other class for answers searches for their ends by where they begin.
+    suffixes={"ForQuestionAnswering": "ForQuestionAnsweringSimple"},
     sizes={
         **CONFIG_KEYS,
         "layers": "n_layer",
