@@ -3,7 +3,10 @@
     pip install '.[serve]'
     python examples/http_service.py --latency-ms 50 &
     curl localhost:8000/predict --data '{"texts": ["a great film", "dull"], "latency_ms": 20}'
+    curl localhost:8000/predict --data '{"texts": ["a great film"], "options": {"top_k": 2}}'
     curl localhost:8000/stats
+
+Pairs of texts, such as a question and its context, are lists of two.
 
 A question that is none is status 400, a budget that no sub-network can keep 422.
 """
@@ -12,7 +15,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 import uvicorn
@@ -28,10 +31,14 @@ MAX_BODY_BYTES = 10_000_000
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """What a request asks: texts, or pairs of texts, and the milliseconds that all of them may take together."""
+    """What a request asks: texts, or pairs of texts, and the milliseconds that all of them may take together.
+
+    `options` are those of the bundle's task, such as {"top_k": 3}.
+    """
 
     texts: Annotated[list[str | tuple[str, str]], msgspec.Meta(max_length=1000)]
     latency_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    options: dict[str, Any] = {}
 
 
 class State(TypedDict):
@@ -45,7 +52,10 @@ async def predict(request: Request) -> Response:
     model: edgebert.Predictor = request.state.model
     try:
         question = msgspec.json.decode(await body_of(request), type=Question)
-        predictions = await model.predict_async(question.texts, latency_ms=question.latency_ms)
+        reserved = sorted({"texts", "latency_ms"} & question.options.keys())
+        if reserved:
+            raise EdgeBertError(f"expected options of the task, found {reserved[0]}; give it beside the options")
+        predictions = await model.predict_async(question.texts, latency_ms=question.latency_ms, **question.options)
     except BudgetError as problem:
         return failure(problem, 422)
     except (BundleError, ProfileError) as problem:

@@ -10,6 +10,7 @@ import msgspec
 from edgebert.errors import ExportError, one_line
 from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
+from edgebert.exporters.heads import head_of
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_results
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
@@ -52,6 +53,7 @@ def export(
     evaluation_data: str | Path | None = None,
     texts: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    dims: Sequence[int] = (),
     max_length: int | None = None,
     pairs: bool = True,
     name: str | None = None,
@@ -65,8 +67,9 @@ def export(
 
     Quality is measured with each sub-network's graph: by the task's metrics on labelled `evaluation_data`, else by
     fidelity on `texts` without labels, which is how often a sub-network answers as the full network does. The precision
-    int8-static needs `calibration_data`. Without `max_length`, the longest that all models take. Without `pairs` what
-    only pairs of texts need is left out. `on_progress` is told of each sub-network that is done. A bundle that stands
+    int8-static needs `calibration_data`. Embeddings may be cut to `dims`, if they were trained for that. Without
+    `max_length`, the longest that all models take. Without `pairs` what only pairs of texts need is left out.
+    `on_progress` is told of each sub-network that is done. A bundle that stands
     at `out` is replaced when the new one is finished, and untouched otherwise.
 
     Raises:
@@ -75,9 +78,9 @@ def export(
         EdgeBertError: the calibration data, evaluation data or texts cannot be read.
     """
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
-    summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
+    summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions, dims)
     out = Path(out).absolute()
-    pairs = pairs and summaries[0].source.task.TAKES_PAIRS
+    pairs = pairs and head_of(summaries[0].source).takes_pairs
     manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
@@ -89,7 +92,7 @@ def export(
     with staged(out, _BUNDLE) as folder:
         tokenizer = summaries[0].tokenizer.cut_at(manifest.max_length)
         writer = BundleWriter(manifest, tokenizer, folder, storages)
-        if evaluator and evaluator.texts:
+        if evaluator and evaluator.compared_files:
             # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
             largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
             evaluator = evaluator.compared_with(largest, writer)
@@ -169,6 +172,8 @@ def _exported(
 def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
     sources = [summary.source for summary in summaries]
+    if sources[0].task.PAIRS_ONLY and not pairs:
+        raise ExportError(f"{sources[0].task.NAME} is about pairs of texts, found --no-pairs; leave that out")
 
     # Bundles name these files, and sub-networks of this one are run before they are written.
     unwritten = FileRef.of("", b"")
@@ -179,7 +184,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         edgebert_version=__version__,
         task=sources[0].task.NAME,
         labels=sources[0].task.labels,
-        **{"no_answer_threshold": None, "embedding": None, **sources[0].task.facts()},
+        **{"embedding": None, **sources[0].task.facts()},
         max_length=_max_length(summaries, max_length, pairs),
         tokenizer=unwritten,
         inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
@@ -201,10 +206,11 @@ def _max_length(summaries: Sequence[CheckpointSummary], asked: int | None, pairs
 
     known = [summary.tokenizer.max_length for summary in summaries if summary.tokenizer.max_length]
     trained = min((length for length in known if special < length <= longest), default=longest)
+    usual = min(trained, shortest.task.USUAL_LENGTH or trained)
     if asked is not None and asked > trained:
         found = f"its tokenizer's model_max_length is {trained}"
         logger.warning("texts of up to %d tokens are read, more than the model was made for: %s", asked, found)
-    return trained if asked is None else asked
+    return usual if asked is None else asked
 
 
 def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:

@@ -46,6 +46,7 @@ class GraphWriter:
             # Both are known when the graphs have been run.
             quality=None,
             export_error=ExportDifference(max_abs_difference=0.0, agreement=None, quality_drop=None),
+            no_answer_threshold=None,
         )
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.elastic_manifest import ElasticManifest
-from edgebert.exporters.family import Family, Sizes
+from edgebert.exporters.family import Attention, Family, Sizes
+from edgebert.exporters.sentence_layers import SentenceLayers
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -19,8 +20,8 @@ class Settings:
     """What decides a model's forward pass beside its sizes; activations are named as in activations.py.
 
     The first token of a text takes row `first_position` of the position table. Tokens that are `padding` take the row
-    before it and are not counted, where there is one. Tokens that are further away than `longest_distance`, if there is
-    one, are taken to be as far away as that.
+    before it and are not counted, where there is one. With `mean_pooling` the head of a text reads the mean of all
+    tokens.
     """
 
     layer_norm_eps: float
@@ -28,7 +29,8 @@ class Settings:
     head_activation: str
     first_position: int
     padding: int | None
-    longest_distance: int | None
+    attention: Attention
+    mean_pooling: bool
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Checkpoint:
     """A fine-tuned model: float32 tensors by our names (see family.py), as (outputs, inputs).
 
     `elastic` is None for a model that is not. `layers` are the numbers that its layers have in names and slices: those
-    they had in the model they came from.
+    they had in the model they came from. `sentence` is what stands behind a network that embeds texts.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Checkpoint:
     settings: Settings
     task: Task
     tensors: dict[str, Array]
+    sentence: SentenceLayers | None = None
 
     @property
     def max_length(self) -> int:

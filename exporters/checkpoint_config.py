@@ -4,20 +4,17 @@ What transformers ignores is ignored; what changes an answer and is not computed
 nothing about weights.
 """
 
-import errno
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import records
 from edgebert.errors import ExportError
 from edgebert.exporters.activations import ACTIVATIONS
 from edgebert.exporters.checkpoint import Settings
+from edgebert.exporters.config_file import check_values, read_config, read_count, refuse, shown
 from edgebert.exporters.families import FAMILIES
-from edgebert.exporters.family import Family
+from edgebert.exporters.family import Family, Variant
 
 # Files beside config.json and keys of it which make transformers read other files, or change what it has read.
 _ADAPTER = "adapter_config.json"
@@ -27,17 +24,18 @@ _SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "quantization_config": (None,),
     "per_layer_config": (None, {}),
 }
-# Larger ones are no model's, and would take all memory before a tensor is missed.
-_MOST, _MOST_LAYERS = 2**24, 1000
+_MOST_LAYERS = 1000  # more are no model's
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What config.json says of a model: `counts` are numbers by words of `Sizes`, all but that of the labels."""
+    """What config.json says of a model: `counts` are numbers by words of `Sizes`, all but that of the labels, and
+    `absent` the units and tensors of its family that it does not have."""
 
     config: Mapping[str, Any]
     family: Family
     counts: Mapping[str, int]
+    absent: frozenset[str]
     settings: Settings
 
 
@@ -51,43 +49,14 @@ def read_architecture(path: Path) -> Architecture:
     family = _family(path, config)
     # An alias is read last by transformers, and so wins over the family's own name of a key.
     config |= {own: config[alias] for alias, own in family.aliases.items() if alias in config}
-    _check_supported(path, {**_SUPPORTED, **family.supported}, config)
+    check_values(path, config, {**_SUPPORTED, **family.supported})
     if (path / _ADAPTER).exists():
         raise ExportError(f"{path}: an adapter ({_ADAPTER}) is not supported; merge it into the model and save that")
 
     counts = _counts(path, config, family)
-    return Architecture(config, family, counts, _settings(path, config, family, counts))
-
-
-def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
-    """Return a checkpoint's config.json, or another JSON file of its folder.
-
-    Raises:
-        ExportError: there is none, or it is no JSON object.
-    """
-    file = path / name
-    if not file.exists():
-        raise ExportError(f"cannot read {file}: {os.strerror(errno.ENOENT)}; give the folder of a Hugging Face model")
-    content = records.read_bytes(file, ExportError, most_bytes=records.MAX_JSON_BYTES)
-    try:
-        found = json.loads(content.decode())
-    # A file that is nested thousands of levels deep is a RecursionError.
-    except (ValueError, RecursionError) as problem:
-        raise ExportError(f"{file} is not JSON: {problem}; download the checkpoint again") from None
-    if not isinstance(found, dict):
-        raise ExportError(f"{file}: expected a JSON object, found {shown(found)}; download the checkpoint again")
-    return found
-
-
-def read_tokenizer_config(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's tokenizer_config.json, nothing if it has none; raises as `read_config`."""
-    return read_config(path, "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
-
-
-def shown(value: Any) -> str:
-    """Return a value of a JSON file for a message, in one short piece."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    variant = family.variant(path, config, counts)
+    settings = _settings(path, config, family, counts, variant)
+    return Architecture(config, family, counts | {"distances": variant.distances}, variant.absent, settings)
 
 
 def _family(path: Path, config: Mapping[str, Any]) -> Family:
@@ -97,14 +66,6 @@ def _family(path: Path, config: Mapping[str, Any]) -> Family:
         known = ", ".join(name for family in FAMILIES for name in family.model_types)
         raise ExportError(f"{path}: model_type {shown(found)} is not supported; expected one of {known}")
     return family
-
-
-def _check_supported(path: Path, supported: Mapping[str, tuple[Any, ...]], config: Mapping[str, Any]) -> None:
-    for key, values in supported.items():
-        if key in config and config[key] not in values:
-            expected = " or ".join("nothing" if value is None else shown(value) for value in values)
-            found = f"{path / 'config.json'}: {key} {shown(config[key])} is not supported"
-            raise ExportError(f"{found}; expected {expected}, use another checkpoint")
 
 
 def _counts(path: Path, config: Mapping[str, Any], family: Family) -> dict[str, int]:
@@ -117,49 +78,27 @@ def _counts(path: Path, config: Mapping[str, Any], family: Family) -> dict[str, 
     has_projection = "projection" in family.units
     counts["embedding"] = read_count(path, config, "embedding_size") if has_projection else counts["hidden"]
 
-    if counts["layers"] > _MOST_LAYERS:
-        found = f"expected at most {_MOST_LAYERS} for {family.sizes['layers']}, found {counts['layers']}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
-    _check_heads(path, config, family, counts)
+    layers, hidden, heads = counts["layers"], counts["hidden"], counts["heads"]
+    if layers > _MOST_LAYERS:
+        refuse(path, f"expected at most {_MOST_LAYERS} for {family.sizes['layers']}, found {layers}")
+    if hidden % heads:
+        expected = f"expected {family.sizes['hidden']} to be a multiple of the heads"
+        refuse(path, f"{expected}, found {hidden} for {heads} heads")
     return counts
 
 
-def _check_heads(path: Path, config: Mapping[str, Any], family: Family, counts: Mapping[str, int]) -> None:
-    key, hidden, heads = family.sizes["hidden"], counts["hidden"], counts["heads"]
-    if hidden % heads:
-        found = f"expected {key} to be a multiple of the heads, found {hidden} for {heads} heads"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
-    # A key of XLNet's, which other families ignore; without a value it is what it must be.
-    head_size = (config.get("d_head") if family.relative else None) or hidden // heads
-    if head_size != hidden // heads:
-        found = f"expected {hidden // heads} for d_head, {key} by heads, found {shown(head_size)}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
-
-
-def read_count(path: Path, config: Mapping[str, Any], key: str) -> int:
-    """Return a number of config.json that counts something, or raise an ExportError if it is none."""
-    value = config.get(key)
-    # By its type: to isinstance, True is a whole number.
-    if type(value) is not int or not 1 <= value < _MOST:
-        found = shown(value) if key in config else "nothing"
-        found = f"expected a whole number above 0 for {key}, found {found}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again ({_MOST - 1} is the most)")
-    return value
-
-
-def _settings(path: Path, config: Mapping[str, Any], family: Family, counts: Mapping[str, int]) -> Settings:
+def _settings(
+    path: Path, config: Mapping[str, Any], family: Family, counts: Mapping[str, int], variant: Variant
+) -> Settings:
     padding = _padding(path, config, family, counts)
-    clamp = config.get("clamp_len", -1) if family.relative else -1
-    if type(clamp) is not int or abs(clamp) >= _MOST:
-        found = f"expected a whole number for clamp_len, found {shown(clamp)}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
     return Settings(
-        layer_norm_eps=_layer_norm_eps(path, config) if family.has_layer_norm_eps else 1e-12,
-        activation=_activation(path, config, family.activation_key, "gelu"),
+        layer_norm_eps=_norm_eps(path, config, family),
+        activation=_activation(path, config, family.activation_key, family.activation),
         head_activation=_head_activation(path, config, family),
         first_position=0 if padding is None else padding + 1,
         padding=padding if padding is not None and padding >= 0 else None,
-        longest_distance=clamp if clamp > 0 else None,
+        attention=variant.attention,
+        mean_pooling=variant.mean_pooling,
     )
 
 
@@ -175,12 +114,12 @@ def _padding(path: Path, config: Mapping[str, Any], family: Family, counts: Mapp
     """Return the token that takes no position, where positions are counted so."""
     if not family.positions_skip_padding:
         return None
-    value = config.get("pad_token_id", 1)
+    value = config.get("pad_token_id", 1) if family.padding is None else family.padding
     most = min(counts["vocabulary"], counts["positions"]) - 1
     # transformers counts from -1, for which there is no token, as from any other one.
     if type(value) is not int or not -1 <= value < most:
         expected = f"expected a token number below {most} for pad_token_id, from which positions are counted"
-        raise ExportError(f"{path / 'config.json'}: {expected}, found {shown(value)}; download the checkpoint again")
+        refuse(path, f"{expected}, found {shown(value)}")
     return value
 
 
@@ -192,10 +131,11 @@ def _activation(path: Path, config: Mapping[str, Any], key: str, usual: str) -> 
     return found
 
 
-def _layer_norm_eps(path: Path, config: Mapping[str, Any]) -> float:
-    value = config.get("layer_norm_eps", 1e-12)
+def _norm_eps(path: Path, config: Mapping[str, Any], family: Family) -> float:
+    if family.norm_eps_key is None:
+        return family.norm_eps
+    value = config.get(family.norm_eps_key, family.norm_eps)
     # Beyond that float32 ends.
     if type(value) not in (int, float) or not 0 <= value < 1e38:
-        found = f"expected a layer_norm_eps of 0 or more, found {shown(value)}"
-        raise ExportError(f"{path / 'config.json'}: {found}; download the checkpoint again")
+        refuse(path, f"expected a {family.norm_eps_key} of 0 or more, found {shown(value)}")
     return float(value)

@@ -1,6 +1,7 @@
 """The fused flavor: operators of ONNX Runtime's own, which are the fastest on its CPU provider."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from onnx import TensorProto
 
@@ -42,10 +43,19 @@ class FusedNodes(Nodes):
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]
         return self.node("QAttention", inputs, domain=CONTRIB, num_heads=heads)
 
-    def attention(self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None) -> str:
+    def attention(
+        self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None, scale: float | None = None
+    ) -> str:
         """Return what the tokens of the query attend to, by one operator."""
         inputs = [*projected, "", key_mask, *([bias] if bias else [])]
-        return self.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads)
+        scaled: dict[str, Any] = {} if scale is None else {"scale": scale}
+        return self.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads, **scaled)
+
+    def turned(self, states: str, heads: int, tables: tuple[str, str], length: str) -> str:
+        """Return states of which each head is turned by its place, by one operator."""
+        # It counts places from the one that it is given.
+        inputs = [states, self.integers(0), *map(self.weight, tables)]
+        return self.node("RotaryEmbedding", inputs, domain=CONTRIB)
 
     def gelu(self, x: str) -> str:
         """Return the GELU of x, by one operator."""

@@ -10,8 +10,13 @@ import numpy as np
 from onnx import TensorProto
 
 from edgebert.exporters.activations import ACTIVATIONS
-from edgebert.exporters.attention import Attention, RelativeAttention
+from edgebert.exporters.attentions.biased import BiasedAttention
+from edgebert.exporters.attentions.by_distance import AttentionByDistance
+from edgebert.exporters.attentions.disentangled import DisentangledAttention
+from edgebert.exporters.attentions.plain import Attention
+from edgebert.exporters.attentions.rotary import RotaryAttention
 from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.exporters.family import Biased, ByDistance, Disentangled, Rotary
 from edgebert.exporters.fused import FusedNodes
 from edgebert.exporters.heads import head_of
 from edgebert.exporters.nodes import Nodes
@@ -38,37 +43,59 @@ def build_graph(
     `ranges` are those of the inputs of every unit, for int8-static.
     """
     nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, ranges)
-    network, head, relative = _Network(nodes, source), head_of(source.task), source.family.relative
+    network, head = _Network(nodes, source), head_of(source)
+    reads_all = head.reads_all_tokens or source.settings.mean_pooling
     states = network.embeddings(inputs)
-    attention = RelativeAttention(nodes, source.sizes, inputs) if relative else Attention(nodes)
+    attention = _attention(nodes, source, inputs)
 
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
-        is_last = place == len(subnet.layers) - 1
-        # Exact: no other token of the last layer is read. BERT-base gains 6 % at 128 tokens, shallower networks more.
-        attend = attention.of_one if is_last and not head.reads_all_tokens else attention.of_all
-        tokens, attended = attend(states, layer, heads)
-        states = network.rest_of_layer(tokens, attended, layer, heads, ffn)
+        read = network.read_by_attention(states, layer)
+        if place < len(subnet.layers) - 1 or reads_all:
+            attended = attention.of_all(read, layer, heads)
+        else:
+            # Exact: no other token of the last layer is read. BERT-base gains 6 % at 128 tokens, shallower ones more.
+            token = attention.one(read)
+            attended = attention.of_one(token, read, layer, heads)
+            states = token if read == states else attention.one(states)
+        states = network.rest_of_layer(states, attended, layer, heads, ffn)
 
+    states = network.final_norm(states)
+    if not head.reads_all_tokens and source.settings.mean_pooling:
+        states = network.mean(states)
     head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
-    sizes = asdict(source.sizes)
+    sizes = {**asdict(source.sizes), **head.sizes}
     return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in source.task.OUTPUTS.items()})
+
+
+def _attention(nodes: Nodes, source: Checkpoint, inputs: Sequence[GraphInput]) -> Attention:
+    match source.settings.attention:
+        case ByDistance():
+            return AttentionByDistance(nodes, source.sizes, inputs)
+        case Biased():
+            return BiasedAttention(nodes)
+        case Rotary() as rotary:
+            return RotaryAttention(nodes, rotary, source.layers)
+        case Disentangled() as disentangled:
+            return DisentangledAttention(nodes, disentangled)
+        case None:
+            return Attention(nodes)
 
 
 class _Network:
     def __init__(self, nodes: Nodes, source: Checkpoint):
-        self.nodes, self.source = nodes, source
+        self.nodes, self.source, self.pre_norm = nodes, source, source.family.pre_norm
 
     def embeddings(self, inputs: Sequence[GraphInput]) -> str:
         """Return the states (batch, length, hidden) that the first layer reads."""
-        nodes = self.nodes
-        if self.source.family.relative:
-            return nodes.words("input_ids")
-        parts = [nodes.words("input_ids"), self.positions()]
-        if "token_type_ids" in inputs:
-            parts.append(nodes.node("Gather", [nodes.weight("type"), "token_type_ids"]))
-        states = self.norm(parts, "embedding_norm")
-        return nodes.linear(states, ["projection"]) if "projection.weight" in self.source.tensors else states
+        nodes, parts = self.nodes, [self.nodes.words("input_ids")]
+        if nodes.has("position"):
+            parts.append(self.positions())
+        if nodes.has("type"):
+            types = nodes.weight("type")
+            parts.append(nodes.node("Gather", [types, "token_type_ids"]) if "token_type_ids" in inputs else types)
+        states = self.norm(parts, "embedding_norm") if nodes.has("embedding_norm.weight") else parts[0]
+        return nodes.linear(states, ["projection"]) if nodes.has("projection.weight") else states
 
     def positions(self) -> str:
         """Return the rows of the position table that the tokens of texts take."""
@@ -84,25 +111,58 @@ class _Network:
         place = nodes.node("CumSum", [counted, nodes.constant(np.array(1, np.int64))])
         return nodes.node("Gather", [table, nodes.node("Mul", [place, counted])])
 
+    def read_by_attention(self, states: str, layer: int) -> str:
+        """Return what a layer's attention reads of states."""
+        is_normed = self.pre_norm and self.nodes.has(f"{layer}.attention_norm.weight")
+        return self.norm([states], f"{layer}.attention_norm") if is_normed else states
+
     def rest_of_layer(self, tokens: str, attended: str, layer: int, heads: int, ffn: int) -> str:
         """Return the new states of the tokens that went on."""
         nodes = self.nodes
         projected = nodes.linear(attended, [f"{layer}.o"], inputs=heads * nodes.head_size)
+        if self.pre_norm:
+            tokens = nodes.node("Sum", [projected, tokens])
+            read = self.norm([tokens], f"{layer}.ffn_norm")
+            return nodes.node("Sum", [self.ffn(read, layer, ffn), tokens])
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
-        active = self.activation(nodes.linear(tokens, [f"{layer}.ffn_in"], outputs=ffn))
-        projected = nodes.linear(active, [f"{layer}.ffn_out"], inputs=ffn)
-        return self.norm([projected, tokens], f"{layer}.ffn_norm")
+        return self.norm([self.ffn(tokens, layer, ffn), tokens], f"{layer}.ffn_norm")
+
+    def ffn(self, states: str, layer: int, ffn: int) -> str:
+        """Return what a layer's neurons make of states."""
+        nodes = self.nodes
+        units = [unit for unit in (f"{layer}.ffn_in", f"{layer}.ffn_gate") if nodes.has(f"{unit}.weight")]
+        active, *gate = nodes.parts(nodes.linear(states, units, outputs=ffn), len(units), ffn)
+        active = self.activation(active)
+        if gate:
+            active = nodes.node("Mul", [active, *gate])
+        return nodes.linear(active, [f"{layer}.ffn_out"], inputs=ffn)
+
+    def final_norm(self, states: str) -> str:
+        """Return the states that the head reads."""
+        return self.norm([states], "final_norm") if self.nodes.has("final_norm.weight") else states
+
+    def mean(self, states: str) -> str:
+        """Return the mean (batch, 1, hidden) of the states of all tokens but padding."""
+        nodes = self.nodes
+        real = nodes.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
+        real = nodes.node("Unsqueeze", [real, nodes.integers(2)])
+        total, count = (
+            nodes.node("ReduceSum", [one, nodes.integers(1)], keepdims=1)
+            for one in (nodes.node("Mul", [states, real]), real)
+        )
+        return nodes.node("Div", [total, count])
 
     def norm(self, parts: Sequence[str], name: str) -> str:
         """Return the layer norm of a sum."""
         # Not Add: ONNX Runtime fuses that into its SkipLayerNormalization, which takes 4 to 9 times as long.
-        inputs = [self.nodes.node("Sum", parts), self.nodes.weight(f"{name}.weight"), self.nodes.weight(f"{name}.bias")]
-        return self.nodes.node("LayerNormalization", inputs, axis=-1, epsilon=self.source.settings.layer_norm_eps)
+        states = parts[0] if len(parts) == 1 else self.nodes.node("Sum", parts)
+        return self.nodes.norm(states, name, self.source.settings.layer_norm_eps)
 
     def activation(self, x: str) -> str:
         """Return the activation of the neurons of a layer."""
         return ACTIVATIONS[self.source.settings.activation].write(self.nodes, x)
 
     def head_activation(self, x: str) -> str:
-        """Return the activation that the head has."""
-        return ACTIVATIONS[self.source.settings.head_activation].write(self.nodes, x)
+        """Return the activation that the head has, and its norm, where it has one."""
+        active = ACTIVATIONS[self.source.settings.head_activation].write(self.nodes, x)
+        return self.norm([active], "head_norm") if self.nodes.has("head_norm.weight") else active

@@ -66,11 +66,17 @@ class Nodes(ABC):
 
     def weight(self, name: str, rows: int | None = None) -> str:
         """Add the first rows of a stored tensor and return its name."""
-        if name not in self._initializers:
-            # A prefix starts where the whole does: the same bytes serve every width.
-            stored = self._weights.tensors[name].prefix(rows)
-            self._initializers[name] = _external(name, stored, self._weights.file.file)
+        # A prefix starts where the whole does: the same bytes serve every width.
+        stored = self._weights.tensors[name].prefix(rows)
+        known = self._initializers.get(name)
+        if known is not None and tuple(known.dims) != stored.shape:
+            name = f"{name}:{rows}"  # of a tensor that serves all layers, narrower ones read fewer rows
+        self._initializers.setdefault(name, _external(name, stored, self._weights.file.file))
         return name
+
+    def has(self, name: str) -> bool:
+        """Return whether a tensor is stored."""
+        return name in self._weights.tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a stored tensor, with all its rows."""
@@ -84,7 +90,7 @@ class Nodes(ABC):
         weight = self._joined([self.weight(f"{unit}.weight", outputs or inputs) for unit in units])
         if is_outputs_first(units[0]):
             weight = self.node("Transpose", [weight], perm=[1, 0])
-        is_int8, has_bias = self._weights.file.dtype == "int8", f"{units[0]}.bias" in self._weights.tensors
+        is_int8, has_bias = self._weights.file.dtype == "int8", self.has(f"{units[0]}.bias")
         return Matrix(
             weight=weight,
             scale=self._joined([self.weight(scale_name(unit), outputs) for unit in units]) if is_int8 else "",
@@ -109,10 +115,25 @@ class Nodes(ABC):
         # One product for all of them: their input is rounded once, 3 to 10 % faster with two threads.
         size = heads * self.head_size
         joined = self.linear(states, [f"{layer}.{unit}" for unit in units], outputs=size)
-        if len(units) == 1:
+        return self.parts(joined, len(units), size)
+
+    def parts(self, joined: str, count: int, size: int) -> list[str]:
+        """Return the parts (batch, length, size) that stand side by side."""
+        if count == 1:
             return [joined]
-        first = self.node("Split", [joined, self.integers(*[size] * len(units))], outputs=len(units), axis=2)
-        return [first, *(f"{first}.{number}" for number in range(1, len(units)))]
+        first = self.node("Split", [joined, self.integers(*[size] * count)], outputs=count, axis=2)
+        return [first, *(f"{first}.{number}" for number in range(1, count))]
+
+    def by_head(self, states: str, heads: int) -> str:
+        """Return states (batch, tokens, size) as (batch, heads, tokens, head size)."""
+        states = self.node("Reshape", [states, self.integers(0, 0, heads, self.head_size)])
+        return self.node("Transpose", [states], perm=[0, 2, 1, 3])
+
+    def norm(self, states: str, unit: str, epsilon: float) -> str:
+        """Return the layer norm of states, which may have no bias."""
+        names = [f"{unit}.{kind}" for kind in ("weight", "bias")]
+        weights = [self.weight(name) for name in names if self.has(name)]
+        return self.node("LayerNormalization", [states, *weights], axis=-1, epsilon=epsilon)
 
     def levels(self, states: str, matrix: Matrix) -> tuple[str, str, str]:
         """Return states as uint8 levels, their scale and their zero point."""
@@ -139,11 +160,21 @@ class Nodes(ABC):
         return self.attention(self.projected(states, layer, "qkv", heads), heads, key_mask)
 
     @abstractmethod
-    def attention(self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None) -> str:
+    def attention(
+        self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None, scale: float | None = None
+    ) -> str:
         """Return what the tokens of the query attend to among those of key and value, (batch, tokens, size).
 
-        `projected` are the query (batch, tokens, size), the key and the value (batch, length, size). A bias (batch,
-        heads, tokens, length) is added to the scores after they are divided by the root of the head size.
+        `projected` are the query (batch, tokens, size), the key and the value (batch, length, size). Scores are
+        multiplied by a scale, or divided by the root of the head size; then a bias (batch, heads, tokens, length) is
+        added, whose first two dimensions may be 1.
+        """
+
+    @abstractmethod
+    def turned(self, states: str, heads: int, tables: tuple[str, str], length: str) -> str:
+        """Return states (batch, length, size) of which each head is turned by its place.
+
+        The tables are stored ones of cosines and sines (places, head size / 2), of no fewer places than the length.
         """
 
     @abstractmethod

@@ -37,7 +37,9 @@ class PortableNodes(Nodes):
             weight = self.node("DequantizeLinear", [weight, matrix.scale], axis=1)
         return self.plus(self.node("MatMul", [states, weight]), matrix.bias)
 
-    def attention(self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None) -> str:
+    def attention(
+        self, projected: Sequence[str], heads: int, key_mask: str, bias: str | None = None, scale: float | None = None
+    ) -> str:
         """Return what the tokens of the query attend to, step by step."""
         form = self.integers(0, 0, heads, self.head_size)
         query, key, value = (self.node("Reshape", [one, form]) for one in projected)
@@ -45,11 +47,27 @@ class PortableNodes(Nodes):
         key = self.node("Transpose", [key], perm=[0, 2, 3, 1])
         value = self.node("Transpose", [value], perm=[0, 2, 1, 3])
 
-        scores = self.node("Mul", [self.node("MatMul", [query, key]), self.number(1 / math.sqrt(self.head_size))])
-        scores = self.plus(scores, bias)
+        scale = 1 / math.sqrt(self.head_size) if scale is None else scale
+        scores = self.plus(self.node("Mul", [self.node("MatMul", [query, key]), self.number(scale)]), bias)
         shares = self.node("Softmax", [self.node("Add", [scores, key_mask])], axis=-1)
         attended = self.node("Transpose", [self.node("MatMul", [shares, value])], perm=[0, 2, 1, 3])
         return self.node("Reshape", [attended, self.integers(0, 0, heads * self.head_size)])
+
+    def turned(self, states: str, heads: int, tables: tuple[str, str], length: str) -> str:
+        """Return states of which each head is turned by its place, step by step."""
+        zero, size, half = self.integers(0), heads * self.head_size, self.head_size // 2
+        # (length, 1, head size / 2): the same for all heads.
+        cos, sin = (
+            self.node("Unsqueeze", [self.node("Slice", [self.weight(name), zero, length, zero]), self.integers(1)])
+            for name in tables
+        )
+        states = self.node("Reshape", [states, self.integers(0, 0, heads, self.head_size)])
+        low = self.node("Split", [states, self.integers(half, half)], outputs=2, axis=3)
+        high = f"{low}.1"
+
+        products = [self.node("Mul", pair) for pair in ((low, cos), (high, sin), (high, cos), (low, sin))]
+        turned = [self.node("Sub", products[:2]), self.node("Add", products[2:])]
+        return self.node("Reshape", [self.node("Concat", turned, axis=3), self.integers(0, 0, size)])
 
     def gelu(self, x: str) -> str:
         """Return the GELU of x, by the error function."""

@@ -1,6 +1,6 @@
 """The one weight file of a storage type: every width of every layer is a contiguous prefix of it.
 
-A matrix whose outputs are cut (q, k, v, FFN-in) is stored as (outputs, inputs), one whose inputs are cut
+A matrix whose outputs are cut (q, k, v, FFN-in and its gate) is stored as (outputs, inputs), one whose inputs are cut
 (attention-out, FFN-out) as (inputs, outputs), so that a narrower sub-network reads fewer rows of the same bytes.
 """
 
@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from edgebert import records
 from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
-from edgebert.exporters.distances import with_distances
+from edgebert.exporters.positions import with_positions
 from edgebert.exporters.quantize import quantize_rows
 from edgebert.inputs.bundle_file import PIECE_BYTES
 from edgebert.inputs.manifest import FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
 
-_OUTPUTS_FIRST = ("q", "k", "v", "ffn_in")
-# Small, and no products of their own: rounding them would save nothing and cost an operator more.
-_IN_FLOAT = ("position", "type", "classifier")
-_RELATIVE = ".r."  # in the names of what attention by distance reads beside q, k, v and o: in float too
+_OUTPUTS_FIRST = ("q", "k", "v", "ffn_in", "ffn_gate")
+# Small, or read at export alone: rounding them would save nothing and cost an operator more. So are tables but that of
+# words, and what attention reads beside the units.
+_IN_FLOAT = ("classifier", "r", "distance_k", "distance_q")
+_DENSE = "dense_"  # begins the names of the layers behind the pooling of embeddings
 # Large tensors start on a page, so that they can be mapped, small ones on a cache line.
 _PAGE, _CACHE_LINE = 4096, 64
 
@@ -72,28 +73,30 @@ def is_outputs_first(unit: str) -> bool:
 
 
 def _is_rounded(name: str, tensor: Array) -> bool:
-    return tensor.ndim > 1 and unit_of(name) not in _IN_FLOAT and _RELATIVE not in name
+    is_matrix = name == "word" or (name.endswith(".weight") and tensor.ndim > 1)
+    return is_matrix and unit_of(name) not in _IN_FLOAT and not name.startswith(_DENSE)
 
 
-def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, Array]:
+def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, NDArray[Any]]:
     """Return a checkpoint's tensors as graphs read them.
 
     The position table holds a row for each token of the longest text, behind that of padding where it has one; where
-    token types are not told apart, the type that all tokens have is part of it. Attention by distance gets what depends
-    on no text.
+    token types are not told apart, the type that all tokens have is part of it, or all that is left of the table of
+    types. Attention gets what depends on no text.
     """
-    if source.family.relative:
-        return with_distances(source, max_length)
-    tensors = dict(source.tensors)
+    tensors = with_positions(source, max_length)
     first, skipped = source.settings.first_position, int(source.settings.padding is not None)
-    tensors["position"] = tensors["position"][first - skipped :][: max_length + skipped]
-    # Fewer operators and fewer roundings for single texts (docs/log.md).
+    if "position" in tensors:
+        tensors["position"] = tensors["position"][first - skipped :][: max_length + skipped]
     if "type" in tensors and not token_types:
-        tensors["position"] = tensors["position"] + tensors.pop("type")[0]
+        only = tensors.pop("type")[:1]
+        # Fewer operators and fewer roundings for single texts (docs/log.md).
+        name = "position" if "position" in tensors else "type"
+        tensors[name] = tensors[name] + only if name in tensors else only
     return tensors
 
 
-def layout(tensors: dict[str, Array], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
+def layout(tensors: Mapping[str, NDArray[Any]], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
     # What is cut becomes the rows, so that a narrower network reads a prefix; the rest lies as MatMul takes it.
     for name, tensor in tensors.items():
@@ -111,11 +114,13 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     """Return the checkpoint's tensors, (outputs, inputs) in float32, rounded as the storage type rounds them."""
     if dtype == "fp32":
         return source.tensors
-    # The reference computes with these, so that a graph that differs from it is wrong, not rounded.
-    return {
-        name: quantize_rows(tensor).dequantized() if _is_rounded(name, tensor) else tensor
-        for name, tensor in source.tensors.items()
-    }
+    # The reference computes with these, so that a graph that differs from it is wrong, not rounded. Tensors that layers
+    # share are rounded once: they would fill the memory.
+    rounded: dict[int, Array] = {}
+    for name, tensor in source.tensors.items():
+        if _is_rounded(name, tensor) and id(tensor) not in rounded:
+            rounded[id(tensor)] = quantize_rows(tensor).dequantized()
+    return {name: rounded.get(id(tensor), tensor) for name, tensor in source.tensors.items()}
 
 
 def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
@@ -124,7 +129,7 @@ def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
     rows: dict[str, int] = {}
     for subnet in subnets:
         for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
-            read = {**dict.fromkeys("qkvo", heads * head_size), "ffn_in": ffn, "ffn_out": ffn}
+            read = dict.fromkeys("qkvo", heads * head_size) | dict.fromkeys(("ffn_in", "ffn_gate", "ffn_out"), ffn)
             rows |= {f"{layer}.{unit}": max(n, rows.get(f"{layer}.{unit}", 0)) for unit, n in read.items()}
     return rows
 
@@ -136,7 +141,7 @@ class WeightWriter:
         self._path, self._dtype = folder / f"weights-{dtype}.bin", dtype
         self._offsets: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
-    def add(self, tensors: dict[str, Array], rows: Mapping[str, int] | None = None) -> Weights:
+    def add(self, tensors: Mapping[str, NDArray[Any]], rows: Mapping[str, int] | None = None) -> Weights:
         """Append a checkpoint's tensors; return where they lie, and the file as it is now.
 
         `rows` are those that are read of units whose outputs or inputs are cut, where that is not all of them.

@@ -21,6 +21,15 @@ def as_lines(*rows: object) -> bytes:
 
 
 # The name of a file, what it holds, and its rows.
+# As in version 2: several answers, and none where what seems to be one is wrong.
+_QUESTIONS = [
+    {"question": "a", "id": "1", "answers": [{"text": "c", "answer_start": 2}, {"text": "d", "answer_start": 4}]},
+    {"question": "e", "id": "2", "is_impossible": True, "answers": [], "plausible_answers": [{"text": "c"}]},
+]
+_ARTICLE = {"title": "t", "paragraphs": [{"context": "b c d", "qas": _QUESTIONS}]}
+SQUAD = {"version": "v2.0", "data": [_ARTICLE, _ARTICLE]}
+SQUAD_ROWS: list[Row] = [("a", "b c d", ("c", "d")), ("e", "b c d", ())] * 2
+
 RIGHT: list[tuple[str, bytes, list[Row]]] = [
     # What the ending says, and where there is none, what the first line is.
     ("a.csv", TABLE, ROWS),
@@ -94,7 +103,11 @@ RIGHT: list[tuple[str, bytes, list[Row]]] = [
     ("a.csv", b"label,score,text\nx,0.9,a\n", ROWS[:1]),
     ("a.csv", b"text\ntext\n", [("text", None, None)]),
     ("a.tsv", b"text\tquestion\tlabel\na\tb\tx\n", ROWS[:1]),
-    ("a.jsonl", as_lines({"question": "a", "context": "b", "answers": {"text": ["c"]}}), [("a", "b", None)]),
+    ("a.jsonl", as_lines({"question": "a", "context": "b", "answers": {"text": ["c"]}}), [("a", "b", ("c",))]),
+    ("a.jsonl", as_lines({"question": "a", "context": "b", "answer": "c"}), [("a", "b", "c")]),
+    ("a.json", json.dumps(SQUAD).encode(), SQUAD_ROWS),
+    ("a.json", json.dumps(SQUAD, indent=2).encode(), SQUAD_ROWS),
+    ("questions", json.dumps(SQUAD, indent=2).encode(), SQUAD_ROWS),
     # Values.
     ("a.csv", b"text,label\n5,1.0\nnan,2\n", [("5", None, "1.0"), ("nan", None, "2")]),
     ("a.csv", b"text,label\na,\nb, y \n", [("a", None, ""), ("b", None, "y")]),
@@ -172,7 +185,7 @@ WRONG: list[tuple[str, bytes, str]] = [
     (
         "a.csv",
         b"tokens,ner_tags\n\"['a', 'b']\",x\n",
-        "a.csv:2: expected words in 'tokens', found \"['a', 'b']\"; separate them by blanks, or write a list in a .jsonl",
+        "a.csv:2: expected words in 'tokens', found \"['a', 'b']\"; separate them by blanks, or write a list in a",
     ),
     (
         "a.jsonl",
@@ -194,7 +207,7 @@ WRONG: list[tuple[str, bytes, str]] = [
     ),
     ("a.bio", b"a\n\nb O\n", "a.bio:3: expected a word as in the lines before, found 'b O'; correct the line"),
     ("a.conll", b"-DOCSTART- -X- O O\n\n", "a.conll is empty; expected at least one text"),
-    ("a.json", b'{"version": "1", "data": []}', "a.json:1: SQuAD's nested form is not supported; write a row for"),
+    ("a.json", b'{"version": "1", "data": []}', "a.json:1: expected SQuAD's file with its articles in 'data'; give it"),
     ("a.csv", b"text,text\na,b\n", "a.csv:1: expected one column for the text, found 'text' and 'text'; rename the"),
     ("a.csv", b"text,Text\na,b\n", "a.csv:1: expected one column for the text, found 'text' and 'Text'; rename the"),
     ("a.csv", b"text,label,label\na,x,y\n", "a.csv:1: expected one column for the label, found 'label' and 'label'"),
@@ -219,6 +232,13 @@ WRONG: list[tuple[str, bytes, str]] = [
     ("a.json", b'[{"text": "a"}]\n{}', "a.json:2: expected the end of the file after ']'"),
     ("a.json", b'[{"text": "a"},\n\n{"text" 5}]', "a.json:3: expected a JSON object: Expecting ':' delimiter"),
     ("a.json", b'[{"text": "a"},\n{"b": 1, "b": 2}]', "a.json:2: expected a JSON object: the key 'b' stands twice"),
+    ("a.json", b'{"data": [{"title": 1}]}', "a.json:1: expected a list 'paragraphs' of objects as in SQuAD's files, f"),
+    ("a.json", b'{\n"data": [{"paragraphs": [{"qas": 5}]}]}', "a.json:2: expected a list 'qas' of objects as in SQuAD"),
+    (
+        "a.json",
+        b'{"data": [{"title": "a", "paragraphs": []}',
+        "a.json:1: expected ',' or ']' in an array of objects, found",
+    ),
     # Values.
     ("a.tsv", b"text\tlabel\n \tx\na\ty\n", "a.tsv:2: expected a text in 'text', found an empty one; leave the line"),
     ("a.csv", b"sentence1,sentence2\na,\n", "a.csv:2: expected a text in 'sentence2', found an empty one; leave the"),

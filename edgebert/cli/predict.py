@@ -35,19 +35,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
     add(parser, "--out", str, "FILE", out)
     add(parser, "--top-k", _top_k, "N|all", "answers for each text (default: the best one)", argparse.SUPPRESS)
+    _add_pairs_and_answers(parser)
+    _add_entities(parser)
+    arguments.add_bundle_option(parser)
+    add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
+    arguments.add_budget(parser)
+
+
+def _add_pairs_and_answers(parser: argparse.ArgumentParser) -> None:
+    """Add what makes pairs of texts, and what may be asked for of answers to questions."""
+    question = "ask this of each text: of a context, or how well a passage suits a query"
+    parser.add_argument("--question", "--query", metavar="TEXT", help=question)
+    longest = "tokens of the longest answer to a question (15)"
+    add(parser, "--max-answer-len", arguments.count, "N", longest, argparse.SUPPRESS)
+    stride = "tokens that two windows of a context share (128, or half of a window)"
+    add(parser, "--doc-stride", arguments.count, "N", stride, argparse.SUPPRESS)
+    for name, text in (
+        ("--handle-impossible-answer", "a question may have no answer (default: where a threshold is known)"),
+        ("--align-to-words", "answers are whole words (default)"),
+    ):
+        switch = argparse.BooleanOptionalAction
+        parser.add_argument(name, action=switch, default=argparse.SUPPRESS, help=text)
+
+
+def _add_entities(parser: argparse.ArgumentParser) -> None:
+    """Add what may be asked for of labels of tokens."""
     strategy = "of tokens: none, simple, first, average or max, as transformers' pipeline has them (default: none)"
     add(parser, "--aggregation-strategy", str, "NAME", strategy, argparse.SUPPRESS)
     ignored = "labels of tokens that answers leave out, '' for none (default: O)"
     add(parser, "--ignore-labels", _labels, "A,B", ignored, argparse.SUPPRESS)
     stride = "answer long texts in windows that share so many tokens, where they are else cut"
     add(parser, "--stride", arguments.whole_number, "N", stride, argparse.SUPPRESS)
-    arguments.add_bundle_option(parser)
-    add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
-    arguments.add_budget(parser)
 
 
 # Options of tasks, by the names of their arguments.
-_TASK_OPTIONS = ("top_k", "aggregation_strategy", "ignore_labels", "stride")
+_TASK_OPTIONS = (
+    *("top_k", "max_answer_len", "doc_stride", "handle_impossible_answer", "align_to_words"),
+    *("aggregation_strategy", "ignore_labels", "stride"),
+)
 
 
 def _top_k(text: str) -> int | None:
@@ -134,8 +159,19 @@ def _texts(options: argparse.Namespace) -> Iterator["Text"]:
     from edgebert.inputs.dataset import read_examples
 
     if options.text:
-        return iter(options.text)
-    return (example.input for example in read_examples(options.file, streams=True))
+        return (_asked_of(options, text) for text in options.text)
+    examples = read_examples(options.file, streams=True)
+    return (_asked_of(options, example.input, f"{example.place}: ") for example in examples)
+
+
+def _asked_of(options: argparse.Namespace, text: "Text", place: str = "") -> "Text":
+    """Return a text, or the pair of the question and it where one is asked."""
+    if options.question is None:
+        return text
+    if isinstance(text, tuple):
+        advice = "leave out --question, or give a file of single texts"
+        raise EdgeBertError(f"{place}expected single texts with --question, found a pair; {advice}")
+    return options.question, text
 
 
 def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
@@ -143,7 +179,7 @@ def _loaded(bundle: "Bundle", options: argparse.Namespace) -> "Predictor":
     from edgebert.serving.parameters import length_of
     from edgebert.serving.predictor import load
 
-    length = options.length or (length_of(bundle, options.text) if options.text else None)
+    length = options.length or (length_of(bundle, list(_texts(options))) if options.text else None)
     return from_options(load, options, bundle=bundle, length=length)
 
 

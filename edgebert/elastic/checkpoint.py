@@ -76,8 +76,9 @@ def load_whole(path: Path, task: Task) -> Model:
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
     config, head = read_model_config(path), TRAINING_HEADS[task.NAME]
-    # transformers counts at least one type; where a checkpoint has no table of them, a type adds nothing.
+    # Where a checkpoint has no table of types, a type adds nothing. In most families transformers counts at least one.
     has_types = not config.family.described.token_types or config.types > 0
+    needs_types = getattr(type(config.plain)(), "type_vocab_size", 0) > 0
     with explained(path):
         # Names, not a number of labels: transformers counts them, and saves them with the model.
         model, report = head.auto_class.from_pretrained(
@@ -88,7 +89,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
             output_loading_info=True,
             # As they are stored: transformers 5 rounds them to the type that a config names.
             torch_dtype=torch.float32,
-            **({} if has_types else {"type_vocab_size": 1}),
+            **({} if has_types or not needs_types else {"type_vocab_size": 1}),
         )
     _check_missing(path, config, report["missing_keys"])
     # Random rows in the place of a table that is not there would change every text.

@@ -1,167 +1,151 @@
-"""An elastic classifier: one set of weights, run as any sub-network, which is an argument and never a mode.
+"""An elastic model: one set of weights, run as any sub-network, which is an argument and never a mode.
 
 Knows nothing about training, data or files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers.activations import ACT2FN
 
-from edgebert.elastic.families import Layer
-from edgebert.elastic.model import Model, ModelOutput
+from edgebert.elastic.model import Model, ModelOutput, ReadOutputs, outputs_by_name
+from edgebert.elastic.units import KINDS, Kind, UnitTensor, UnitValues
+from edgebert.errors import TrainingError
 from edgebert.subnet import Subnet
 
-
-class UnitValues(NamedTuple):
-    """A value for each unit, such as its importance or whether it is kept.
-
-    Heads are (layers, heads), FFN neurons (layers, FFN size).
-    """
-
-    heads: Tensor
-    neurons: Tensor
+Counts = dict[Kind, int]
+_UNLIKE = "expected as many {what} in all layers of {kind} that share weights, found others; keep as many in each"
 
 
 class ElasticModel(Model):
-    """A transformers classifier whose layers, heads and FFN neurons can be cut in each call.
+    """A transformers model whose layers, heads and FFN neurons can be cut in each call.
 
     Raises:
-        TrainingError: the classifier is of no family that can be cut.
+        TrainingError: the model is of no family that can be cut.
     """
 
-    def __init__(self, classifier: PreTrainedModel):
-        super().__init__(classifier)
+    def __init__(self, network: PreTrainedModel, read_outputs: ReadOutputs = outputs_by_name):
+        super().__init__(network, read_outputs)
         self.config.check_elastic()
-        plain, family = self.config.plain, self.family
-        self._activation = ACT2FN[getattr(plain, family.described.activation_key)]
-        self._hidden_dropout: float = getattr(plain, family.hidden_dropout_key)
-        self._attention_dropout: float = getattr(plain, family.attention_dropout_key)
+        # All layers have the same tensors.
+        self._units = self.family.unit_tensors(self.layers()[0], self.config.head_size)
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
         """Return DynaBERT's slice of this model for a width and a depth."""
         return self.config.subnet(width, depth)
 
-    def layers(self) -> list[Layer]:
-        """Return the parts of each layer."""
-        return self.family.layers_of(self.classifier)
+    def layers(self) -> list[nn.Module]:
+        """Return the modules of the layers; layers that share their weights are one."""
+        return self.family.layers_of(self.network)
+
+    def unit_tensors(self, network: PreTrainedModel | None = None) -> Iterator[tuple[int, UnitTensor, nn.Module]]:
+        """Yield each tensor of this model, or of a copy, that has heads or neurons: layer, tensor and its module.
+
+        What all layers share is of layer 0.
+        """
+        network = network or self.network
+        for place, layer in enumerate(self.family.layers_of(network)):
+            for unit in self._units:
+                yield place, unit, layer.get_submodule(unit.module)
+        for unit in self.family.shared_unit_tensors():
+            yield 0, unit, network.base_model.get_submodule(unit.module)
 
     def forward(
         self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None, scales: UnitValues | None = None
     ) -> ModelOutput:
         """Run a sub-network as `Model.forward` does; what each unit puts out is multiplied by `scales`."""
-        state = self._embed(ids, types)
-        layers = self.layers()
-        # Several rows of queries share one row of keys; True is where a key may be looked at.
-        visible = mask[:, None, None, :].bool()
+        return self._run(self._view(subnet, scales), ids, mask, types)
 
-        # A student may be taught by all hidden states of its teacher, so they are kept.
-        hidden = [state]
-        for index, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
-            layer = layers[index]
-            state = self._attend(layer, state, visible, heads, None if scales is None else scales.heads[index])
-            state = self._feed_forward(layer, state, ffn, None if scales is None else scales.neurons[index])
-            hidden.append(state)
+    def _view(self, subnet: Subnet, scales: UnitValues | None) -> PreTrainedModel:
+        """Return a sub-network as a transformers model whose tensors are views of this model's.
 
-        assert self.family.classify is not None, "a family that can be cut has a head"
-        return ModelOutput(self.family.classify(self.classifier, state), tuple(hidden))
+        It is made for one call, in less than a millisecond: it holds nothing, and calls in several threads do not meet.
+        """
+        view, counts = self.family.shared_copy(self.network, subnet.layers), self._counts(subnet)
+        numbers = list(counts)
+        for place, unit, module in self.unit_tensors(view):
+            number = numbers[place]
+            count = counts[number][unit.kind]
+            tensor = unit.first(tensor_of(module, unit), count)
+            # What a unit puts out is scaled where it is read.
+            if scales is not None and unit.reads:
+                tensor = unit.scaled(tensor, getattr(scales, unit.kind)[number, :count])
+            module._parameters[unit.name] = tensor  # type: ignore[assignment]  # a view is no nn.Parameter
+        self._tell_heads(view, list(counts.values()))
+        return view
 
-    def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
-        state: Tensor = self.family.embeddings(self.classifier)(input_ids=ids, **self.typed(types))
-        projection = self.family.projection(self.classifier)
-        return state if projection is None else projection(state)
+    def _counts(self, subnet: Subnet) -> dict[int, Counts]:
+        """Return what a sub-network keeps of each layer with weights of its own, by the number of that layer.
 
-    def _attend(self, layer: Layer, state: Tensor, visible: Tensor, heads: int, scales: Tensor | None) -> Tensor:
-        batch, length, _ = state.shape
-        size = heads * self.config.head_size
-        # The kept heads are the first rows of each map, so cutting copies nothing: these are views of the weights.
-        query, key, value = (
-            functional.linear(state, part.weight[:size], part.bias[:size])
-            .view(batch, length, heads, self.config.head_size)
-            .transpose(1, 2)
-            for part in (layer.q, layer.k, layer.v)
-        )
-        # torch's function drops in any mode, so that is asked here.
-        dropout = self._attention_dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
-        if scales is not None:
-            mixed = mixed * scales[:heads, None, None].to(mixed.dtype)
+        Raises:
+            TrainingError: layers that share weights do not keep the same.
+        """
+        stored = self.config.stored_layers
+        found: dict[int, Counts] = {}
+        for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
+            kept: Counts = {"heads": heads, "neurons": ffn}
+            if found.setdefault(stored[layer], kept) != kept:
+                raise TrainingError(_UNLIKE.format(kind=self.config.plain.model_type, what="heads and neurons"))
+        if self.family.has_one_head_order and len(set(subnet.heads)) > 1:
+            raise TrainingError(_UNLIKE.format(kind=self.config.plain.model_type, what="heads"))
+        return found
 
-        # Back to (batch, length, heads * head size), for the map that joins the heads.
-        mixed = mixed.transpose(1, 2).reshape(batch, length, size)
-        out = functional.linear(mixed, layer.o.weight[:, :size], layer.o.bias)
-        if self.family.attention_dropout_after:  # DistilBERT has none here
-            out = self._drop(out)
-        normalised: Tensor = layer.attention_norm(state + out)
-        return normalised
-
-    def _feed_forward(self, layer: Layer, state: Tensor, ffn: int, scales: Tensor | None) -> Tensor:
-        inner = self._activation(functional.linear(state, layer.ffn_in.weight[:ffn], layer.ffn_in.bias[:ffn]))
-        if scales is not None:
-            inner = inner * scales[:ffn].to(inner.dtype)
-        out = functional.linear(inner, layer.ffn_out.weight[:, :ffn], layer.ffn_out.bias)
-        normalised: Tensor = layer.ffn_norm(state + self._drop(out))
-        return normalised
-
-    def _drop(self, out: Tensor) -> Tensor:
-        return functional.dropout(out, self._hidden_dropout, self.training)
+    def _tell_heads(self, network: PreTrainedModel, counts: Sequence[Counts]) -> None:
+        for layer, kept in zip(self.family.layers_of(network), counts, strict=True):
+            self.family.tell_heads(layer, kept["heads"], self.config.head_size)
 
     def extract(self, subnet: Subnet) -> PreTrainedModel:
-        """Return a sub-network as a plain transformers classifier, with weights of its own, that can be saved.
+        """Return a sub-network as a plain transformers model, with weights of its own, that can be saved.
 
         Layers are left out, and FFN neurons down to the most that a layer keeps. What else is cut stands as zeros.
         """
-        # transformers gives all layers one size, which is that of the widest.
-        plain, ffn_size = self.family.with_layers(self.classifier, subnet.layers), max(subnet.ffn)
-        setattr(plain.config, self.family.ffn_key, ffn_size)
-        for layer, heads, ffn in zip(self.family.layers_of(plain), subnet.heads, subnet.ffn, strict=True):
-            # Heads stay: transformers takes the size of one to be hidden size / heads.
-            size = heads * self.config.head_size
-            _keep(layer, size, ffn, attention_size=self.config.hidden, ffn_size=ffn_size)
+        plain, counts = self.family.with_layers(self.network, subnet.layers), list(self._counts(subnet).values())
+        # transformers takes the size of a head to be hidden size / heads, and gives all layers one FFN size, which is
+        # that of the widest.
+        stored: Counts = {"heads": self.config.heads, "neurons": max(subnet.ffn)}
+        setattr(plain.config, self.family.ffn_key, stored["neurons"])
+        for place, unit, module in self.unit_tensors(plain):
+            first = unit.first(tensor_of(module, unit), counts[place][unit.kind])
+            _replace(module, unit, unit.padded(first, stored[unit.kind]))
+        self._tell_heads(plain, [stored] * len(counts))
         return plain
 
     def cut(self, heads: Sequence[int], ffn: Sequence[int]) -> None:
         """Keep in place only the first heads and neurons of each layer, so that less is stored and computed.
 
-        Sub-networks within what is kept still run; `plain` gives a classifier that transformers can load again.
+        Sub-networks within what is kept still run; `plain` gives a model that transformers can load again.
         """
-        for layer, kept_heads, kept in zip(self.layers(), heads, ffn, strict=True):
-            size = kept_heads * self.config.head_size
-            _keep(layer, size, kept, attention_size=size, ffn_size=kept)
+        counts = self._counts(msgspec.structs.replace(self.subnet(), heads=tuple(heads), ffn=tuple(ffn)))
+        for number, unit, module in self.unit_tensors():
+            _replace(module, unit, unit.first(tensor_of(module, unit), counts[number][unit.kind]))
+        self._tell_heads(self.network, list(counts.values()))
 
     def plain(self) -> PreTrainedModel:
-        """Return the classifier as transformers loads it: what was cut from layers stands in a copy as zeros."""
-        layers, full = self.layers(), self.subnet()
-        heads = tuple(layer.q.out_features // self.config.head_size for layer in layers)
-        ffn = tuple(layer.ffn_in.out_features for layer in layers)
+        """Return the model as transformers loads it: what was cut from layers stands in a copy as zeros."""
+        full = self.subnet()
+        # By what the layers have now.
+        left: dict[tuple[int, Kind], int] = {
+            (number, unit.kind): unit.units(tensor_of(module, unit)) for number, unit, module in self.unit_tensors()
+        }
+        heads, ffn = (tuple(left[number, kind] for number in self.config.stored_layers) for kind in KINDS)
         if (heads, ffn) == (full.heads, full.ffn):
-            return self.classifier
+            return self.network
         return self.extract(msgspec.structs.replace(full, heads=heads, ffn=ffn))
 
 
-def _keep(layer: Layer, size: int, ffn: int, *, attention_size: int, ffn_size: int) -> None:
-    """Keep the first dimensions of all heads together and the first neurons of a layer, with zeros behind them."""
-    for part in (layer.q, layer.k, layer.v):
-        _resize_outputs(part, size, attention_size)
-    _resize_inputs(layer.o, size, attention_size)
-    _resize_outputs(layer.ffn_in, ffn, ffn_size)
-    _resize_inputs(layer.ffn_out, ffn, ffn_size)
+def tensor_of(module: nn.Module, unit: UnitTensor) -> Tensor:
+    """Return the tensor of a module that has units."""
+    tensor = module._parameters[unit.name]
+    assert tensor is not None, "only tensors that are there have units"
+    return tensor
 
 
 @torch.no_grad()
-def _resize_outputs(linear: nn.Linear, kept: int, size: int) -> None:
-    linear.weight = nn.Parameter(functional.pad(linear.weight[:kept], (0, 0, 0, size - kept)))
-    linear.bias = nn.Parameter(functional.pad(linear.bias[:kept], (0, size - kept)))
-    linear.out_features = size
-
-
-@torch.no_grad()
-def _resize_inputs(linear: nn.Linear, kept: int, size: int) -> None:
-    linear.weight = nn.Parameter(functional.pad(linear.weight[:, :kept], (0, size - kept)))
-    linear.in_features = size
+def _replace(module: nn.Module, unit: UnitTensor, tensor: Tensor) -> None:
+    """Put a tensor of other sizes in the place of a module's own."""
+    setattr(module, unit.name, nn.Parameter(tensor.detach().clone()))
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape

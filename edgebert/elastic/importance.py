@@ -7,10 +7,11 @@ unchanged (DynaBERT, arXiv 2004.04037, section 2.1). Knows nothing about trainin
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel, tensor_of
 from edgebert.elastic.texts import TensorBatch
+from edgebert.elastic.units import Kind, UnitTensor, UnitValues
 
 
 def rank(
@@ -19,48 +20,52 @@ def rank(
     """Return the importance of every head and neuron for the loss of labelled batches.
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
-    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|. `label_loss` takes logits and targets, and is a sum over texts; L
-    is its mean.
+    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|, and the same for its gate where it has one. `label_loss` takes
+    logits and targets, and is a sum over texts; L is its mean. Where layers share weights, L is differentiated by what
+    is shared; where they share the order of heads, all have the sum over layers.
     """
     was_training = model.training
     model.eval()
-    full, layers, device = model.subnet(), model.layers(), next(model.parameters()).device
-    heads = torch.zeros(len(layers), full.heads[0], device=device)
-    neurons = torch.zeros(len(layers), full.ffn[0], device=device)
-    weights = [part for layer in layers for part in (layer.ffn_in.weight, layer.ffn_in.bias, layer.ffn_out.weight)]
+    ones = UnitValues(*(torch.ones_like(values) for values in _no_values(model)))
+    found = _no_values(model)
+    # The maps that make neurons and those that read them, a map's weight and bias together.
+    maps: dict[tuple[int, str], list[tuple[UnitTensor, Tensor]]] = {}
+    for layer, unit, module in model.unit_tensors():
+        if unit.kind == "neurons":
+            maps.setdefault((layer, unit.module), []).append((unit, tensor_of(module, unit)))
+    weights = [tensor for tensors in maps.values() for _, tensor in tensors]
+
     for batch in batches:
         assert batch.targets is not None, "importance is for a loss of labels"
-        mask = torch.ones_like(heads).requires_grad_()
-        logits = model(batch.ids, batch.mask, full, batch.types, UnitValues(mask, torch.ones_like(neurons))).logits
+        mask = ones.heads.clone().requires_grad_()
+        scales = UnitValues(mask, ones.neurons)
+        logits = model(batch.ids, batch.mask, model.subnet(), batch.types, scales).logits
         loss = label_loss(logits, batch.targets) / len(batch.ids)
 
         gradient, *others = torch.autograd.grad(loss, [mask, *weights])
-        heads += gradient.abs()
-        products = [weight.detach() * other for weight, other in zip(weights, others, strict=True)]
-        for layer in range(len(layers)):
-            w1, b1, w2 = products[3 * layer : 3 * layer + 3]
-            neurons[layer] += (w1.sum(dim=1) + b1).abs() + w2.sum(dim=0).abs()
+        found.heads.add_(gradient.abs())
+        gradients = iter(others)
+        for (layer, _), tensors in maps.items():
+            sums = [unit.sums(tensor.detach() * next(gradients)) for unit, tensor in tensors]
+            # Each part of a merged map is a map: of a gate, the neuron and what it is multiplied by.
+            found.neurons[layer] += torch.stack(sums).sum(dim=0).abs().sum(dim=0)
     model.train(was_training)
-    return UnitValues(heads.cpu(), neurons.cpu())
+    return model.family.tied(UnitValues(found.heads.cpu(), found.neurons.cpu()))
+
+
+def _no_values(model: ElasticModel) -> UnitValues:
+    layers, device = len(model.layers()), next(model.parameters()).device
+    return UnitValues(
+        torch.zeros(layers, model.config.heads, device=device), torch.zeros(layers, model.config.ffn, device=device)
+    )
 
 
 @torch.no_grad()
 def rewire(model: ElasticModel, importance: UnitValues) -> None:
     """Reorder the heads and neurons of a model in place, the most important first."""
-    size = model.config.head_size
-    for layer, heads, neurons in zip(model.layers(), importance.heads, importance.neurons, strict=True):
-        # A head's dimensions stand together and move together: outputs of its projections, inputs of what follows.
-        head_order = heads.argsort(descending=True, stable=True)
-        columns = (head_order[:, None] * size + torch.arange(size)).flatten()
-        for projection in (layer.q, layer.k, layer.v):
-            _permute_outputs(projection, columns)
-        layer.o.weight.copy_(layer.o.weight[:, columns])
-
-        neuron_order = neurons.argsort(descending=True, stable=True)
-        _permute_outputs(layer.ffn_in, neuron_order)
-        layer.ffn_out.weight.copy_(layer.ffn_out.weight[:, neuron_order])
-
-
-def _permute_outputs(linear: nn.Linear, order: Tensor) -> None:
-    linear.weight.copy_(linear.weight[order])
-    linear.bias.copy_(linear.bias[order])
+    heads, neurons = (values.argsort(dim=1, descending=True, stable=True) for values in importance)
+    assert not model.family.has_one_head_order or (heads == heads[0]).all(), "what belongs to heads is shared"
+    order: dict[Kind, Tensor] = {"heads": heads, "neurons": neurons}
+    for layer, unit, module in model.unit_tensors():
+        tensor = tensor_of(module, unit)
+        tensor.copy_(unit.reordered(tensor, order[unit.kind][layer]))

@@ -1,7 +1,7 @@
 """The losses of training, as sums over texts and tokens.
 
 Sums, not means: a batch that is split over devices and micro-batches then has the same gradients as one in one piece.
-Logits are (batch, labels), of tokens (batch, length, labels). What has no known target does not count.
+Logits are (batch, labels) everywhere. Texts without a known target do not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,34 +19,22 @@ UNLABELLED = -100  # what torch's cross-entropy passes over
 
 @dataclass(frozen=True)
 class LossFunctions:
-    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher.
-
-    They are sums over texts, with `of_tokens` over the tokens of texts.
-    """
+    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher."""
 
     of_targets: Callable[[Tensor, Tensor], Tensor]
     of_logits: Callable[[Tensor, Tensor], Tensor]
-    of_tokens: bool = False
 
-    def of_teacher(self, student: Tensor, teacher: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+    def of_teacher(self, student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the loss of a student's logits with a teacher's, both divided by a temperature.
 
-        It is multiplied by the temperature's square so that its gradients keep their size (Hinton et al. 2015). Tokens
-        where `mask` (batch, length) is 0, which are padding, do not count.
+        It is multiplied by the temperature's square so that its gradients keep their size (Hinton et al. 2015).
         """
-        if self.of_tokens:
-            # Of all others: the teacher also knows those that no target is given for, such as parts of words.
-            student, teacher = student[mask.bool()], teacher[mask.bool()]
         return temperature**2 * self.of_logits(student.float() / temperature, teacher.float() / temperature)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy with the numbers of the right labels, (batch,); UNLABELLED where none is known.
-
-    Targets of tokens are (batch, length).
-    """
-    rows, numbers = logits.float().flatten(0, -2), targets.flatten()
-    return functional.cross_entropy(rows, numbers, reduction="sum", ignore_index=UNLABELLED)
+    """Return the cross-entropy with the numbers of the right labels, (batch,); UNLABELLED where none is known."""
+    return functional.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=UNLABELLED)
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
@@ -76,7 +64,6 @@ LOSSES: dict[Loss, LossFunctions] = {
     "cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy),
     "binary-cross-entropy": LossFunctions(binary_cross_entropy, soft_binary_cross_entropy),
     "squared-error": LossFunctions(squared_error, partial(functional.mse_loss, reduction="sum")),
-    "token-cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy, of_tokens=True),
 }
 
 

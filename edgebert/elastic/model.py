@@ -1,10 +1,12 @@
 """A transformers model of any known family, run as it is: what training, scoring and saving need of every model."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput as TransformersOutput
 
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import Compute
@@ -15,25 +17,41 @@ from edgebert.subnet import Subnet
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a sub-network computes: logits (batch, labels), and hidden states, each (batch, length, hidden).
+    """What a sub-network computes: outputs by the names that they have in a bundle, and hidden states.
 
-    `hidden` holds the embeddings' output, then the output of each kept layer.
+    `hidden`, each (batch, length, hidden), holds the embeddings' output, then the output of each kept layer; where
+    layers have their norms first, the last of them is after the norm that follows all layers.
     """
 
-    logits: Tensor
+    outputs: Mapping[str, Tensor]
     hidden: tuple[Tensor, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        """The one output of a classifier, (batch, labels)."""
+        return self.outputs["logits"]
+
+
+# Makes outputs of what transformers' model returns and the attention mask (batch, length).
+ReadOutputs = Callable[[TransformersOutput, Tensor], Mapping[str, Tensor]]
+
+
+def outputs_by_name(found: TransformersOutput, mask: Tensor) -> Mapping[str, Tensor]:
+    """Return the outputs of transformers' own heads, which have the same names there; a base model has none."""
+    return {name: found[name] for name in ("logits", "start_logits", "end_logits") if name in found}
 
 
 class Model(nn.Module):
     """A transformers model with one sub-network, which is all of it; models that can be cut have others too."""
 
-    def __init__(self, classifier: PreTrainedModel):
-        """Wrap a transformers model with a head, whose weights are shared; of no known family it is a TrainingError."""
+    def __init__(self, network: PreTrainedModel, read_outputs: ReadOutputs = outputs_by_name):
+        """Wrap a transformers model, whose weights are shared; of no known family it is a TrainingError."""
         super().__init__()
-        self.config = config_of(classifier.config)
+        self.config = config_of(network.config)
         self.family = self.config.family
-        self.classifier = classifier
-        self.train(classifier.training)
+        self.network = network
+        self.read_outputs = read_outputs
+        self.train(network.training)
 
     def subnet(self) -> Subnet:
         """Return the sub-network that is the whole model."""
@@ -45,8 +63,13 @@ class Model(nn.Module):
         """Run a sub-network on token ids, attention mask and token types, each (batch, length) of integers."""
         # Its layers may have other numbers, those of the model that it was cut from.
         assert len(subnet.layers) == self.config.layers, "a whole model runs all of its layers"
-        out = self.classifier(input_ids=ids, attention_mask=mask, output_hidden_states=True, **self.typed(types))
-        return ModelOutput(out.logits, out.hidden_states)
+        return self._run(self.network, ids, mask, types)
+
+    def _run(self, network: PreTrainedModel, ids: Tensor, mask: Tensor, types: Tensor | None) -> ModelOutput:
+        found = network(
+            input_ids=ids, attention_mask=mask, output_hidden_states=True, return_dict=True, **self.typed(types)
+        )
+        return ModelOutput(self.read_outputs(found, mask), found.hidden_states)
 
     def typed(self, types: Tensor | None) -> dict[str, Tensor]:
         """Return token types by transformers' name of that input, for a model that takes them."""
@@ -54,11 +77,11 @@ class Model(nn.Module):
 
     def freeze_embeddings(self) -> None:
         """Make training leave the embedding tables, and their LayerNorm, as they are."""
-        self.family.embeddings(self.classifier).requires_grad_(False)
+        self.family.embeddings(self.network).requires_grad_(False)
 
     def plain(self) -> PreTrainedModel:
         """Return the model as transformers loads it."""
-        return self.classifier
+        return self.network
 
 
 def best_compute() -> Compute:

@@ -1,5 +1,6 @@
 """What is read of a transformers configuration, under the same names for every family."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -32,15 +33,34 @@ class ModelConfig:
     labels: tuple[str, ...]
 
     @property
+    def stored_layers(self) -> tuple[int, ...]:
+        """For each layer the number of the module that it is, where layers may share their weights."""
+        return self.family.stored_layers(self.plain)
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Raise a TrainingError if there cannot be a model of the family with these layers alone."""
+        self.family.config_changes(self.plain, layers)
+
+    def has_layers(self, layers: Sequence[int]) -> bool:
+        """Return whether there can be such a model."""
+        try:
+            self.check_layers(layers)
+        except TrainingError:
+            return False
+        return True
+
+    @property
     def head_size(self) -> int:
         """The dimensions of one head."""
         return self.hidden // self.heads
 
     def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
-        """Return DynaBERT's slice of the model for a width and a depth."""
+        """Return DynaBERT's slice of the model for a width and a depth, or raise as `check_layers`."""
         # By its digits, so that 0.1 is a tenth and not the nearest binary fraction.
         shares = Fraction(str(width)), Fraction(str(depth))
-        return dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
+        found = dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
+        self.check_layers(found.layers)
+        return found
 
     def check_elastic(self) -> None:
         """Raise a TrainingError if the model is of no family that can be cut, or uses what we do not compute then."""
@@ -56,7 +76,9 @@ class ModelConfig:
 def config_of(config: PreTrainedConfig) -> ModelConfig:
     """Return what we read of a transformers configuration, or raise a TrainingError if its family is unknown."""
     family = family_of(config.model_type)
-    first_position = config.pad_token_id + 1 if family.described.positions_skip_padding else 0
+    described, first_position = family.described, 0
+    if described.positions_skip_padding:
+        first_position = 1 + (config.pad_token_id if described.padding is None else described.padding)
     names = {int(number): name for number, name in (config.id2label or {}).items()}
     return ModelConfig(
         plain=config,
@@ -65,10 +87,10 @@ def config_of(config: PreTrainedConfig) -> ModelConfig:
         heads=config.num_attention_heads,
         hidden=config.hidden_size,
         ffn=getattr(config, family.ffn_key),
-        embedding=config.embedding_size if "projection" in family.described.units else config.hidden_size,
+        embedding=config.embedding_size if "projection" in described.units else config.hidden_size,
         positions=max(0, getattr(config, "max_position_embeddings", 0) - first_position),
         first_position=first_position,
         # XLNet has types but no table of them: it compares the types of two tokens.
-        types=getattr(config, "type_vocab_size", 2) if family.described.token_types else 0,
+        types=getattr(config, "type_vocab_size", 2) if described.token_types else 0,
         labels=tuple(names[number] for number in sorted(names)),
     )

@@ -4,17 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from numpy.typing import NDArray
-from torch import Tensor
 
 from edgebert.elastic.events import SubnetScore
 from edgebert.elastic.losses import LossFunctions
 from edgebert.elastic.model import Model
-from edgebert.elastic.texts import TensorBatch, Texts, unpadded
+from edgebert.elastic.texts import Target, Texts
 from edgebert.inputs.tokenization import Tokens
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Options, Outputs, Result, Results
@@ -31,7 +28,7 @@ class DevMetric(Protocol):
     def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options, /) -> Results:
         """Return what is found out about each row of a batch."""
 
-    def metrics(self, results: Results, targets: Sequence[Any], /) -> dict[str, float]:
+    def metrics(self, results: Results, targets: Sequence[Target], /) -> dict[str, float]:
         """Return each of `METRICS`, higher is better."""
 
 
@@ -61,22 +58,17 @@ class Scorer:
         was_training = model.training
         model.eval()
         results: list[Result] = []
-        targets: list[Any] = []
+        targets: list[Target] = []
         loss, options = 0.0, self.metric.options({})
         for batch in self.texts.all_batches(batch_size, self.accelerator.device):
             assert batch.targets is not None, "scores need labels"
             logits = model(batch.ids, batch.mask, subnet, batch.types).logits.float()
             loss += float(self.losses.of_targets(logits, batch.targets))
             # What the metric needs of them is kept, not the logits: a masked language model's would be gigabytes.
-            results += self.metric.results({"logits": self._of_rows(logits, batch)}, batch.rows, options)
-            targets += batch.asked
+            results += self.metric.results({"logits": logits.cpu().numpy()}, (), options)
+            targets += batch.targets.tolist()
         model.train(was_training)
 
         # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
         value = self.metric.metrics(results, targets)[self.metric.METRICS[0]]
         return SubnetScore(subnet.id, subnet.width, subnet.depth, value, loss / len(self.texts))
-
-    def _of_rows(self, logits: Tensor, batch: TensorBatch) -> NDArray[np.float32]:
-        """Return logits as a graph puts them out, whose texts all begin at the first token."""
-        is_left = self.losses.of_tokens and self.texts.pad_left
-        return np.asarray((unpadded(logits, batch.mask) if is_left else logits).cpu())

@@ -147,7 +147,7 @@ def learn(
         if not all(map(math.isfinite, losses.values())):
             advice = "lower the learning rate or use --compute fp32"
             raise TrainingError(f"the loss of stage {context.stage.name} is no longer finite at step {step}; {advice}")
-        take_step(context.student.classifier, optimizer, rate, context.settings.clip_norm)
+        take_step(context.student.network, optimizer, rate, context.settings.clip_norm)
     return losses
 
 
@@ -190,10 +190,9 @@ def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequenc
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
     accelerator, accumulate = context.accelerator, context.settings.accumulate
     parts, first = accelerator.num_processes * accumulate, accelerator.process_index * accumulate
-    # Losses of labels and logits are sums over texts or their tokens, that of hidden states is a sum over tokens.
+    # Losses of labels and logits are sums over texts, that of hidden states is a sum over tokens.
     tokens = sum(len(context.texts.ids[number]) for number in numbers)
-    of_logits = tokens if context.scorer.losses.of_tokens else len(numbers)
-    counts = torch.tensor([context.texts.targets_in(numbers), of_logits, tokens], device=accelerator.device)
+    counts = torch.tensor([len(numbers), len(numbers), tokens], device=accelerator.device)
     totals = torch.zeros(3, device=accelerator.device)
     for part in range(first, first + accumulate):
         share = numbers[part::parts]
@@ -239,9 +238,7 @@ def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
                     taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
             right = taught[full]
             if stage.logit_weight:
-                losses[1] = stage.logit_weight * functions.of_teacher(
-                    output.logits, right.logits, batch.mask, stage.temperature
-                )
+                losses[1] = stage.logit_weight * functions.of_teacher(output.logits, right.logits, stage.temperature)
             if stage.hidden_weight:
                 losses[2] = stage.hidden_weight * hidden_loss(output.hidden, right.hidden, subnet.layers, batch.mask)
         yield torch.stack(losses)

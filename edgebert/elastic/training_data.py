@@ -13,7 +13,7 @@ from edgebert.errors import TrainingError, one_line, shortened
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
-from edgebert.tasks.tasks import DEFAULT_TASK, TASKS, kind_of
+from edgebert.tasks.tasks import DEFAULT_TASK, kind_of
 
 LENGTH = 128  # DynaBERT's
 
@@ -50,7 +50,7 @@ class TaskChoice:
     labels: tuple[str, ...] | None = None
 
     def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
-        """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default the one of the rows.
+        """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default of all the first.
 
         Labels that are not given are those of the training rows.
 
@@ -60,7 +60,7 @@ class TaskChoice:
         """
         found = fine_tuned_task(config)
         if found is None:
-            kind = kind_of(self.name, TrainingError) if self.name else _kind_of_rows(rows)
+            kind = kind_of(self.name or DEFAULT_TASK.NAME, TrainingError)
             return kind(self.labels or kind.labels_in(rows))
         # What a head was trained for stays; only its labels may get other names.
         if self.name not in (None, found.NAME):
@@ -104,9 +104,8 @@ def read_training_data(
     task = choice.resolve(files.model, config, rows[files.train])
 
     def labelled(path: Path) -> Texts:
-        asked = [task.target(row) for row in rows[path]]
-        target_of = TRAINING_HEADS[task.NAME].target_of
-        return tokenise(tokenizer, [row.input for row in rows[path]], max_length, asked, target_of)
+        targets = [task.target(row) for row in rows[path]]
+        return tokenise(tokenizer, [row.input for row in rows[path]], max_length, targets)
 
     train = labelled(files.train)
     _check_all_labels_occur(task, train, files.train)
@@ -120,14 +119,9 @@ def read_training_data(
     )
 
 
-def _kind_of_rows(rows: Sequence[Example]) -> type[Task]:
-    """Return the task that all rows say they are of; where they say nothing, the first of all."""
-    return next((kind for kind in TASKS if all(map(kind.is_meant_by, rows))), DEFAULT_TASK)
-
-
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     # A label that no row teaches would be answered at random.
-    seen = TRAINING_HEADS[task.NAME].labels_seen(train.asked or train.targets or [])
+    seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{shortened(label)}'; add some")

@@ -10,6 +10,7 @@ from typing import Any
 from edgebert.errors import EdgeBertError
 from edgebert.inputs import text_file
 from edgebert.inputs.json_rows import json_rows
+from edgebert.inputs.squad import answers_in, is_nested, question_rows, starts_in
 from edgebert.inputs.text_file import MOST_CHARACTERS, TextFile
 from edgebert.inputs.tokenization import Text
 
@@ -27,12 +28,16 @@ _COUPLES = (
     ("text1", "text2"),
     ("#1 string", "#2 string"),
 )
-# In this order: the later ones are GLUE's, and mean a label only where no column is called one. The file of answers
+# In this order: the last ones are GLUE's, and mean a label only where no column is called one. The file of answers
 # that `predict --out` writes has a score beside its label.
-_LABELS = (("label", "labels", "gold_label"), ("is_duplicate", "score", "quality"), ("tags", "ner_tags"))
+_LABELS = (
+    *(("label", "labels", "gold_label"), ("answers",), ("answer",), ("is_duplicate", "score", "quality")),
+    ("tags", "ner_tags"),
+)
 # Beside a list of words, whose tags come first: conll2003's rows are numbered, and others say what a whole text is.
 _WORDS = "tokens"
 _TAGS = (("tags", "ner_tags"), ("label", "labels"))
+_STARTS = ("start", "answer_start")
 _NUMBERS = ("", "id", "idx", "index")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[\r\n]*$', re.IGNORECASE)
 _FORMS = {
@@ -41,22 +46,25 @@ _FORMS = {
 }
 _KNOWN = {*_TEXTS, *_PAIRS, *_NUMBERS, *itertools.chain(*_LABELS, *_COUPLES)}
 
-# A row as it was read: the line on which it begins, the names of its columns, and their values; a header has none.
-Row = tuple[int, Sequence[str], Sequence[Any]]
+# A row as it was read: the line on which it begins, perhaps with a name of it, the names of its columns, and their
+# values; a header has none.
+Row = tuple[int | str, Sequence[str], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Example:
     """One row of a data file: its text, the pair and the label if it has them, and where it stands.
 
-    A label is text as it was read; a list of them, as JSON may give for a text, is a tuple. `words` are the characters
-    (start, end) of each word where a row came as a list of words, which are joined by blanks; None elsewhere.
+    A label is text as it was read; a list of them, as JSON may give for a text, is a tuple. Of answers `starts` are the
+    places of their first characters in the pair, where the file says so. `words` are the characters (start, end) of
+    each word where a row came as a list of words, which are joined by blanks; None elsewhere.
     """
 
     text: str
     pair: str | None
     label: str | tuple[str, ...] | None
     place: str
+    starts: tuple[int, ...] | None = None
     words: tuple[tuple[int, int], ...] | None = None
 
     @property
@@ -73,7 +81,7 @@ def read_examples(path: str | Path, *, streams: bool = False) -> Iterator[Exampl
     last two optional, or common other names of them; any others are passed over, and so are blank lines of a table and
     what is blank at the end of the file. JSON may give several labels as a list, and a text as a list of words, called
     `tokens`, with a label for each. So may CoNLL files (.conll, .bio, .iob, .iob2): a word a line with its tag in the
-    last column, and a blank line behind each text.
+    last column, and a blank line behind each text. SQuAD's files are read as they are.
 
     Raises:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete or has other columns than
@@ -93,7 +101,7 @@ def _rows(file: TextFile) -> Iterator[Row]:
     form = _FORMS.get(file.ending) or _form_of(first)
     if form == "json":
         # Null is what pandas writes for nothing, and NaN, which alone is not itself, what Python does.
-        for number, row in json_rows(file, first):
+        for number, row in question_rows(file, first) if is_nested(first) else json_rows(file, first):
             present = {key: value for key, value in row.items() if value is not None and value == value}
             yield number, list(present), list(present.values())
     else:
@@ -102,7 +110,7 @@ def _rows(file: TextFile) -> Iterator[Row]:
 
 def _form_of(first: str) -> str:
     """Return what a file of another ending holds by its first line: a header would else be answered as a text."""
-    if re.match(r'\s*(\[\s*)?\{\s*"', first) or first.strip() == "[":
+    if re.match(r'\s*(\[\s*)?\{\s*"', first) or first.strip() in ("[", "{"):
         return "json"
     for form, separator in (("tsv", "\t"), ("csv", ","), ("csv", ";")):
         names = [_plain_name(cell.strip().strip('"')) for cell in first.split(separator)]
@@ -282,21 +290,31 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold the text, the pair and the label; None for what a file has not."""
+    """Which columns hold the text, the pair, the label and where an answer begins; None for what a file has not."""
 
     text: _Column
     pair: _Column | None
     label: _Column | None
+    starts: _Column | None
 
     def example(self, values: Sequence[Any], place: str) -> Example:
         """Return what a row's values mean."""
         words = self.text.words(values, place) if _plain_name(self.text.name) == _WORDS else None
         if words is not None:
             values = [*values[: self.text.place], " ".join(words), *values[self.text.place + 1 :]]
+        places = None if words is None else _places_of_words(words)
         text = self.text.text(values, place)
         pair = None if self.pair is None else self.pair.text(values, place)
-        label = None if self.label is None else self.label.label(values, place)
-        return Example(text, pair, label, place, None if words is None else _places_of_words(words))
+        if self.label is None:
+            return Example(text, pair, None, place, words=places)
+        answers = answers_in(values[self.label.place])
+        if answers is not None:
+            self.label.check_unicode("".join(answers[0]), place)
+            return Example(text, pair, answers[0], place, answers[1])
+        label = self.label.label(values, place)
+        count = len(label) if isinstance(label, tuple) else 1
+        starts = None if self.starts is None else starts_in(values[self.starts.place], count)
+        return Example(text, pair, label, place, starts, places)
 
 
 def _places_of_words(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -325,7 +343,9 @@ def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _C
     pair = only((number for number, name in enumerate(plain) if name in partners), "pair")
     called = next((names for names in (_TAGS if has_words else _LABELS) if not set(names).isdisjoint(plain)), ())
     label = only((number for number, name in enumerate(plain) if name in called), "label")
-    found = _Columns(text, pair, label)
+    # Of other tasks a column of such a name is passed over, so several are no error.
+    start = next((_Column(number, names[number]) for number, name in enumerate(plain) if name in _STARTS), None)
+    found = _Columns(text, pair, label, start)
     if before:
         _check_same(before, found, place)
     return found
@@ -345,7 +365,7 @@ def _places_of_texts(names: Sequence[str]) -> list[int]:
 def _no_text(names: Sequence[str], plain: Sequence[str]) -> str:
     """Return what is wrong with columns of which none holds a text."""
     if {"version", "data"} <= set(plain) or "paragraphs" in plain:
-        return "SQuAD's nested form is not supported; write a row for each question, with 'question' and 'context'"
+        return "expected SQuAD's file with its articles in 'data'; give it as it was, or a row for each question"
     found = ", ".join(names)[:80] or "none"
     return f"expected a column 'text', found {found}; name the columns in the first line, or in every object of JSON"
 

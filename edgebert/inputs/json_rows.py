@@ -21,7 +21,13 @@ def json_rows(file: TextFile, first: str) -> Iterator[tuple[int, Row]]:
     Raises:
         EdgeBertError: anything else stands there, or a key stands twice; names the line.
     """
-    return _Array(file, first).rows() if first.lstrip().startswith("[") else _of_lines(file, first)
+    return _of_array(file, first) if first.lstrip().startswith("[") else _of_lines(file, first)
+
+
+def _of_array(file: TextFile, first: str) -> Iterator[tuple[int, Row]]:
+    reader = JsonReader(file, first)
+    yield from reader.objects()
+    reader.check_end()
 
 
 def _of_lines(file: TextFile, first: str) -> Iterator[tuple[int, Row]]:
@@ -43,36 +49,74 @@ def _object(line: str, place: str) -> Row:
     return row
 
 
-class _Array:
-    """An array that is read object by object: of the file no more is in memory than the object at hand."""
+class JsonReader:
+    """Reads JSON of any size piece by piece: of the file no more is in memory than the value at hand."""
 
     def __init__(self, file: TextFile, text: str):
-        """Read an array that begins with some text and goes on in a file."""
+        """Read what begins with some text and goes on in a file."""
         self._file, self._text, self._place, self._number = file, text, 0, 1
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Yield the objects, and the line on which each begins."""
-        self._expect("[")
-        end = self._expect("]{")
-        while end != "]":
+    def objects(self) -> Iterator[tuple[int, Row]]:
+        """Yield the objects of an array that comes next, and the line on which each begins."""
+        self._take("[")
+        found = self._next_of("]{")
+        while found == "{":
             number = self._number
-            yield number, self._next_object()
-            end = self._expect(",]")
-            if end == ",":
-                self._expect("{")
+            yield number, self.value()
+            found = self._next_of(",]")
+            if found == ",":
+                self._take(",")
+                found = self._next_of("{")
+        self._take("]")
+
+    def members(self) -> Iterator[str]:
+        """Yield the keys of an object that comes next; the value of each is to be read before the next is asked for."""
+        self._take("{")
+        found = self._next_of('"}')
+        while found == '"':
+            key = self.value()
+            self._take(":")
+            yield key
+            found = self._next_of(",}")
+            if found == ",":
+                self._take(",")
+                found = self._next_of('"')
+        self._take("}")
+
+    def value(self) -> Any:
+        """Return the value that comes next, as a whole."""
+        self._next_character()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._place)
+            except (ValueError, RecursionError) as problem:
+                # It may lack what was not read yet; after so many characters it never will be right.
+                if len(self._text) - self._place > MOST_CHARACTERS or not self._read_on():
+                    raise self._error(f"expected a JSON object: {getattr(problem, 'msg', problem)}") from None
+            else:
+                # A number may go on in what was not read yet.
+                if end < len(self._text) or not self._read_on():
+                    self._go_to(end)
+                    return value
+
+    def check_end(self) -> None:
+        """Raise an EdgeBertError if anything but white space follows."""
         if self._next_character():
             raise self._error("expected the end of the file after ']'")
 
-    def _expect(self, characters: str) -> str:
-        """Return the next character, which must be one of some; all but a brace is passed over."""
+    def _take(self, character: str) -> None:
+        """Go on after the next character, which must be this one."""
+        self._next_of(character)
+        self._place += 1
+
+    def _next_of(self, characters: str) -> str:
+        """Return the next character, which must be one of some."""
         found = self._next_character()
         if not found or found not in characters:
             expected = " or ".join(f"'{one}'" for one in characters)
             raise self._error(
                 f"expected {expected} in an array of objects, found {repr(found) if found else 'its end'}"
             )
-        if found != "{":
-            self._place += 1
         return found
 
     def _next_character(self) -> str:
@@ -83,18 +127,6 @@ class _Array:
                 return ""
         self._go_to(found.start())
         return found[0]
-
-    def _next_object(self) -> Row:
-        while True:
-            try:
-                row, end = _DECODER.raw_decode(self._text, self._place)
-            except (ValueError, RecursionError) as problem:
-                # It may lack what was not read yet; after so many characters it never will be right.
-                if len(self._text) - self._place > MOST_CHARACTERS or not self._read_on():
-                    raise self._error(f"expected a JSON object: {getattr(problem, 'msg', problem)}") from None
-            else:
-                self._go_to(end)
-                return row  # type: ignore[no-any-return]
 
     def _read_on(self) -> bool:
         """Read as much again as is left, so that a long object is not looked at from its beginning too often."""

@@ -18,7 +18,14 @@ from edgebert.subnet import Flavor, Storage, Subnet
 FIDELITY = "fidelity"
 
 # Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
-TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression", "token-classification")
+TASK_NAMES = (
+    "text-classification",
+    "multi-label-text-classification",
+    "text-regression",
+    "question-answering",
+    "sentence-embedding",
+    "token-classification",
+)
 # Beyond what any of these models was trained for.
 MAX_LENGTH = 1 << 20
 
@@ -78,6 +85,9 @@ class ExportedSubnet(Subnet, frozen=True):
     graphs: dict[Flavor, FileRef]
     quality: Quality | None
     export_error: ExportDifference
+    # Of question-answering: the logarithm of how many times likelier no answer must be than the best one to be given;
+    # None where it is given only on demand.
+    no_answer_threshold: Annotated[float, Meta(ge=-1000, le=1000)] | None
 
 
 class EmbeddingSettings(Record, frozen=True):
@@ -94,6 +104,13 @@ class EmbeddingSettings(Record, frozen=True):
     similarity: Literal["cosine", "dot", "euclidean", "manhattan"]
     prompts: dict[Line, str]
     default_prompt: Line | None
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield what makes no sense."""
+        if list(self.dims) != sorted(set(self.dims), reverse=True):
+            yield f"expected dims from the most down, found {', '.join(map(str, self.dims))} at $.embedding.dims"
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            yield f"expected a prompt {self.default_prompt!r} of $.embedding.default_prompt, found none"
 
 
 class Manifest(Record, frozen=True):
@@ -113,8 +130,6 @@ class Manifest(Record, frozen=True):
     task: Line
     # No control characters: a label stands in lines of tables and of files of answers.
     labels: tuple[Line, ...]
-    # Of question-answering: that there is no answer is answered where it is so much likelier; None if it never is.
-    no_answer_threshold: float | None
     embedding: EmbeddingSettings | None
     max_length: Annotated[int, Meta(ge=2, le=MAX_LENGTH)]
     tokenizer: FileRef
@@ -148,6 +163,8 @@ class Manifest(Record, frozen=True):
         if self.task not in TASK_NAMES:
             known = ", ".join(TASK_NAMES)
             yield f"task '{self.task}' is not supported by this version, expected one of {known} at $.task"
+        if self.embedding is not None:
+            yield from self.embedding.contradictions()
         if len(set(self.labels)) != len(self.labels):
             yield f"expected different labels, found {listed(self.labels)}"
         for subnet in self.subnetworks:

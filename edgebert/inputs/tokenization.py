@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts, parts_of
+from edgebert.inputs.token_spans import Span, of_words, offsets_in, without_blanks
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
-Span = tuple[int, int]  # of characters, from the first to behind the last
 
 # Most texts have more tokens: what is behind so many characters of them is mostly cut off.
 _CHARACTERS_PER_TOKEN = 20
@@ -28,15 +28,19 @@ _MOST_CHARACTERS = 200_000
 class Tokens:
     """The ids and the segment of each token of one text or pair, special tokens included.
 
-    `spans` are the characters (start, end) of the text, of a pair those of the second one, that a token was made of;
-    None for other tokens. `offsets` are the same with the blanks before a word, where they are a part of its token.
-    Both are empty where nobody asked for them.
+    `spans` are the characters (start, end) of `text`, which is the text or the second one of a pair, that a token was
+    made of; None for other tokens. `offsets` are the same with the blanks before a word, where they are a part of its
+    token. Both are empty where nobody asked for them.
     """
 
     ids: Sequence[int]
     types: Sequence[int]
     spans: Sequence[Span | None] = ()
+    text: str = ""
     offsets: Sequence[Span | None] = ()
+
+
+_Row = tuple[tokenizers.Encoding, Sequence[Span]]  # of a batch, and the characters of the text that is cut
 
 
 class Tokenizer:
@@ -96,7 +100,9 @@ class Tokenizer:
         parts: Iterable[object] = text if isinstance(text, tuple) and len(text) == 2 else (text,)
         first, *rest = map(_checked, parts)
         if rest and not self._pairs:
-            raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
+            raise EdgeBertError(
+                "expected single texts, found a pair, which this bundle was not exported for; give one text"
+            )
         pair = rest[0] if rest else None
         if max(len(first), len(pair or "")) > _MOST_CHARACTERS:
             _asked(self._encoded, first, pair)
@@ -149,18 +155,26 @@ class Tokenizer:
         # Bytes are all known, and the token then stands where somebody wrote its name.
         return found[0].id if len(found) == 1 else self._tokenizer.token_to_id("<unk>")
 
-    def windows(self, text: Text, overlap: int) -> list[Tokens]:
+    def windows(self, text: Text, overlap: int, *, whole_words: bool = False) -> list[Tokens]:
         """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
 
         Each row but the first begins with the last `overlap` tokens of the one before, as far as there is room for more
-        than these. A row of a pair begins with the first text, which is cut at half of the room.
+        than these. A row of a pair has all of the first text, which is cut at half of the room. With `whole_words` a
+        token's span is that of its word, as far as this is in the row.
 
         Raises:
-            EdgeBertError: `check` refuses it, or it has more characters than are read.
+            EdgeBertError: `check_windows` refuses it.
         """
-        first, pair = self.check(text)
-        _readable(first if pair is None else pair)
-        return _asked(self._windows, first, pair, overlap)  # type: ignore[no-any-return]
+        first, pair = self.check_windows(text)
+        cut = first if pair is None else pair
+        rows, before = _asked(self._windows, first, pair, overlap)
+        return [_with_spans(row, offsets, cut, before, whole_words=whole_words) for row, offsets in rows]
+
+    def check_windows(self, text: Text) -> tuple[str, str | None]:
+        """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
+        parts = [part for part in (text if isinstance(text, tuple) else (text,)) if isinstance(part, str)]
+        _readable(max(parts, key=len, default=""))
+        return self.check(text)
 
     def _located(self, text: str) -> Tokens:
         part = self._shortened(text, self._reach) or ""
@@ -170,21 +184,30 @@ class Tokenizer:
             part = _readable(text)
             encoding = self._tokenizer.encode(part, add_special_tokens=False)
         encoding.truncate(self._room, direction=self.side)
-        row = self._tokenizer.post_process(encoding)
-        return _located(row, encoding, text, shift=len(text) - len(part) if self.side == "left" else 0)
+        shift = len(text) - len(part) if self.side == "left" else 0
+        offsets = [(start + shift, end + shift) for start, end in encoding.offsets]
+        return _with_spans(self._tokenizer.post_process(encoding), offsets, text)
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> list[Tokens]:
-        encoding = self._tokenizer.encode(first, add_special_tokens=False)
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[_Row], int]:
+        """Return the rows of a text or pair, and how many tokens precede those of the text that is cut."""
+        encoding, process = self._tokenizer.encode(first, add_special_tokens=False), self._tokenizer.post_process
         if pair is None:
             parts = _parts(encoding, self._room, overlap)
-            rows = [self._tokenizer.post_process(part) for part in parts]
-        else:
-            cut = self._tokenizer.encode(pair, add_special_tokens=False)
-            encoding.truncate(max(1, self._room_of_pair // 2))
-            parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
-            rows = [self._tokenizer.post_process(encoding, part) for part in parts]
-        text, sequence = (first, 0) if pair is None else (pair, 1)
-        return [_located(row, part, text, sequence) for row, part in zip(rows, parts, strict=True)]
+            offsets = [part.offsets for part in parts]
+            return list(zip(map(process, parts), offsets, strict=True)), 0
+        cut = self._tokenizer.encode(pair, add_special_tokens=False)
+        encoding.truncate(max(1, self._room_of_pair // 2))
+        parts, before = _parts(cut, self._room_of_pair - len(encoding.ids), overlap), len(encoding.ids)
+        # Noted before, since what is processed is not the part any more.
+        offsets = [part.offsets for part in parts]
+        if self._has_ends_last:
+            return list(zip([process(part, encoding) for part in parts], offsets, strict=True)), 0
+        return list(zip([process(encoding, part) for part in parts], offsets, strict=True)), before
+
+    @functools.cached_property
+    def _has_ends_last(self) -> bool:
+        """Whether all special tokens stand behind texts, as XLNet's do, which was trained with the long text first."""
+        return not self._tokenizer.encode("a", "a").special_tokens_mask[0]
 
     def _all_encoded(self, pairs: Sequence[tuple[str, str | None]]) -> list[Tokens]:
         parts = [part for pair in pairs for part in pair if part is not None]
@@ -289,24 +312,21 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _located(
-    row: tokenizers.Encoding, part: tokenizers.Encoding, text: str, sequence: int = 0, shift: int = 0
+def _with_spans(
+    row: tokenizers.Encoding, of_text: Sequence[Span], text: str, before: int = 0, *, whole_words: bool = False
 ) -> Tokens:
-    """Return the tokens of a row with their characters of a text, `shift` behind those that its tokenizer saw.
-
-    `part` are the tokens of the row that are of that text, before the special ones were added.
-    """
-    # The row's own are wrong for RoBERTa's tokenizer, whose post-processor leaves out a blank each time it is run.
-    found = ((start + shift, end + shift) for start, end in part.offsets)
-    offsets = [next(found) if number == sequence else None for number in row.sequence_ids]
-    return Tokens(row.ids, row.type_ids, [span and without_blanks(span, text) for span in offsets], offsets)
+    """Return the tokens of a row with the characters of a text; see `offsets_in`."""
+    offsets = offsets_in(row, of_text, before)
+    spans = [span and without_blanks(span, text) for span in offsets]
+    return Tokens(row.ids, row.type_ids, of_words(spans, row.word_ids) if whole_words else spans, text, offsets)
 
 
-def without_blanks(span: Span, text: str) -> Span:
-    """Return a span of a text that does not begin with a blank: to some tokenizers that is a part of the next word."""
-    start, end = span
-    characters = text[start:end]
-    return start + len(characters) - len(characters.lstrip()), end
+def _readable(text: str) -> str:
+    """Return a text, or raise an EdgeBertError if it has more characters than are read as a whole."""
+    if len(text) > _MOST_CHARACTERS:
+        expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+        raise EdgeBertError(f"{expected}, found {len(text):,}; cut it into several")
+    return text
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
@@ -316,14 +336,6 @@ def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
     shorter = min(first, second, most // 2)
     longer = most - shorter
     return (shorter, longer) if first <= second else (longer, shorter)
-
-
-def _readable(text: str) -> str:
-    """Return a text, or raise an EdgeBertError if it has more characters than are read as a whole."""
-    if len(text) > _MOST_CHARACTERS:
-        expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
-        raise EdgeBertError(f"{expected}, found {len(text):,}; cut it into several")
-    return text
 
 
 def _checked(part: object) -> str:

@@ -79,7 +79,8 @@ def answer_texts(
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
     session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
-    task, tokenizer, pool = task_in(bundle.manifest), Tokenizer.of(bundle), Pool(workers)
+    task = task_in(bundle.manifest).of_subnet(bundle.subnet(selection.subnetwork))
+    tokenizer, pool = Tokenizer.of(bundle), Pool(workers)
     process = os.getpid()
 
     def answered(rows: Sequence[Tokens], places: Sequence[int]) -> dict[int, Result]:
@@ -91,7 +92,7 @@ def answer_texts(
     def submitted() -> Iterator[_Chunk]:
         """Yield chunks whose batches wait for a thread."""
         first = 0
-        for chunk, problem in _chunks(texts, tokenizer):
+        for chunk, problem in _chunks(texts, task, tokenizer):
             # As a whole if any of its texts is asked for: in int8 a score depends a little on what shares its batch.
             asked = range(max(0, start - first), len(chunk))
             rows_of_texts = task.rows_of_all(chunk, tokenizer, options) if asked else []
@@ -145,13 +146,13 @@ class _Chunk:
         return [task.joined([found[place] for place in some], options) for some in places]
 
 
-def _chunks(texts: Iterable[Text], tokenizer: Tokenizer) -> Iterator[tuple[list[Text], Exception | None]]:
+def _chunks(texts: Iterable[Text], task: Task, tokenizer: Tokenizer) -> Iterator[tuple[list[Text], Exception | None]]:
     """Yield texts in lists of bounded size, the last with the error if a text cannot be read or is refused."""
     chunk: list[Text] = []
     characters = 0
     try:
         for text in texts:
-            tokenizer.check(text)
+            task.check(text, tokenizer)
             chunk.append(text)
             characters += len(text) if isinstance(text, str) else sum(map(len, text))
             if len(chunk) == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS:

@@ -18,7 +18,7 @@ from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.serving.governor import Governor
 from edgebert.serving.residents import Key, Residents
 from edgebert.tasks.task import Options, Results
-from edgebert.tasks.tasks import task_in
+from edgebert.tasks.tasks import task_in, tasks_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Dispatcher:
         self.profile = _without_idle_pools(profile, chosen)
         self.cascade: Cascade | None = None
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
+        self._tasks = tasks_of(bundle.manifest)
         self._residents, self._governor, self._clock = residents, governor, governor.clock
         # How many requests the percentile allows to be late, of 1.
         self._late_share = 1 - budget.percentile / 100
@@ -111,7 +112,7 @@ class Dispatcher:
         outputs = session.run(pad(batch.tokens, session.input_names, entry.pad_to))
         network_ms = self._ms_since(start_s)
         self._governor.observe(entry.way, expected_ms, network_ms)
-        return _Ran(entry.id, self._task.results(outputs, batch.tokens, options), network_ms)
+        return _Ran(entry.id, self._tasks[entry.id].results(outputs, batch.tokens, options), network_ms)
 
     def _both_ms(self, cascade: Cascade, batch: Batch) -> float:
         """Return what a batch should take at most if both networks are asked."""

@@ -16,6 +16,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import profile_of
 from edgebert.serving.request import CallTexts, read_texts
 from edgebert.subnet import Subnet, Way, WayFilter
+from edgebert.tasks.tasks import task_in
 
 logger = logging.getLogger(__name__)
 
@@ -74,14 +75,16 @@ def choose(
 
 
 def length_of(bundle: Bundle, texts: CallTexts) -> int:
-    """Return how many tokens the longest of some known texts has: the `length` of a budget that is for these alone.
+    """Return how many tokens the longest of some known texts, or of their windows, has.
+
+    It is the `length` of a budget that is for these alone.
 
     Raises:
         EdgeBertError: a text is empty or no text.
     """
-    tokenizer = Tokenizer.of(bundle)
-    lengths = (len(tokenizer.encode(text).ids) for text in read_texts(texts))
-    return max(lengths, default=bundle.manifest.max_length)
+    task, tokenizer = task_in(bundle.manifest), Tokenizer.of(bundle)
+    rows = (row for text in read_texts(texts) for row in task.rows(text, tokenizer, task.options({})))
+    return max((len(row.ids) for row in rows), default=bundle.manifest.max_length)
 
 
 def profile_source(

@@ -83,6 +83,7 @@ class Policy:
         self._governor = Governor(clock)
         self._chosen = (selection.subnetwork, selection.way)
         self._task = task_in(bundle.manifest)
+        self._chosen_task = self._task.of_subnet(bundle.subnet(selection.subnetwork))
         self._dispatcher: Dispatcher | None = None
         self._is_governed = False
 
@@ -158,7 +159,11 @@ class Policy:
         slowest = max(fastest_ms, key=sum)
         if not sum(slowest) <= asked_ms:  # also where a time is infinite or the budget not a number
             # The nearest miss is named for the longest batch, as if all had the same part of the time.
-            self._check_possible(dispatcher, asked_ms / len(slowest), longest)
+            try:
+                self._check_possible(dispatcher, asked_ms / len(slowest), longest)
+            except BudgetError as problem:
+                shared = f"{len(slowest)} batches share {asked_ms:g} ms: " if len(slowest) > 1 else ""
+                raise BudgetError(f"{shared}{problem}", problem.nearest) from None
         return dispatcher.answer, TimeLimit.of(asked_ms, fastest_ms)
 
     def slow_down(self, way: Way) -> float:
@@ -169,7 +174,7 @@ class Policy:
         """Return the results of the network that was chosen, however long it takes; from several threads at once."""
         session = self._residents.get(self._chosen, self._selection.peak_memory_mb)
         outputs = session.run(pad(batch.tokens, session.input_names))
-        return self._selection.subnetwork, self._task.results(outputs, batch.tokens, options)
+        return self._selection.subnetwork, self._chosen_task.results(outputs, batch.tokens, options)
 
     def _dispatch(self) -> Dispatcher:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""

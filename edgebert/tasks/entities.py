@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.errors import EdgeBertError
-from edgebert.inputs.tokenization import Span, Tokenizer, Tokens, without_blanks
+from edgebert.inputs.token_spans import Span, without_blanks
+from edgebert.inputs.tokenization import Tokenizer, Tokens
 from edgebert.tasks.task import Options
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -55,9 +56,8 @@ class EntityOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TextTokens(Tokens):
-    """The tokens of a text, all or those of a window, with the text itself and the tokenizer, which knows their names."""
+    """The tokens of a text, all or those of a window, with the tokenizer, which knows their names."""
 
-    text: str
     tokenizer: Tokenizer
 
     def name(self, place: int) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError, OutputError, listed
 from edgebert.inputs.dataset import Example
-from edgebert.inputs.manifest import Manifest
+from edgebert.inputs.manifest import ExportedSubnet, Manifest
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens
 from edgebert.tasks.metrics import Interval
 
@@ -31,7 +31,7 @@ Form = Literal["text", "dict", "several"]
 # What answers to labelled samples gained and could have gained, each (samples,).
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
-Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "token-cross-entropy"]
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "span-cross-entropy", "token-cross-entropy"]
 
 _FLOAT32 = np.dtype(np.float32)
 _FEW = 100  # numbers that Python looks at sooner than numpy does
@@ -59,7 +59,14 @@ class Task(ABC):
     METRICS: ClassVar[tuple[str, ...]]
     LOSS: ClassVar[Loss]
     OPTIONS: ClassVar[type[Options]] = Options
-    TAKES_PAIRS: ClassVar[bool] = True
+    # Whether quality on labelled data is counted beside what the full network gives for the same texts.
+    BESIDE_FULL: ClassVar[bool] = False
+    # In a line of JSON, what an answer is called that is no object.
+    ANSWER_KEY: ClassVar[str] = "answers"
+    # At how many tokens texts are cut where a model takes more and nothing is asked for; None for as many as it takes.
+    USUAL_LENGTH: ClassVar[int | None] = None
+    # Whether texts always come with a second one.
+    PAIRS_ONLY: ClassVar[bool] = False
 
     @classmethod
     def of_bundle(cls, manifest: Manifest) -> "Task":
@@ -70,6 +77,14 @@ class Task(ABC):
 
     def facts(self) -> dict[str, Any]:
         """Return what a manifest says of this task beside its name and labels, by the names of its keys."""
+        return {}
+
+    def of_subnet(self, subnet: ExportedSubnet) -> "Task":
+        """Return this task with what a bundle says of it for one sub-network."""
+        return self
+
+    def subnet_facts(self) -> dict[str, Any]:
+        """Return what a manifest says of this task for one sub-network, by the names of its keys."""
         return {}
 
     @classmethod
@@ -110,6 +125,10 @@ class Task(ABC):
             raise EdgeBertError(f"{self.NAME} has no option {unknown}; expected one of {listed(known) or 'none'}")
         return self.OPTIONS(**given)
 
+    def check(self, text: Text, tokenizer: Tokenizer) -> None:
+        """Raise an EdgeBertError for a text that `rows` refuses."""
+        tokenizer.check(text)
+
     def rows(self, text: Text, tokenizer: Tokenizer, options: Options) -> Sequence[Tokens]:
         """Return the rows of a batch that a text becomes.
 
@@ -146,6 +165,18 @@ class Task(ABC):
     def cells(self, answer: Answer) -> tuple[str, str]:
         """Return what a line of a table shows of an answer, and of how sure it is; a line break may stand in it."""
 
+    def brief_cells(self, answer: Answer) -> tuple[str, str]:
+        """Return what `cells` does, but so little that a line on a terminal can show it."""
+        return self.cells(answer)
+
+    def similarity(self, first: Any, second: Any) -> NDArray[np.float32]:
+        """Return how alike the answers to texts and to others are, (texts, others).
+
+        Raises:
+            EdgeBertError: they cannot be compared, as those of most tasks.
+        """
+        raise EdgeBertError(f"expected a bundle of embeddings, found one of {self.NAME}; use a sentence-embedding one")
+
     def plain(self, answer: Answer) -> Any:
         """Return an answer as it stands in JSON."""
         return answer
@@ -179,6 +210,14 @@ class Task(ABC):
                 advice = "export the bundle again, or choose another sub-network or provider"
                 raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
 
+    def beside(self, results: Results, full: Results) -> Results:
+        """Return results that `metrics` counts beside the full network's for the same texts."""
+        return results
+
+    def tuned(self, results: Results, targets: Sequence[Any]) -> tuple["Task", Results]:
+        """Return this task as it suits a sub-network with such results on labelled samples, and the results then."""
+        return self, results
+
     @abstractmethod
     def metrics(self, results: Results, targets: Sequence[Any]) -> dict[str, float]:
         """Return each of `METRICS` for labelled samples: the results of their texts, and what was asked for."""
@@ -190,6 +229,10 @@ class Task(ABC):
     @abstractmethod
     def fidelity(self, results: Results, full: Results) -> float:
         """Return how often answers are the full network's, of 1, from the results of both for the same texts."""
+
+    def more_fidelity(self, results: Results, full: Results) -> dict[str, float]:
+        """Return in what else answers are like the full network's, by name, each at most 1."""
+        return {}
 
     @abstractmethod
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:

@@ -1,7 +1,7 @@
 """token-classification: a label for each token of a text, such as the names of people and places in it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,11 +46,10 @@ class TokenClassification(Task):
     """Labels of tokens: the softmax of each token's logits, and the F1 of spans of words as seqeval counts them."""
 
     NAME = "token-classification"
-    OUTPUTS = {"logits": ("batch", "length", "labels")}
+    OUTPUTS: ClassVar[Mapping[str, tuple[str, ...]]] = {"logits": ("batch", "length", "labels")}
     METRICS = ("span_f1", "accuracy")
     LOSS = "token-cross-entropy"
     OPTIONS: ClassVar[type[Options]] = EntityOptions
-    TAKES_PAIRS = False
 
     @classmethod
     def is_meant_by(cls, row: Example) -> bool:
@@ -83,16 +82,24 @@ class TokenClassification(Task):
             labels.append(label)
         return WordTags(_words(row), labels)
 
+    def check(self, text: Text, tokenizer: Tokenizer) -> None:
+        """Raise an EdgeBertError for a text that `rows` refuses."""
+        tokenizer.check(self._single(text))
+
     def rows(self, text: Text, tokenizer: Tokenizer, options: Options) -> Sequence[Tokens]:
         """Return a text's tokens with their characters: cut at what a row holds, or with a stride all, in windows."""
         assert isinstance(options, EntityOptions)
-        if not isinstance(text, str):
-            raise EdgeBertError(f"expected a text for {self.NAME}, found {type(text).__name__}; pass one str at a time")
+        text = self._single(text)
         if options.stride is not None and options.stride >= tokenizer.max_length:
             expected = f"expected a stride below the {tokenizer.max_length} tokens of a window"
             raise EdgeBertError(f"{expected}, found {options.stride}; pass a smaller one")
         found = [tokenizer.located(text)] if options.stride is None else tokenizer.windows(text, options.stride)
-        return [TextTokens(**vars(row), text=text, tokenizer=tokenizer) for row in found]
+        return [TextTokens(**vars(row), tokenizer=tokenizer) for row in found]
+
+    def _single(self, text: Text) -> str:
+        if not isinstance(text, str):
+            raise EdgeBertError(f"expected a text for {self.NAME}, found {type(text).__name__}; pass one str at a time")
+        return text
 
     def rows_of_all(self, texts: Sequence[Text], tokenizer: Tokenizer, options: Options) -> list[Sequence[Tokens]]:
         """Return what `rows` does for each of many texts."""

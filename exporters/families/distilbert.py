@@ -28,5 +28,5 @@ FAMILY = Family(
     aliases={"num_hidden_layers": "n_layers", "num_attention_heads": "n_heads", "hidden_size": "dim"},
     supported={},
     activation_key="activation",
-    has_layer_norm_eps=False,
+    norm_eps_key=None,
 )

@@ -1,7 +1,7 @@
 """ELECTRA (Clark et al. 2020): BERT with embeddings that may be narrower than its layers, and a GELU in its head."""
 
 from edgebert.exporters.families.bert import encoder
-from edgebert.exporters.family import Family
+from edgebert.exporters.family import Family, Variant
 
 FAMILY = Family(
     model_types=("electra",),
@@ -15,4 +15,8 @@ FAMILY = Family(
     },
     head_activation="gelu",
     token_types=True,
+    # It makes up for embeddings that are narrower than the layers.
+    variant=lambda _path, _config, counts: Variant(
+        absent=frozenset({"projection"} if counts["embedding"] == counts["hidden"] else ())
+    ),
 )

@@ -1,12 +1,14 @@
 """XLNet (Yang et al. 2019): attention goes by how far apart tokens are, and by whether both are of one segment."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.exporters.family import CONFIG_KEYS, Family
+from edgebert.exporters.config_file import MOST, refuse, shown
+from edgebert.exporters.family import CONFIG_KEYS, ByDistance, Family, Variant
 
 _LAYER = "transformer.layer.{layer}"
 _ATTENTION = f"{_LAYER}.rel_attn"
@@ -34,6 +36,17 @@ def _gives_types(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any])
     return not major.isdecimal() or int(major) < 5
 
 
+def _variant(path: Path, config: Mapping[str, Any], counts: Mapping[str, int]) -> Variant:
+    size = counts["hidden"] // counts["heads"]
+    found = config.get("d_head") or size  # without a value it is what it must be
+    if found != size:
+        refuse(path, f"expected {size} for d_head, d_model by heads, found {shown(found)}")
+    longest = config.get("clamp_len", -1)
+    if type(longest) is not int or abs(longest) >= MOST:
+        refuse(path, f"expected a whole number for clamp_len, found {shown(longest)}")
+    return Variant(ByDistance(longest if longest > 0 else None))
+
+
 FAMILY = Family(
     model_types=("xlnet",),
     prefixes=("XLNet",),
@@ -48,6 +61,8 @@ FAMILY = Family(
     },
     head_activation="tanh",
     token_types=True,
+    # Its other class for answers searches for their ends by where they begin.
+    suffixes={"ForQuestionAnswering": "ForQuestionAnsweringSimple"},
     sizes={
         **CONFIG_KEYS,
         "layers": "n_layer",
@@ -72,6 +87,7 @@ FAMILY = Family(
         "summary_use_proj": (True,),
         "summary_proj_to_labels": (False, None),
     },
+    variant=_variant,
     activation_key="ff_activation",
     head_activation_key="summary_activation",
     relative={

@@ -104,7 +104,7 @@ def test_weights_are_trained_as_they_are_stored(make_checkpoint: Make) -> None:
     path = make_checkpoint("bert")
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
-    found = load_whole(path, TextClassification(("a", "b"))).classifier.state_dict()
+    found = load_whole(path, TextClassification(("a", "b"))).network.state_dict()
     for name, tensor in load_file(path / "model.safetensors").items():
         assert torch.equal(found[name], tensor), name
 

@@ -1,13 +1,15 @@
 import copy
+import itertools
 
 import pytest
 import torch
-from toys import random_model
+from toys import random_model, unit_of
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.importance import rank, rewire
 from edgebert.elastic.losses import cross_entropy
 from edgebert.elastic.texts import TensorBatch
+from edgebert.elastic.units import UnitValues
 
 HEAD = 8  # dimensions
 
@@ -56,18 +58,21 @@ def test_after_rewiring_importance_falls_from_left_to_right(model: ElasticModel,
 
 def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, batches: list[TensorBatch]) -> None:
     """Scale one head's output by 1 + d and 1 - d, and take the slope of the loss."""
-    ranked, step, layer, head = rank(model, batches, cross_entropy), 1e-2, 1, 2
+    ranked, step, head = rank(model, batches, cross_entropy), 1e-2, 2
+    last = len(model.layers()) - 1
     slope = 0.0
-    for batch in batches:
+    # Where all layers have one order of heads, their importance is the sum over layers.
+    of = range(last + 1) if model.family.has_one_head_order else [last]
+    for batch, layer in itertools.product(batches, of):
         losses = []
         for scale in (1 + step, 1 - step):
             scaled = copy.deepcopy(model).double()
             with torch.no_grad():
-                part = scaled.layers()[layer].o
+                part = unit_of(scaled, layer, "o")
                 part.weight[:, head * HEAD : head * HEAD + HEAD] *= scale
-                losses.append(loss(scaled.classifier, batch))
+                losses.append(loss(scaled.network, batch))
         slope += abs(losses[0] - losses[1]) / (2 * step)
-    assert float(ranked.heads[layer, head]) == pytest.approx(slope, rel=1e-3)
+    assert float(ranked.heads[last, head]) == pytest.approx(slope, rel=1e-3)
 
 
 def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(
@@ -76,18 +81,18 @@ def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(
     ranked, step, layer, neuron = rank(model, batches, cross_entropy), 1e-2, 0, 11
     total = 0.0
     for batch in batches:
-        for incoming in (True, False):
+        # In a merged tensor the neuron's gate stands as far behind it as there are neurons.
+        for rows in ([neuron], [neuron + 64], None) if model.family.described.pre_norm else ([neuron], None):
             losses = []
             for scale in (1 + step, 1 - step):
                 scaled = copy.deepcopy(model).double()
-                block = scaled.layers()[layer]
                 with torch.no_grad():
-                    if incoming:
-                        block.ffn_in.weight[neuron] *= scale
-                        block.ffn_in.bias[neuron] *= scale
+                    if rows:
+                        for tensor in unit_of(scaled, layer, "ffn_in").parameters():
+                            tensor[rows] *= scale
                     else:
-                        block.ffn_out.weight[:, neuron] *= scale
-                    losses.append(loss(scaled.classifier, batch))
+                        unit_of(scaled, layer, "ffn_out").weight[:, neuron] *= scale
+                    losses.append(loss(scaled.network, batch))
             total += abs(losses[0] - losses[1]) / (2 * step)
     assert float(ranked.neurons[layer, neuron]) == pytest.approx(total, rel=1e-3)
 
@@ -99,7 +104,7 @@ def test_ranking_leaves_no_gradients(model: ElasticModel, batches: list[TensorBa
 
 def test_units_move_as_their_importance_says() -> None:
     model = ElasticModel(random_model())
-    before = model.layers()[0].ffn_in.weight.detach().clone()
+    before = unit_of(model, 0, "ffn_in").weight.detach().clone()
     neurons = torch.arange(64, dtype=torch.float).expand(4, 64)  # the last is the most important
     rewire(model, UnitValues(heads=torch.zeros(4, 4), neurons=neurons))
-    torch.testing.assert_close(model.layers()[0].ffn_in.weight, before.flip(0))
+    torch.testing.assert_close(unit_of(model, 0, "ffn_in").weight, before.flip(0))

@@ -28,19 +28,10 @@ def test_the_soft_loss_is_the_cross_entropy_with_the_teachers_probabilities() ->
 def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(
     losses: LossFunctions, temperature: float
 ) -> None:
-    shape = (4, 2, 3) if losses.of_tokens else (8, 3)
-    teacher, mask = torch.randn(shape, generator=torch.Generator().manual_seed(1)), torch.ones(shape[:2])
+    teacher = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     student = teacher.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(losses.of_teacher(student, teacher, mask, temperature), student)
+    (gradient,) = torch.autograd.grad(losses.of_teacher(student, teacher, temperature), student)
     assert float(gradient.abs().max()) < 1e-6
-
-
-def test_losses_of_tokens_are_sums_over_those_that_are_not_padding() -> None:
-    losses, mask = LOSSES["token-cross-entropy"], torch.tensor([[1, 1, 0], [1, 1, 1]])
-    nothing_known = torch.zeros(2, 3, 4)
-    assert float(losses.of_teacher(nothing_known, nothing_known, mask)) == pytest.approx(5 * math.log(4))
-    targets = torch.tensor([[UNLABELLED, 1, UNLABELLED], [3, 0, UNLABELLED]])
-    assert float(losses.of_targets(nothing_known, targets)) == pytest.approx(3 * math.log(4))
 
 
 def test_losses_of_targets_are_sums_over_texts_and_labels() -> None:

@@ -32,7 +32,7 @@ def scorer(task: Task, targets: list[Target], pad_id: int = 0) -> Scorer:
 def test_a_score_is_the_tasks_first_metric_however_texts_are_batched(
     model: ElasticModel, task: Task, targets: list[Target]
 ) -> None:
-    scoring, subnet = scorer(task, targets, model.classifier.config.pad_token_id), model.subnet(0.5, 0.5)
+    scoring, subnet = scorer(task, targets, model.network.config.pad_token_id), model.subnet(0.5, 0.5)
     one, many = (scoring.score(model, subnet, size) for size in (1, 16))
     assert one.score == many.score
     assert one.loss == pytest.approx(many.loss, rel=1e-5)

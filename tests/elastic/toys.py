@@ -7,12 +7,18 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
+    AlbertModel,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
     CamembertConfig,
     CamembertForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    DebertaV2Model,
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
@@ -21,6 +27,12 @@ from transformers import (
     ElectraForMaskedLM,
     ElectraForSequenceClassification,
     ElectraModel,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    ModernBertModel,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    MPNetModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
@@ -30,6 +42,8 @@ from transformers import (
     XLNetConfig,
     XLNetModel,
 )
+
+from edgebert.elastic.elastic_model import ElasticModel
 
 GOOD, BAD = ["good", "warm", "fine"], ["bad", "dull", "poor"]
 PLAIN = ["the", "film", "plot", "cast", "story", "ending"]
@@ -49,20 +63,42 @@ KINDS: dict[str, tuple[type, type]] = {
     "camembert": (CamembertConfig, CamembertForSequenceClassification),
     "distilbert": (DistilBertConfig, DistilBertForSequenceClassification),
     "electra": (ElectraConfig, ElectraForSequenceClassification),
+    "mpnet": (MPNetConfig, MPNetForSequenceClassification),
+    "modernbert": (ModernBertConfig, ModernBertForSequenceClassification),
+    "deberta-v2": (DebertaV2Config, DebertaV2ForSequenceClassification),
+    "albert": (AlbertConfig, AlbertForSequenceClassification),
     "headless": (BertConfig, BertModel),
     "distilbert-headless": (DistilBertConfig, DistilBertModel),
     "electra-headless": (ElectraConfig, ElectraModel),
     "xlnet-headless": (XLNetConfig, XLNetModel),
+    "mpnet-headless": (MPNetConfig, MPNetModel),
+    "modernbert-headless": (ModernBertConfig, ModernBertModel),
+    "deberta-v2-headless": (DebertaV2Config, DebertaV2Model),
+    "albert-headless": (AlbertConfig, AlbertModel),
     "bert-lm": (BertConfig, BertForMaskedLM),
     "roberta-lm": (RobertaConfig, RobertaForMaskedLM),
     "distilbert-lm": (DistilBertConfig, DistilBertForMaskedLM),
     "electra-lm": (ElectraConfig, ElectraForMaskedLM),
 }
 # Those that sub-networks can be cut from.
-ELASTIC_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
-BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert")
+OLDER_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
+ELASTIC_FAMILIES = (*OLDER_FAMILIES, "mpnet", "modernbert", "deberta-v2", "albert")
+BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 # ELECTRA's embeddings are narrower than its layers, as in its smaller checkpoints.
-OWN_SIZES: dict[type, dict[str, int]] = {ElectraConfig: {"embedding_size": 16}}
+# ModernBERT's sees all tokens in the first layer and the last, DeBERTa's is as v3.
+OWN_SIZES: dict[type, dict[str, Any]] = {
+    ElectraConfig: {"embedding_size": 16},
+    AlbertConfig: {"embedding_size": 16},
+    ModernBertConfig: {"local_attention": 4, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
+    DebertaV2Config: {
+        "relative_attention": True,
+        "position_biased_input": False,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_buckets": 8,
+    },
+}
 # What these families call our sizes.
 NAMES: dict[type, dict[str, str]] = {
     DistilBertConfig: {
@@ -80,8 +116,8 @@ NAMES: dict[type, dict[str, str]] = {
 }
 
 
-def random_model(kind: str = "bert", **config: Any) -> Any:
-    """Return a model whose weights are random and large enough to matter."""
+def random_model(kind: str = "bert", auto_class: Any = None, **config: Any) -> Any:
+    """Return a model whose weights are random and large enough to matter, with another head if one is given."""
     torch.manual_seed(7)
     config_type, model_type = KINDS[kind]
     special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if kind.startswith(BYTE_PAIRS) else {}
@@ -90,7 +126,8 @@ def random_model(kind: str = "bert", **config: Any) -> Any:
     sizes = {names.get(name, name): n for name, n in {**SIZES, **OWN_SIZES.get(config_type, {}), **config}.items()}
     if config_type is XLNetConfig:
         del sizes["max_position_embeddings"]
-    model = model_type(config_type(**{**sizes, "vocab_size": size, **special})).eval()
+    made = config_type(**{**sizes, "vocab_size": size, **special})
+    model = (auto_class.from_config(made) if auto_class else model_type(made)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -139,6 +176,13 @@ def words_then_class() -> PreTrainedTokenizerFast:
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **{f"{name}_token": token for name, token in names.items()},
     )
+
+
+def unit_of(model: ElasticModel, layer: int, unit: str) -> Any:
+    """Return the module of a layer that is a unit by the exporters' name."""
+    described = model.family.described
+    name = described.module(unit).removeprefix(f"{described.base}.")
+    return model.network.base_model.get_submodule(name.format(layer=layer, group=layer))
 
 
 # What the task's labels are where bad words, and where good ones, are in a text.

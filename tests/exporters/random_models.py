@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
+    DistilBertTokenizer,
     PreTrainedModel,
 )
 
@@ -79,9 +80,14 @@ def save(model: PreTrainedModel, folder: Path) -> Path:
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
     family = model.config.model_type
     if family not in ("bert", "electra"):
-        # BERT's words for every family; the others are not told the types of tokens.
-        side = "left" if family == "xlnet" else "right"
-        settings = {"tokenizer_class": "DistilBertTokenizer", "padding_side": side}
+        # BERT's words for every family; most are not told the types of tokens.
+        tokenizer = "BertTokenizer" if family in ("albert", "deberta-v2") else "DistilBertTokenizer"
+        settings = {"tokenizer_class": tokenizer, "padding_side": "left" if family == "xlnet" else "right"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if family == "modernbert":
+        # It has no class of its own, and so no files but this one.
+        DistilBertTokenizer.from_pretrained(folder).backend_tokenizer.save(str(folder / "tokenizer.json"))
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 

@@ -37,7 +37,7 @@ def read(folder: Path, **config: Any) -> Architecture:
 def test_what_is_not_said_is_as_transformers_has_it(tmp_path: Path) -> None:
     settings = read(tmp_path, **BERT).settings
     assert (settings.activation, settings.head_activation, settings.layer_norm_eps) == ("gelu", "tanh", 1e-12)
-    assert (settings.first_position, settings.padding, settings.longest_distance) == (0, None, None)
+    assert (settings.first_position, settings.padding, settings.attention) == (0, None, None)
 
 
 @pytest.mark.parametrize(("padding", "expected"), [({}, (2, 1)), ({"pad_token_id": 0}, (1, 0))])

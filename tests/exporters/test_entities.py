@@ -3,14 +3,13 @@
 import random
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
 import torch
 from random_models import SIZES, WORDS, randomise
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,

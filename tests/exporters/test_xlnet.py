@@ -22,9 +22,9 @@ from edgebert.exporters import reference
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint
-from edgebert.exporters.distances import with_distances
 from edgebert.exporters.families import xlnet
 from edgebert.exporters.plan import PRECISIONS
+from edgebert.exporters.positions import with_positions
 from edgebert.exporters.verify import random_inputs
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
@@ -208,7 +208,7 @@ def test_parameters_are_the_checkpoints_without_what_pretraining_alone_needs(
 
 
 def test_keys_of_distances_are_stored_by_head_and_divided(source: Checkpoint) -> None:
-    keys = with_distances(source, 6)["1.r.keys"]
+    keys = with_positions(source, 6)["1.r.keys"]
     assert keys.shape == (4, 12, 12)
     frequencies = 10_000.0 ** (-np.arange(24) / 24)
     for column, distance in ((0, 6), (5, 1), (6, 0), (11, -5)):

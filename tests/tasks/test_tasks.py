@@ -31,8 +31,9 @@ def test_a_bundle_says_its_task(builtin: Bundle) -> None:
     assert (task.NAME, task.labels) == ("text-classification", ("negative", "positive"))
 
 
+# Those whose networks give one number for each label.
+OF_LABELS = [kind for kind in TASKS if kind.OUTPUTS == Task.OUTPUTS]
 RIGHT = np.zeros((2, 2), np.float32)
-OF_TEXTS = [kind for kind in TASKS if kind.OUTPUTS == Task.OUTPUTS]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ OF_TEXTS = [kind for kind in TASKS if kind.OUTPUTS == Task.OUTPUTS]
         ({"logits": RIGHT - np.float32(np.inf)}, "expected finite logits"),
     ],
 )
-@pytest.mark.parametrize("kind", OF_TEXTS)
+@pytest.mark.parametrize("kind", OF_LABELS)
 def test_outputs_that_no_answer_can_be_made_of_are_refused(
     kind: type[Task], outputs: dict[str, np.ndarray], message: str
 ) -> None:
@@ -66,7 +67,7 @@ def test_outputs_that_no_answer_can_be_made_of_are_refused(
         kind(("a", "b")).check_outputs(outputs, (2, 7))
 
 
-@pytest.mark.parametrize("kind", OF_TEXTS)
+@pytest.mark.parametrize("kind", OF_LABELS)
 def test_outputs_of_the_right_form_are_taken(kind: type[Task]) -> None:
     kind(("a", "b")).check_outputs({"logits": RIGHT, "another": RIGHT[0]}, (2, 7))
 

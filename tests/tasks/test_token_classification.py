@@ -121,7 +121,7 @@ def test_labels_in_data_begin_with_outside_and_go_by_the_alphabet() -> None:
     rows = [row("a b", "I-PER B-PER"), row("a b c", "B-LOC O I-PER")]
     assert TokenClassification.labels_in(rows) == ("O", "B-LOC", "B-PER", "I-PER")
     assert TokenClassification.labels_in([row("a", "NOUN")]) == ("NOUN",)
-    with pytest.raises(EdgeBertError, match="x.tsv:2: expected names of tags, found '0'; name the tags in the order"):
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected names of tags, found '0'; name the tags in the order"):
         TokenClassification.labels_in([row("a b", ("0", "1"), ((0, 1), (2, 3)))])
 
 

@@ -40,8 +40,8 @@ class MaskedLM(Model):
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:
         """Run the model on token ids, attention mask and token types, each (batch, length) of integers."""
         # The head is as costly as several layers: for the hidden tokens only.
-        states = self.classifier.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
-        return ModelOutput(self.family.guess_tokens(self.classifier, states[ids == self._mask_id]), ())
+        states = self.network.base_model(input_ids=ids, attention_mask=mask, **self.typed(types)).last_hidden_state
+        return ModelOutput({"logits": self.family.guess_tokens(self.network, states[ids == self._mask_id])}, ())
 
 
 class MaskedTokenAccuracy:
@@ -96,8 +96,7 @@ class MaskedTexts(Texts):
             words = [place for place, token in enumerate(ids) if token not in self.special_ids]
             hidden[row, random.Random(seed).sample(words, max(1, round(SHARE * len(words))))] = True
         ids = plain.ids.masked_fill(hidden, self.mask_id)
-        targets = plain.ids[hidden]
-        return dataclasses.replace(plain, ids=ids, targets=targets, asked=targets.tolist())
+        return dataclasses.replace(plain, ids=ids, targets=plain.ids[hidden])
 
 
 def load_masked_lm(path: Path, mask_id: int) -> MaskedLM:

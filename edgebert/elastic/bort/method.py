@@ -186,6 +186,5 @@ def _labelled_run(run: TrainingRun) -> TrainingRun:
     assert labelled.targets is not None, "training texts have labels"
     # Texts to transfer, which follow the training texts, have no labels and do not count in that loss.
     unknown = [TRAINING_HEADS[task.NAME].unknown_target(len(task.labels))] * (len(texts) - len(labelled))
-    asked = None if labelled.asked is None else [*labelled.asked, *unknown]
-    distil = dataclasses.replace(texts, targets=[*labelled.targets, *unknown], asked=asked)
+    distil = dataclasses.replace(texts, targets=[*labelled.targets, *unknown])
     return dataclasses.replace(run, data=dataclasses.replace(run.data, distil=distil))

@@ -113,7 +113,7 @@ class Surrogate:
 
     def _loss(self, student: Model, batch: TensorBatch) -> Tensor:
         assert batch.targets is not None, "the teacher has answered"
-        return self._run.losses.of_teacher(self._logits(student, batch), batch.targets, batch.mask)
+        return self._run.losses.of_teacher(self._logits(student, batch), batch.targets)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

@@ -39,6 +39,11 @@ class Augmenter:
             raise TrainingError(f"{checkpoint} has no masked-LM head ({sorted(found['missing_keys'])[0]}); {advice}")
         self._model = model.to(device).eval()
         self._family = config_of(model.config).family
+        if not self._family.masked_lm_head:
+            kind = model.config.model_type
+            raise TrainingError(
+                f"masked language models of {kind} are not supported; name another with --augment-model"
+            )
         self._tokenizer = load_tokenizer(checkpoint)
         self._words = _whole_words(self._tokenizer)
         self._device, self._settings = device, settings

@@ -92,6 +92,8 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     run.config.check_elastic()
     distilling = settings.stages_after_rewiring(run.data.task.LOSS)
     stages = distilling if run.is_fine_tuned else (settings.fine_tune, *distilling)
+    # Here, so that layers that cannot be dropped are refused before anything is trained.
+    subnets = [stage_subnets(run.config, stage) for stage in distilling]
     varying = Path(settings.augment_model or files.model)
     run.claim_folder(stages, [varying] if settings.augment else [], augment=settings.augment)
 
@@ -100,9 +102,9 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     start = files.model if run.is_fine_tuned else run.run_stage(settings.fine_tune, files.model)
     # All that follows is cut from the rewired model, and it is the teacher too: it computes what was fine-tuned.
     fine_tuned = result = _rewire(run, start)
-    for stage in distilling:
+    for stage, learning in zip(distilling, subnets, strict=True):
         teachers = {"none": None, "fine-tuned": fine_tuned, "previous": result}
-        result = run.run_stage(stage, result, stage_subnets(run.config, stage), teachers[stage.teacher])
+        result = run.run_stage(stage, result, learning, teachers[stage.teacher])
 
     widths = tuple(sorted({width for stage in stages for width in stage.widths}))
     depths = tuple(sorted({depth for stage in stages for depth in stage.depths}))

@@ -91,6 +91,7 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_elastic)
     run.config.check_elastic()
+    _check_family(run.config)
     given = _given_ticket(settings.ticket, run.config)
     if given is None:
         check_fits(settings.search.pruning, run.config)
@@ -108,6 +109,16 @@ def train(files: TrainingFiles, settings: EarlyBirdSettings, options: RunOptions
     trained = run.finish(result, ElasticManifest.of_slices(METHOD, files.origin, (part,)), settings.stage)
     searched_steps = 0 if given or settings.random else ticket.step
     return EarlyBirdResult(trained, ticket, _costs(run, ticket, settings, searched_steps, step_seconds))
+
+
+def _check_family(config: ModelConfig) -> None:
+    kind, reason = config.plain.model_type, ""
+    if len(set(config.stored_layers)) < config.layers:
+        reason = "whose layers share their heads and neurons"
+    elif "distance" in config.family.described.units:
+        reason = "whose attention computes what is not counted here"
+    if reason:
+        raise TrainingError(f"early-bird is not for {kind}, {reason}; use dynabert or layer-drop")
 
 
 def _given_ticket(path: str | None, config: ModelConfig) -> Ticket | None:
@@ -194,7 +205,7 @@ def forward_flops(subnet: Subnet, config: ModelConfig, labels: int, texts: int, 
         size = heads * config.head_size
         total += 4 * tokens * hidden * size  # query, key, value, and what follows attention
         total += 2 * tokens * length * size  # every token with every other, and the mixture of values
-        total += 2 * tokens * hidden * ffn
+        total += (3 if "ffn_gate" in config.family.described.units else 2) * tokens * hidden * ffn
     return 2 * total
 
 

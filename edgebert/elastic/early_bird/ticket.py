@@ -10,9 +10,10 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.importance import rewire
 from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.units import UnitValues
 from edgebert.elastic_manifest import Slice
 from edgebert.errors import TrainingError
 from edgebert.records import Record
@@ -88,7 +89,8 @@ def draw_like(mask: UnitValues, coefficients: UnitValues) -> UnitValues:
 def random_coefficients(config: ModelConfig, seed: int) -> UnitValues:
     """Return coefficients of a network's units that say nothing of them."""
     generator = torch.Generator().manual_seed(seed)
-    return UnitValues(*(torch.rand(config.layers, size, generator=generator) for size in (config.heads, config.ffn)))
+    found = UnitValues(*(torch.rand(config.layers, size, generator=generator) for size in (config.heads, config.ffn)))
+    return config.family.tied(found)
 
 
 def distance(one: UnitValues, other: UnitValues) -> tuple[float, float]:
@@ -139,6 +141,9 @@ def _largest(values: UnitValues, heads: Sequence[int], neurons: Sequence[int]) -
 def mask_of(ticket: Ticket, config: ModelConfig) -> UnitValues:
     """Return a ticket as a mask over a network's units, or raise a TrainingError if that is of other sizes."""
     layers, heads, ffn = config.layers, config.heads, config.ffn
+    if config.family.has_one_head_order and len({tuple(sorted(kept)) for kept in ticket.heads}) > 1:
+        expected = f"expected a ticket with the same heads in all layers of {config.plain.model_type}"
+        raise TrainingError(f"{expected}, found others; draw another")
     try:
         return UnitValues(_marked(ticket.heads, layers, heads), _marked(ticket.neurons, layers, ffn))
     except (IndexError, ValueError):

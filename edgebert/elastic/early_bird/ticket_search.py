@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgebert.elastic.early_bird.ticket import Pruning, Ticket, distance, draw, left_to_ties
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import MaskEvent, StepEvent
 from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, epoch_batches, learn, make_optimizer, warmed_up
 from edgebert.elastic.texts import Texts
+from edgebert.elastic.units import UnitValues
 from edgebert.records import Record
 from edgebert.subnet import Subnet
 
@@ -63,8 +64,8 @@ class TicketSearch(Record, frozen=True):
 class ScaledModel(ElasticModel):
     """An elastic model with a coefficient for each head and each neuron, all 1 at first, that learn with it."""
 
-    def __init__(self, classifier: PreTrainedModel):
-        super().__init__(classifier)
+    def __init__(self, network: PreTrainedModel):
+        super().__init__(network)
         self.heads = nn.Parameter(torch.ones(self.config.layers, self.config.heads))
         self.neurons = nn.Parameter(torch.ones(self.config.layers, self.config.ffn))
 
@@ -75,8 +76,8 @@ class ScaledModel(ElasticModel):
         return super().forward(ids, mask, subnet, types, scales or UnitValues(self.heads, self.neurons))
 
     def coefficients(self) -> UnitValues:
-        """Return the coefficients as they are now, in the CPU's memory."""
-        return UnitValues(self.heads.detach().cpu(), self.neurons.detach().cpu())
+        """Return the magnitudes of the coefficients as they are now, in the CPU's memory."""
+        return self.family.tied(UnitValues(self.heads.detach().abs().cpu(), self.neurons.detach().abs().cpu()))
 
     def penalty(self, search: TicketSearch) -> Tensor:
         """Return what large coefficients cost."""
@@ -124,7 +125,7 @@ def find_ticket(search: TicketSearch, student: ScaledModel, context: StageContex
         TrainingError: the loss is no longer finite, or the memory is not enough.
     """
     settings, history = context.settings, MaskHistory(search)
-    optimizer = make_optimizer(student.classifier, settings)
+    optimizer = make_optimizer(student.network, settings)
     # (layers, units) are matrices, which `make_optimizer` would give weight decay; they have the penalty.
     optimizer.add_param_group({"params": [student.heads, student.neurons], "weight_decay": 0.0})
     steps = search.steps(context.texts, settings)

@@ -63,7 +63,8 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
     """Train every strategy with every number of dropped layers and every seed; return their scores.
 
     Checkpoints and scores stand in the folder `files.out`. Strategies that keep the same layers share a training, and
-    one that cannot drop so many has none. Finished trainings stay done; more may be asked for later.
+    one that cannot drop so many, or a layer that must stay, has none. Finished trainings stay done; more may be asked
+    for later.
 
     Raises:
         TrainingError: as `train`, or `out` holds another exploration or something else.
@@ -89,6 +90,8 @@ def explore(files: TrainingFiles, settings: ExplorationSettings, options: RunOpt
 
     for strategy, drop, seed in variants:
         layers = layers_left(strategy, drop, count, similarities)
+        if not run.config.has_layers(layers):
+            continue
         same = [one for one in found.trainings if (one.layers, one.seed) == (layers, seed)]
         if any((one.strategy, one.dropped) == (strategy, drop) for one in same):
             continue

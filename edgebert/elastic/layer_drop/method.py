@@ -46,6 +46,8 @@ def train(files: TrainingFiles, settings: LayerDropSettings, options: RunOptions
     """
     run = TrainingRun.prepare(files, options, load_whole)
     check_count(settings.strategy, settings.drop, run.config.layers)
+    if settings.strategy != "contribution":  # what that drops is measured later
+        run.config.check_layers(layers_left(settings.strategy, settings.drop, run.config.layers))
     run.claim_folder([settings.fine_tune], **msgspec.structs.asdict(settings))
 
     # What was dropped is read from this checkpoint's elastic.json: it is measured once, also after an interruption.
@@ -77,13 +79,15 @@ def layer_similarities(run: TrainingRun, model: Model) -> list[float]:
     It is the cosine of the two states, from -1 to 1, for at most 1,000 training texts and without dropout.
     """
     model.eval()
-    texts, subnet = run.data.train, model.subnet()
+    texts, subnet, final_norm = run.data.train, model.subnet(), model.family.final_norm(model.network)
     numbers = list(range(min(len(texts), MEASURED_TEXTS)))
     place = -1 if texts.pad_left else 0  # XLNet's [CLS] is the last token
     total = torch.zeros(len(subnet.layers))
     for some in in_parts(numbers, run.settings.batch_size):
         batch = texts.batch(some, run.folder.accelerator.device)
         states = [state[:, place] for state in model(batch.ids, batch.mask, subnet, batch.types).hidden]
+        # All as the head would read them; the last one is so already.
+        states[:-1] = map(final_norm, states[:-1])
         for layer, (before, after) in enumerate(itertools.pairwise(states)):
             total[layer] += cosine_similarity(before.float(), after.float()).sum().cpu()
     return [float(value) for value in total / len(numbers)]

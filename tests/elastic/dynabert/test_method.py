@@ -121,19 +121,20 @@ def test_a_finished_training_is_not_repeated(toy: Toy) -> None:
     ]
 
 
-@pytest.mark.parametrize("family", ELASTIC_FAMILIES)
+# XLM-RoBERTa and CamemBERT are RoBERTa's family.
+@pytest.mark.parametrize("family", [one for one in ELASTIC_FAMILIES if one not in ("xlm-roberta", "camembert")])
 def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
     make_toy: Callable[..., Toy], family: str, tmp_path: Path
 ) -> None:
     toy = make_toy(family)
     relabel(toy, {"negative": "LABEL_0", "positive": "1"})
-    toy.run(toy_settings(epochs=1))
+    toy.run(toy_settings(epochs=1, depths=(0.5, 1.0), fine_tune=fine_tuning(1, 5e-3)))
     model = load_elastic(toy.out, TextClassification(("LABEL_0", "LABEL_1"))).eval()
     tokenizer, texts = load_tokenizer(toy.out), ["a good warm film", "dull", "the bad plot is poor"]
     batch = tokenise(tokenizer, texts, 32).batch(range(3), torch.device("cpu"))
 
     bundle = export(toy.out, tmp_path / "bundle", precisions=["fp32"], max_length=32)
-    assert len(bundle.manifest.subnetworks) == 6
+    assert len(bundle.manifest.subnetworks) == 4
     encoded = DeviceTokenizer.of(bundle).encode_all(texts)
     for exported in bundle.manifest.subnetworks:
         assert exported.width is not None

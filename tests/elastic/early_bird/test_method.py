@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from toys import random_model
+from toys import OLDER_FAMILIES, random_model
 from transformers import AutoModelForSequenceClassification
 
 from edgebert import records
 from edgebert.cli.main import main
-from edgebert.elastic.checkpoint import checkpoint_task, load_elastic
+from edgebert.elastic.checkpoint import checkpoint_task, load_elastic, read_model_config
 from edgebert.elastic.early_bird.method import (
     Costs,
     EarlyBirdResult,
@@ -38,12 +38,13 @@ from edgebert.elastic.early_bird.ticket import (
     random_coefficients,
 )
 from edgebert.elastic.early_bird.ticket_search import MaskHistory, ScaledModel, TicketSearch
-from edgebert.elastic.elastic_model import ElasticModel, UnitValues
+from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, Listener, no_listener
 from edgebert.elastic.model_config import config_of
 from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
 from edgebert.elastic.training_run import RunOptions
+from edgebert.elastic.units import UnitValues
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import TrainingError
@@ -55,6 +56,12 @@ from profiles import way
 Make = Callable[..., Path]
 CONFIG = config_of(random_model("bert").config)
 PRUNING = Pruning(heads=1 / 3, ffn=0.4, multiple=8)
+
+
+# Those that tickets are drawn from.
+@pytest.fixture(params=(*OLDER_FAMILIES, "mpnet", "modernbert"))
+def model(request: pytest.FixtureRequest) -> ElasticModel:
+    return ElasticModel(random_model(request.param, num_labels=3)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +158,7 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(
     """And so does the checkpoint that transformers loads."""
     drawn = draw(random_coefficients(model.config, 5), PRUNING)
     full, scales = model.subnet(), UnitValues(drawn.heads.float(), drawn.neurons.float())
-    ids = ids * mask + model.classifier.config.pad_token_id * (1 - mask)
+    ids = ids * mask + model.network.config.pad_token_id * (1 - mask)
     with torch.no_grad():
         expected = model(ids, mask, full, scales=scales).logits
         assert not torch.allclose(expected, model(ids, mask, full).logits)
@@ -165,8 +172,11 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(
         reloaded = plain(input_ids=ids, attention_mask=mask).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(reloaded, expected, atol=1e-5, rtol=0)
-    cut = sum(4 - heads for heads in part.heads) * (4 * 32 * 8 + 3 * 8)
-    cut += sum(64 - ffn for ffn in part.ffn) * (2 * 32 + 1)
+    # ModernBERT's maps have no biases, and its neurons have a gate.
+    modern, has_table = model.family.described.pre_norm, model.family.has_one_head_order
+    cut = sum(4 - heads for heads in part.heads) * (4 * 32 * 8 + (0 if modern else 3 * 8))
+    cut += sum(64 - ffn for ffn in part.ffn) * (3 * 32 if modern else 2 * 32 + 1)
+    cut += 32 * (4 - part.heads[0]) if has_table else 0
     assert parameters - sum(parameter.numel() for parameter in model.parameters()) == cut
     assert config_of(plain.config).ffn == max(part.ffn)
 
@@ -427,6 +437,26 @@ def test_the_command_line_says_what_was_saved(toy: Toy, capsys: pytest.CaptureFi
     assert "of the operations that the full network takes" in told.out
     assert "early-bird-h0.75-f0.59-fp32" in told.out
     assert "search: ticket after step 2, no earlier tickets to compare with: drawn as asked for" in told.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("albert", "whose layers share their heads"), ("deberta-v2", "whose attention computes what is not counted")],
+)
+def test_a_family_without_tickets_is_named(make_toy: Callable[..., Toy], kind: str, reason: str) -> None:
+    toy = make_toy(f"{kind}-headless")
+    with pytest.raises(TrainingError, match=f"early-bird is not for {kind}, {reason} .*; use dynabert or layer-drop"):
+        toy.run()
+    assert not (toy.out.with_name("out.training")).exists()
+
+
+def test_a_ticket_has_the_same_heads_in_all_layers_that_share_a_table_of_them(make_toy: Callable[..., Toy]) -> None:
+    toy = make_toy("mpnet-headless")
+    ticket = toy.run(stage=efficient_training(1, 1e-3)).ticket
+    assert len(set(ticket.heads)) == 1
+    unlike = msgspec.structs.replace(ticket, heads=((0, 1, 2), (0, 1, 3), *ticket.heads[2:]))
+    with pytest.raises(TrainingError, match="expected a ticket with the same heads in all layers of mpnet, found oth"):
+        mask_of(unlike, read_model_config(toy.model))
 
 
 def test_an_unknown_family_is_named(toy: Toy) -> None:

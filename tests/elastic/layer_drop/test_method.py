@@ -13,12 +13,12 @@ from edgebert.cli.main import main
 from edgebert.elastic.checkpoint import load_tokenizer, load_whole
 from edgebert.elastic.events import Event
 from edgebert.elastic.layer_drop.exploration import ExplorationSettings, explore
-from edgebert.elastic.layer_drop.method import LayerDropSettings, train
+from edgebert.elastic.layer_drop.method import LayerDropSettings, layer_similarities, train
 from edgebert.elastic.layer_drop.strategies import STRATEGIES, layers_left, most_dropped
 from edgebert.elastic.stage import fine_tuning
 from edgebert.elastic.texts import tokenise
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
-from edgebert.elastic.training_run import RunOptions, TrainingResult
+from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.engines.session import open_session
 from edgebert.errors import TrainingError
@@ -32,7 +32,17 @@ Make = Callable[..., Path]
 Command = Callable[..., int]
 Run = Callable[..., TrainingResult]
 QUICK = fine_tuning(2, 5e-3)
-FAMILIES = ("headless", "roberta-lm", "distilbert-headless", "electra-headless", "xlnet-headless")
+FAMILIES = (
+    "headless",
+    "roberta-lm",
+    "distilbert-headless",
+    "electra-headless",
+    "xlnet-headless",
+    "mpnet-headless",
+    "modernbert-headless",
+    "deberta-v2-headless",
+    "albert-headless",
+)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +93,21 @@ def run(tmp_path: Path, make_checkpoint: Make, make_data: Make) -> Run:
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Run) -> None:
-    trained = run(kind, strategy="bottom")
+def test_every_family_loses_layers_is_fine_tuned_and_answers_on_the_device_as_in_transformers(
+    kind: str, run: Run, tmp_path: Path
+) -> None:
+    trained = run(kind, strategy="symmetric")
     manifest = ElasticManifest.load(trained.checkpoint)
     assert manifest == trained.manifest
     assert manifest.method == "layer-drop"
-    assert manifest.layers == manifest.subnetworks[0].layers == (2, 3)
-    assert manifest.subnetworks[0].id == "drop-bottom-2"
-    assert [one.id for one in trained.scores] == ["drop-bottom-2-fp32"]
-    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint)
-    assert plain.config.num_hidden_layers == 2
+    assert manifest.layers == manifest.subnetworks[0].layers == (0, 3)
+    assert manifest.subnetworks[0].id == "drop-symmetric-2"
+    assert [one.id for one in trained.scores] == ["drop-symmetric-2-fp32"]
+
     # What transformers loads computes what was trained and scored.
-    texts = ["a good warm film", "the plot"]
-    tokenizer = load_tokenizer(trained.checkpoint)
+    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).eval()
+    assert plain.config.num_hidden_layers == 2
+    texts, tokenizer = ["a good warm film", "dull"], load_tokenizer(trained.checkpoint)
     batch = tokenise(tokenizer, texts, 32).batch([0, 1], torch.device("cpu"))
     model = load_whole(trained.checkpoint, TextClassification(("negative", "positive"))).eval()
     with torch.inference_mode():
@@ -103,23 +115,20 @@ def test_every_family_loses_layers_and_is_fine_tuned(kind: str, run: Run) -> Non
         found = model(batch.ids, batch.mask, model.subnet(), batch.types).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
-
-@pytest.mark.parametrize("kind", FAMILIES)
-def test_what_is_left_is_exported_and_answers_as_transformers(kind: str, run: Run, tmp_path: Path) -> None:
-    trained = run(kind, strategy="bottom")
     bundle = export(trained.checkpoint, tmp_path / "bundle", precisions=("fp32", "int8"), max_length=32)
-    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["drop-bottom-2-fp32", "drop-bottom-2-int8"]
+    assert [subnet.id for subnet in bundle.manifest.subnetworks] == ["drop-symmetric-2-fp32", "drop-symmetric-2-int8"]
     assert {subnet.method for subnet in bundle.manifest.subnetworks} == {"layer-drop"}
-    assert {subnet.layers for subnet in bundle.manifest.subnetworks} == {(2, 3)}
-    plain = AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).eval()
-    encode = Tokenizer.of(bundle).encode
-    for text in ("a good warm film", "dull"):
-        inputs = dict(load_tokenizer(trained.checkpoint)(text, return_tensors="pt"))
-        with torch.inference_mode():
-            expected = plain(**inputs).logits.numpy()
-        session = open_session(bundle, bundle.manifest.subnetworks[0], way())
-        found = session.run(pad([encode(text)], session.input_names))["logits"]
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert {subnet.layers for subnet in bundle.manifest.subnetworks} == {(0, 3)}
+    session = open_session(bundle, bundle.manifest.subnetworks[0], way())
+    encoded = [Tokenizer.of(bundle).encode(text) for text in texts]
+    answers = [session.run(pad([tokens], session.input_names))["logits"] for tokens in encoded]
+    np.testing.assert_allclose(np.concatenate(answers), expected.numpy(), atol=1e-4)
+
+
+def test_a_strategy_that_drops_a_layer_which_must_stay_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="expected modernbert's first layer to stay"):
+        run("modernbert-headless", strategy="bottom")
+    assert not (tmp_path / "out.training").exists()
 
 
 def test_the_kept_layers_are_those_of_the_origin(run: Run, tmp_path: Path) -> None:
@@ -135,6 +144,20 @@ def test_contribution_is_measured_on_the_training_texts(run: Run) -> None:
     trained = run(strategy="contribution", drop=1)
     assert len(trained.manifest.layers) == 3
     assert trained.manifest.subnetworks[0].id == "drop-contribution-1"
+
+
+def test_a_layer_that_adds_nothing_is_dropped_first(make_checkpoint: Make, make_data: Make, tmp_path: Path) -> None:
+    """ModernBERT's adds to the states, which are normed in the end."""
+    checkpoint = make_checkpoint("modernbert-headless")
+    files = TrainingFiles(checkpoint, make_data("train.tsv", 20), make_data("dev.tsv", 10), tmp_path / "out")
+    run = TrainingRun.prepare(files, RunOptions(compute="fp32"), load_whole)
+    model = run.read_model(files.model)
+    for name, parameter in model.family.layers_of(model.network)[3].named_parameters():
+        if name.endswith("Wo.weight"):
+            torch.nn.init.zeros_(parameter)
+    similarities = layer_similarities(run, model)
+    assert similarities[3] == pytest.approx(1, abs=1e-5)
+    assert max(similarities[:3]) < 0.999
 
 
 def test_frozen_embeddings_stay_as_they_are(run: Run, tmp_path: Path) -> None:
