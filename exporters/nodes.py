@@ -78,10 +78,6 @@ class Nodes(ABC):
         """Return whether a tensor is stored."""
         return name in self._weights.tensors
 
-    def has(self, name: str) -> bool:
-        """Return whether there is a stored tensor of that name."""
-        return name in self._weights.tensors
-
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a stored tensor, with all its rows."""
         return self._weights.tensors[name].shape

@@ -17,6 +17,8 @@ from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
+# A row of a batch, and its tokens of the text that is cut.
+Window = tuple[tokenizers.Encoding, tokenizers.Encoding]
 
 # Most texts have more tokens: what is behind so many characters of them is mostly cut off.
 _CHARACTERS_PER_TOKEN = 20
@@ -130,7 +132,7 @@ class Tokenizer:
         first, pair = self.check_windows(text)
         cut = first if pair is None else pair
         rows, before = _asked(self._windows, first, pair, overlap)
-        spans = (_spans(row, cut, before, count, whole_words) for row, count in rows)
+        spans = (_spans(row, part, cut, before, whole_words) for row, part in rows)
         return [Tokens(row.ids, row.type_ids, of_row, cut) for (row, _), of_row in zip(rows, spans, strict=True)]
 
     def check_windows(self, text: Text) -> tuple[str, str | None]:
@@ -142,19 +144,17 @@ class Tokenizer:
             raise EdgeBertError(f"{expected}, found {longest:,}; cut it into several")
         return self.check(text)
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[tuple[tokenizers.Encoding, int]], int]:
-        """Return the rows of a text or pair, how many tokens of the text that is cut each has, and how many precede."""
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[Window], int]:
+        """Return the rows of a text or pair, and how many tokens are before those of the text that is cut."""
         encoding, process = self._tokenizer.encode(first, add_special_tokens=False), self._tokenizer.post_process
         if pair is None:
-            return [(process(part), len(part.ids)) for part in _parts(encoding, self._room, overlap)], 0
+            return [(process(part), part) for part in _parts(encoding, self._room, overlap)], 0
         cut = self._tokenizer.encode(pair, add_special_tokens=False)
         encoding.truncate(max(1, self._room_of_pair // 2))
-        parts, before = _parts(cut, self._room_of_pair - len(encoding.ids), overlap), len(encoding.ids)
-        # Counted before, since what is processed is not the part any more.
-        counts = [len(part.ids) for part in parts]
+        parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
         if self._has_ends_last:
-            return list(zip([process(part, encoding) for part in parts], counts, strict=True)), 0
-        return list(zip([process(encoding, part) for part in parts], counts, strict=True)), before
+            return [(process(part, encoding), part) for part in parts], 0
+        return [(process(encoding, part), part) for part in parts], len(encoding.ids)
 
     @functools.cached_property
     def _has_ends_last(self) -> bool:
@@ -265,29 +265,28 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
 
 
 def _spans(
-    row: tokenizers.Encoding, text: str, before: int, count: int, whole_words: bool
+    row: tokenizers.Encoding, part: tokenizers.Encoding, text: str, before: int, whole_words: bool
 ) -> list[tuple[int, int] | None]:
     """Return the characters of a text that each token of a row, or its word, was made of, without blanks before.
 
-    The text has `count` of the tokens that are not special, after so many `before`.
+    `part` are the tokens of the text, which follow so many others that are not special.
     """
-    # Not by `sequence_ids`, which are not known of the first text where a row was made of parts.
+    # Not by the row's own: `sequence_ids` are not known of its first text, and RoBERTa's post-processor takes a blank
+    # from the offsets each time that it is run.
     places = [place for place, is_special in enumerate(row.special_tokens_mask) if not is_special]
-    places, offsets, words = places[before : before + count], row.offsets, row.word_ids
-    spans: list[tuple[int, int] | None] = [None] * len(offsets)
-    for place in places:
-        start, end = offsets[place]
+    places, words = places[before : before + len(part.ids)], part.word_ids
+    spans: list[tuple[int, int] | None] = [None] * len(row.ids)
+    found = []
+    for start, end in part.offsets:
         # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
         blanks = len(text[start:end]) - len(text[start:end].lstrip())
-        spans[place] = start + blanks, end
+        found.append((start + blanks, end))
     if whole_words:
-        for _, group in itertools.groupby(places, key=lambda place: (words[place], words[place] is None and place)):
+        for _, group in itertools.groupby(range(len(words)), key=lambda one: (words[one], words[one] is None and one)):
             word = list(group)
-            first, last = spans[word[0]], spans[word[-1]]
-            assert first, "tokens of the text have characters"
-            assert last, "tokens of the text have characters"
-            for place in word:
-                spans[place] = first[0], last[1]
+            found[word[0] : word[-1] + 1] = [(found[word[0]][0], found[word[-1]][1])] * len(word)
+    for place, span in zip(places, found, strict=True):
+        spans[place] = span
     return spans
 
 
