@@ -84,6 +84,11 @@ class Task(ABC):
         return {}
 
     @classmethod
+    def is_meant_by(cls, row: Example) -> bool:
+        """Return whether a row of a data file can be of no task but this one."""
+        return False
+
+    @classmethod
     @abstractmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return the labels that the rows of a data file have, for a network that is still to be trained.
