@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgebert import records
 from edgebert.errors import ExportError
-from edgebert.records import Count, Line, Natural, Record
+from edgebert.records import Count, Line, Natural, Record, Sha256
 from edgebert.subnet import PartOfAll, Precision, Subnet
 
 ELASTIC = "elastic.json"
@@ -35,7 +35,9 @@ class Slice(Record, frozen=True):
 class ElasticManifest(Record, frozen=True):
     """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices.
 
-    `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0, 1, ...
+    `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0, 1, ... Vectors of a
+    checkpoint that embeds texts may be cut to `dims`, and lie in the `space` of another one that they were learnt from,
+    if it is named: then they are compared with that one's.
     """
 
     schema_version: int
@@ -46,6 +48,8 @@ class ElasticManifest(Record, frozen=True):
     origin: Line
     subnetworks: tuple[Slice, ...] = ()
     layers: tuple[Natural, ...] = ()
+    dims: tuple[Count, ...] = ()
+    space: Sha256 | None = None
 
     @classmethod
     def of_slices(

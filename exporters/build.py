@@ -10,6 +10,7 @@ import msgspec
 from edgebert.errors import ExportError, one_line
 from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
 from edgebert.exporters.calibration import calibrated, calibration_texts
+from edgebert.exporters.heads import head_of
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_results
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
 from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
@@ -52,6 +53,7 @@ def export(
     evaluation_data: str | Path | None = None,
     texts: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    dims: Sequence[int] = (),
     max_length: int | None = None,
     pairs: bool = True,
     name: str | None = None,
@@ -65,8 +67,9 @@ def export(
 
     Quality is measured with each sub-network's graph: by the task's metrics on labelled `evaluation_data`, else by
     fidelity on `texts` without labels, which is how often a sub-network answers as the full network does. The precision
-    int8-static needs `calibration_data`. Without `max_length`, the longest that all models take. Without `pairs` what
-    only pairs of texts need is left out. `on_progress` is told of each sub-network that is done. A bundle that stands
+    int8-static needs `calibration_data`. Embeddings may be cut to `dims`, if they were trained for that. Without
+    `max_length`, the longest that all models take. Without `pairs` what only pairs of texts need is left out.
+    `on_progress` is told of each sub-network that is done. A bundle that stands
     at `out` is replaced when the new one is finished, and untouched otherwise.
 
     Raises:
@@ -75,8 +78,9 @@ def export(
         EdgeBertError: the calibration data, evaluation data or texts cannot be read.
     """
     paths = [Path(one) for one in ([checkpoint] if isinstance(checkpoint, str | Path) else checkpoint)]
-    summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions)
+    summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions, dims)
     out = Path(out).absolute()
+    pairs = pairs and head_of(summaries[0].source).takes_pairs
     manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
@@ -88,7 +92,7 @@ def export(
     with staged(out, _BUNDLE) as folder:
         tokenizer = summaries[0].tokenizer.cut_at(manifest.max_length)
         writer = BundleWriter(manifest, tokenizer, folder, storages)
-        if evaluator and evaluator.texts:
+        if evaluator and evaluator.compared_files:
             # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
             largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
             evaluator = evaluator.compared_with(largest, writer)

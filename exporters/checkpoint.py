@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.exporters.family import Attention, Family, Sizes
+from edgebert.exporters.sentence_layers import SentenceLayers
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Task
 
@@ -37,7 +38,7 @@ class Checkpoint:
     """A fine-tuned model: float32 tensors by our names (see family.py), as (outputs, inputs).
 
     `elastic` is None for a model that is not. `layers` are the numbers that its layers have in names and slices: those
-    they had in the model they came from.
+    they had in the model they came from. `sentence` is what stands behind a network that embeds texts.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Checkpoint:
     settings: Settings
     task: Task
     tensors: dict[str, Array]
+    sentence: SentenceLayers | None = None
 
     @property
     def max_length(self) -> int:

@@ -4,6 +4,7 @@ Knows nothing about graphs. Needs torch only for pytorch_model.bin, which is nev
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,8 +21,16 @@ from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.checkpoint_config import Architecture, read_architecture
 from edgebert.exporters.config_file import read_config, read_count, read_tokenizer_config
+from edgebert.exporters.embedding_space import embedding_task
 from edgebert.exporters.family import Family, Part, Sizes
 from edgebert.exporters.heads import check_labels, choose_head
+from edgebert.exporters.pooling import dense_name
+from edgebert.exporters.sentence_folder import is_sentence_folder, read_sentence_folder
+from edgebert.exporters.sentence_layers import Dense, SentenceLayers
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
+from edgebert.tasks.task import Task
+
+logger = logging.getLogger(__name__)
 
 # The forms of weights that transformers reads, in its order.
 _WEIGHT_FILES = (
@@ -73,27 +82,28 @@ def read_checkpoint(path: Path, labels: tuple[str, ...] | None = None, task: str
         ours: family.matrix(ours, _take(path, stored, theirs, shape))
         for ours, theirs, shape in family.tensors(sizes, layers, found.absent)
     }
+    sentence = _sentence_layers(path, sizes.hidden) if issubclass(head.task, SentenceEmbedding) else None
+    if sentence is None:
+        answered: Task = head.task(_labels(path, config, labels, sizes.labels) if head.has_labels else ())
+    else:
+        tensors |= _dense_tensors(path, sentence)
+        answered = embedding_task(sentence, sizes.hidden, tensors, elastic)
     return Checkpoint(
         path=path,
         family=family,
         sizes=sizes,
         elastic=elastic,
         layers=layers,
-        settings=found.settings,
-        task=head.task(_labels(path, config, labels, sizes.labels) if head.has_labels else ()),
+        # What config.json says of pooling is of the head for text classification.
+        settings=found.settings if sentence is None else replace(found.settings, mean_pooling=False),
+        task=answered,
         tensors=tensors,
+        sentence=sentence,
     )
 
 
 def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
     config, family, counts = found.config, found.family, dict(found.counts)
-    name = f"{family.module('classifier')}.weight"
-    classifier = stored.get(name)
-    if classifier is None or classifier.ndim != 2:
-        there = "none" if classifier is None else f"one of shape {classifier.shape}"
-        advice = _advice(stored, name, "fine-tune it for its task first")
-        raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found {there}; {advice}")
-
     # Bort's has no table of types, since it tells none apart.
     if "type" in family.units and f"{family.module('type')}.weight" in stored:
         counts["types"] = read_count(path, config, str(family.sizes["types"]))
@@ -102,8 +112,41 @@ def _sizes(path: Path, found: Architecture, stored: Stored) -> Sizes:
     if family.gives_types and not family.gives_types(config, read_tokenizer_config(path)):
         counts["types"] = 1  # the model has more, but was trained with texts of one type alone
 
-    # The classifier's rows are the labels, of which not every config says how many there are.
-    return Sizes(**counts, labels=classifier.shape[0])
+    return Sizes(**counts, labels=_label_count(path, family, stored))
+
+
+def _label_count(path: Path, family: Family, stored: Stored) -> int:
+    """Return how many rows the classifier has, of which not every config says how many there are; 0 without one."""
+    if "classifier" not in family.units:
+        return 0
+    name = f"{family.module('classifier')}.weight"
+    classifier = stored.get(name)
+    if classifier is None or classifier.ndim != 2:
+        there = "none" if classifier is None else f"one of shape {classifier.shape}"
+        advice = _advice(stored, name, "fine-tune it for its task first")
+        raise ExportError(f"{path}: expected a tensor {name} (labels, hidden), found {there}; {advice}")
+    return int(classifier.shape[0])
+
+
+def _sentence_layers(path: Path, hidden: int) -> SentenceLayers:
+    """Return what stands behind a network that embeds texts: as sentence-transformers takes it where nothing does."""
+    if is_sentence_folder(path):
+        return read_sentence_folder(path, hidden)
+    logger.warning("%s has no modules.json: the mean of all tokens is taken, as sentence-transformers does", path)
+    return SentenceLayers()
+
+
+def _dense_tensors(path: Path, layers: SentenceLayers) -> dict[str, Array]:
+    """Return the tensors of the linear layers behind a network, by our names."""
+    found: dict[str, Array] = {}
+    for place, step in enumerate(layers.steps):
+        if isinstance(step, Dense):
+            folder, name = path / step.folder, dense_name(place)
+            stored = read_tensors(folder)
+            found[f"{name}.weight"] = _take(folder, stored, "linear.weight", (step.outputs, step.inputs))
+            if step.has_bias:
+                found[f"{name}.bias"] = _take(folder, stored, "linear.bias", (step.outputs,))
+    return found
 
 
 def _layers(path: Path, elastic: ElasticManifest | None, count: int) -> tuple[int, ...]:

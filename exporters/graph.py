@@ -43,7 +43,7 @@ def build_graph(
     `ranges` are those of the inputs of every unit, for int8-static.
     """
     nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, ranges)
-    network, head = _Network(nodes, source), head_of(source.task)
+    network, head = _Network(nodes, source), head_of(source)
     reads_all = head.reads_all_tokens or source.settings.mean_pooling
     states = network.embeddings(inputs)
     attention = _attention(nodes, source, inputs)
@@ -64,7 +64,7 @@ def build_graph(
         states = network.mean(states)
     head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
-    sizes = asdict(source.sizes)
+    sizes = {**asdict(source.sizes), **head.sizes}
     return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in source.task.OUTPUTS.items()})
 
 

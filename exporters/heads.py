@@ -1,7 +1,7 @@
 """Heads: what stands behind a network's last layer, an entry for each task. To add a task, add its entry here."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from edgebert.errors import ExportError
-from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.config_file import shown
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
+from edgebert.exporters.pooling import embedding, write_embedding
+from edgebert.exporters.sentence_folder import is_sentence_folder
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
@@ -36,8 +39,9 @@ class Head:
     family with the units that it has for this head.
 
     `write` puts nodes behind the states (batch, 1, hidden) of the token that the family's head reads, or, with
-    `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy and shares
-    no code with it.
+    `reads_all_tokens`, behind those of all tokens (batch, length, hidden); `compute` does the same in numpy, is told
+    the number of tokens of each text, and shares no code with it. `sizes` are dimensions of outputs that no word of
+    `Sizes` names. `of` gives the head of one checkpoint, where that depends on more than the task.
     """
 
     task: type[Task]
@@ -45,10 +49,13 @@ class Head:
     suffix: str
     reads_all_tokens: bool
     write: Callable[[Nodes, str, WriteActivation], None]
-    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation], Outputs]
+    compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation, Sequence[int]], Outputs]
     family: Callable[[Family], Family] = lambda family: family
     most_labels: int | None = None
     has_labels: bool = True
+    takes_pairs: bool = True
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    of: Callable[["Head", Checkpoint], "Head"] = lambda head, _: head
     outputs: int | None = None
 
     def class_names(self, family: Family) -> list[str]:
@@ -66,7 +73,7 @@ def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -
 
 
 def _text_logits(
-    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
 ) -> Outputs:
     active = activation(product(states[:, 0], "pooler"))
     return {"logits": active @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
@@ -93,13 +100,46 @@ def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -
 
 
 def _span_logits(
-    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
 ) -> Outputs:
     if "pooler.weight" in tensors:
         states = activation(product(states, "pooler"))
     both = states @ tensors["classifier.weight"].T + tensors["classifier.bias"]
     return {"start_logits": both[:, :, 0], "end_logits": both[:, :, 1]}
 
+
+def _embedding_head(head: Head, source: Checkpoint) -> Head:
+    """Return the head of a checkpoint that embeds texts; where only the first token counts, no other one is read."""
+    layers = source.sentence
+    assert layers is not None
+    # XLNet's head reads the last token, and its first one is of the text.
+    reads_first = layers.poolings == ("cls",) and not source.family.relative
+    return replace(
+        head,
+        reads_all_tokens=not reads_first,
+        write=lambda nodes, states, _: write_embedding(layers, nodes, states, is_one_token=reads_first),
+        compute=lambda tensors, states, product, activation, lengths: embedding(layers, tensors, states, lengths),
+        sizes={"dims": layers.size(source.sizes.hidden)},
+    )
+
+
+def _of_a_checkpoint(*_: Any) -> Any:
+    raise NotImplementedError("this head is known with its checkpoint")
+
+
+# Of a network alone. No config.json means it: sentence-transformers' files do, or whoever exports it.
+_EMBEDDING = Head(
+    SentenceEmbedding,
+    problem_types=(),
+    suffix="Model",
+    reads_all_tokens=True,
+    write=_of_a_checkpoint,
+    compute=_of_a_checkpoint,
+    family=lambda family: family.with_head({}),
+    has_labels=False,
+    takes_pairs=False,
+    of=_embedding_head,
+)
 
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
 HEADS = (
@@ -117,12 +157,14 @@ HEADS = (
         has_labels=False,
         outputs=2,
     ),
+    _EMBEDDING,
 )
 
 
-def head_of(task: Task) -> Head:
-    """Return the head of a task."""
-    return next(head for head in HEADS if isinstance(task, head.task))
+def head_of(source: Checkpoint) -> Head:
+    """Return the head of a checkpoint."""
+    head = next(head for head in HEADS if isinstance(source.task, head.task))
+    return head.of(head, source)
 
 
 # Ends of the names of transformers' classes, and what those models do.
@@ -140,7 +182,12 @@ def choose_head(path: Path, config: Mapping[str, Any], family: Family, name: str
     Raises:
         ExportError: its architecture has another head or none, or there is none for its config or of that name.
     """
-    heads, found = _heads_of(path, config, family), config.get("problem_type")
+    # sentence-transformers reads any network, whatever head it has.
+    is_embedding = is_sentence_folder(path)
+    if name == SentenceEmbedding.NAME or (is_embedding and name is None):
+        return _EMBEDDING
+    heads = [_EMBEDDING] if is_embedding else _heads_of(path, config, family)
+    found = config.get("problem_type")
     if name is not None:
         head = next((head for head in heads if name == head.task.NAME), None)
         if head is None:
@@ -175,14 +222,18 @@ def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Hea
     """Return the heads that a checkpoint's architecture may have; the oldest configs name none."""
     found = config.get("architectures")
     names = found if isinstance(found, list) else [found]
-    heads = [head for head in HEADS if not set(head.class_names(family)).isdisjoint(names)]
+    of_config = [head for head in HEADS if head.problem_types]
+    heads = [head for head in of_config if not set(head.class_names(family)).isdisjoint(names)]
     if heads or not found:
-        return heads or list(HEADS)
+        return heads or of_config
 
     named = [name for name in names if isinstance(name, str)]
     for suffix, what in _NOT_SUPPORTED.items():
         if any(name.endswith(suffix) for name in named):
             supported = ", ".join(head.task.NAME for head in HEADS)
             raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
-    expected = " or ".join(dict.fromkeys(name for head in HEADS for name in head.class_names(family)))
-    raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; fine-tune it for its task first")
+    expected = " or ".join(dict.fromkeys(name for head in of_config for name in head.class_names(family)))
+    advice = "fine-tune it for its task first"
+    if not set(_EMBEDDING.class_names(family)).isdisjoint(names):
+        advice += f", or give --task {SentenceEmbedding.NAME} for the mean of its tokens"
+    raise ExportError(f"{path}: expected a {expected}, found {shown(found)}; {advice}")

@@ -5,8 +5,8 @@ answers as the full network does in float32.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +28,34 @@ class Evaluator:
     """Measures quality on the texts of a `file`: by the task's metrics where its labels ask for `targets`.
 
     Without targets by fidelity on `texts`, which is that file; beside labelled data they may be another one.
-    `full_results` are what the full network gives for the texts, none before `compared_with`.
+    `full_results` are what the full network gives for the files that it is compared on, none before `compared_with`.
     """
 
     task: Task
     file: Path
     targets: Sequence[Any] | None
     texts: Path | None
-    full_results: Results | None = None
+    full_results: Mapping[Path, Results] = field(default_factory=dict)
+
+    @property
+    def compared_files(self) -> list[Path]:
+        """The files for whose texts the results of the full network are needed."""
+        found = [] if self.texts is None else [self.texts]
+        return [*found, self.file] if self.targets is not None and self.task.BESIDE_FULL else found
 
     def compared_with(self, source: Checkpoint, writer: BundleWriter) -> "Evaluator":
-        """Return what measures fidelity to a whole checkpoint in float32."""
-        assert self.texts is not None
+        """Return what compares with a whole checkpoint in float32."""
         full = full_subnet(source, "fp32")
-        return replace(self, full_results=float_results(writer, source, [full], self.texts)[full.id])
+        found = {file: float_results(writer, source, [full], file)[full.id] for file in self.compared_files}
+        return replace(self, full_results=found)
 
     def metrics(self, results: Results) -> dict[str, float]:
         """Return the metrics that results for the file amount to, the one that quality is counted in first."""
-        return self._fidelity(results) if self.targets is None else self.task.metrics(results, self.targets)
+        if self.targets is None:
+            return self._fidelity(self.file, results)
+        if self.task.BESIDE_FULL:
+            results = self.task.beside(results, self.full_results[self.file])
+        return self.task.metrics(results, self.targets)
 
     def measured(
         self, bundle: Bundle, subnet: ExportedSubnet, exact: Results
@@ -62,7 +72,7 @@ class Evaluator:
         also = self.metrics(results)
         # Where there are no targets, the metric is the fidelity on these texts already.
         if self.texts is not None and self.targets is not None:
-            also |= self._fidelity(results_on(self.texts, bundle, subnet))
+            also |= self._fidelity(self.texts, results_on(self.texts, bundle, subnet))
         metric = next(iter(also))
         value, exact_value = also.pop(metric), self.metrics(exact)[metric]
 
@@ -72,9 +82,9 @@ class Evaluator:
         quality = Quality(metric=metric, value=value, samples=len(results), dataset=dataset_name(self.file), also=also)
         return msgspec.structs.replace(subnet, quality=quality, export_error=difference), self._answers(subnet, results)
 
-    def _fidelity(self, results: Results) -> dict[str, float]:
-        assert self.full_results is not None
-        return {FIDELITY: self.task.fidelity(results, self.full_results)}
+    def _fidelity(self, file: Path, results: Results) -> dict[str, float]:
+        full = self.full_results[file]
+        return {FIDELITY: self.task.fidelity(results, full), **self.task.more_fidelity(results, full)}
 
     def _answers(self, subnet: Subnet, results: Results) -> SubnetAnswers | None:
         counts = None if self.targets is None else self.task.counts(results, self.targets)

@@ -30,14 +30,15 @@ def outputs(
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
     model = _Reference(source, tensors, rounding, inputs)
-    states, head = model.embeddings(), head_of(source.task)
+    states, head = model.embeddings(), head_of(source)
     reads_all = head.reads_all_tokens or source.settings.mean_pooling
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
         last = place == len(subnet.layers) - 1
         # Exact in fp32; in int8 the rounding range is that of the tokens which are computed.
         places = model.place_of_cls if last and not reads_all else model.places
         states = model.layer(layer, places, states, heads * source.sizes.head_size, ffn)
-    return head.compute(tensors, model.read_by_head(states, head.reads_all_tokens), model.linear, model.head_activation)
+    read, lengths = model.read_by_head(states, head.reads_all_tokens), inputs["attention_mask"].sum(axis=1).tolist()
+    return head.compute(tensors, read, model.linear, model.head_activation, lengths)
 
 
 class _Reference:

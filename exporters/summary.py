@@ -10,8 +10,9 @@ import msgspec
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.checkpoint_config import read_config
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
+from edgebert.exporters.config_file import read_config
+from edgebert.exporters.embedding_space import settled
 from edgebert.exporters.plan import plan
 from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
@@ -39,7 +40,7 @@ class CheckpointSummary:
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint with its tensors."""
         task = self.source.task
-        return read_checkpoint(self.source.path, task.labels, task.NAME)
+        return replace(read_checkpoint(self.source.path, task.labels, task.NAME), task=task)
 
 
 def read_summaries(
@@ -49,11 +50,12 @@ def read_summaries(
     widths: Sequence[float] | None,
     depths: Sequence[float] | None,
     precisions: Sequence[Precision],
+    dims: Sequence[int] = (),
 ) -> list[CheckpointSummary]:
     """Return the summaries of checkpoints whose sub-networks can stand in one bundle.
 
     `labels` and the name of a `task` replace what the configs say. Widths and depths are for the checkpoints without
-    slices of their own.
+    slices of their own. Embeddings may be cut to `dims`, beside those that their elastic.json says.
 
     Raises:
         ExportError: a checkpoint cannot be exported, or differs from the first one in its task, labels or tokenizer;
@@ -70,10 +72,12 @@ def read_summaries(
 
     def read_summary(path: Path) -> CheckpointSummary:
         source = read_checkpoint(path, labels, task)
+        tokenizer = read_tokenizer(source)
+        known = settled(path, source.task, tokenizer.content, source.elastic, dims)
         return CheckpointSummary(
-            source=replace(source, tensors={}),
+            source=replace(source, tensors={}, task=known),
             parameters=sum(tensor.size for tensor in source.tensors.values()),
-            tokenizer=read_tokenizer(source),
+            tokenizer=tokenizer,
             subnets=tuple(plan(source, widths, depths, precisions)),
         )
 
@@ -131,6 +135,9 @@ def _check_alike(first: CheckpointSummary, other: CheckpointSummary) -> None:
         what = f"expected the labels of {first.source.path} in their order, {listed(expected.labels)}"
         advice = "if only their names differ, name them for all with --labels"
         raise ExportError(f"{path}: {what}, found {listed(task.labels)}; {advice}")
+    if task.facts() != expected.facts():
+        what = f"expected embeddings of the space, the dims and the prompts of {first.source.path}, found others"
+        raise ExportError(f"{path}: {what}; export it alone, its index is its own")
     found = difference(first.tokenizer.content, other.tokenizer.content)
     if found:
         raise ExportError(f"{path}: expected the tokenizer of {first.source.path}, found {found}; export it alone")

@@ -16,6 +16,7 @@ import tokenizers
 
 from edgebert.errors import EdgeBertError, ExportError, needing
 from edgebert.exporters.checkpoint import Checkpoint
+from edgebert.inputs.text_cuts import parts_of
 from edgebert.inputs.tokenization import Text, Tokenizer
 
 # Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
@@ -100,8 +101,19 @@ def read_tokenizer(source: Checkpoint) -> CheckpointTokenizer:
             cannot follow.
     """
     theirs = load_tokenizer(source.path)
+    if source.sentence and source.sentence.lowers:
+        _put_into_lower_case(theirs.backend_tokenizer)
     with _refusing(source.path, "read texts"):  # such as a WordPiece without its unknown token
         return _as_on_a_device(source, theirs)
+
+
+def _put_into_lower_case(tokenizer: tokenizers.Tokenizer) -> None:
+    """Have a tokenizer put texts into lower case first, as sentence-transformers does where it does not do so."""
+    normalizer = tokenizer.normalizer
+    parts = parts_of(normalizer, "normalizers")
+    if not any(part["type"] == "Lowercase" for part in parts):
+        first = tokenizers.normalizers.Lowercase()
+        tokenizer.normalizer = tokenizers.normalizers.Sequence([first, normalizer] if normalizer else [first])
 
 
 def _as_on_a_device(source: Checkpoint, theirs: Any) -> CheckpointTokenizer:
@@ -115,7 +127,7 @@ def _as_on_a_device(source: Checkpoint, theirs: Any) -> CheckpointTokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(512, direction=theirs.truncation_side)
 
-    longest = theirs.model_max_length
+    longest = (source.sentence and source.sentence.max_length) or theirs.model_max_length
     # By its type, since True is an int too, and a number that is none is not above anything.
     if type(longest) not in (int, float) or not longest >= 1:
         expected = f"expected a number above 0 for the tokenizer's model_max_length, found {str(longest)[:40]}"

@@ -26,6 +26,7 @@ _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in", "ffn_gate")
 # Small, or read at export alone: rounding them would save nothing and cost an operator more. So are tables but that of
 # words, and what attention reads beside the units.
 _IN_FLOAT = ("classifier", "r", "distance_k", "distance_q")
+_DENSE = "dense_"  # begins the names of the layers behind the pooling of embeddings
 # Large tensors start on a page, so that they can be mapped, small ones on a cache line.
 _PAGE, _CACHE_LINE = 4096, 64
 
@@ -73,7 +74,7 @@ def is_outputs_first(unit: str) -> bool:
 
 def _is_rounded(name: str, tensor: Array) -> bool:
     is_matrix = name == "word" or (name.endswith(".weight") and tensor.ndim > 1)
-    return is_matrix and unit_of(name) not in _IN_FLOAT
+    return is_matrix and unit_of(name) not in _IN_FLOAT and not name.startswith(_DENSE)
 
 
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from edgebert.cli.arguments import add, count, from_options, names, shares
+from edgebert.cli.arguments import add, count, counts, from_options, names, shares
 from edgebert.cli.output import print_json, progress_bar
 from edgebert.errors import needing
 
@@ -25,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("task")
     add(group, "--task", str, "NAME", "what is answered (default: what config.json says)")
     add(group, "--labels", names, "A,B", "names of the labels, in their order (default: those of config.json)")
+    dims = (
+        "numbers of dimensions that embeddings may be cut to, if they were trained for that (default: elastic.json's)"
+    )
+    add(group, "--dims", counts, "N,...", dims)
     longest = "the longest input, in tokens (default: the tokenizer's model_max_length, else all positions)"
     add(group, "--max-length", count, "N", longest)
     no_pairs = "leave out what only pairs of texts need"

@@ -98,7 +98,9 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     silent = "regression" if len(config.labels) == 1 else "single_label_classification"
     problem_type = config.plain.problem_type or silent
     for kind in TASKS:
-        head = TRAINING_HEADS[kind.NAME]
+        head = TRAINING_HEADS.get(kind.NAME)
+        if head is None:
+            continue
         # Within names, since XLNet's for answers ends in Simple.
         has_head = any(head.class_suffix in name for name in config.plain.architectures or ())
         if has_head and head.problem_type in (problem_type, None):

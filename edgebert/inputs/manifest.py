@@ -18,7 +18,13 @@ from edgebert.subnet import Flavor, Storage, Subnet
 FIDELITY = "fidelity"
 
 # Here as well as in `tasks`, which this package knows nothing of: what cannot be used is refused when it is read.
-TASK_NAMES = ("text-classification", "multi-label-text-classification", "text-regression", "question-answering")
+TASK_NAMES = (
+    "text-classification",
+    "multi-label-text-classification",
+    "text-regression",
+    "question-answering",
+    "sentence-embedding",
+)
 # Beyond what any of these models was trained for.
 MAX_LENGTH = 1 << 20
 
@@ -98,6 +104,13 @@ class EmbeddingSettings(Record, frozen=True):
     prompts: dict[Line, str]
     default_prompt: Line | None
 
+    def contradictions(self) -> Iterator[str]:
+        """Yield what makes no sense."""
+        if list(self.dims) != sorted(set(self.dims), reverse=True):
+            yield f"expected dims from the most down, found {', '.join(map(str, self.dims))} at $.embedding.dims"
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            yield f"expected a prompt {self.default_prompt!r} of $.embedding.default_prompt, found none"
+
 
 class Manifest(Record, frozen=True):
     """What bundle.json holds.
@@ -149,6 +162,8 @@ class Manifest(Record, frozen=True):
         if self.task not in TASK_NAMES:
             known = ", ".join(TASK_NAMES)
             yield f"task '{self.task}' is not supported by this version, expected one of {known} at $.task"
+        if self.embedding is not None:
+            yield from self.embedding.contradictions()
         if len(set(self.labels)) != len(self.labels):
             yield f"expected different labels, found {listed(self.labels)}"
         for subnet in self.subnetworks:

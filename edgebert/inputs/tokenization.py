@@ -97,7 +97,9 @@ class Tokenizer:
         parts: Iterable[object] = text if isinstance(text, tuple) and len(text) == 2 else (text,)
         first, *rest = map(_checked, parts)
         if rest and not self._pairs:
-            raise EdgeBertError("expected single texts, found a pair; export the bundle again without --no-pairs")
+            raise EdgeBertError(
+                "expected single texts, found a pair, which this bundle was not exported for; give one text"
+            )
         pair = rest[0] if rest else None
         if max(len(first), len(pair or "")) > _MOST_CHARACTERS:
             _asked(self._encoded, first, pair)

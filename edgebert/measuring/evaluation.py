@@ -60,17 +60,24 @@ def evaluate(
 
     # First, so that a label that is wrong is found before anything is run.
     targets = targets_in(task, data)
+    full = results_on(data, bundle, _largest(bundle), way) if task.BESIDE_FULL else None
     results = []
     for done, subnet in enumerate(chosen, 1):
         start = time.perf_counter()
         found = results_on(data, bundle, subnet, way)
-        if len(found) != len(targets):
+        if len(found) != len(targets) or (full is not None and len(full) != len(targets)):
             raise EdgeBertError(f"{data} was changed while it was read; run the same command again")
-        metrics, ci95 = task.metrics(found, targets), task.interval(found, targets)
+        counted = found if full is None else task.beside(found, full)
+        metrics, ci95 = task.metrics(counted, targets), task.interval(counted, targets)
         seconds = time.perf_counter() - start
         results.append(SubnetEvaluation(subnet.id, way, metrics, ci95, len(targets), seconds))
         on_progress(done, len(chosen), subnet.id)
     return Evaluation(dataset=str(data), samples=len(targets), subnetworks=tuple(results))
+
+
+def _largest(bundle: Bundle) -> ExportedSubnet:
+    """Return the sub-network that stands for the full one, the most exact of the largest."""
+    return max(bundle.manifest.subnetworks, key=lambda subnet: (subnet.parameters, subnet.precision == "fp32"))
 
 
 def targets_in(task: Task, data: str | Path) -> list[Any]:

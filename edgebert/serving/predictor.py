@@ -61,6 +61,7 @@ def load(
     threads: int | None = None,
     cascade: bool = False,
     warm_up: bool = True,
+    dims: int | None = None,
 ) -> "Predictor":
     """Load the best sub-network that meets a budget on this device.
 
@@ -80,6 +81,7 @@ def load(
         threads: on how many threads networks run; by default on all cores, or what the profile says is best.
         cascade: whether a small sub-network answers first and a larger one where that is unsure, if it costs less.
         warm_up: whether a text is answered before this returns, so that the first request is as fast as the others.
+        dims: to how many dimensions embeddings are cut where a call does not say so; by default to none fewer.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.
@@ -89,21 +91,19 @@ def load(
     """
     if cascade and (subnet is not None or not adaptive):
         raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
-    limits = {"latency_ms": latency_ms, "memory_mb": memory_mb, "percentile": percentile}
-    asked = budget_of(budget, **limits, length=length, batch_size=batch_size, tolerance=tolerance)
+    shape = {"length": length, "batch_size": batch_size, "tolerance": tolerance}
+    asked = budget_of(budget, latency_ms=latency_ms, memory_mb=memory_mb, percentile=percentile, **shape)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     asked, way = asked.of(bundle), default_way(provider, threads)
-
     source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
-
     tokenizer = Tokenizer.of(bundle)
     residents = Residents(asked.memory_mb, functools.partial(_open_network, bundle, tokenizer if warm_up else None))
     policy = Policy(bundle, selection, residents, source if adaptive else None)
     is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
     policy.govern(cascade=cascade) if is_governed else policy.load_chosen()
-    return Predictor(bundle, selection, tokenizer, residents, policy)
+    return Predictor(bundle, selection, tokenizer, residents, policy, dims=dims)
 
 
 def _open_network(bundle: Bundle, warm_up: Tokenizer | None, subnet_id: str, way: Way) -> Session:
@@ -130,11 +130,14 @@ class Predictor:
         residents: Residents,
         policy: Policy,
         clock: Callable[[], float] = time.perf_counter,
+        dims: int | None = None,
     ):
         """Answer with loaded networks; `load` makes one. `clock` tells seconds."""
         self.bundle, self.selection = bundle, selection
         self._tokenizer, self._residents, self._policy, self._clock = tokenizer, residents, policy, clock
         self._task = task_in(bundle.manifest)
+        self._usual = {} if dims is None else {"dims": dims}
+        self._task.options(self._usual)  # which may not be among those that it has
         self._begin_counting()
         _PREDICTORS.add(self)
 
@@ -171,6 +174,8 @@ class Predictor:
             options: what the task lets a call ask for. `top_k` of tasks that give labels: how many each text gets, None
                 for all, in a list of {"label", "score"}, the best first; without it the best one by itself. Answers to
                 questions have `top_k`, `max_answer_len`, `doc_stride`, `handle_impossible_answer` and `align_to_words`.
+                Embeddings have `dims`, to how many dimensions they are cut, and `prompt` or `prompt_name`, what is put
+                before each text.
 
         Raises:
             BudgetError: no sub-network meets the budget for texts of this length.
@@ -178,7 +183,7 @@ class Predictor:
         """
         start_s = self._clock()
         self._residents.check()
-        task, asked = self._task, self._task.options(options)
+        task, asked = self._task, self._task.options({**self._usual, **options})
         request = Request.of([task.rows(text, self._tokenizer, asked) for text in read_texts(texts)])
         if not request.rows:
             return task.shaped([], form_of(texts), asked, ())
@@ -190,6 +195,17 @@ class Predictor:
         results = [task.joined([found[row][1] for row in rows], asked) for rows in request.rows]
         networks = [found[rows[0]][0] for rows in request.rows]
         return task.shaped(task.answers(results, asked), form_of(texts), asked, networks)
+
+    def similarity(self, first: Any, second: Any) -> Any:
+        """Return how alike embeddings (texts, dims) and others (others, dims) are: (texts, others), higher is more.
+
+        By the function that the bundle's checkpoint names, as `SentenceTransformer.similarity` does. Those of this
+        bundle's space may be of any sub-network; plain arrays are taken to be of it.
+
+        Raises:
+            EdgeBertError: they are of another space or of different dims, or this bundle embeds no texts.
+        """
+        return self._task.similarity(first, second)
 
     async def predict_async(self, texts: CallTexts, *, latency_ms: float | None = None, **options: Any) -> Any:
         """Answer as a call does, without holding up the event loop."""

@@ -59,6 +59,10 @@ class Task(ABC):
     METRICS: ClassVar[tuple[str, ...]]
     LOSS: ClassVar[Loss]
     OPTIONS: ClassVar[type[Options]] = Options
+    # Whether quality on labelled data is counted beside what the full network gives for the same texts.
+    BESIDE_FULL: ClassVar[bool] = False
+    # In a line of JSON, what an answer is called that is no object.
+    ANSWER_KEY: ClassVar[str] = "answers"
     # At how many tokens texts are cut where a model takes more and nothing is asked for; None for as many as it takes.
     USUAL_LENGTH: ClassVar[int | None] = None
     # Whether texts always come with a second one.
@@ -161,6 +165,18 @@ class Task(ABC):
     def cells(self, answer: Answer) -> tuple[str, str]:
         """Return what a line of a table shows of an answer, and of how sure it is; a line break may stand in it."""
 
+    def brief_cells(self, answer: Answer) -> tuple[str, str]:
+        """Return what `cells` does, but so little that a line on a terminal can show it."""
+        return self.cells(answer)
+
+    def similarity(self, first: Any, second: Any) -> NDArray[np.float32]:
+        """Return how alike the answers to texts and to others are, (texts, others).
+
+        Raises:
+            EdgeBertError: they cannot be compared, as those of most tasks.
+        """
+        raise EdgeBertError(f"expected a bundle of embeddings, found one of {self.NAME}; use a sentence-embedding one")
+
     def plain(self, answer: Answer) -> Any:
         """Return an answer as it stands in JSON."""
         return answer
@@ -194,6 +210,10 @@ class Task(ABC):
                 advice = "export the bundle again, or choose another sub-network or provider"
                 raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
 
+    def beside(self, results: Results, full: Results) -> Results:
+        """Return results that `metrics` counts beside the full network's for the same texts."""
+        return results
+
     def tuned(self, results: Results, targets: Sequence[Any]) -> tuple["Task", Results]:
         """Return this task as it suits a sub-network with such results on labelled samples, and the results then."""
         return self, results
@@ -209,6 +229,10 @@ class Task(ABC):
     @abstractmethod
     def fidelity(self, results: Results, full: Results) -> float:
         """Return how often answers are the full network's, of 1, from the results of both for the same texts."""
+
+    def more_fidelity(self, results: Results, full: Results) -> dict[str, float]:
+        """Return in what else answers are like the full network's, by name, each at most 1."""
+        return {}
 
     @abstractmethod
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:

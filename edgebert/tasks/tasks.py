@@ -4,12 +4,19 @@ from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.manifest import Manifest
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
 
 # The first is what a checkpoint is trained for where nothing says otherwise.
-TASKS: tuple[type[Task], ...] = (TextClassification, MultiLabelTextClassification, TextRegression, QuestionAnswering)
+TASKS: tuple[type[Task], ...] = (
+    TextClassification,
+    MultiLabelTextClassification,
+    TextRegression,
+    QuestionAnswering,
+    SentenceEmbedding,
+)
 DEFAULT_TASK = TASKS[0]
 
 

@@ -33,15 +33,7 @@ class TextRegression(LabelTask):
         if len(self.labels) != 1:
             found = f"found a network of {len(self.labels)}"
             raise EdgeBertError(f"{row.place}: expected one number a text, {found}; export it with --texts instead")
-        # float reads "nan" and "inf" too, which no loss and no metric can use.
-        with contextlib.suppress(ValueError):
-            # It reads 1_5 as 15 too, which nobody's spreadsheet does.
-            if isinstance(row.label, str) and "_" not in row.label and math.isfinite(float(row.label)):
-                return float(row.label)
-        label = ", ".join(row.label) if isinstance(row.label, tuple) else row.label
-        found = f"'{shortened(label)}'" if label else "none"
-        advice = "write it as 1.5 or 3"
-        raise EdgeBertError(f"{row.place}: expected a number as the label of a regression, found {found}; {advice}")
+        return number_of(row)
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return the logits as they are."""
@@ -64,3 +56,19 @@ class TextRegression(LabelTask):
     def wrong_answers(self, found: Outputs, right: Outputs, tolerance: float) -> int:
         """Return 0: a number is never another answer, only farther off."""
         return 0
+
+
+def number_of(row: Example) -> float:
+    """Return the number that a row's label is.
+
+    Raises:
+        EdgeBertError: it is none; names the line.
+    """
+    # float reads "nan" and "inf" too, which no loss and no metric can use.
+    with contextlib.suppress(ValueError):
+        # It reads 1_5 as 15 too, which nobody's spreadsheet does.
+        if isinstance(row.label, str) and "_" not in row.label and math.isfinite(float(row.label)):
+            return float(row.label)
+    label = ", ".join(row.label) if isinstance(row.label, tuple) else row.label
+    found = f"'{shortened(label)}'" if label else "none"
+    raise EdgeBertError(f"{row.place}: expected a number as the label, found {found}; write it as 1.5 or 3")

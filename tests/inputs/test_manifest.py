@@ -50,8 +50,8 @@ def altered(value: Any, data: st.DataObject) -> Any:
 def test_any_other_value_in_the_manifest_is_found(bundle_path: Path, data: st.DataObject) -> None:
     right = msgspec.json.decode((BUILTIN / MANIFEST).read_bytes())
     wrong = altered(right, data)
-    hypothesis.assume(wrong != right)
     content = msgspec.json.format(msgspec.json.encode(wrong), indent=1) + b"\n"
+    hypothesis.assume(msgspec.json.decode(content) != right)  # infinity is written as null
     (bundle_path / MANIFEST).write_bytes(content)
     with pytest.raises(BundleError, match=f"{MANIFEST}.*: "):
         Bundle.load(bundle_path)

@@ -28,7 +28,7 @@ def test_a_label_is_a_number(label: str, number: float) -> None:
 
 @pytest.mark.parametrize("label", ["good", "", "nan", "inf", "1,5", "1_5", None, ("1", "2")])
 def test_any_other_label_is_refused(label: str | None) -> None:
-    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected a number as the label of a regression, found"):
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected a number as the label, found"):
         TASK.target(row(label))
 
 
