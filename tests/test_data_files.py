@@ -61,7 +61,7 @@ def _read_by_train(path: Path) -> Rows:
             return {"input_ids": list(zip(*columns, strict=True))}
 
     tokenizer: Any = Tokenizer(pad_token_id=0, pad_token_type_id=0, padding_side="right")
-    files, config = TrainingFiles(path, path, path, path, transfer=(path,)), SimpleNamespace()
+    files, config = TrainingFiles(path, path, path, path, transfer=(path,)), SimpleNamespace(positions=0)
     data = read_training_data(files, config, tokenizer, Choice(), 8)  # type: ignore[arg-type]
     assert data.train.targets == data.dev.targets
     rows: Rows = list(data.train.targets or ())  # type: ignore[arg-type]

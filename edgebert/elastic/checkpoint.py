@@ -66,12 +66,12 @@ def load_elastic(path: Path, task: Task) -> ElasticModel:
 
     One that cannot be read, or is of a family that cannot be cut, is a TrainingError.
     """
-    return ElasticModel(_load(path, task))
+    return ElasticModel(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs)
 
 
 def load_whole(path: Path, task: Task) -> Model:
     """Return the model of a checkpoint of any known family, to be run as it is; otherwise as `load_elastic`."""
-    return Model(_load(path, task))
+    return Model(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs)
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
@@ -83,8 +83,8 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
         # Names, not a number of labels: transformers counts them, and saves them with the model.
         model, report = head.auto_class.from_pretrained(
             path,
-            id2label=dict(enumerate(task.labels)),
-            label2id={name: number for number, name in enumerate(task.labels)},
+            id2label=dict(enumerate(task.labels or head.names)),
+            label2id={name: number for number, name in enumerate(task.labels or head.names)},
             problem_type=head.problem_type,
             output_loading_info=True,
             # As they are stored: transformers 5 rounds them to the type that a config names.

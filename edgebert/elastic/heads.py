@@ -6,14 +6,18 @@ To train another task, write its entry here. Knows nothing about families of mod
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
+from edgebert.elastic.answers import UNKNOWN, span_outputs, windows_of
 from edgebert.elastic.losses import UNLABELLED
+from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
-from edgebert.elastic.texts import Target
+from edgebert.elastic.texts import Target, Texts, tokenise
+from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
+from edgebert.tasks.question_answering import QuestionAnswering
 from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import TASKS
 from edgebert.tasks.text_classification import TextClassification
@@ -23,18 +27,36 @@ from edgebert.tasks.text_regression import TextRegression
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
+# The task, the tokenizer, texts, the most tokens, and what is asked of each text.
+TextsOf = Callable[[Task, PreTrainedTokenizerBase, Sequence[Text], int, Sequence[Any] | None], Texts]
+
+
+def _whole_texts(
+    _: Task, tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Text], max_length: int, asked: Sequence[Any] | None
+) -> Texts:
+    return tokenise(tokenizer, inputs, max_length, asked)
+
+
 @dataclass(frozen=True)
 class TrainingHead:
     """How transformers builds and names a task's models, and what targets look like.
 
-    `problem_type` tells tasks apart that share a class of models. `unknown_target` returns, for so many labels, the
-    target of a text whose label is not known. `labels_seen` returns the numbers of the labels that some targets teach.
+    `problem_type` tells tasks apart that share a class of models; None where only one has it. `unknown_target` returns,
+    for so many labels, the target of a text whose label is not known. `labels_seen` returns the numbers of the labels
+    that some targets teach.
+    `names` are those of a model's outputs where the task has no labels. `texts` makes token ids of texts that are at
+    most so long, and of what is asked of them; `read_outputs` what losses and results are made of.
     """
 
-    problem_type: ProblemType
+    problem_type: ProblemType | None
     unknown_target: Callable[[int], Target]
     labels_seen: Callable[[Sequence[Target]], set[int]]
-    auto_class: type[AutoModelForSequenceClassification] = AutoModelForSequenceClassification
+    auto_class: type[AutoModelForSequenceClassification | AutoModelForQuestionAnswering] = (
+        AutoModelForSequenceClassification
+    )
+    names: tuple[str, ...] = ()
+    texts: TextsOf = _whole_texts
+    read_outputs: ReadOutputs = outputs_by_name
 
     @property
     def class_suffix(self) -> str:
@@ -58,6 +80,15 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
     TextRegression.NAME: TrainingHead(
         problem_type="regression", unknown_target=lambda labels: math.nan, labels_seen=lambda targets: {0}
     ),
+    QuestionAnswering.NAME: TrainingHead(
+        problem_type=None,
+        unknown_target=lambda labels: UNKNOWN,
+        labels_seen=lambda targets: set(),
+        auto_class=AutoModelForQuestionAnswering,
+        names=("LABEL_0", "LABEL_1"),  # as transformers calls where answers begin and end
+        texts=windows_of,
+        read_outputs=span_outputs,
+    ),
 }
 
 
@@ -70,7 +101,8 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
         head = TRAINING_HEADS.get(kind.NAME)
         if head is None:
             continue
-        has_head = any(name.endswith(head.class_suffix) for name in config.plain.architectures or ())
-        if has_head and head.problem_type == problem_type:
-            return kind(config.labels)
+        # Within names, since XLNet's for answers ends in Simple.
+        has_head = any(head.class_suffix in name for name in config.plain.architectures or ())
+        if has_head and head.problem_type in (problem_type, None):
+            return kind(() if head.names else config.labels)
     return None

@@ -1,7 +1,7 @@
 """The losses of training, as sums over texts and tokens.
 
 Sums, not means: a batch that is split over devices and micro-batches then has the same gradients as one in one piece.
-Logits are (batch, labels) everywhere. Texts without a known target do not count.
+Logits are (batch, labels), of answers (batch, 2, length). Texts without a known target do not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,8 +59,22 @@ def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(logits.float()[known, 0], targets.float()[known], reduction="sum")
 
 
+def span_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of the cross-entropies of where an answer begins and ends: targets (batch, 2) are tokens' places.
+
+    Logits are (batch, 2, length).
+    """
+    return cross_entropy(logits.flatten(0, 1), targets.flatten()) / 2
+
+
+def soft_span_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean of the cross-entropies of both with the teacher's probabilities."""
+    return soft_cross_entropy(student.flatten(0, 1), teacher.flatten(0, 1)) / 2
+
+
 # By the task's LOSS.
 LOSSES: dict[Loss, LossFunctions] = {
+    "span-cross-entropy": LossFunctions(span_cross_entropy, soft_span_cross_entropy),
     "cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy),
     "binary-cross-entropy": LossFunctions(binary_cross_entropy, soft_binary_cross_entropy),
     "squared-error": LossFunctions(squared_error, partial(functional.mse_loss, reduction="sum")),

@@ -1,5 +1,6 @@
 """The score of sub-networks on labelled texts, by the first metric of their task."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -11,7 +12,7 @@ from accelerate.utils import gather_object
 from edgebert.elastic.events import SubnetScore
 from edgebert.elastic.losses import LossFunctions
 from edgebert.elastic.model import Model
-from edgebert.elastic.texts import Target, Texts
+from edgebert.elastic.texts import Texts
 from edgebert.inputs.tokenization import Tokens
 from edgebert.subnet import Subnet
 from edgebert.tasks.task import Options, Outputs, Result, Results
@@ -28,7 +29,13 @@ class DevMetric(Protocol):
     def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options, /) -> Results:
         """Return what is found out about each row of a batch."""
 
-    def metrics(self, results: Results, targets: Sequence[Target], /) -> dict[str, float]:
+    def joined(self, results: Results, options: Options, /) -> Result:
+        """Return the result of a text from those of its windows."""
+
+    def tuned(self, results: Results, targets: Sequence[Any], /) -> tuple[Any, Results]:
+        """Return the results as they are once what a task finds out on labelled texts is found."""
+
+    def metrics(self, results: Results, targets: Sequence[Any], /) -> dict[str, float]:
         """Return each of `METRICS`, higher is better."""
 
 
@@ -58,17 +65,32 @@ class Scorer:
         was_training = model.training
         model.eval()
         results: list[Result] = []
-        targets: list[Target] = []
+        targets: list[Any] = []
         loss, options = 0.0, self.metric.options({})
         for batch in self.texts.all_batches(batch_size, self.accelerator.device):
             assert batch.targets is not None, "scores need labels"
-            logits = model(batch.ids, batch.mask, subnet, batch.types).logits.float()
-            loss += float(self.losses.of_targets(logits, batch.targets))
+            output = model(batch.ids, batch.mask, subnet, batch.types)
+            loss += float(self.losses.of_targets(output.logits.float(), batch.targets))
             # What the metric needs of them is kept, not the logits: a masked language model's would be gigabytes.
-            results += self.metric.results({"logits": logits.cpu().numpy()}, (), options)
+            arrays = {name: values.float().cpu().numpy() for name, values in output.outputs.items()}
+            results += self.metric.results(arrays, batch.rows, options)
             targets += batch.targets.tolist()
         model.train(was_training)
+        if self.texts.windows is not None:
+            results, targets = self._of_longer_texts(results, batch_size), list(self.texts.windows.asked)
+            _, results = self.metric.tuned(results, targets)
 
         # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
         value = self.metric.metrics(results, targets)[self.metric.METRICS[0]]
         return SubnetScore(subnet.id, subnet.width, subnet.depth, value, loss / len(self.texts))
+
+    def _of_longer_texts(self, results: Sequence[Result], batch_size: int) -> list[Result]:
+        """Return the results of the longer texts that the texts are windows of, from theirs in the order of batches."""
+        assert self.texts.windows is not None, "only windows have longer texts"
+        order, options = itertools.chain(*self.texts.batches(batch_size)), self.metric.options({})
+        by_number = dict(zip(order, results, strict=True))
+        ends = itertools.accumulate(self.texts.windows.counts)
+        return [
+            self.metric.joined([by_number[number] for number in range(end - count, end)], options)
+            for count, end in zip(self.texts.windows.counts, ends, strict=True)
+        ]

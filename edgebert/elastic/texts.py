@@ -4,34 +4,52 @@ import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.inputs.tokenization import Text
+from edgebert.inputs.tokenization import Text, Tokens
 
-# What a text's label asks for, as `Task.target` gives it: a number, or one for each label.
-Target = int | float | list[float]
+# What a loss compares the outputs for a text with: a number, or one for each label, or the places of two tokens.
+Target = int | float | list[float] | list[int]
 
 BLOCK_BATCHES = 50  # sorted by length together, so that little is padded and the order still is random
 
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """A padded batch: ids, mask and types (batch, length) of integers, targets (batch, ...) or None without labels."""
+    """A padded batch: ids, mask and types (batch, length) of integers, targets (batch, ...) or None without labels.
+
+    `rows` are the texts before they were padded, where results need them.
+    """
 
     ids: Tensor
     mask: Tensor
     types: Tensor | None
     targets: Tensor | None
+    rows: Sequence[Tokens] = ()
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Texts that are the windows of longer ones: what results need of each, and how many each longer text has.
+
+    `asked` is what a task asks of each longer text, as `Task.target` gives it.
+    """
+
+    rows: Sequence[Tokens]
+    counts: Sequence[int]
+    asked: Sequence[Any]
 
 
 @dataclass(frozen=True)
 class Texts:
     """Tokenised texts: token ids and, where the tokenizer gives them, token types; targets where labels are known.
 
-    Batches are padded on the side and with the id and the type that the tokenizer pads with.
+    Batches are padded on the side and with the id and the type that the tokenizer pads with. `windows` are known where
+    texts with labels were cut into several.
     """
 
     ids: Sequence[list[int]]
@@ -40,6 +58,7 @@ class Texts:
     pad_id: int
     pad_type: int = 0
     pad_left: bool = False
+    windows: Windows | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,12 +68,12 @@ class Texts:
         ids = [self.ids[number] for number in numbers]
         types = None if self.types is None else [self.types[number] for number in numbers]
         targets = None if self.targets is None else [self.targets[number] for number in numbers]
-        return dataclasses.replace(self, ids=ids, types=types, targets=targets)
+        return dataclasses.replace(self, ids=ids, types=types, targets=targets, windows=None)
 
     def and_also(self, others: "Texts") -> "Texts":
         """Return these texts and others, without targets."""
         types = None if self.types is None or others.types is None else [*self.types, *others.types]
-        return dataclasses.replace(self, ids=[*self.ids, *others.ids], types=types, targets=None)
+        return dataclasses.replace(self, ids=[*self.ids, *others.ids], types=types, targets=None, windows=None)
 
     def batches(self, batch_size: int, shuffle: str | None = None) -> list[list[int]]:
         """Return the numbers of all texts in batches of similar length; `shuffle` seeds a random order."""
@@ -79,6 +98,7 @@ class Texts:
             mask=self._padded([[1] * len(row) for row in some.ids], 0, device),
             types=None if some.types is None else self._padded(some.types, self.pad_type, device),
             targets=None if some.targets is None else torch.tensor(some.targets, device=device),
+            rows=[] if self.windows is None else [self.windows.rows[number] for number in numbers],
         )
 
     def _padded(self, rows: Sequence[list[int]], filler: int, device: torch.device) -> Tensor:

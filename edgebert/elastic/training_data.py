@@ -8,12 +8,12 @@ from transformers import PreTrainedTokenizerBase
 
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
-from edgebert.elastic.texts import Texts, tokenise
-from edgebert.errors import TrainingError, one_line, shortened
+from edgebert.elastic.texts import Texts
+from edgebert.errors import TrainingError, listed, one_line, shortened
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.task import Task
-from edgebert.tasks.tasks import DEFAULT_TASK, kind_of
+from edgebert.tasks.tasks import DEFAULT_TASK, TASKS, kind_of
 
 LENGTH = 128  # DynaBERT's
 
@@ -50,7 +50,7 @@ class TaskChoice:
     labels: tuple[str, ...] | None = None
 
     def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
-        """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default of all the first.
+        """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default the one of the rows.
 
         Labels that are not given are those of the training rows.
 
@@ -60,23 +60,33 @@ class TaskChoice:
         """
         found = fine_tuned_task(config)
         if found is None:
-            kind = kind_of(self.name or DEFAULT_TASK.NAME, TrainingError)
+            kind = kind_of(self.name, TrainingError) if self.name else _kind_of_rows(rows)
+            self._check_no_labels(kind)
             return kind(self.labels or kind.labels_in(rows))
         # What a head was trained for stays; only its labels may get other names.
         if self.name not in (None, found.NAME):
             advice = f"use --task {found.NAME}, or start from another checkpoint"
             raise TrainingError(f"{checkpoint} is fine-tuned for {found.NAME}, not for {self.name}; {advice}")
+        self._check_no_labels(type(found))
         if self.labels and len(self.labels) != len(found.labels):
             counts = f"has {len(found.labels)} labels, --labels names {len(self.labels)}"
             raise TrainingError(f"{checkpoint} {counts}; name them all")
         return type(found)(self.labels) if self.labels else found
 
+    def _check_no_labels(self, kind: type[Task]) -> None:
+        if self.labels and TRAINING_HEADS[kind.NAME].names:
+            raise TrainingError(f"expected no labels for {kind.NAME}, found {listed(self.labels)}; leave out --labels")
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A task, and its texts: to learn from (`inputs` as they were read), to score with, and to distil on."""
+    """A task, and its texts: to learn from (`inputs` as they were read), to score with, and to distil on.
+
+    They have at most `max_length` tokens.
+    """
 
     task: Task
+    max_length: int
     inputs: Sequence[Text]
     train: Texts
     dev: Texts
@@ -84,9 +94,9 @@ class TrainingData:
 
 
 def read_training_data(
-    files: TrainingFiles, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, choice: TaskChoice, max_length: int
+    files: TrainingFiles, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, choice: TaskChoice, asked: int | None
 ) -> TrainingData:
-    """Read the data files of a training, with texts of at most so many tokens.
+    """Read the data files of a training, with texts of at most `asked` tokens, or as many as is usual.
 
     Raises:
         TrainingError: labels, columns and checkpoint do not go together.
@@ -97,26 +107,34 @@ def read_training_data(
         if (found[0].pair is None) != (rows[files.train][0].pair is None):
             expected = f"expected pairs in all data files or in none, as in {files.train}"
             raise TrainingError(f"{path}: {expected}; give files of one kind")
+    task = choice.resolve(files.model, config, rows[files.train])
+    max_length = checked_length(config, asked, task.USUAL_LENGTH or LENGTH)
     special = tokenizer.num_special_tokens_to_add(pair=rows[files.train][0].pair is not None)
     if max_length <= special:
         expected = f"expected a maximum length above the {special} tokens around every text"
         raise TrainingError(f"{expected}, found {max_length}; give a larger --max-length")
-    task = choice.resolve(files.model, config, rows[files.train])
+    texts_of = TRAINING_HEADS[task.NAME].texts
 
     def labelled(path: Path) -> Texts:
-        targets = [task.target(row) for row in rows[path]]
-        return tokenise(tokenizer, [row.input for row in rows[path]], max_length, targets)
+        asked_of = [task.target(row) for row in rows[path]]
+        return texts_of(task, tokenizer, [row.input for row in rows[path]], max_length, asked_of)
 
     train = labelled(files.train)
     _check_all_labels_occur(task, train, files.train)
     to_distil = [row.input for path in (files.train, *files.transfer) for row in rows[path]]
     return TrainingData(
         task=task,
+        max_length=max_length,
         inputs=[row.input for row in rows[files.train]],
         train=train,
         dev=labelled(files.dev),
-        distil=tokenise(tokenizer, to_distil, max_length),
+        distil=texts_of(task, tokenizer, to_distil, max_length, None),
     )
+
+
+def _kind_of_rows(rows: Sequence[Example]) -> type[Task]:
+    """Return the task that all rows say they are of; where they say nothing, the first of all."""
+    return next((kind for kind in TASKS if all(map(kind.is_meant_by, rows))), DEFAULT_TASK)
 
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
@@ -127,15 +145,15 @@ def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{shortened(label)}'; add some")
 
 
-def checked_length(config: ModelConfig, max_length: int | None) -> int:
-    """Return the tokens that a text is cut at: by default 128, or as many as the checkpoint takes.
+def checked_length(config: ModelConfig, max_length: int | None, usual: int = LENGTH) -> int:
+    """Return the tokens that a text is cut at: by default the usual number, or as many as the checkpoint takes.
 
     More than it takes are a TrainingError.
     """
     longest = config.positions
     if not longest:  # XLNet's positions are relative, and any length goes
-        return max_length or LENGTH
+        return max_length or usual
     if max_length is not None and max_length > longest:
         found = f"expected a maximum length of at most {longest} tokens, found {max_length}"
         raise TrainingError(f"{found}; give a smaller --max-length")
-    return max_length or min(LENGTH, longest)
+    return max_length or min(usual, longest)

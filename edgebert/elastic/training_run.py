@@ -22,7 +22,7 @@ from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
 from edgebert.elastic.stage import Compute, Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, run_stage
-from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, checked_length, read_training_data
+from edgebert.elastic.training_data import TaskChoice, TrainingData, TrainingFiles, read_training_data
 from edgebert.elastic.work_folder import TrainingPlan, WorkFolder, hashes
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.scratch import remove_folder
@@ -97,13 +97,12 @@ class TrainingRun:
         files = dataclasses.replace(files, out=files.out.absolute())
         CHECKPOINT.check_free(files.out)
         config, tokenizer = read_model_config(files.model), load_tokenizer(files.model)
-        max_length = checked_length(config, options.max_length)
-        data = read_training_data(files, config, tokenizer, options.task, max_length)
+        data = read_training_data(files, config, tokenizer, options.task, options.max_length)
         settings = TrainingSettings(
             seed=options.seed,
             batch_size=options.batch_size,
             accumulate=options.accumulate,
-            max_length=max_length,
+            max_length=data.max_length,
             compute=options.compute or best_compute(),
         )
         work = options.work.absolute() if options.work else files.out.with_name(f"{files.out.name}.training")

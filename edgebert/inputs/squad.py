@@ -63,7 +63,7 @@ def answers_in(value: Any) -> Answers | None:
     """Return the answers that an object or a list of objects holds, as {"text", "answer_start"}; None if none does."""
     if isinstance(value, dict):
         texts, starts = value.get("text"), value.get("answer_start")
-    elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
         texts, starts = [one.get("text") for one in value], [one.get("answer_start") for one in value]
     else:
         return None

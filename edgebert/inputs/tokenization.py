@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts, parts_of
-from edgebert.inputs.token_spans import Span, of_words, offsets_in, without_blanks
+from edgebert.inputs.token_spans import Span, of_words, without_blanks
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
 Arrays = dict[str, NDArray[np.int64]]
+# A row of a batch, and its tokens of the text that is cut.
+Window = tuple[tokenizers.Encoding, tokenizers.Encoding]
 
 # Most texts have more tokens: what is behind so many characters of them is mostly cut off.
 _CHARACTERS_PER_TOKEN = 20
@@ -38,9 +40,6 @@ class Tokens:
     spans: Sequence[Span | None] = ()
     text: str = ""
     offsets: Sequence[Span | None] = ()
-
-
-_Row = tuple[tokenizers.Encoding, Sequence[Span]]  # of a batch, and the characters of the text that is cut
 
 
 class Tokenizer:
@@ -168,7 +167,7 @@ class Tokenizer:
         first, pair = self.check_windows(text)
         cut = first if pair is None else pair
         rows, before = _asked(self._windows, first, pair, overlap)
-        return [_with_spans(row, offsets, cut, before, whole_words=whole_words) for row, offsets in rows]
+        return [_with_spans(row, part, cut, before, whole_words=whole_words) for row, part in rows]
 
     def check_windows(self, text: Text) -> tuple[str, str | None]:
         """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
@@ -185,24 +184,19 @@ class Tokenizer:
             encoding = self._tokenizer.encode(part, add_special_tokens=False)
         encoding.truncate(self._room, direction=self.side)
         shift = len(text) - len(part) if self.side == "left" else 0
-        offsets = [(start + shift, end + shift) for start, end in encoding.offsets]
-        return _with_spans(self._tokenizer.post_process(encoding), offsets, text)
+        return _with_spans(self._tokenizer.post_process(encoding), encoding, text, shift=shift)
 
-    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[_Row], int]:
-        """Return the rows of a text or pair, and how many tokens precede those of the text that is cut."""
+    def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[Window], int]:
+        """Return the rows of a text or pair, and how many tokens are before those of the text that is cut."""
         encoding, process = self._tokenizer.encode(first, add_special_tokens=False), self._tokenizer.post_process
         if pair is None:
-            parts = _parts(encoding, self._room, overlap)
-            offsets = [part.offsets for part in parts]
-            return list(zip(map(process, parts), offsets, strict=True)), 0
+            return [(process(part), part) for part in _parts(encoding, self._room, overlap)], 0
         cut = self._tokenizer.encode(pair, add_special_tokens=False)
         encoding.truncate(max(1, self._room_of_pair // 2))
-        parts, before = _parts(cut, self._room_of_pair - len(encoding.ids), overlap), len(encoding.ids)
-        # Noted before, since what is processed is not the part any more.
-        offsets = [part.offsets for part in parts]
+        parts = _parts(cut, self._room_of_pair - len(encoding.ids), overlap)
         if self._has_ends_last:
-            return list(zip([process(part, encoding) for part in parts], offsets, strict=True)), 0
-        return list(zip([process(encoding, part) for part in parts], offsets, strict=True)), before
+            return [(process(part, encoding), part) for part in parts], 0
+        return [(process(encoding, part), part) for part in parts], len(encoding.ids)
 
     @functools.cached_property
     def _has_ends_last(self) -> bool:
@@ -313,12 +307,27 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
 
 
 def _with_spans(
-    row: tokenizers.Encoding, of_text: Sequence[Span], text: str, before: int = 0, *, whole_words: bool = False
+    row: tokenizers.Encoding,
+    part: tokenizers.Encoding,
+    text: str,
+    before: int = 0,
+    *,
+    whole_words: bool = False,
+    shift: int = 0,
 ) -> Tokens:
-    """Return the tokens of a row with the characters of a text; see `offsets_in`."""
-    offsets = offsets_in(row, of_text, before)
-    spans = [span and without_blanks(span, text) for span in offsets]
-    return Tokens(row.ids, row.type_ids, of_words(spans, row.word_ids) if whole_words else spans, text, offsets)
+    """Return the tokens of a row with their characters of a text, `shift` behind those that its tokenizer saw.
+
+    `part` are the tokens of that text, which stand after so many others that are not special.
+    """
+    # The row's own numbers of texts are not known of its first one.
+    places = [place for place, is_special in enumerate(row.special_tokens_mask) if not is_special]
+    offsets = [(start + shift, end + shift) for start, end in part.offsets]
+    spans = [without_blanks(span, text) for span in offsets]
+    if whole_words:
+        spans = of_words(spans, part.word_ids)
+    found = dict(zip(places[before:], zip(spans, offsets, strict=True), strict=False))
+    both = [found.get(place, (None, None)) for place in range(len(row.ids))]
+    return Tokens(row.ids, row.type_ids, [span for span, _ in both], text, [offset for _, offset in both])
 
 
 def _readable(text: str) -> str:

@@ -72,6 +72,13 @@ class QuestionAnswering(Task):
         return cls(())
 
     @classmethod
+    def is_meant_by(cls, row: Example) -> bool:
+        """Return whether a row says where its answers begin, or that there are none."""
+        texts = (row.label,) if isinstance(row.label, str) else row.label or ()
+        is_said = row.starts is not None or row.label in ("", ())
+        return row.pair is not None and is_said and all(text in row.pair for text in texts)
+
+    @classmethod
     def labels_in(cls, rows: Iterable[Example]) -> tuple[str, ...]:
         """Return no labels: answers are parts of texts."""
         return ()

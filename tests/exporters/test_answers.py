@@ -26,7 +26,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Tokenizer, pad
 from profiles import way
 
-FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlnet")
+FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlnet", "mpnet", "modernbert", "deberta-v2", "albert")
 
 
 @pytest.fixture(autouse=True)

@@ -79,6 +79,9 @@ def train(
         EdgeBertError: a data file cannot be read, or nothing can be measured.
     """
     run = TrainingRun.prepare(files, options, load_whole)
+    if TRAINING_HEADS[run.data.task.NAME].names:
+        advice = "use dynabert, early-bird or layer-drop"
+        raise TrainingError(f"bort makes no models for {run.data.task.NAME}; {advice}")
     _claim_folder(run, settings)
     if settings.masked:
         check_tokenizer(Path(settings.masked.checkpoint), run.tokenizer)

@@ -11,10 +11,10 @@ from edgebert.elastic import importance
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
 from edgebert.elastic.events import AugmentEvent
+from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.stage import Stage, fine_tuning
-from edgebert.elastic.texts import tokenise
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
@@ -148,5 +148,6 @@ def _with_variants(run: TrainingRun, checkpoint: Path, count: int) -> TrainingRu
     if accelerator.is_main_process:
         varied()
     accelerator.wait_for_everyone()
-    variants = tokenise(run.tokenizer, varied(), run.settings.max_length)
+    texts_of = TRAINING_HEADS[run.data.task.NAME].texts
+    variants = texts_of(run.data.task, run.tokenizer, varied(), run.settings.max_length, None)
     return dataclasses.replace(run, data=dataclasses.replace(run.data, distil=run.data.distil.and_also(variants)))

@@ -146,7 +146,8 @@ def _ticket(run: TrainingRun, settings: EarlyBirdSettings, given: Ticket | None)
 
 
 def _searched(run: TrainingRun, settings: EarlyBirdSettings) -> Ticket:
-    student = ScaledModel(run.read_model(run.files.model).plain()).to(run.folder.accelerator.device)
+    model = run.read_model(run.files.model)
+    student = ScaledModel(model.plain(), model.read_outputs).to(run.folder.accelerator.device)
     if not settings.stage.embeddings:
         student.freeze_embeddings()
     context = run.stage_context(settings.search.stage, student, [student.subnet()])

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from edgebert.elastic.early_bird.ticket import Pruning, Ticket, distance, draw, left_to_ties
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import MaskEvent, StepEvent
-from edgebert.elastic.model import ModelOutput
+from edgebert.elastic.model import ModelOutput, ReadOutputs, outputs_by_name
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, epoch_batches, learn, make_optimizer, warmed_up
 from edgebert.elastic.texts import Texts
@@ -64,8 +64,8 @@ class TicketSearch(Record, frozen=True):
 class ScaledModel(ElasticModel):
     """An elastic model with a coefficient for each head and each neuron, all 1 at first, that learn with it."""
 
-    def __init__(self, network: PreTrainedModel):
-        super().__init__(network)
+    def __init__(self, network: PreTrainedModel, read_outputs: ReadOutputs = outputs_by_name):
+        super().__init__(network, read_outputs)
         self.heads = nn.Parameter(torch.ones(self.config.layers, self.config.heads))
         self.neurons = nn.Parameter(torch.ones(self.config.layers, self.config.ffn))
 

@@ -64,7 +64,7 @@ def _without_layers(run: TrainingRun, settings: LayerDropSettings) -> tuple[Mode
     whole = run.read_model(run.files.model)
     similarities = layer_similarities(run, whole) if settings.strategy == "contribution" else ()
     layers = layers_left(settings.strategy, settings.drop, run.config.layers, similarities)
-    model = Model(whole.family.with_layers(whole.plain(), layers))
+    model = Model(whole.family.with_layers(whole.plain(), layers), whole.read_outputs)
 
     kept = model.subnet()
     part = Slice(settings.name, layers, kept.heads, kept.ffn)
