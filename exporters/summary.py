@@ -12,7 +12,7 @@ from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.checkpoint_config import read_config
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
-from edgebert.exporters.plan import plan
+from edgebert.exporters.plan import full_subnet, plan
 from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
 
@@ -72,7 +72,7 @@ def read_summaries(
         source = read_checkpoint(path, labels, task)
         return CheckpointSummary(
             source=replace(source, tensors={}),
-            parameters=sum(tensor.size for tensor in source.tensors.values()),
+            parameters=parameters_of(full_subnet(source, "fp32"), source),
             tokenizer=read_tokenizer(source),
             subnets=tuple(plan(source, widths, depths, precisions)),
         )
