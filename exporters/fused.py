@@ -1,6 +1,7 @@
 """The fused flavor: operators of ONNX Runtime's own, which are the fastest on its CPU provider."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from onnx import TensorProto
 
@@ -47,7 +48,7 @@ class FusedNodes(Nodes):
     ) -> str:
         """Return what the tokens of the query attend to, by one operator."""
         inputs = [*projected, "", key_mask, *([bias] if bias else [])]
-        scaled = {} if scale is None else {"scale": scale}
+        scaled: dict[str, Any] = {} if scale is None else {"scale": scale}
         return self.node("MultiHeadAttention", inputs, domain=CONTRIB, num_heads=heads, **scaled)
 
     def turned(self, states: str, heads: int, tables: tuple[str, str], length: str) -> str:

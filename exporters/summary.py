@@ -10,8 +10,8 @@ import msgspec
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, listed
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
-from edgebert.exporters.checkpoint_config import read_config
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
+from edgebert.exporters.config_file import read_config
 from edgebert.exporters.plan import full_subnet, plan
 from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
