@@ -89,7 +89,7 @@ BYTE_PAIRS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 OWN_SIZES: dict[type, dict[str, Any]] = {
     ElectraConfig: {"embedding_size": 16},
     AlbertConfig: {"embedding_size": 16},
-    ModernBertConfig: {"local_attention": 4, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
+    ModernBertConfig: {"local_attention": 4, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
     DebertaV2Config: {
         "relative_attention": True,
         "position_biased_input": False,
