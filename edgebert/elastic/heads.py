@@ -6,6 +6,7 @@ To train another task, write its entry here. Knows nothing about families of mod
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedTokenizerBase
@@ -15,6 +16,7 @@ from edgebert.elastic.losses import UNLABELLED
 from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Target, Texts, tokenise
+from edgebert.exporters.cross_encoder import problem_type_of
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
@@ -67,8 +69,13 @@ class TrainingHead:
 TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
         problem_type="single_label_classification",
-        unknown_target=lambda labels: UNLABELLED,
-        labels_seen=lambda targets: {target for target in targets if isinstance(target, int)},
+        unknown_target=lambda labels: math.nan if labels == 1 else UNLABELLED,
+        # Of one label alone they are numbers, and what is above 0 has it.
+        labels_seen=lambda targets: {
+            target if isinstance(target, int) else 0
+            for target in targets
+            if isinstance(target, int) or (isinstance(target, float) and target > 0)
+        },
     ),
     MultiLabelTextClassification.NAME: TrainingHead(
         problem_type="multi_label_classification",
@@ -96,7 +103,11 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     """Return the task that a checkpoint was fine-tuned for; None if it has no task's head yet."""
     # Where a configuration does not say, transformers trains one label as a regression, more as exclusive ones.
     silent = "regression" if len(config.labels) == 1 else "single_label_classification"
-    problem_type = config.plain.problem_type or silent
+    # A configuration that was read from a folder knows which.
+    folder = config.plain.name_or_path
+    plain = config.plain.to_dict()
+    found = problem_type_of(Path(folder), plain) if folder and Path(folder).is_dir() else plain.get("problem_type")
+    problem_type = found or silent
     for kind in TASKS:
         head = TRAINING_HEADS.get(kind.NAME)
         if head is None:

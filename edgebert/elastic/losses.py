@@ -44,6 +44,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the binary cross-entropy of each label, summed over labels; targets (batch, labels) are 0, 1 or NaN."""
+    targets = targets.reshape(logits.shape)  # of one label alone they may be (batch,)
     known = ~targets.isnan()
     return functional.binary_cross_entropy_with_logits(logits.float()[known], targets.float()[known], reduction="sum")
 
