@@ -160,13 +160,13 @@ def _exported(
         is_static = subnet.precision == "int8-static"
         ranges = calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
         exported, answers = graphs.add(subnet, ranges), None
-        expected = verifier.expected(subnet, ranges)
-        difference = verifier.check(graphs.bundle, exported, expected)
+        expected, exact_outputs = verifier.expected(subnet, ranges), verifier.exact(subnet)
+        difference = verifier.check(graphs.bundle, exported, expected, exact_outputs)
         exported = msgspec.structs.replace(exported, export_error=difference)
 
         if evaluator is not None:
             exported, answers = evaluator.measured(graphs.bundle, exported, exact[subnet.id])
-        yield _Exported(exported, _golden_output(subnet, expected[0]), answers)
+        yield _Exported(exported, _golden_output(subnet, expected[0], exact_outputs[0]), answers)
 
 
 def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
@@ -213,14 +213,14 @@ def _max_length(summaries: Sequence[CheckpointSummary], asked: int | None, pairs
     return usual if asked is None else asked
 
 
-def _golden_output(subnet: Subnet, outputs: Outputs) -> GoldenOutput:
+def _golden_output(subnet: Subnet, outputs: Outputs, exact: Outputs) -> GoldenOutput:
     values = tuple(
         GoldenValues(
             name=name,
             shape=array.shape,
             # Six digits: the strictest tolerance is 1e-4.
             values=tuple(round(value, 6) for value in array.ravel().tolist()),
-            tolerance=device_tolerance(subnet.precision, [array]),
+            tolerance=device_tolerance(subnet.precision, [array], [exact[name]]),
         )
         for name, array in outputs.items()
     )

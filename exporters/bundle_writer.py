@@ -73,7 +73,7 @@ class BundleWriter:
         # A model may tell no types apart where another one of the bundle does: its graphs then lack that input.
         types = "token_type_ids" in self.manifest.inputs and source.token_types
         tensors = prepared(source, self.manifest.max_length, token_types=types)
-        rows = rows_read(subnets, source.sizes.head_size)
+        rows = rows_read(subnets, source.sizes)
         weights = {storage: writer.add(tensors, rows) for storage, writer in self._writers.items()}
 
         files = tuple(written.file for written in weights.values())

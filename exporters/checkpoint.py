@@ -14,6 +14,10 @@ from edgebert.tasks.task import Task
 
 Array = NDArray[np.float32]
 
+# Units, with their weights and biases, of which a head and a neuron have their share.
+_BY_HEAD = tuple(f"{unit}." for unit in ("q", "k", "v", "r", "distance_k", "distance_q"))
+_BY_NEURON = ("ffn_in.", "ffn_gate.")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -65,19 +69,23 @@ class Checkpoint:
 def parameters_of(subnet: Subnet, source: Checkpoint) -> int:
     """Return how many parameters a sub-network of a checkpoint has, counted from its tensors."""
     kept = {str(layer): place for place, layer in enumerate(subnet.layers)}
-    total = 0
+    sizes = source.sizes
+    counted: dict[int, int] = {}
     for name, tensor in source.tensors.items():
         layer, _, rest = name.partition(".")
-        if layer not in kept:
-            total += 0 if layer.isdecimal() else tensor.size
+        if layer.isdecimal() and layer not in kept:
             continue
 
-        heads, ffn = subnet.heads[kept[layer]], subnet.ffn[kept[layer]]
-        if rest.startswith(("q.", "k.", "v.", "r.")) or rest == "o.weight":
-            total += tensor.size // source.sizes.heads * heads
-        elif rest.startswith("ffn_in.") or rest == "ffn_out.weight":
-            total += tensor.size // source.sizes.ffn * ffn
+        if layer not in kept:
+            # A bias of each head serves all layers.
+            size = tensor.size // sizes.heads * max(subnet.heads) if name == "distance_bias" else tensor.size
+        elif rest.startswith(_BY_HEAD) or rest == "o.weight":
+            size = tensor.size // sizes.heads * subnet.heads[kept[layer]]
+        elif rest.startswith(_BY_NEURON) or rest == "ffn_out.weight":
+            size = tensor.size // sizes.ffn * subnet.ffn[kept[layer]]
         else:
             # Norms, and biases of what is added to all hidden dimensions.
-            total += tensor.size
-    return total
+            size = tensor.size
+        # What layers share counts once, as wide as the widest of them reads it.
+        counted[id(tensor)] = max(size, counted.get(id(tensor), 0))
+    return sum(counted.values())

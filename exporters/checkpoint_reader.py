@@ -173,7 +173,8 @@ def _take(path: Path, stored: Stored, theirs: str | Part, shape: tuple[int, ...]
     # What a training that diverged leaves: every answer would be undefined.
     if not np.isfinite(tensor).all():
         raise ExportError(f"{path}: tensor {name} holds infinite or undefined numbers; train the checkpoint again")
-    return tensor[place * rows :][:rows]
+    # Whole ones as they are: layers that share a tensor go on sharing it.
+    return tensor if parts == 1 else tensor[place * rows :][:rows]
 
 
 def _advice(stored: Stored, name: str, usual: str) -> str:

@@ -22,6 +22,7 @@ from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Outputs, Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # The activation of the family's head: in a graph, where values are names, and in numpy.
 WriteActivation = Callable[[str], str]
@@ -49,7 +50,7 @@ class Head:
     problem_types: tuple[str | None, ...]
     suffix: str
     reads_all_tokens: bool
-    write: Callable[[Nodes, str, WriteActivation], None]
+    write: Callable[[Nodes, str, WriteActivation], Any]
     compute: Callable[[Mapping[str, Array], Array, Product, ComputeActivation, Sequence[int]], Outputs]
     family: Callable[[Family], Family] = lambda family: family
     most_labels: int | None = None
@@ -90,22 +91,36 @@ _text_head = partial(
 )
 
 
-def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+def _write_token_logits(nodes: Nodes, states: str, activation: WriteActivation, name: str = "logits") -> str:
     if nodes.has("pooler.weight"):  # such as ModernBERT's, which has it for all tasks
         states = activation(nodes.linear(states, ["pooler"]))
     # As above no product of the flavor; Gemm takes no three dimensions.
     turned = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
-    both = nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")])
+    return nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")], name=name)
+
+
+def _token_logits(
+    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
+) -> Outputs:
+    if "pooler.weight" in tensors:
+        states = activation(product(states, "pooler"))
+    return {"logits": states @ tensors["classifier.weight"].T + tensors["classifier.bias"]}
+
+
+def _write_span_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
+    both = _write_token_logits(nodes, states, activation, name="")
     for place, name in enumerate(QuestionAnswering.OUTPUTS):
         nodes.node("Gather", [both, nodes.constant(np.array(place, np.int64))], name=name, axis=2)
 
 
 def _span_logits(
-    tensors: Mapping[str, Array], states: Array, product: Product, activation: ComputeActivation, _: Sequence[int]
+    tensors: Mapping[str, Array],
+    states: Array,
+    product: Product,
+    activation: ComputeActivation,
+    lengths: Sequence[int],
 ) -> Outputs:
-    if "pooler.weight" in tensors:
-        states = activation(product(states, "pooler"))
-    both = states @ tensors["classifier.weight"].T + tensors["classifier.bias"]
+    both = _token_logits(tensors, states, product, activation, lengths)["logits"]
     return {"start_logits": both[:, :, 0], "end_logits": both[:, :, 1]}
 
 
@@ -159,6 +174,16 @@ HEADS = (
         outputs=2,
     ),
     _EMBEDDING,
+    Head(
+        TokenClassification,
+        (None, "single_label_classification", "multi_label_classification", "regression"),  # it does not matter
+        suffix="ForTokenClassification",
+        reads_all_tokens=True,
+        write=_write_token_logits,
+        compute=_token_logits,
+        family=lambda family: family.with_head(family.token_units),
+        takes_pairs=False,
+    ),
 )
 
 
@@ -170,7 +195,6 @@ def head_of(source: Checkpoint) -> Head:
 
 # Ends of the names of transformers' classes, and what those models do.
 _NOT_SUPPORTED = {
-    "ForTokenClassification": "token classification",
     "ForMultipleChoice": "multiple choice",
     "ForNextSentencePrediction": "next sentence prediction",
     "ForCausalLM": "text generation",

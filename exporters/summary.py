@@ -13,7 +13,7 @@ from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint, read_tensors, weight_file, weight_files
 from edgebert.exporters.config_file import read_config
 from edgebert.exporters.embedding_space import settled
-from edgebert.exporters.plan import plan
+from edgebert.exporters.plan import full_subnet, plan
 from edgebert.exporters.tokenizer import CheckpointTokenizer, difference, read_tokenizer
 from edgebert.subnet import Precision, Subnet
 
@@ -76,7 +76,7 @@ def read_summaries(
         known = settled(path, source.task, tokenizer.content, source.elastic, dims)
         return CheckpointSummary(
             source=replace(source, tensors={}, task=known),
-            parameters=sum(tensor.size for tensor in source.tensors.values()),
+            parameters=parameters_of(full_subnet(source, "fp32"), source),
             tokenizer=tokenizer,
             subnets=tuple(plan(source, widths, depths, precisions)),
         )

@@ -23,7 +23,7 @@ from edgebert.inputs.tokenization import Text, Tokenizer
 _TRIED_TOKENS = 50
 _TRIED_LENGTH = 32
 _MOST_BYTES = 1 << 27  # of a file of a tokenizer: eight times the largest of an encoder
-_VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
+_VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model")
 
 
 @dataclass(frozen=True)

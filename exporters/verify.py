@@ -1,6 +1,6 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -46,26 +46,36 @@ class Verifier:
     def expected(self, subnet: Subnet, ranges: Ranges) -> list[Outputs]:
         """Return the outputs that the graphs of a sub-network must give for each batch."""
         tensors, rounding = self.stored[storage_of(subnet.precision)], rounding_of(subnet.precision, ranges)
-        return [reference.outputs(subnet, self.source, tensors, inputs, rounding) for inputs in self.batches]
+        return self._of_tokens(reference.outputs(subnet, self.source, tensors, one, rounding) for one in self.batches)
 
-    def check(self, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Outputs]) -> ExportDifference:
+    def exact(self, subnet: Subnet) -> list[Outputs]:
+        """Return the outputs of its slice in float32 for each batch."""
+        tensors = self.source.tensors
+        return self._of_tokens(reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches)
+
+    def _of_tokens(self, outputs: Iterable[Outputs]) -> list[Outputs]:
+        """Return the outputs for all batches without those of padding."""
+        pairs = zip(outputs, self.batches, strict=True)
+        return [self.source.task.without_padding(one, inputs["attention_mask"]) for one, inputs in pairs]
+
+    def check(
+        self, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Outputs], exact: Sequence[Outputs]
+    ) -> ExportDifference:
         """Return how far a sub-network's graphs are from its slice in float32, the worst of them.
 
         Raises:
             ExportError: one of its graphs does not compute what it should.
         """
-        task, tensors = self.source.task, self.source.tensors
-        # In float32, so that it is what the precision costs, not whether the graph is right, which is checked below.
-        exact = [reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches]
-        exact_results = self._results(exact)
+        task, exact_results = self.source.task, self._results(exact)
 
         difference, agreement = 0.0, 1.0
         for engine in engines_here():
             usual = default_way(engine.NAME, threads=1)
             for flavor in engine.FLAVORS:
                 session = open_session(bundle, subnet, msgspec.structs.replace(usual, flavor=flavor))
-                found = [session.run({name: inputs[name] for name in session.input_names}) for inputs in self.batches]
-                check_close(subnet, found, expected, engine.NAME)
+                asked = ({name: inputs[name] for name in session.input_names} for inputs in self.batches)
+                found = self._of_tokens(map(session.run, asked))
+                check_close(subnet, found, expected, exact, engine.NAME)
 
                 agreement = min(agreement, task.fidelity(self._results(found), exact_results))
                 for outputs, right in zip(found, exact, strict=True):
@@ -90,16 +100,21 @@ def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
             return lambda _, x: x
 
 
-def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Outputs], engine: str = CPU.NAME) -> None:
+def check_close(
+    subnet: Subnet,
+    found: Sequence[Outputs],
+    expected: Sequence[Outputs],
+    exact: Sequence[Outputs],
+    engine: str = CPU.NAME,
+) -> None:
     """Raise an ExportError with the figure if outputs differ by more than the precision's tolerance, over all batches.
 
-    Each batch has as many outputs by name; every text counts as much as any other.
+    Each batch has as many outputs by name; every text counts as much as any other. `exact` are those in float32.
     """
     for name in expected[0]:
-        right = [outputs[name] for outputs in expected]
-        allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right)
-        sums = [len(one) * mean_difference(outputs, {name: one}) for outputs, one in zip(found, right, strict=True)]
-        difference = sum(sums) / sum(map(len, right))
+        right, unrounded = [outputs[name] for outputs in expected], [outputs[name] for outputs in exact]
+        allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right, unrounded)
+        difference = _difference([outputs[name] for outputs in found], right)
         # So that what is not a number is refused too.
         if not difference <= allowed:
             figures = f"{name} differ by {difference:.2g}, at most {allowed:.2g} is allowed"
@@ -107,15 +122,26 @@ def check_close(subnet: Subnet, found: Sequence[Outputs], expected: Sequence[Out
             raise ExportError(f"{wrong}: {figures}; report this")
 
 
-def tolerance(precision: Precision, expected: Sequence[Array]) -> float:
-    """Return how far an output of a precision may lie from the expected one, given for each batch."""
+def _difference(found: Sequence[Array], right: Sequence[Array]) -> float:
+    """Return how far an output lies from another, on average over the texts of all batches."""
+    pairs = zip(found, right, strict=True)
+    sums = [len(one) * mean_difference({"": values}, {"": one}) for values, one in pairs]
+    return sum(sums) / sum(map(len, right))
+
+
+def tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[Array]) -> float:
+    """Return how far an output of a precision may lie from the expected one, given for each batch, with the exact one
+    that it is in float32."""
     share, least = TOLERANCE[precision]
-    return max(least, share * max(float(np.abs(one).max()) for one in expected))
+    allowed = max(least, share * max(float(np.abs(one).max()) for one in expected))
+    # Where levels are wide apart, as with MPNet's few large neurons, roundings that fall the other way move outputs
+    # as far as rounding itself does.
+    return max(allowed, _difference(expected, exact)) if precision in ("int8", "int8-static") else allowed
 
 
-def device_tolerance(precision: Precision, expected: Sequence[Array]) -> float:
+def device_tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[Array]) -> float:
     """Return how far an output may lie from the expected one on a device, where int8-weights may be in bfloat16."""
-    return tolerance("int8" if precision == "int8-weights" else precision, expected)
+    return tolerance("int8" if precision == "int8-weights" else precision, expected, exact)
 
 
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Arrays, ...]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgebert import records
 from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
+from edgebert.exporters.family import Sizes
 from edgebert.exporters.positions import with_positions
 from edgebert.exporters.quantize import quantize_rows
 from edgebert.inputs.bundle_file import PIECE_BYTES
@@ -123,14 +124,20 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     return {name: rounded.get(id(tensor), tensor) for name, tensor in source.tensors.items()}
 
 
-def rows_read(subnets: Sequence[Subnet], head_size: int) -> dict[str, int]:
+def rows_read(subnets: Sequence[Subnet], sizes: Sizes) -> dict[str, int]:
     """Return how many heads' dimensions or neurons the widest of some sub-networks reads, by unit: 3.ffn_in."""
     # What none of them reads is not stored, such as the zeros of a ticket.
     rows: dict[str, int] = {}
     for subnet in subnets:
         for layer, heads, ffn in zip(subnet.layers, subnet.heads, subnet.ffn, strict=True):
-            read = dict.fromkeys("qkvo", heads * head_size) | dict.fromkeys(("ffn_in", "ffn_gate", "ffn_out"), ffn)
+            read = dict.fromkeys("qkvo", heads * sizes.head_size) | dict.fromkeys(
+                ("ffn_in", "ffn_gate", "ffn_out"), ffn
+            )
             rows |= {f"{layer}.{unit}": max(n, rows.get(f"{layer}.{unit}", 0)) for unit, n in read.items()}
+    if sizes.groups:
+        # Layers that share weights read as much of them as the widest, so that these are stored once.
+        widest = {unit: max(n for name, n in rows.items() if unit_of(name) == unit) for unit in map(unit_of, rows)}
+        rows = {name: widest[unit_of(name)] for name in rows}
     return rows
 
 

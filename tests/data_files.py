@@ -118,6 +118,27 @@ RIGHT: list[tuple[str, bytes, list[Row]]] = [
     ("a.jsonl", as_lines({"text": "a", "labels": []}), [("a", None, ())]),
     ("a.jsonl", as_lines({"text": "\U0001f600", "label": True}), [("\U0001f600", None, "True")]),
     ("a.jsonl", as_lines({"text": "a", "meta": {"b": [None, {"c": 1}]}}), [("a", None, None)]),
+    # Words with tags.
+    ("a.jsonl", as_lines({"tokens": ["a", "b"], "tags": ["O", "B-X"]}), [("a b", None, ("O", "B-X"))]),
+    ("a.jsonl", as_lines({"id": "0", "tokens": ["a", "b"], "ner_tags": [0, 3]}), [("a b", None, ("0", "3"))]),
+    ("a.jsonl", as_lines({"tokens": ["a", "b"], "labels": ["O", "B-X"]}), [("a b", None, ("O", "B-X"))]),
+    ("a.jsonl", as_lines({"tokens": ["a", "b"]}), [("a b", None, None)]),
+    ("a.jsonl", as_lines({"text": "x", "tokens": ["a"], "label": "y", "tags": ["O"]}), [("a", None, ("O",))]),
+    ("a.jsonl", as_lines({"text": "x", "tokens": ["a"], "label": "y"}), [("x", None, "y")]),
+    ("a.tsv", b"tokens\ttags\na b\tO B-X\n", [("a b", None, "O B-X")]),
+    ("a.tsv", b"text\tlabel\na b\tO B-X\n", [("a b", None, "O B-X")]),
+    (
+        "a.conll",
+        b"-DOCSTART- -X- -X- O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n\nPeter NNP I-NP B-PER\n",
+        [("EU rejects", None, ("B-ORG", "O")), ("Peter", None, ("B-PER",))],
+    ),
+    (
+        "a.iob2",
+        b"New\tB-LOC\r\nYork\tI-LOC\r\n\r\n#\tO\r\n",
+        [("New York", None, ("B-LOC", "I-LOC")), ("#", None, ("O",))],
+    ),
+    ("a.iob.gz", gzip.compress(b"a O\nb O"), [("a b", None, ("O", "O"))]),
+    ("a.bio", b"a\nb\n\nc\n", [("a b", None, None), ("c", None, None)]),
 ]
 
 _NOT_SAME = {"one.jsonl": b'{"text": "a"}\n', "two.jsonl": b'{"sentence": "a"}\n'}
@@ -161,7 +182,31 @@ WRONG: list[tuple[str, bytes, str]] = [
     ("a.csv", b"sep=;\ntext;label\na\n", "a.csv:3: expected 2 columns as in the header, found 1"),
     ("a.tsv", b"gj04\t1\t\tA text.\n", "a.tsv:1: expected a column 'text', found gj04, 1, , A text.; name the columns"),
     ("a.csv", b"sentence1,label\na,x\n", "a.csv:1: expected a column 'text', found sentence1, label; name"),
-    ("a.csv", b"tokens,tags\na,x\n", "a.csv:1: expected a column 'text', found 'tokens'; token classification is not"),
+    (
+        "a.csv",
+        b"tokens,ner_tags\n\"['a', 'b']\",x\n",
+        "a.csv:2: expected words in 'tokens', found \"['a', 'b']\"; separate them by blanks, or write a list in a",
+    ),
+    (
+        "a.jsonl",
+        as_lines({"tokens": ["a", 1]}),
+        "a.jsonl:1: expected a list of words in 'tokens', found 1; write each as",
+    ),
+    ("a.jsonl", as_lines({"tokens": ["", " "]}), "a.jsonl:1: expected a text in 'tokens', found an empty one; leave"),
+    ("a.jsonl", as_lines({"tokens": []}), "a.jsonl:1: expected a text in 'tokens', found an empty one; leave the line"),
+    ("a.jsonl", b'{"tokens": ["\\ud800"]}\n', "a.jsonl:1: expected characters in 'tokens', found \\ud800"),
+    (
+        "a.jsonl",
+        as_lines({"tokens": ["a"], "tags": ["O"], "ner_tags": [0]}),
+        "a.jsonl:1: expected one column for the label, found 'tags' and 'ner_tags'; rename the others",
+    ),
+    (
+        "a.conll",
+        b"a O\nb\n",
+        "a.conll:2: expected a word and its tag as in the lines before, found 'b'; correct the line",
+    ),
+    ("a.bio", b"a\n\nb O\n", "a.bio:3: expected a word as in the lines before, found 'b O'; correct the line"),
+    ("a.conll", b"-DOCSTART- -X- O O\n\n", "a.conll is empty; expected at least one text"),
     ("a.json", b'{"version": "1", "data": []}', "a.json:1: expected SQuAD's file with its articles in 'data'; give it"),
     ("a.csv", b"text,text\na,b\n", "a.csv:1: expected one column for the text, found 'text' and 'text'; rename the"),
     ("a.csv", b"text,Text\na,b\n", "a.csv:1: expected one column for the text, found 'text' and 'Text'; rename the"),

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--out", str, "FILE", out)
     add(parser, "--top-k", _top_k, "N|all", "answers for each text (default: the best one)", argparse.SUPPRESS)
     _add_pairs_and_answers(parser)
+    _add_entities(parser)
     arguments.add_bundle_option(parser)
     add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
     arguments.add_budget(parser)
@@ -57,13 +58,31 @@ def _add_pairs_and_answers(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, action=switch, default=argparse.SUPPRESS, help=text)
 
 
+def _add_entities(parser: argparse.ArgumentParser) -> None:
+    """Add what may be asked for of labels of tokens."""
+    strategy = "of tokens: none, simple, first, average or max, as transformers' pipeline has them (default: none)"
+    add(parser, "--aggregation-strategy", str, "NAME", strategy, argparse.SUPPRESS)
+    ignored = "labels of tokens that answers leave out, '' for none (default: O)"
+    add(parser, "--ignore-labels", _labels, "A,B", ignored, argparse.SUPPRESS)
+    stride = "answer long texts in windows that share so many tokens, where they are else cut"
+    add(parser, "--stride", arguments.whole_number, "N", stride, argparse.SUPPRESS)
+
+
 # Options of tasks, by the names of their arguments.
-_TASK_OPTIONS = ("top_k", "max_answer_len", "doc_stride", "handle_impossible_answer", "align_to_words")
+_TASK_OPTIONS = (
+    *("top_k", "max_answer_len", "doc_stride", "handle_impossible_answer", "align_to_words"),
+    *("aggregation_strategy", "ignore_labels", "stride"),
+)
 
 
 def _top_k(text: str) -> int | None:
     """Return how many answers a text gets, None for all."""
     return None if text == "all" else arguments.count(text)
+
+
+def _labels(text: str) -> list[str]:
+    """Return labels separated by commas; none of an empty text."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def run(options: argparse.Namespace) -> None:

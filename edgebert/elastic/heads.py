@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedTokenizerBase,
+)
 
 from edgebert.elastic.answers import UNKNOWN, span_outputs, windows_of
 from edgebert.elastic.losses import UNLABELLED
 from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.tags import tag_outputs, tagged_texts
 from edgebert.elastic.texts import Target, Texts, tokenise
 from edgebert.exporters.cross_encoder import problem_type_of
 from edgebert.inputs.tokenization import Text
@@ -24,6 +30,7 @@ from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import TASKS
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # How transformers calls tasks that share a class of models.
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -45,17 +52,17 @@ class TrainingHead:
 
     `problem_type` tells tasks apart that share a class of models; None where only one has it. `unknown_target` returns,
     for so many labels, the target of a text whose label is not known. `labels_seen` returns the numbers of the labels
-    that some targets teach.
+    that are asked for of some texts.
     `names` are those of a model's outputs where the task has no labels. `texts` makes token ids of texts that are at
     most so long, and of what is asked of them; `read_outputs` what losses and results are made of.
     """
 
     problem_type: ProblemType | None
     unknown_target: Callable[[int], Target]
-    labels_seen: Callable[[Sequence[Target]], set[int]]
-    auto_class: type[AutoModelForSequenceClassification | AutoModelForQuestionAnswering] = (
-        AutoModelForSequenceClassification
-    )
+    labels_seen: Callable[[Sequence[Any]], set[int]]
+    auto_class: type[
+        AutoModelForSequenceClassification | AutoModelForQuestionAnswering | AutoModelForTokenClassification
+    ] = AutoModelForSequenceClassification
     names: tuple[str, ...] = ()
     texts: TextsOf = _whole_texts
     read_outputs: ReadOutputs = outputs_by_name
@@ -95,6 +102,14 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         names=("LABEL_0", "LABEL_1"),  # as transformers calls where answers begin and end
         texts=windows_of,
         read_outputs=span_outputs,
+    ),
+    TokenClassification.NAME: TrainingHead(
+        problem_type=None,
+        unknown_target=lambda labels: [],
+        labels_seen=lambda asked: {label for tags in asked for label in tags.labels},
+        auto_class=AutoModelForTokenClassification,
+        texts=tagged_texts,
+        read_outputs=tag_outputs,
     ),
 }
 

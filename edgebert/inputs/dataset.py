@@ -1,4 +1,4 @@
-"""Reads data files row by row: TSV, CSV, JSON and plain text, of any size. Knows nothing about models."""
+"""Reads data files row by row: TSV, CSV, JSON, CoNLL and plain text, of any size. Knows nothing about models."""
 
 import itertools
 import re
@@ -32,11 +32,20 @@ _COUPLES = (
 )
 # In this order: the last ones are GLUE's, and mean a label only where no column is called one. The file of answers
 # that `predict --out` writes has a score beside its label.
-_LABELS = (("label", "labels", "gold_label"), ("answers",), ("answer",), ("is_duplicate", "score", "quality"))
+_LABELS = (
+    *(("label", "labels", "gold_label"), ("answers",), ("answer",), ("is_duplicate", "score", "quality")),
+    ("tags", "ner_tags"),
+)
+# Beside a list of words, whose tags come first: conll2003's rows are numbered, and others say what a whole text is.
+_WORDS = "tokens"
+_TAGS = (("tags", "ner_tags"), ("label", "labels"))
 _STARTS = ("start", "answer_start")
 _NUMBERS = ("", "id", "idx", "index")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[\r\n]*$', re.IGNORECASE)
-_FORMS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+_FORMS = {
+    **{".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"},
+    **dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "conll"),
+}
 _KNOWN = {*_TEXTS, *_PAIRS, *_NUMBERS, *itertools.chain(*_LABELS, *_COUPLES)}
 
 # A row as it was read: the line on which it begins, perhaps with a name of it, the names of its columns, and their
@@ -49,7 +58,8 @@ class Example:
     """One row of a data file: its text, the pair and the label if it has them, and where it stands.
 
     A label is text as it was read; a list of them, as JSON may give for a text, is a tuple. Of answers `starts` are the
-    places of their first characters in the pair, where the file says so.
+    places of their first characters in the pair, where the file says so. `words` are the characters (start, end) of
+    each word where a row came as a list of words, which are joined by blanks; None elsewhere.
     """
 
     text: str
@@ -57,6 +67,7 @@ class Example:
     label: str | tuple[str, ...] | None
     place: str
     starts: tuple[int, ...] | None = None
+    words: tuple[tuple[int, int], ...] | None = None
 
     @property
     def input(self) -> Text:
@@ -70,7 +81,9 @@ def read_examples(path: str | Path, *, streams: bool = False) -> Iterator[Exampl
     The ending says what it holds: .tsv, .csv, .json or .jsonl, perhaps before .gz. Under other endings a first line
     that is a header or a JSON object says so, and else each line is a text. Columns are `text`, `pair` and `label`, the
     last two optional, or common other names of them; any others are passed over, and so are blank lines of a table and
-    what is blank at the end of the file. JSON may give several labels as a list; SQuAD's files are read as they are.
+    what is blank at the end of the file. JSON may give several labels as a list, and a text as a list of words, called
+    `tokens`, with a label for each. So may CoNLL files (.conll, .bio, .iob, .iob2): a word a line with its tag in the
+    last column, and a blank line behind each text. SQuAD's files are read as they are.
 
     Raises:
         EdgeBertError: the file cannot be read, is empty or not UTF-8, a row is incomplete or has other columns than
@@ -94,7 +107,7 @@ def _rows(file: TextFile) -> Iterator[Row]:
             present = {key: value for key, value in row.items() if value is not None and value == value}
             yield number, list(present), list(present.values())
     else:
-        yield from {"tsv": _tsv_rows, "csv": _csv_rows, "plain": _plain_rows}[form](file, first)
+        yield from {"tsv": _tsv_rows, "csv": _csv_rows, "conll": _conll_rows, "plain": _plain_rows}[form](file, first)
 
 
 def _form_of(first: str) -> str:
@@ -112,6 +125,27 @@ def _plain_rows(file: TextFile, first: str) -> Iterator[Row]:
     names = ("text",)
     for number, line in enumerate(file.lines(first), 1):
         yield number, names, (line.rstrip("\r\n"),)
+
+
+def _conll_rows(file: TextFile, first: str) -> Iterator[Row]:
+    """Yield the words of each text, and their tags where lines have more than one column."""
+    names: Sequence[str] = ()
+    cells: list[list[str]] = []
+    begin = 0
+    # A blank line more than the file has, so that its last text ends too.
+    for number, line in enumerate(itertools.chain(file.lines(first), ("",)), 1):
+        found = line.strip("\r\n").split("\t") if "\t" in line else line.split()
+        if not line.strip() or found[0] == "-DOCSTART-":
+            if cells:
+                yield begin, names, [list(column) for column in zip(*cells, strict=True)]
+            cells = []
+            continue
+        begin = begin if cells else number
+        names = names or ((_WORDS, "tags") if len(found) > 1 else (_WORDS,))
+        if min(len(found), 2) != len(names):
+            expected = f"expected a word{' and its tag' * (len(names) > 1)} as in the lines before"
+            raise EdgeBertError(f"{file.name}:{number}: {expected}, found {line.strip()[:40]!r}; correct the line")
+        cells.append([found[0], found[-1].strip()][: len(names)])
 
 
 def _tsv_rows(file: TextFile, first: str) -> Iterator[Row]:
@@ -220,6 +254,20 @@ class _Column:
         self.check_unicode(text, place)
         return text
 
+    def words(self, values: Sequence[Any], place: str) -> list[str] | None:
+        """Return the words that a row has in this column; None where it has a text."""
+        words = values[self.place]
+        if isinstance(words, str) and words.startswith("[") and words.endswith("]"):  # as pandas writes a list
+            advice = "separate them by blanks, or write a list in a .jsonl file"
+            raise EdgeBertError(f"{place}: expected words in '{self.name}', found {words[:40]!r}; {advice}")
+        if not isinstance(words, list):
+            return None
+        if not all(isinstance(word, str) for word in words):
+            found = next(word for word in words if not isinstance(word, str))
+            expected = f"expected a list of words in '{self.name}', found {str(found)[:40]}"
+            raise EdgeBertError(f"{place}: {expected}; write each as a string")
+        return words
+
     def label(self, values: Sequence[Any], place: str) -> str | tuple[str, ...]:
         """Return the label that a row has in this column, or several of a list, or raise an EdgeBertError."""
         value = values[self.place]
@@ -253,10 +301,14 @@ class _Columns:
 
     def example(self, values: Sequence[Any], place: str) -> Example:
         """Return what a row's values mean."""
+        words = self.text.words(values, place) if _plain_name(self.text.name) == _WORDS else None
+        if words is not None:
+            values = [*values[: self.text.place], " ".join(words), *values[self.text.place + 1 :]]
+        places = None if words is None else _places_of_words(words)
         text = self.text.text(values, place)
         pair = None if self.pair is None else self.pair.text(values, place)
         if self.label is None:
-            return Example(text, pair, None, place)
+            return Example(text, pair, None, place, words=places)
         answers = answers_in(values[self.label.place])
         if answers is not None:
             self.label.check_unicode("".join(answers[0]), place)
@@ -264,7 +316,13 @@ class _Columns:
         label = self.label.label(values, place)
         count = len(label) if isinstance(label, tuple) else 1
         starts = None if self.starts is None else starts_in(values[self.starts.place], count)
-        return Example(text, pair, label, place, starts)
+        return Example(text, pair, label, place, starts, places)
+
+
+def _places_of_words(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return the characters (start, end) of words in a text that joins them by blanks."""
+    ends = itertools.accumulate(len(word) + 1 for word in words)
+    return tuple((end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True))
 
 
 def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _Columns:
@@ -278,12 +336,14 @@ def _columns_of(names: Sequence[str], place: str, before: _Columns | None) -> _C
             raise EdgeBertError(f"{place}: expected one column for the {meaning}, found {both}; rename the others")
         return _Column(found[0], names[found[0]]) if found else None
 
-    text = only(_places_of_texts(plain), "text")
+    has_words = _WORDS in plain and (not _places_of_texts(plain) or not set(_TAGS[0]).isdisjoint(plain))
+    lists = (number for number, name in enumerate(plain) if name == _WORDS)
+    text = only(lists if has_words else _places_of_texts(plain), "text")
     if text is None:
         raise EdgeBertError(f"{place}: {_no_text(names, plain)}")
-    partners = {second for first, second in _COUPLES if first == plain[text.place]} | set(_PAIRS)
+    partners = set() if has_words else {second for first, second in _COUPLES if first == plain[text.place]} | {*_PAIRS}
     pair = only((number for number, name in enumerate(plain) if name in partners), "pair")
-    called = next((names for names in _LABELS if not set(names).isdisjoint(plain)), ())
+    called = next((names for names in (_TAGS if has_words else _LABELS) if not set(names).isdisjoint(plain)), ())
     label = only((number for number, name in enumerate(plain) if name in called), "label")
     # Of other tasks a column of such a name is passed over, so several are no error.
     start = next((_Column(number, names[number]) for number, name in enumerate(plain) if name in _STARTS), None)
@@ -306,8 +366,6 @@ def _places_of_texts(names: Sequence[str]) -> list[int]:
 
 def _no_text(names: Sequence[str], plain: Sequence[str]) -> str:
     """Return what is wrong with columns of which none holds a text."""
-    if "tokens" in plain:
-        return "expected a column 'text', found 'tokens'; token classification is not supported"
     if {"version", "data"} <= set(plain) or "paragraphs" in plain:
         return "expected SQuAD's file with its articles in 'data'; give it as it was, or a row for each question"
     found = ", ".join(names)[:80] or "none"

@@ -24,6 +24,7 @@ TASK_NAMES = (
     "text-regression",
     "question-answering",
     "sentence-embedding",
+    "token-classification",
 )
 # Beyond what any of these models was trained for.
 MAX_LENGTH = 1 << 20

@@ -1,7 +1,6 @@
 """Text to token ids and padded arrays, with the bundle's tokenizer. Knows nothing about networks."""
 
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts, parts_of
+from edgebert.inputs.token_spans import Span, of_words, without_blanks
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
@@ -31,13 +31,15 @@ class Tokens:
     """The ids and the segment of each token of one text or pair, special tokens included.
 
     `spans` are the characters (start, end) of `text`, which is the text or the second one of a pair, that a token was
-    made of; None for other tokens. They are empty where nobody asked for them.
+    made of; None for other tokens. `offsets` are the same with the blanks before a word, where they are a part of its
+    token. Both are empty where nobody asked for them.
     """
 
     ids: Sequence[int]
     types: Sequence[int]
-    spans: Sequence[tuple[int, int] | None] = ()
+    spans: Sequence[Span | None] = ()
     text: str = ""
+    offsets: Sequence[Span | None] = ()
 
 
 class Tokenizer:
@@ -121,6 +123,37 @@ class Tokenizer:
         """
         return _asked(self._all_encoded, [self.check(text) for text in texts])  # type: ignore[no-any-return]
 
+    def located(self, text: str) -> Tokens:
+        """Return what `encode` does for a text, with the span of each token.
+
+        Raises:
+            EdgeBertError: `check` refuses it, or more characters would have to be read than are.
+        """
+        self.check(text)
+        return _asked(self._located, text)  # type: ignore[no-any-return]
+
+    def name_of(self, token: int) -> str:
+        """Return what a token is called in the vocabulary, such as ##ing."""
+        return self._tokenizer.id_to_token(token) or ""
+
+    def joined(self, names: Sequence[str]) -> str:
+        """Return the text that names of tokens stand for, as transformers' convert_tokens_to_string does."""
+        decoder = self._tokenizer.decoder
+        return str(_asked(decoder.decode, list(names))) if decoder else " ".join(names)
+
+    @functools.cached_property
+    def marks_inner_tokens(self) -> bool:
+        """Whether names tell tokens within a word from those that begin one, as WordPiece's ## does."""
+        return bool(getattr(self._tokenizer.model, "continuing_subword_prefix", None))
+
+    @functools.cached_property
+    def unknown(self) -> int | None:
+        """The token that stands for what the vocabulary lacks; None if there is none."""
+        # No character that a vocabulary has: the library does not say which token it is for all kinds of models.
+        found = _asked(self._tokenizer.model.tokenize, "\U0010fffd")
+        # Bytes are all known, and the token then stands where somebody wrote its name.
+        return found[0].id if len(found) == 1 else self._tokenizer.token_to_id("<unk>")
+
     def windows(self, text: Text, overlap: int, *, whole_words: bool = False) -> list[Tokens]:
         """Return a text, or a pair whose second text is cut, in rows of at most `max_length` tokens with their spans.
 
@@ -134,17 +167,24 @@ class Tokenizer:
         first, pair = self.check_windows(text)
         cut = first if pair is None else pair
         rows, before = _asked(self._windows, first, pair, overlap)
-        spans = (_spans(row, part, cut, before, whole_words) for row, part in rows)
-        return [Tokens(row.ids, row.type_ids, of_row, cut) for (row, _), of_row in zip(rows, spans, strict=True)]
+        return [_with_spans(row, part, cut, before, whole_words=whole_words) for row, part in rows]
 
     def check_windows(self, text: Text) -> tuple[str, str | None]:
         """Return what `check` does of a text of which all tokens are read, or raise an EdgeBertError."""
         parts = [part for part in (text if isinstance(text, tuple) else (text,)) if isinstance(part, str)]
-        longest = max(map(len, parts), default=0)
-        if longest > _MOST_CHARACTERS:
-            expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
-            raise EdgeBertError(f"{expected}, found {longest:,}; cut it into several")
+        _readable(max(parts, key=len, default=""))
         return self.check(text)
+
+    def _located(self, text: str) -> Tokens:
+        part = self._shortened(text, self._reach) or ""
+        encoding = self._tokenizer.encode(part, add_special_tokens=False)
+        if part != text and len(encoding.ids) < self.max_length:
+            # Whole, since no other part of it is known to have tokens enough.
+            part = _readable(text)
+            encoding = self._tokenizer.encode(part, add_special_tokens=False)
+        encoding.truncate(self._room, direction=self.side)
+        shift = len(text) - len(part) if self.side == "left" else 0
+        return _with_spans(self._tokenizer.post_process(encoding), encoding, text, shift=shift)
 
     def _windows(self, first: str, pair: str | None, overlap: int) -> tuple[list[Window], int]:
         """Return the rows of a text or pair, and how many tokens are before those of the text that is cut."""
@@ -266,30 +306,36 @@ def _parts(encoding: tokenizers.Encoding, room: int, overlap: int) -> list[token
     return [encoding, *encoding.overflowing]
 
 
-def _spans(
-    row: tokenizers.Encoding, part: tokenizers.Encoding, text: str, before: int, whole_words: bool
-) -> list[tuple[int, int] | None]:
-    """Return the characters of a text that each token of a row, or its word, was made of, without blanks before.
+def _with_spans(
+    row: tokenizers.Encoding,
+    part: tokenizers.Encoding,
+    text: str,
+    before: int = 0,
+    *,
+    whole_words: bool = False,
+    shift: int = 0,
+) -> Tokens:
+    """Return the tokens of a row with their characters of a text, `shift` behind those that its tokenizer saw.
 
-    `part` are the tokens of the text, which follow so many others that are not special.
+    `part` are the tokens of that text, which stand after so many others that are not special.
     """
-    # Not by the row's own: `sequence_ids` are not known of its first text, and RoBERTa's post-processor takes a blank
-    # from the offsets each time that it is run.
+    # The row's own numbers of texts are not known of its first one.
     places = [place for place, is_special in enumerate(row.special_tokens_mask) if not is_special]
-    places, words = places[before : before + len(part.ids)], part.word_ids
-    spans: list[tuple[int, int] | None] = [None] * len(row.ids)
-    found = []
-    for start, end in part.offsets:
-        # To some tokenizers, such as DeBERTa's, the blank before a word is a part of it.
-        blanks = len(text[start:end]) - len(text[start:end].lstrip())
-        found.append((start + blanks, end))
+    offsets = [(start + shift, end + shift) for start, end in part.offsets]
+    spans = [without_blanks(span, text) for span in offsets]
     if whole_words:
-        for _, group in itertools.groupby(range(len(words)), key=lambda one: (words[one], words[one] is None and one)):
-            word = list(group)
-            found[word[0] : word[-1] + 1] = [(found[word[0]][0], found[word[-1]][1])] * len(word)
-    for place, span in zip(places, found, strict=True):
-        spans[place] = span
-    return spans
+        spans = of_words(spans, part.word_ids)
+    found = dict(zip(places[before:], zip(spans, offsets, strict=True), strict=False))
+    both = [found.get(place, (None, None)) for place in range(len(row.ids))]
+    return Tokens(row.ids, row.type_ids, [span for span, _ in both], text, [offset for _, offset in both])
+
+
+def _readable(text: str) -> str:
+    """Return a text, or raise an EdgeBertError if it has more characters than are read as a whole."""
+    if len(text) > _MOST_CHARACTERS:
+        expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
+        raise EdgeBertError(f"{expected}, found {len(text):,}; cut it into several")
+    return text
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ Form = Literal["text", "dict", "several"]
 # What answers to labelled samples gained and could have gained, each (samples,).
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 # What training minimises, by the field's name; `edgebert.elastic.losses` computes it.
-Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "span-cross-entropy"]
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "span-cross-entropy", "token-cross-entropy"]
 
 _FLOAT32 = np.dtype(np.float32)
 _FEW = 100  # numbers that Python looks at sooner than numpy does
@@ -209,6 +209,18 @@ class Task(ABC):
             if not _are_finite(values):
                 advice = "export the bundle again, or choose another sub-network or provider"
                 raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
+
+    def without_padding(self, outputs: Outputs, mask: NDArray[np.int64]) -> Outputs:
+        """Return outputs that are 0 for padding, where the mask (batch, length) is 0, to compare those of two engines.
+
+        No answer is made of them, and not all engines compute them alike, such as where padding sees no token at all.
+        """
+        kept = dict(outputs)
+        for name, dimensions in self.OUTPUTS.items():
+            values = kept.get(name)
+            if dimensions[1] == "length" and values is not None and values.shape[:2] == mask.shape:
+                kept[name] = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 2)) == 1, values, np.float32(0))
+        return kept
 
     def beside(self, results: Results, full: Results) -> Results:
         """Return results that `metrics` counts beside the full network's for the same texts."""

@@ -8,6 +8,7 @@ from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # The first is what a checkpoint is trained for where nothing says otherwise.
 TASKS: tuple[type[Task], ...] = (
@@ -16,6 +17,7 @@ TASKS: tuple[type[Task], ...] = (
     TextRegression,
     QuestionAnswering,
     SentenceEmbedding,
+    TokenClassification,
 )
 DEFAULT_TASK = TASKS[0]
 

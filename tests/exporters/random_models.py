@@ -52,15 +52,17 @@ def random_bert(**config: Any) -> BertForSequenceClassification:
     return model
 
 
-def random_classifier(family: str, **config: Any) -> PreTrainedModel:
-    """Return a classifier of a family whose weights, biases and norms are all random, and large enough to matter."""
+def random_classifier(
+    family: str, head: type[Any] = AutoModelForSequenceClassification, **config: Any
+) -> PreTrainedModel:
+    """Return a model of a family whose weights, biases and norms are all random, and large enough to matter."""
     torch.manual_seed(7)
     names = OWN_NAMES.get(family, {})
     sizes = {
         names.get(key, key): value for key, value in {**SIZES, "num_labels": 3, "pad_token_id": 1, **config}.items()
     }
     sizes.pop(None, None)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes)).eval()
+    model = head.from_config(AutoConfig.for_model(family, **sizes)).eval()
     randomise(model)
     return model
 

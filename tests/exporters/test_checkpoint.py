@@ -80,17 +80,13 @@ def test_a_pickle_is_not_executed(checkpoint: Path, tmp_path: Path) -> None:
         ({"quantization_config": {"bits": 4}}, r'quantization_config {"bits": 4} is not supported; expected nothing'),
         ({"per_layer_config": {"0": {"hidden_act": "relu"}}}, "per_layer_config .* is not supported"),
         (
-            {"architectures": ["BertForTokenClassification"]},
-            "token classification is not supported .* expected a model",
-        ),
-        (
             {"architectures": ["BertForCausalLM"]},
             r'text generation is not supported \(\["BertForCausalLM"\]\); expected',
         ),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
         (
             {"architectures": ["BertModel"]},
-            "expected a BertForSequenceClassification, found .*BertModel.*; fine-tune it",
+            "expected a BertForSequenceClassification or .*, found .*BertModel.*; fine-tune it",
         ),
         ({"problem_type": "guessing"}, "unknown problem_type 'guessing'; choose one of single_label"),
         ({"num_attention_heads": 5}, "expected hidden_size to be a multiple of the heads"),
@@ -106,7 +102,7 @@ def test_a_pickle_is_not_executed(checkpoint: Path, tmp_path: Path) -> None:
         ({"layer_norm_eps": 10**400}, r"expected a layer_norm_eps of 0 or more, found 10+\.\.\.;"),
         ({"id2label": [None, "b", "c"]}, "expected names for id2label; give them with --labels"),
         ({"id2label": {"1": "a", "2": "b", "3": "c"}}, "for the labels 0 to 2 in id2label, found 3, none for 0; give"),
-        ({"architectures": 5}, "expected a BertForSequenceClassification, found 5"),
+        ({"architectures": 5}, "expected a BertForSequenceClassification or .*, found 5"),
         ({"problem_type": []}, r"unknown problem_type \[\]; choose one of"),
         ({"hidden_size": None}, "expected a whole number above 0 for hidden_size, found nothing"),
         (

@@ -3,15 +3,24 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import oracle
 import pytest
 from random_models import random_classifier, save, write_texts
-from transformers import PreTrainedModel
+from transformers import AutoModelForTokenClassification, PreTrainedModel
 
+from edgebert.elastic_manifest import Slice
 from edgebert.engines.session import open_session
+from edgebert.exporters import reference
 from edgebert.exporters.build import export
+from edgebert.exporters.bundle_writer import FLAVORS
+from edgebert.exporters.checkpoint import parameters_of
+from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.families import FAMILIES
-from edgebert.exporters.plan import PRECISIONS
+from edgebert.exporters.graph import build_graph
+from edgebert.exporters.plan import PRECISIONS, full_subnet
+from edgebert.exporters.verify import random_inputs
+from edgebert.exporters.weights import WeightWriter, as_stored, prepared, rows_read
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor, Precision
@@ -30,27 +39,35 @@ CASES = {
     "xlnet": {},
     "mpnet": {},
     "modernbert": {"local_attention": 12, "global_attn_every_n_layers": 2},
-    "modernbert, mean and biases": {
-        **{
-            "classifier_pooling": "mean",
-            "local_attention": 7,
-            "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
-        },
-        **dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"), True),
-    },
     # As v3 is, with fewer buckets than the longest text needs.
     "deberta-v2": {
         **{"relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 16, "share_att_key": True},
         **{"norm_rel_ebd": "layer_norm", "position_biased_input": False, "type_vocab_size": 0},
     },
-    "deberta-v2, own weights": {
+    "albert": {"embedding_size": 20, "num_hidden_groups": 2},
+}
+# What else a configuration may say, in float32 alone.
+VARIANTS = {
+    "modernbert, mean and biases": {
+        **{"classifier_pooling": "mean", "local_attention": 7},
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"],
+        **dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"), True),
+    },
+    "deberta-v2, weights of its own for distances": {
         **{"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "max_relative_positions": 12},
         **{"type_vocab_size": 2, "pooler_hidden_act": "relu"},
     },
-    "albert": {"embedding_size": 20, "num_hidden_groups": 2},
+    "deberta-v2, keys alone": {"relative_attention": True, "pos_att_type": ["p2c"], "position_biased_input": False},
+    "deberta-v2, no distances": {"type_vocab_size": 2, "position_biased_input": False},
+    "albert, one group": {"embedding_size": 48},
 }
+# Slices that keep other heads and neurons in each layer; one is a single layer, in which only one token is computed.
+SLICES = (
+    Slice(id="ticket", layers=(0, 2, 3), heads=(3, 1, 2), ffn=(50, 96, 7)),
+    Slice(id="one-layer", layers=(1,), heads=(3,), ffn=(60,)),
+)
 # Of the largest logit, on average over texts.
-SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.1, "int8-static": 0.12}
+SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.1, "int8-static": 0.15}
 
 
 def test_every_model_type_has_a_case() -> None:
@@ -91,6 +108,27 @@ def test_graphs_are_transformers(exported: Exported, precision: Precision, flavo
         assert mean_difference(found, expected) < allowed, subnet.id
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_every_token_has_the_logits_of_transformers(case: str, tmp_path: Path) -> None:
+    family = case.partition(",")[0]
+    model = random_classifier(family, AutoModelForTokenClassification, **CASES[case])
+    source, grid = save(model, tmp_path / "checkpoint"), {"widths": (0.5,), "depths": (0.5,)}
+    bundle = export(source, tmp_path / "bundle", **grid, precisions=["fp32", "int8"])
+    assert (bundle.manifest.task, bundle.manifest.pairs) == ("token-classification", False)
+
+    inputs = batch(model, bundle)
+    real = inputs["attention_mask"] == 1
+    for subnet in bundle.manifest.subnetworks:
+        expected = oracle.logits(oracle.cut(model, subnet), inputs)
+        if family == "xlnet":  # padded on the left there
+            expected = np.stack([np.roll(row, mask.sum(), axis=0) for row, mask in zip(expected, real, strict=True)])
+        for flavor in ("fused", "portable"):
+            found = open_session(bundle, subnet, way(flavor=flavor)).run(inputs)["logits"]
+            differences = np.abs(found - expected)[real]
+            difference = differences.max() if subnet.precision == "fp32" else differences.mean()
+            assert difference < SHARES[subnet.precision] * max(1, np.abs(expected).max()), (subnet.id, flavor)
+
+
 def test_token_types_are_read_where_they_are_told_apart(exported: Exported) -> None:
     model, bundle = exported
     told_apart = getattr(model.config, "type_vocab_size", 0) > 1
@@ -112,3 +150,59 @@ def test_without_pairs_token_types_are_no_input(tmp_path: Path, flavor: Flavor) 
     assert list(inputs) == list(bundle.manifest.inputs) == ["input_ids", "attention_mask"]
     found = open_session(bundle, bundle.manifest.subnetworks[0], way(flavor=flavor)).run(inputs)["logits"]
     np.testing.assert_allclose(found, oracle.logits(model, inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*list(CASES)[-4:], *VARIANTS])
+def test_uneven_slices_of_the_newer_families_are_transformers(tmp_path: Path, name: str) -> None:
+    model = random_classifier(name.partition(",")[0], **{**CASES, **VARIANTS}[name])
+    model.save_pretrained(tmp_path)
+    source = read_checkpoint(tmp_path)
+    has_types = source.token_types
+    weights = WeightWriter(tmp_path, "fp32").add(prepared(source, 40, token_types=has_types))
+    batches = random_inputs(source, 40, token_types=has_types)
+    for subnet in (part.subnet("test", "fp32") for part in SLICES):
+        cut = oracle.cut(model, subnet)
+        expected = [oracle.logits(cut, inputs) for inputs in batches]
+        for inputs, right in zip(batches, expected, strict=True):
+            np.testing.assert_allclose(
+                reference.outputs(subnet, source, source.tensors, inputs)["logits"], right, atol=1e-4
+            )
+        for flavor in FLAVORS:
+            (tmp_path / "graph.onnx").write_bytes(
+                build_graph(subnet, flavor, source, tuple(batches[0]), weights, {})  # type: ignore[arg-type]
+            )
+            session = onnxruntime.InferenceSession(tmp_path / "graph.onnx", providers=["CPUExecutionProvider"])
+            for inputs, right in zip(batches, expected, strict=True):
+                np.testing.assert_allclose(
+                    session.run(None, inputs)[0], right, atol=1e-4, err_msg=f"{subnet.id} {flavor}"
+                )
+            # Each text alone as it is among longer ones, in whose batch it is padded.
+            for row, length in enumerate(batches[0]["attention_mask"].sum(axis=1)):
+                alone = {key: array[row : row + 1, :length] for key, array in batches[0].items()}
+                np.testing.assert_allclose(session.run(None, alone)[0][0], expected[0][row], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*list(CASES)[-4:], *VARIANTS])
+def test_parameters_are_those_that_transformers_counts(tmp_path: Path, name: str) -> None:
+    model = random_classifier(name.partition(",")[0], **{**CASES, **VARIANTS}[name])
+    model.save_pretrained(tmp_path)
+    source = read_checkpoint(tmp_path)
+    assert parameters_of(full_subnet(source, "fp32"), source) == model.num_parameters()
+
+
+def test_alberts_depth_takes_no_bytes_and_no_memory(tmp_path: Path) -> None:
+    sizes = []
+    for layers in (2, 12):
+        folder = tmp_path / str(layers)
+        random_classifier("albert", embedding_size=20, num_hidden_layers=layers).save_pretrained(folder)
+        source = read_checkpoint(folder)
+        for dtype in ("fp32", "int8"):
+            stored = as_stored(source, dtype)
+            assert len({id(stored[f"{layer}.q.weight"]) for layer in range(layers)}) == 1
+            written = WeightWriter(folder, dtype).add(prepared(source, 40, token_types=True))
+            sizes.append(written.file.size_bytes)
+        half = Slice(id="half", layers=(0, 1), heads=(2, 1), ffn=(48, 24)).subnet("test", "fp32")
+        assert rows_read([half], source.sizes)["1.q"] == rows_read([half], source.sizes)["0.q"] == 24
+        full = full_subnet(source, "fp32")
+        assert parameters_of(half, source) < parameters_of(full, source)
+    assert sizes[:2] == sizes[2:]

@@ -21,7 +21,7 @@ def verifier(exported: Bundle) -> Verifier:
 
 
 def check(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet) -> ExportDifference:
-    return verifier.check(bundle, subnet, verifier.expected(subnet, {}))
+    return verifier.check(bundle, subnet, verifier.expected(subnet, {}), verifier.exact(subnet))
 
 
 def test_right_graphs_pass_with_their_difference(exported: Bundle, verifier: Verifier) -> None:
@@ -57,27 +57,42 @@ def test_the_graph_of_another_slice_is_found(exported: Bundle, verifier: Verifie
 
 def test_an_undefined_logit_is_a_mismatch(exported: Bundle) -> None:
     logits = np.array([[np.nan, 0.0, 1.0]], dtype=np.float32)
+    right = [{"logits": np.zeros_like(logits)}]
     with pytest.raises(ExportError, match="logits differ by inf"):
-        check_close(exported.manifest.subnetworks[0], [{"logits": logits}], [{"logits": np.zeros_like(logits)}])
+        check_close(exported.manifest.subnetworks[0], [{"logits": logits}], right, right)
 
 
 def test_every_text_counts_as_much_whatever_batch_it_is_in(exported: Bundle) -> None:
     """One text of eleven is off by 0.5: as an average that is 0.045, below the 0.06 that int8 allows."""
     subnet = exported.subnet("w0.50-d0.75-int8")
     right = [{"logits": np.ones((10, 3), np.float32)}, {"logits": np.ones((1, 3), np.float32)}]
-    check_close(subnet, [right[0], {"logits": right[1]["logits"] + 0.5}], right)
+    check_close(subnet, [right[0], {"logits": right[1]["logits"] + 0.5}], right, right)
     with pytest.raises(ExportError, match=r"logits differ by 0.45, at most 0.06 is allowed"):
-        check_close(subnet, [{"logits": right[0]["logits"] + 0.5}, right[1]], right)
+        check_close(subnet, [{"logits": right[0]["logits"] + 0.5}, right[1]], right, right)
+
+
+@pytest.mark.parametrize(("precision", "passes"), [("int8", True), ("int8-weights", False), ("fp32", False)])
+def test_where_rounding_moves_outputs_far_graphs_may_lie_as_far_apart(
+    exported: Bundle, precision: str, passes: bool
+) -> None:
+    subnet = exported.subnet(f"w0.50-d0.75-{precision}")
+    right = [{"logits": np.ones((4, 3), np.float32)}]
+    exact, found = ([{"logits": right[0]["logits"] + np.float32(moved)}] for moved in (0.4, -0.3))
+    if passes:
+        check_close(subnet, found, right, exact)
+        found[0]["logits"] -= 0.2
+    with pytest.raises(ExportError, match=r"logits differ by 0.[35], at most 0.[40]"):
+        check_close(subnet, found, right, exact)
 
 
 def test_outputs_of_any_rank_are_compared(exported: Bundle) -> None:
     """As for labels of tokens: batches of different lengths have outputs of different shapes."""
     subnet = exported.subnet("w0.50-d0.75-fp32")
     right = [{"logits": np.ones((2, length, 3), np.float32)} for length in (5, 8)]
-    check_close(subnet, right, right)
+    check_close(subnet, right, right, right)
     wrong = [right[0], {"logits": right[1]["logits"] + np.float32(0.5)}]
     with pytest.raises(ExportError, match=r"logits differ by 0.25, at most 0.0001 is allowed"):
-        check_close(subnet, wrong, right)
+        check_close(subnet, wrong, right, right)
 
 
 def test_lengths_reach_from_two_to_the_most(exported: Bundle) -> None:

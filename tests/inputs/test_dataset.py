@@ -22,6 +22,21 @@ def test_every_file_of_people_is_read(tmp_path: Path, name: str, content: bytes,
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", data_files.as_lines({"tokens": ["New York", "", "\U0001f600", "x"], "tags": ["O"] * 4})),
+        ("a.conll", "New York\tO\n\tO\n\U0001f600\tO\nx\tO\n".encode()),
+    ],
+)
+def test_words_of_a_list_are_known_by_their_characters(tmp_path: Path, name: str, content: bytes) -> None:
+    (row,) = read_examples(data_files.place(tmp_path, name, content))
+    assert row.words is not None
+    assert [row.text[start:end] for start, end in row.words] == ["New York", "", "\U0001f600", "x"]
+    (plain,) = read_examples(data_files.place(tmp_path, "a.tsv", b"tokens\na b\n"))
+    assert plain.words is None
+
+
+@pytest.mark.parametrize(
     ("name", "content", "wrong"),
     data_files.WRONG,
     ids=data_files.named(data_files.WRONG),  # type: ignore[arg-type]

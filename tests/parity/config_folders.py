@@ -21,9 +21,11 @@ from transformers.activations import ACT2FN
 Outcome = Literal["same", "ours", "either", "refused"]  # of two, the later one counts
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "xlnet")
+FAMILIES += ("mpnet", "modernbert", "deberta-v2", "albert")
 # Their forward passes are BERT's but for positions and heads.
-LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "albert")
 POSITIONS_BY_PADDING = ("roberta", "xlm-roberta", "camembert")
+WITH_TYPES = (*LIKE_BERT, "deberta-v2")
 VOCABULARY = 40
 _SIZES = {
     "vocab_size": VOCABULARY,
@@ -33,7 +35,11 @@ _SIZES = {
     "intermediate_size": 24,
     "max_position_embeddings": 20,
 }
-_ACTIVATION_KEYS = {"distilbert": "activation", "xlnet": "ff_activation"}
+_ACTIVATION_KEYS = {"distilbert": "activation", "xlnet": "ff_activation", "modernbert": "hidden_activation"}
+_BASES = {
+    **{"xlnet": "transformer", "distilbert": "distilbert", "bert": "bert", "electra": "electra", "mpnet": "mpnet"},
+    **{"modernbert": "model", "deberta-v2": "deberta", "albert": "albert"},
+}
 # Those with weights of their own.
 _WITH_WEIGHTS = ("prelu", "xielu")
 # torch stores infinity as the largest number of this type.
@@ -87,16 +93,96 @@ def _plain(family: str, generator: random.Random, seed: int) -> Case:
     sizes: dict[str, Any] = {names.get(key, key): value for key, value in _SIZES.items()}
     sizes.pop(None, None)
     sizes |= {"num_labels": labels, "pad_token_id": generator.choice((0, 1, 1, 3))}
-    if family in LIKE_BERT:
+    if family in WITH_TYPES:
         sizes["type_vocab_size"] = generator.choice((1, 2, 2, 3))
-    if family == "electra":
+    if family in ("electra", "albert"):
         sizes["embedding_size"] = generator.choice((8, 16))
+    if family in _VARIANTS:
+        sizes |= _VARIANTS[family](generator)
 
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes))
     randomise(model)
     config = json.loads(model.config.to_json_string(use_diff=False)) | {"architectures": [type(model).__name__]}
     return Case(family, generator, config, {name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+
+def _modernbert(generator: random.Random) -> dict[str, Any]:
+    """Return one of the models that ModernBERT's configuration can mean, in its words of now or of before."""
+    choose = generator.choice
+    found: dict[str, Any] = {
+        key: choose((True, False)) for key in ("norm_bias", "attention_bias", "mlp_bias", "classifier_bias")
+    }
+    found |= {"classifier_pooling": choose(("cls", "mean")), "local_attention": choose((1, 4, 5, 128))}
+    if choose((True, False)):
+        found["layer_types"] = [choose(("full_attention", "sliding_attention")) for _ in range(2)]
+    else:
+        found["global_attn_every_n_layers"] = choose((1, 2, 3))
+    if choose((True, False)):
+        found |= {"global_rope_theta": choose((300.0, 160000.0)), "local_rope_theta": choose((20.0, 10000))}
+    else:
+        found["rope_parameters"] = {"full_attention": {"rope_type": "default", "rope_theta": choose((50.0, 1e5))}}
+    return found | {"classifier_activation": choose(("gelu", "relu", "tanh"))}
+
+
+def _deberta(generator: random.Random) -> dict[str, Any]:
+    """Return one of the models that DeBERTa's configuration can mean."""
+    choose = generator.choice
+    terms = choose((None, [], ["c2p"], ["p2c"], ["c2p", "p2c"], "c2p|p2c", "P2C | c2p", "p2p|c2p"))
+    return {
+        "pos_att_type": terms,
+        "relative_attention": bool(terms) or choose((True, False)),
+        "share_att_key": choose((True, False)),
+        "position_buckets": choose((-1, 0, 6, 16, 64)),
+        "max_relative_positions": choose((-1, 12, 20, 64)),
+        "position_biased_input": choose((True, False)),
+        "norm_rel_ebd": choose(("none", "layer_norm", "Layer_Norm|x")),
+        "type_vocab_size": choose((0, 0, 2)),
+        "pooler_hidden_act": choose(("gelu", "tanh", "relu")),
+    }
+
+
+def _albert(generator: random.Random) -> dict[str, Any]:
+    layers = generator.choice((1, 2, 3, 5))
+    return {"num_hidden_layers": layers, "num_hidden_groups": generator.choice((1, 1, 2, 3))}
+
+
+_VARIANTS = {"modernbert": _modernbert, "deberta-v2": _deberta, "albert": _albert}
+
+
+_UNUSUAL: dict[str, dict[str, tuple[Any, ...]]] = {
+    "mpnet": {"relative_attention_num_buckets": (16, 31, 33, None)},
+    "modernbert": {
+        "classifier_pooling": ("max", None, 3),
+        "layer_types": (["full_attention"], "full_attention", [1, 2], {}, ["full_attention", "attention"]),
+        "global_attn_every_n_layers": (0, -1, 1.5, None),
+        "local_attention": (0, -1, 2.5, "4", None, True),
+        "sliding_window": (0, -2, 2.5, "4", None),
+        "norm_bias": ("yes", None, 3),
+        "rope_parameters": ({"full_attention": {"rope_type": "linear", "factor": 2.0}}, {"rope_theta": 3.0}, [1], "x"),
+        "local_rope_theta": (0, -1.0, "1", None),
+        "head_dim": (3, 8, None),
+        "num_attention_heads": (16,),
+    },
+    "deberta-v2": {
+        "conv_kernel_size": (3, None),
+        "attention_head_size": (3, 16),
+        "embedding_size": (8, 17),
+        "pooler_hidden_size": (8, None),
+        "relative_attention": (False, None, 1),
+        "pos_att_type": (5, [5], {"c2p": 1}, "", "c2p,p2c"),
+        "share_att_key": ("yes", None, 3),
+        "norm_rel_ebd": (5, {}, None, ["layer_norm"]),
+        "position_buckets": ("16", 1.5, True, 1, 2, 3, None),
+        "max_relative_positions": ("16", 1.5, 0, 1, 4, None),
+        "position_biased_input": (None, 1),
+    },
+    "albert": {
+        "inner_group_num": (2, None, 0),
+        "num_hidden_groups": (0, None, "1", 7),
+        "embedding_size": (7, None),
+    },
+}
 
 
 def _activation(case: Case) -> None:
@@ -113,7 +199,7 @@ def _layer_norm(case: Case) -> None:
     bad: Outcome = "either" if case.family == "distilbert" else "refused"
     values: list[tuple[Any, Outcome]] = [(value, "same") for value in (1e-5, 1e-3, 0.1, 1.0, 3.5)]
     values += [(value, bad) for value in ("1e-5", None, True, -1.0, float("inf"), float("nan"), 10**400)]
-    case.set("layer_norm_eps", values)
+    case.set("norm_eps" if case.family == "modernbert" else "layer_norm_eps", values)
 
 
 def _decoder(case: Case) -> None:
@@ -179,7 +265,15 @@ def _ignored(case: Case) -> None:
     case.config[key] = value
     if key == "rope_theta":
         case.config["rope_scaling"] = None
-    case.note(f"{key}={value}", "same")
+    matters = case.family == "modernbert" and key in ("head_dim", "rope_scaling")
+    case.note(f"{key}={value}", "refused" if matters else "same")
+
+
+def _unusual(case: Case) -> None:
+    """Set a key that the family alone reads to what is not supported, or to what it cannot be."""
+    if case.family in _UNUSUAL:
+        key = case.generator.choice(list(_UNUSUAL[case.family]))
+        case.set(key, [(value, "either") for value in _UNUSUAL[case.family][key]])
 
 
 def _foreign(case: Case) -> None:
@@ -263,7 +357,7 @@ def _other_model(case: Case) -> None:
         case.config["architectures"] = [prefix + suffix]
         case.note(suffix, "refused")
     else:
-        case.set("model_type", [(value, "refused") for value in ("t5", "gpt2", "deberta-v2", "BERT", 5, None, [])])
+        case.set("model_type", [(value, "refused") for value in ("t5", "gpt2", "deberta", "BERT", 5, None, [])])
 
 
 def _alias(case: Case) -> None:
@@ -288,13 +382,12 @@ def _alias(case: Case) -> None:
 
 def _fewer_layers(case: Case) -> None:
     key = OWN_NAMES.get(case.family, {}).get("num_hidden_layers") or "num_hidden_layers"
-    case.set(key, {1: "same"})
+    # ModernBERT's names the kind of each layer.
+    case.set(key, {1: "refused" if "layer_types" in case.config else "same"})
 
 
 def _base(case: Case) -> str:
-    return {"xlnet": "transformer", "distilbert": "distilbert", "bert": "bert", "electra": "electra"}.get(
-        case.family, "roberta"
-    )
+    return _BASES.get(case.family, "roberta")
 
 
 def _rename(case: Case) -> None:
@@ -319,7 +412,7 @@ def _rename(case: Case) -> None:
 
 def _used(case: Case) -> str:
     """Return the name of a tensor that the logits depend on."""
-    unused = ("mask_emb", ".1.", "lm_head", "position_ids")
+    unused = ("mask_emb", ".1.", "layer_groups.2.", "lm_head", "position_ids")
     return case.generator.choice([name for name in case.tensors if not any(part in name for part in unused)])
 
 
@@ -364,6 +457,7 @@ def _store(case: Case) -> None:
 
 _CHANGES: tuple[Callable[[Case], None], ...] = (
     *(_activation, _unknown_activation, _layer_norm, _decoder, _positions, _padding, _ignored, _foreign, _summary),
+    _unusual,
     *(_distances, _labels, _number, _other_model, _alias, _fewer_layers, _rename, _damage, _more, _store),
 )
 

@@ -82,6 +82,8 @@ def ours(source: Checkpoint, inputs: Arrays, folder: Path, flavor: Flavor) -> np
 
 def theirs(model: PreTrainedModel, inputs: Arrays) -> np.ndarray:
     given = padded_left(inputs) if model.config.model_type == "xlnet" else inputs
+    # Only how they are returned; without it, some of transformers' models fail.
+    model.config.return_dict = True
     with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         found = model(**{name: torch.from_numpy(array) for name, array in given.items()}, return_dict=True)
     return found.logits.numpy()
