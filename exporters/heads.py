@@ -11,6 +11,7 @@ import numpy as np
 from edgebert.errors import ExportError
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.config_file import shown
+from edgebert.exporters.cross_encoder import problem_type_of
 from edgebert.exporters.family import Family
 from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.pooling import embedding, write_embedding
@@ -211,7 +212,7 @@ def choose_head(path: Path, config: Mapping[str, Any], family: Family, name: str
     if name == SentenceEmbedding.NAME or (is_embedding and name is None):
         return _EMBEDDING
     heads = [_EMBEDDING] if is_embedding else _heads_of(path, config, family)
-    found = config.get("problem_type")
+    found = problem_type_of(path, config)
     if name is not None:
         head = next((head for head in heads if name == head.task.NAME), None)
         if head is None:
@@ -236,7 +237,7 @@ def check_labels(path: Path, config: Mapping[str, Any], head: Head, labels: int)
     if head.outputs not in (None, labels):
         found = f"expected {head.outputs} outputs of a model for {head.task.NAME}, found {labels}"
         raise ExportError(f"{path}: {found}; fine-tune it for its task first")
-    is_asked_for = config.get("problem_type") not in head.problem_types
+    is_asked_for = problem_type_of(path, config) not in head.problem_types
     if is_asked_for and head.most_labels is not None and labels > head.most_labels:
         advice, name = "choose another task with --task", head.task.NAME
         raise ExportError(f"{path}: expected at most {head.most_labels} label(s) for {name}, found {labels}; {advice}")

@@ -66,6 +66,8 @@ def test_the_service_answers_texts(ask: Ask) -> None:
     assert status == 200
     assert [one["label"] for one in answer["predictions"]] == ["positive", "negative"]
     assert ask("/predict", {"texts": []}) == (200, {"predictions": []})
+    status, answer = ask("/predict", {"texts": ["dull"], "options": {"top_k": 2}})
+    assert [one["label"] for one in answer["predictions"][0]] == ["negative", "positive"]
 
 
 def test_the_service_keeps_a_requests_budget(ask: Ask) -> None:
@@ -88,6 +90,8 @@ def test_the_service_keeps_a_requests_budget(ask: Ask) -> None:
         ({"texts": [5]}, "Expected `str | array`, got `int` - at `$.texts[0]`"),
         ({"texts": ["fine"] * 1001}, "Expected `array` of length <= 1000 - at `$.texts`"),
         ({"texts": ["fine"], "latency": 5}, "unknown field `latency`"),
+        ({"texts": ["fine"], "options": {"max_answer_len": 5}}, "text-classification has no option max_answer_len"),
+        ({"texts": ["fine"], "options": {"latency_ms": 5}}, "expected options of the task, found latency_ms; give it"),
         ({"texts": ["fine"], "latency_ms": 0}, "Expected `float` > 0.0 - at `$.latency_ms`"),
         ({"texts": ["fine", " "]}, "expected a text, found an empty one; leave it out"),
         ({"texts": [["a", "b"]]}, "expected single texts, found a pair"),

@@ -6,15 +6,23 @@ To train another task, write its entry here. Knows nothing about families of mod
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedTokenizerBase,
+)
 
 from edgebert.elastic.answers import UNKNOWN, span_outputs, windows_of
 from edgebert.elastic.losses import UNLABELLED
 from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.tags import tag_outputs, tagged_texts
 from edgebert.elastic.texts import Target, Texts, tokenise
+from edgebert.exporters.cross_encoder import problem_type_of
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
@@ -22,6 +30,7 @@ from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import TASKS
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # How transformers calls tasks that share a class of models.
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -43,17 +52,17 @@ class TrainingHead:
 
     `problem_type` tells tasks apart that share a class of models; None where only one has it. `unknown_target` returns,
     for so many labels, the target of a text whose label is not known. `labels_seen` returns the numbers of the labels
-    that some targets teach.
+    that are asked for of some texts.
     `names` are those of a model's outputs where the task has no labels. `texts` makes token ids of texts that are at
     most so long, and of what is asked of them; `read_outputs` what losses and results are made of.
     """
 
     problem_type: ProblemType | None
     unknown_target: Callable[[int], Target]
-    labels_seen: Callable[[Sequence[Target]], set[int]]
-    auto_class: type[AutoModelForSequenceClassification | AutoModelForQuestionAnswering] = (
-        AutoModelForSequenceClassification
-    )
+    labels_seen: Callable[[Sequence[Any]], set[int]]
+    auto_class: type[
+        AutoModelForSequenceClassification | AutoModelForQuestionAnswering | AutoModelForTokenClassification
+    ] = AutoModelForSequenceClassification
     names: tuple[str, ...] = ()
     texts: TextsOf = _whole_texts
     read_outputs: ReadOutputs = outputs_by_name
@@ -67,8 +76,13 @@ class TrainingHead:
 TRAINING_HEADS: dict[str, TrainingHead] = {
     TextClassification.NAME: TrainingHead(
         problem_type="single_label_classification",
-        unknown_target=lambda labels: UNLABELLED,
-        labels_seen=lambda targets: {target for target in targets if isinstance(target, int)},
+        unknown_target=lambda labels: math.nan if labels == 1 else UNLABELLED,
+        # Of one label alone they are numbers, and what is above 0 has it.
+        labels_seen=lambda targets: {
+            target if isinstance(target, int) else 0
+            for target in targets
+            if isinstance(target, int) or (isinstance(target, float) and target > 0)
+        },
     ),
     MultiLabelTextClassification.NAME: TrainingHead(
         problem_type="multi_label_classification",
@@ -89,6 +103,14 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         texts=windows_of,
         read_outputs=span_outputs,
     ),
+    TokenClassification.NAME: TrainingHead(
+        problem_type=None,
+        unknown_target=lambda labels: [],
+        labels_seen=lambda asked: {label for tags in asked for label in tags.labels},
+        auto_class=AutoModelForTokenClassification,
+        texts=tagged_texts,
+        read_outputs=tag_outputs,
+    ),
 }
 
 
@@ -96,7 +118,11 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     """Return the task that a checkpoint was fine-tuned for; None if it has no task's head yet."""
     # Where a configuration does not say, transformers trains one label as a regression, more as exclusive ones.
     silent = "regression" if len(config.labels) == 1 else "single_label_classification"
-    problem_type = config.plain.problem_type or silent
+    # A configuration that was read from a folder knows which.
+    folder = config.plain.name_or_path
+    plain = config.plain.to_dict()
+    found = problem_type_of(Path(folder), plain) if folder and Path(folder).is_dir() else plain.get("problem_type")
+    problem_type = found or silent
     for kind in TASKS:
         head = TRAINING_HEADS.get(kind.NAME)
         if head is None:

@@ -1,7 +1,8 @@
 """The losses of training, as sums over texts and tokens.
 
 Sums, not means: a batch that is split over devices and micro-batches then has the same gradients as one in one piece.
-Logits are (batch, labels), of answers (batch, 2, length). Texts without a known target do not count.
+Logits are (batch, labels), of answers (batch, 2, length), of tokens (batch, length, labels). What has no known target
+does not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +20,14 @@ UNLABELLED = -100  # what torch's cross-entropy passes over
 
 @dataclass(frozen=True)
 class LossFunctions:
-    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher."""
+    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher.
+
+    Both are sums over texts, with `of_tokens` over their tokens.
+    """
 
     of_targets: Callable[[Tensor, Tensor], Tensor]
     of_logits: Callable[[Tensor, Tensor], Tensor]
+    of_tokens: bool = False
 
     def of_teacher(self, student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the loss of a student's logits with a teacher's, both divided by a temperature.
@@ -44,6 +49,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the binary cross-entropy of each label, summed over labels; targets (batch, labels) are 0, 1 or NaN."""
+    targets = targets.reshape(logits.shape)  # of one label alone they may be (batch,)
     known = ~targets.isnan()
     return functional.binary_cross_entropy_with_logits(logits.float()[known], targets.float()[known], reduction="sum")
 
@@ -72,12 +78,27 @@ def soft_span_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     return soft_cross_entropy(student.flatten(0, 1), teacher.flatten(0, 1)) / 2
 
 
+def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each token with the number of its label, (batch, tokens) of at most the length."""
+    numbers = functional.pad(targets.long(), (0, logits.shape[1] - targets.shape[1]), value=UNLABELLED)
+    return cross_entropy(logits.flatten(0, 1), numbers.flatten())
+
+
+def soft_token_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the cross-entropy of each token with the teacher's probabilities.
+
+    The teacher knows labels of all tokens, also of those that have no target, such as later parts of words.
+    """
+    return soft_cross_entropy(student.flatten(0, 1), teacher.flatten(0, 1))
+
+
 # By the task's LOSS.
 LOSSES: dict[Loss, LossFunctions] = {
     "span-cross-entropy": LossFunctions(span_cross_entropy, soft_span_cross_entropy),
     "cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy),
     "binary-cross-entropy": LossFunctions(binary_cross_entropy, soft_binary_cross_entropy),
     "squared-error": LossFunctions(squared_error, partial(functional.mse_loss, reduction="sum")),
+    "token-cross-entropy": LossFunctions(token_cross_entropy, soft_token_cross_entropy, of_tokens=True),
 }
 
 

@@ -138,8 +138,16 @@ def _kind_of_rows(rows: Sequence[Example]) -> type[Task]:
 
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
+    # Of a label alone: the loss is that of a probability.
+    if task.LOSS == "binary-cross-entropy":
+        wrong = next((one for one in train.targets or () if isinstance(one, float) and not 0 <= one <= 1), None)
+        if wrong is not None:
+            advice = "divide all by the largest, or use --task text-regression"
+            raise TrainingError(
+                f"{path}: expected labels from 0 to 1 for '{task.labels[0]}', found {wrong:g}; {advice}"
+            )
     # A label that no row teaches would be answered at random.
-    seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
+    seen = TRAINING_HEADS[task.NAME].labels_seen((train.windows.asked if train.windows else train.targets) or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{shortened(label)}'; add some")

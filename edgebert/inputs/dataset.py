@@ -24,6 +24,8 @@ _COUPLES = (
     ("question", "context"),
     ("question", "sentence"),
     ("question", "passage"),
+    ("query", "passage"),
+    ("query", "document"),
     ("question1", "question2"),
     ("text1", "text2"),
     ("#1 string", "#2 string"),

@@ -78,10 +78,9 @@ def answer_texts(
     # gains 6 to 13 % (docs/log.md).
     workers = selection.way.threads if selection.way.engine == CPU.NAME else 1
     way = msgspec.structs.replace(selection.way, threads=selection.way.threads // workers)
-    session = open_session(bundle, bundle.subnet(selection.subnetwork), way)
-    task = task_in(bundle.manifest).of_subnet(bundle.subnet(selection.subnetwork))
-    tokenizer, pool = Tokenizer.of(bundle), Pool(workers)
-    process = os.getpid()
+    subnet = bundle.subnet(selection.subnetwork)
+    session, task = open_session(bundle, subnet, way), task_in(bundle.manifest).of_subnet(subnet)
+    tokenizer, pool, process = Tokenizer.of(bundle), Pool(workers), os.getpid()
 
     def answered(rows: Sequence[Tokens], places: Sequence[int]) -> dict[int, Result]:
         """Return the results of the rows at some places of a chunk, by place."""

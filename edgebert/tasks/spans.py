@@ -83,7 +83,7 @@ def spans_of_window(
     spans = []
     for number in best[np.argsort(-scores[best], kind="stable")].tolist():
         begin, length = divmod(number, most)
-        if scores[number] >= 0:  # not beyond the window
+        if begin + length < len(places):
             start, end = row.spans[places[begin]][0], row.spans[places[begin + length]][1]  # type: ignore[index]
             spans.append(Span(start, end, row.text[start:end], float(scores[number])))
     return Found(tuple(spans), no_answer, threshold)

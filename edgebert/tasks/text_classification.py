@@ -1,7 +1,8 @@
-"""text-classification: one of several labels for each text or pair. One label alone is a score from 0 to 1."""
+"""text-classification: one of several labels for each text or pair, or how much it has of a label that is alone."""
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +10,20 @@ from numpy.typing import NDArray
 from edgebert.errors import EdgeBertError, listed, shortened
 from edgebert.inputs.dataset import Example
 from edgebert.tasks.label_task import LabelTask, Scores, checked_labels, have_numbers, place_of
-from edgebert.tasks.metrics import Interval, ratio, spearman, wilson_interval
+from edgebert.tasks.metrics import Interval, average_precision, spearman, spearman_interval, wilson_interval
 from edgebert.tasks.task import Counts, Outputs, Results
+from edgebert.tasks.text_regression import number_of
 
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 _FRACTION = re.compile(r"^-?\d*\.\d+$")
 
 
+@dataclass(frozen=True)
 class TextClassification(LabelTask):
-    """Labels that exclude each other: the softmax of the logits, and the share of samples whose label is right."""
+    """Labels that exclude each other: the softmax of the logits, and the share of samples whose label is right.
+
+    One label alone is a score from 0 to 1, such as how well a passage suits a query: the sigmoid of its logit.
+    """
 
     NAME = "text-classification"
     METRICS = ("accuracy",)
@@ -41,11 +47,19 @@ class TextClassification(LabelTask):
         numbers = {label for label in found if _is_number(label)}
         return (*sorted(numbers, key=lambda label: (int(label), label)), *sorted(found - numbers))
 
-    def target(self, row: Example) -> int:
-        """Return the place of a row's label, which may be given by its name or its number."""
-        if len(self.labels) < 2:
-            advice = "measure fidelity instead: export it with --texts"
-            raise EdgeBertError(f"accuracy needs two labels or more, found {', '.join(self.labels)}; {advice}")
+    def __post_init__(self) -> None:
+        # Texts have more or less of a label alone, and are put in order by that: no share of right ones says how well.
+        if len(self.labels) == 1:
+            object.__setattr__(self, "METRICS", ("spearman", "average_precision"))
+            object.__setattr__(self, "LOSS", "binary-cross-entropy")
+
+    def target(self, row: Example) -> float:
+        """Return the place of a row's label, which may be given by its name or its number.
+
+        Of a label that stands alone it is the number that is given: 0 or 1, or how much a text has of it.
+        """
+        if len(self.labels) == 1:
+            return number_of(row)
         label = _given(row)
         # What was trained by an earlier version may be called 1.0, which _given reads as 1.
         names = self.labels if label in self.labels else tuple(map(_plain, self.labels))
@@ -66,14 +80,21 @@ class TextClassification(LabelTask):
         shifted = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
         return np.asarray(shifted / np.add.reduce(shifted, axis=1, keepdims=True))
 
-    def metrics(self, results: Results, targets: Sequence[int]) -> dict[str, float]:
-        """Return the accuracy, from 0 to 1."""
-        return {"accuracy": ratio(*self.counts(results, targets))}
+    def metrics(self, results: Results, targets: Sequence[float]) -> dict[str, float]:
+        """Return the accuracy; for a label alone the rank correlation, and the average precision of what is above 0."""
+        if len(self.labels) == 1:
+            found, wanted = np.asarray(results, np.float64)[:, 0], np.asarray(targets, np.float64)
+            precision = average_precision(found, wanted > 0)
+            return {"spearman": spearman(found, wanted), "average_precision": precision or 0.0}
+        right = np.asarray(results).argmax(axis=1) == np.asarray(targets)
+        return {"accuracy": float(right.mean())}
 
-    def interval(self, results: Results, targets: Sequence[int]) -> Interval:
-        """Return the 95 % interval of the accuracy."""
-        right, _ = self.counts(results, targets)
-        return wilson_interval(int(right.sum()), len(targets))
+    def interval(self, results: Results, targets: Sequence[float]) -> Interval:
+        """Return the 95 % interval of the first metric."""
+        if len(self.labels) == 1:
+            return spearman_interval(self.metrics(results, targets)["spearman"], len(targets))
+        hits = int((np.asarray(results).argmax(axis=1) == np.asarray(targets)).sum())
+        return wilson_interval(hits, len(targets))
 
     def fidelity(self, results: Results, full: Results) -> float:
         """Return how often the label is the full network's; for a label alone the rank correlation of its scores."""
@@ -100,8 +121,10 @@ class TextClassification(LabelTask):
         """Return the score of the label that is answered."""
         return np.asarray(results).max(axis=1) if self.has_cascade else None
 
-    def counts(self, results: Results, targets: Sequence[int]) -> Counts:
-        """Return 1 of 1 for each answer that is right, and 0 of 1 for the others."""
+    def counts(self, results: Results, targets: Sequence[float]) -> Counts | None:
+        """Return 1 of 1 for each answer that is right, and 0 of 1 for the others; None for a label alone."""
+        if not self.has_cascade:
+            return None
         right = (np.asarray(results).argmax(axis=1) == np.asarray(targets)).astype(np.int64)
         return right, np.ones_like(right)
 

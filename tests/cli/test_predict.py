@@ -257,3 +257,37 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, source: str) 
     done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"positive\t0\.\d+\ta great film\n", done.stdout)
+
+
+@pytest.fixture
+def pair_bundle(bundle_path: Path, alter_manifest: Callable[..., Path]) -> str:
+    """The built-in bundle, which takes pairs: its scores mean nothing."""
+    return str(alter_manifest(pairs=True))
+
+
+def test_a_question_is_asked_of_each_text(edgebert: Edgebert, pair_bundle: str, tmp_path: Path) -> None:
+    done = edgebert("predict", "--query", "film?", "a great film", "dull", "--bundle", pair_bundle)
+    texts = [line.split("\t")[2] for line in done.out.splitlines()]
+    assert texts == ["film? | a great film", "film? | dull"]
+    (tmp_path / "texts.txt").write_text("a great film\ndull\n")
+    out = tmp_path / "answers.jsonl"
+    for _ in range(2):  # the second time all answers are there
+        options = ("--file", str(tmp_path / "texts.txt"), "--bundle", pair_bundle, "--out", str(out))
+        assert edgebert("predict", "--question", "film?", *options).status == 0
+    answers = list(map(json.loads, out.read_text().splitlines()))
+    assert [(one["text"], one["pair"]) for one in answers] == [("film?", "a great film"), ("film?", "dull")]
+
+    (tmp_path / "pairs.tsv").write_text("text\tpair\na\tb\n")
+    done = edgebert("predict", "--question", "film?", "--file", str(tmp_path / "pairs.tsv"), "--bundle", pair_bundle)
+    assert "pairs.tsv:2: expected single texts with --question, found a pair; leave out --question" in done.error(1)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--max-answer-len", "3"), ("--doc-stride", "3"), ("--handle-impossible-answer",), ("--no-align-to-words",)],
+)
+def test_options_of_other_tasks_are_refused(edgebert: Edgebert, option: tuple[str, ...]) -> None:
+    name = option[0].removeprefix("--no-").removeprefix("--").replace("-", "_")
+    assert f"text-classification has no option {name}; expected one of top_k" in edgebert(
+        "predict", "a", *option
+    ).error(1)

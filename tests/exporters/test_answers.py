@@ -19,12 +19,13 @@ from transformers import (
 
 import edgebert
 from edgebert.engines.session import open_session
-from edgebert.errors import EdgeBertError, ExportError
+from edgebert.errors import BudgetError, EdgeBertError, ExportError
 from edgebert.exporters.build import export
 from edgebert.exporters.bundle_writer import FLAVORS
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Tokenizer, pad
-from profiles import way
+from edgebert.measuring.device_profile import DeviceProfile
+from profiles import profile_of_costs, way
 
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlnet", "mpnet", "modernbert", "deberta-v2", "albert")
 
@@ -216,3 +217,60 @@ def test_windows_have_the_length_that_the_field_has(tmp_path: Path) -> None:
     path = save(random_answerer("bert", max_position_embeddings=512), tmp_path / "checkpoint")
     assert export(path, tmp_path / "bundle", precisions=["fp32"]).manifest.max_length == 384
     assert export(path, tmp_path / "longer", precisions=["fp32"], max_length=500).manifest.max_length == 500
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, DeviceProfile, str, str]:
+    """A bundle of two sub-networks, a profile in which a window of 128 tokens costs 16 and 4 ms, and their ids."""
+    folder = tmp_path_factory.mktemp("answering")
+    data = write_questions(folder / "dev.tsv", impossible=False)
+    source = save(random_answerer("bert", max_position_embeddings=128), folder / "checkpoint")
+    bundle = export(source, folder / "bundle", widths=[0.5, 1.0], precisions=["fp32"], evaluation_data=data)
+    better, worse = sorted(bundle.manifest.qualities, key=bundle.manifest.qualities.__getitem__, reverse=True)
+    return bundle, profile_of_costs(bundle, {better: 16.0, worse: 4.0}), better, worse
+
+
+LONG = ("good", "film " * 300)
+WINDOWS = 4
+
+
+def test_windows_of_a_text_share_its_budget(answering: tuple[Bundle, DeviceProfile, str, str]) -> None:
+    """Of load time and of a call alike: what one window would be allowed is not what all may take."""
+    bundle, profile, *_ = answering
+    assert len(Tokenizer.of(bundle).windows(LONG, 64)) == WINDOWS
+    with edgebert.load(bundle, latency_ms=50_000, profile=profile) as model:
+        assert model(LONG)["answer"]
+        assert model.stats().within_budget == 1.0
+    for load, call in (({"latency_ms": 15.2}, {}), ({}, {"latency_ms": 15.2})):
+        with edgebert.load(bundle, profile=profile, **load) as model:
+            message = f"{WINDOWS} batches share 15.2 ms: no sub-network meets 3.8 ms at p95 for 128 tokens here"
+            with pytest.raises(BudgetError, match=message) as caught:
+                model(LONG, **call)
+            assert caught.value.nearest.predicted_ms == 4
+
+
+def test_windows_go_to_smaller_networks_where_that_keeps_the_budget(
+    answering: tuple[Bundle, DeviceProfile, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on only while networks run, for as long as the profile says."""
+    bundle, profile, better, worse = answering
+    now_s, chosen = [0.0], []
+    with edgebert.load(bundle, latency_ms=40, profile=profile) as model:
+        dispatcher, governor = model._policy._dispatch(), model._policy._governor
+        run = dispatcher._run
+
+        def run_by_the_clock(entry: Any, batch: Any, expected_ms: float, options: Any) -> Any:
+            chosen.append(entry.id)
+            now_s[0] += expected_ms / 1000
+            return run(entry, batch, expected_ms, options)
+
+        for holder, name in ((model, "_clock"), (dispatcher, "_clock"), (governor, "clock")):
+            monkeypatch.setattr(holder, name, lambda: now_s[0])
+        monkeypatch.setattr(dispatcher, "_run", run_by_the_clock)
+        model(("good", "film " * 110))
+        assert chosen == [better]
+        model(LONG)
+        assert len(chosen) == 1 + WINDOWS
+        assert worse in chosen
+        assert now_s[0] * 1000 <= 16 + 40
+        assert model.stats().within_budget == 1.0

@@ -159,3 +159,81 @@ def test_the_longer_text_of_a_pair_keeps_the_odd_token(tokenizer: Tokenizer, fir
     # One letter a word: both are far longer than what is read of a text to cut it.
     expected = library_tokenizer().encode("a " * first, "bright " * 20 + "b " * second)
     assert list(tokenizer.encode(("a " * first, "bright " * 20 + "b " * second)).ids) == expected.ids
+
+
+QUESTION, CONTEXT = "who came?", "Unbelievably, five adults & a child came to the restaurant; nobody   else did. " * 9
+
+
+@pytest.mark.parametrize("overlap", [0, 5, 50])
+@pytest.mark.parametrize("whole_words", [False, True])
+def test_windows_hold_all_of_a_context_and_overlap(builtin: Bundle, overlap: int, whole_words: bool) -> None:
+    cutter = Tokenizer(builtin.verified(builtin.manifest.tokenizer), 64)
+    rows = cutter.windows((QUESTION, CONTEXT), overlap, whole_words=whole_words)
+    library = tokenizers.Tokenizer.from_buffer(builtin.verified(builtin.manifest.tokenizer))
+    library.no_padding()
+    library.enable_truncation(64, stride=overlap, strategy="only_second")
+    whole = library.encode(QUESTION, CONTEXT)
+    for row, expected in zip(rows, [whole, *whole.overflowing], strict=True):
+        assert (list(row.ids), list(row.types)) == (expected.ids, expected.type_ids)
+        assert row.text == CONTEXT
+        assert len(row.ids) <= 64
+        for span, offsets, sequence, word in zip(
+            row.spans, expected.offsets, expected.sequence_ids, expected.word_ids, strict=True
+        ):
+            of_word = expected.word_to_chars(word, 1) if sequence == 1 and word is not None else None
+            assert span == (None if sequence != 1 else of_word if whole_words else offsets)
+
+
+def test_a_question_is_cut_at_half_of_a_window(builtin: Bundle) -> None:
+    cutter = Tokenizer(builtin.verified(builtin.manifest.tokenizer), 23)
+    for row in cutter.windows(("film " * 90, "good " * 90), 4):
+        assert sum(span is None for span in row.spans) == 3 + 10
+        assert len(row.ids) <= 23
+
+
+def byte_level() -> bytes:
+    """Return a tokenizer like RoBERTa's, to which the blank before a word is a part of it."""
+    letters = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    vocabulary = {token: number for number, token in enumerate(["<s>", "</s>", "<unk>", *sorted(letters)])}
+    found = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, [], unk_token="<unk>"))
+    found.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    found.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 1), ("<s>", 0), trim_offsets=True)
+    return found.to_str().encode()
+
+
+def with_class_last() -> bytes:
+    """Return a tokenizer like XLNet's: pieces of words with their blanks, and the special tokens behind the text."""
+    pieces = ["<unk>", "<sep>", "<cls>", "\u2581", *string.ascii_letters, *string.punctuation]
+    found = tokenizers.Tokenizer(tokenizers.models.Unigram([(piece, -1.0) for piece in pieces], unk_id=0))
+    found.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    found.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A <sep> <cls>:2", pair="$A <sep> $B:1 <sep>:1 <cls>:2", special_tokens=[("<sep>", 1), ("<cls>", 2)]
+    )
+    return found.to_str().encode()
+
+
+@pytest.mark.parametrize(("content", "context_first"), [(byte_level(), False), (with_class_last(), True)])
+def test_spans_begin_behind_the_blank_and_a_context_may_come_first(content: bytes, context_first: bool) -> None:
+    cutter, text = Tokenizer(content, 40), "a  b cd, \u00fc e" * 6
+    for whole_words in (False, True):
+        rows = cutter.windows(("q r", text), 7, whole_words=whole_words)
+        assert len(rows) > 1
+        for row in rows:
+            places = [place for place, span in enumerate(row.spans) if span]
+            assert places == list(range(places[0], places[-1] + 1))
+            assert (places[0] == 0) == context_first
+            for span in filter(None, row.spans):
+                part = text[slice(*span)]
+                assert part == part.lstrip()
+    words = {text[slice(*span)] for row in rows for span in row.spans if span}
+    assert {"a", "b", "\u00fc"} <= words
+
+
+@pytest.mark.parametrize("text", ["a", ("a", ""), ("", "a"), ("a", 5), "x" * 200_001, ("a", "x" * 200_001)])
+def test_windows_of_what_is_no_text_are_refused(tokenizer: Tokenizer, text: Text) -> None:
+    if text == "a":
+        (row,) = tokenizer.windows(text, 5)
+        assert row.spans == [None, (0, 1), None]
+        return
+    with pytest.raises(EdgeBertError, match="expected a text"):
+        tokenizer.windows(text, 5)

@@ -101,9 +101,21 @@ def test_numbers_with_a_fraction_are_no_labels_unless_they_are_named() -> None:
     assert TextClassification(("1", "2.5")).target(row("2.5")) == 1
 
 
-def test_a_label_alone_has_no_accuracy() -> None:
-    with pytest.raises(EdgeBertError, match="accuracy needs two labels or more, found relevant; measure fidelity"):
-        TextClassification(("relevant",)).target(row("relevant"))
+def test_a_label_alone_is_measured_by_the_order_of_its_scores() -> None:
+    task = TextClassification(("relevant",))
+    assert (task.METRICS, task.LOSS) == (("spearman", "average_precision"), "binary-cross-entropy")
+    assert task.target(row("1")) == 1.0
+    assert task.target(row("0.25")) == 0.25
+    with pytest.raises(EdgeBertError, match=r"x.tsv:2: expected a number as the label, found 'relevant'; write it as"):
+        task.target(row("relevant"))
+
+    found = task.scores({"logits": np.array([[2.0], [-1.0], [0.5]], np.float32)})
+    assert task.metrics(list(found), [1.0, 0.0, 0.5]) == {"spearman": pytest.approx(1.0), "average_precision": 1.0}
+    assert task.metrics(list(found), [0.0, 1.0, 0.0])["average_precision"] == pytest.approx(1 / 3)
+    low, high = task.interval(list(found), [1.0, 0.0, 0.5])
+    assert low < high
+    assert not task.has_cascade
+    assert task.counts(list(found), [1.0, 0.0, 0.5]) is None
 
 
 def test_labels_in_data_are_in_the_order_of_numbers_then_of_the_alphabet() -> None:
