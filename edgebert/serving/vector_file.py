@@ -31,16 +31,19 @@ class VectorFile:
 
     def append(self, answers: Iterable[tuple[Text, Answer]]) -> None:
         """Write vectors after those that are kept; whatever interrupts it, the whole rows of the file are right."""
-        for file, start, size in ((self._file, _HEADER_BYTES, 4 * self._dims), (self._hashes, 0, _HASH_BYTES)):
-            file.seek(start + self.lines * size)
-            file.truncate()
+        # Who fails before the first answer leaves nothing behind, not even the header.
+        self._file.truncate(_HEADER_BYTES + self.lines * 4 * self._dims if self.lines else 0)
+        self._hashes.truncate(self.lines * _HASH_BYTES)
+        self._file.seek(0, os.SEEK_END)
+        self._hashes.seek(0, os.SEEK_END)
         try:
             for text, answer in answers:
+                if not self.lines:
+                    self._file.write(_header(0, self._dims))
                 self._file.write(np.asarray(answer, "<f4").tobytes())
                 self._hashes.write(_hash_of(text))
                 self.lines += 1
         finally:
-            # Who failed before the first answer leaves nothing behind.
             if self.lines:
                 self._file.seek(0)
                 self._file.write(_header(self.lines, self._dims))
@@ -54,14 +57,12 @@ def opened_vectors(path: Path, file: BinaryIO, target: Path, texts: Iterable[Tex
         EdgeBertError: it holds anything but vectors of these texts and dimensions; then it is untouched.
     """
     beside = target.with_name(f".{target.name}.texts")
-    vectors = None
     try:
         with open(beside, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666)) as hashes:
-            vectors = VectorFile(file, hashes, dims, _kept(path, file, hashes, texts, dims))
-            yield vectors
+            yield VectorFile(file, hashes, dims, _kept(path, file, hashes, texts, dims))
     finally:
-        if vectors is None or not vectors.lines:
-            beside.unlink(missing_ok=True)
+        if not beside.stat().st_size:
+            beside.unlink()
 
 
 def _kept(path: Path, file: BinaryIO, hashes: BinaryIO, texts: Iterable[Text], dims: int) -> int:
