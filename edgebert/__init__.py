@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from edgebert.measuring.profiler import profile
     from edgebert.serving.bulk import predict_all
     from edgebert.serving.predictor import Predictor, load
+    from edgebert.serving.vector_file import read_embeddings
     from edgebert.subnet import Subnet
+    from edgebert.tasks.embeddings import Embeddings
 
 __all__ = [
     "Budget",
@@ -29,6 +31,7 @@ __all__ = [
     "BundleError",
     "DeviceProfile",
     "EdgeBertError",
+    "Embeddings",
     "ExportError",
     "Predictor",
     "ProfileError",
@@ -40,6 +43,7 @@ __all__ = [
     "load",
     "predict_all",
     "profile",
+    "read_embeddings",
     "select",
 ]
 
@@ -48,6 +52,7 @@ _MODULES = {
     "Budget": "choosing.selection",
     "Bundle": "inputs.bundle",
     "DeviceProfile": "measuring.device_profile",
+    "Embeddings": "tasks.embeddings",
     "Predictor": "serving.predictor",
     "Selection": "choosing.selection",
     "Subnet": "subnet",
@@ -56,6 +61,7 @@ _MODULES = {
     "load": "serving.predictor",
     "predict_all": "serving.bulk",
     "profile": "measuring.profiler",
+    "read_embeddings": "serving.vector_file",
     "select": "choosing.selection",
 }
 

@@ -62,7 +62,10 @@ async def predict(request: Request) -> Response:
         return failure(problem, 500)
     except (msgspec.DecodeError, UnicodeDecodeError, EdgeBertError) as problem:
         return failure(problem, 400)
-    return success({"predictions": predictions})
+    # Embeddings are arrays; msgspec writes lists.
+    return success(
+        {"predictions": predictions.tolist() if isinstance(predictions, edgebert.Embeddings) else predictions}
+    )
 
 
 async def stats(request: Request) -> Response:

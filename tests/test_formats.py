@@ -16,7 +16,7 @@ from edgebert.machine.limits import Limits
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.evaluation import Evaluation
 from edgebert.measuring.trial_journal import TrialRecord
-from edgebert.serving.answer_file import AnswerOrigin
+from edgebert.serving.answer_origin import AnswerOrigin
 from edgebert.subnet import Way
 
 FORMATS = Path(__file__).parents[1] / "docs" / "formats.md"

@@ -32,11 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts to answer (default: those on standard input)")
     add(parser, "--file", str, "FILE", ".tsv, .csv, .jsonl, .json, else a text a line; - is standard input")
-    out = "write answers there, as .tsv, .csv or .jsonl says; what it holds of an interrupted run is not done again"
+    forms = ".tsv, .csv, .jsonl or, for embeddings, .npy"
+    out = f"write answers there, as {forms} says; what it holds of an interrupted run is not done again"
     add(parser, "--out", str, "FILE", out)
     add(parser, "--top-k", _top_k, "N|all", "answers for each text (default: the best one)", argparse.SUPPRESS)
     _add_pairs_and_answers(parser)
     _add_entities(parser)
+    _add_embeddings(parser)
     arguments.add_bundle_option(parser)
     add(parser, "--subnet", str, "ID", "this sub-network, whatever it costs")
     arguments.add_budget(parser)
@@ -68,10 +70,18 @@ def _add_entities(parser: argparse.ArgumentParser) -> None:
     add(parser, "--stride", arguments.whole_number, "N", stride, argparse.SUPPRESS)
 
 
+def _add_embeddings(parser: argparse.ArgumentParser) -> None:
+    """Add what may be asked for of embeddings."""
+    add(parser, "--dims", arguments.count, "N", "numbers of an embedding (default: all)", argparse.SUPPRESS)
+    add(parser, "--prompt", str, "PROMPT", "what is put before each text to embed", argparse.SUPPRESS)
+    add(parser, "--prompt-name", str, "NAME", "the prompt of the bundle with that name", argparse.SUPPRESS)
+
+
 # Options of tasks, by the names of their arguments.
 _TASK_OPTIONS = (
     *("top_k", "max_answer_len", "doc_stride", "handle_impossible_answer", "align_to_words"),
     *("aggregation_strategy", "ignore_labels", "stride"),
+    *("dims", "prompt", "prompt_name"),
 )
 
 
@@ -234,7 +244,7 @@ def _deliver(
     """Write or print the answers from the text of a number on, of which those that --out has already are left out."""
     import msgspec
 
-    from edgebert.serving.answer_file import line_of
+    from edgebert.serving.answer_file import brief_line_of, line_of
     from edgebert.tasks.tasks import task_in
 
     task = task_in(bundle.manifest)
@@ -251,14 +261,17 @@ def _deliver(
             before = ",\n"
         print_text("\n]}")
     else:
+        # What is piped on is given in full.
+        form = brief_line_of if sys.stdout.isatty() else line_of
         for text, answer in answers_from(0):
-            print_text(line_of(task, text, answer), end="")
+            print_text(form(task, text, answer), end="")
 
 
 def _write(
     options: argparse.Namespace, bundle: "Bundle", selection: "Selection", answers_from: "Callable[[int], Answers]"
 ) -> None:
-    from edgebert.serving.answer_file import AnswerOrigin, opened
+    from edgebert.serving.answer_file import opened
+    from edgebert.serving.answer_origin import AnswerOrigin
     from edgebert.tasks.tasks import task_in
     from edgebert.version import __version__
 
@@ -269,10 +282,11 @@ def _write(
         schema_version=AnswerOrigin.VERSION,
         edgebert_version=__version__,
         bundle_sha256=bundle.sha256,
+        space=bundle.manifest.embedding and bundle.manifest.embedding.space,
         subnetwork=selection.subnetwork if is_fixed else None,
         way=selection.way if is_fixed else None,
         budget=selection.budget,
         options=dataclasses.asdict(task.options(options.asked)),
     )
     with opened(Path(options.out), _texts(options), task, origin) as out:
-        out.append(answers_from(out.kept.lines))
+        out.append(answers_from(out.lines))

@@ -10,7 +10,7 @@ from edgebert.errors import listed
 if TYPE_CHECKING:
     from edgebert.choosing.selection import Budget
     from edgebert.inputs.bundle import Bundle
-    from edgebert.inputs.manifest import ExportedSubnet
+    from edgebert.inputs.manifest import EmbeddingSettings, ExportedSubnet
     from edgebert.measuring.evaluation import Evaluation
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport
@@ -23,7 +23,10 @@ def print_bundle(bundle: "Bundle") -> None:
     from edgebert.inputs.tokenization import Tokenizer
 
     manifest = bundle.manifest
-    print_text(f"bundle '{manifest.name}' ({manifest.task}; labels {listed(manifest.labels)})")
+    labels = f"; labels {listed(manifest.labels)}" if manifest.labels else ""
+    print_text(f"bundle '{manifest.name}' ({manifest.task}{labels})")
+    if manifest.embedding is not None:
+        _print_embedding(manifest.embedding)
     print_text(f"made by edgebert {manifest.edgebert_version}; sha256 {bundle.sha256[:16]}")
     end = "start" if Tokenizer.of(bundle).side == "left" else "end"
     which = ", of a pair the longer one first" if manifest.pairs else ""
@@ -50,6 +53,15 @@ def print_bundle(bundle: "Bundle") -> None:
     )
     datasets = ", ".join(sorted({f"{quality.dataset} ({quality.samples} samples)" for quality in known}))
     print_text(f"{metrics[0]} is that on {datasets}" if known else "no quality is known; export with --eval or --texts")
+
+
+def _print_embedding(settings: "EmbeddingSettings") -> None:
+    length = "of length 1" if settings.is_normalized else "of any length"
+    dims = " or ".join(map(str, settings.dims))
+    print_text(f"vectors of {dims} dims, {length}, compared by {settings.similarity}; space {settings.space[:16]}")
+    prompts = [f"{name} {prompt!r}" for name, prompt in settings.prompts.items() if prompt]
+    if prompts:
+        print_text(f"prompts {listed(prompts)}; that of texts by themselves {settings.default_prompt or 'none'}")
 
 
 def print_checkpoint(path: object, facts: dict[str, Any]) -> None:

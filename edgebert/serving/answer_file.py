@@ -12,12 +12,11 @@ from typing import Any, BinaryIO
 import msgspec
 
 from edgebert import records
-from edgebert.choosing.selection import Budget
 from edgebert.errors import EdgeBertError, cause_of
 from edgebert.inputs.text_file import MOST_CHARACTERS
 from edgebert.inputs.tokenization import Text
-from edgebert.records import Record
-from edgebert.subnet import Way
+from edgebert.serving.answer_origin import AnswerOrigin, record_of
+from edgebert.serving.vector_file import SUFFIX, VectorFile, opened_vectors
 from edgebert.tasks.task import Answer, Task
 
 try:
@@ -26,25 +25,6 @@ except ImportError:  # Windows, where two processes with one file are not told a
     fcntl = None  # type: ignore[assignment]
 
 _ADVICE = "it is not of these texts and this bundle: choose another file, or remove it to begin anew"
-
-
-class AnswerOrigin(Record, frozen=True):
-    """What a file of answers was made with; without a sub-network and a way where the budget chooses anew each time."""
-
-    schema_version: int
-    edgebert_version: str
-    bundle_sha256: str
-    subnetwork: str | None
-    way: Way | None
-    budget: Budget
-    options: dict[str, Any]
-
-    def settings(self) -> dict[str, Any]:
-        """Return all that answers depend on, by name, to compare."""
-        # Not on the number of threads, and the same command takes another one on another day.
-        way = self.way and str(msgspec.structs.replace(self.way, threads=1))
-        settings = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("budget", "options")}
-        return settings | {"way": way} | msgspec.structs.asdict(self.budget) | self.options
 
 
 @dataclass(frozen=True)
@@ -60,14 +40,14 @@ class AnswerFile:
 
     def __init__(self, task: Task, form: "_Form", file: BinaryIO, kept: Kept):
         """Go on after what is kept; `opened` makes one."""
-        self.kept = kept
+        self.kept, self.lines = kept, kept.lines
         self._task, self._form, self._file = task, form, file
 
     def append(self, answers: Iterable[tuple[Text, Answer]]) -> None:
         """Write answers after those that are kept; whatever interrupts it, the whole lines of the file are right."""
         self._file.seek(self.kept.size_bytes)
         self._file.truncate()  # a torn last line is written anew
-        before = b"" if self.kept.size_bytes else self._form.header
+        before = b"" if self.kept.size_bytes else self._form.header(self._task)
         for text, answer in answers:
             self._file.write(before + self._form.line(self._task, text, answer).encode())
             before = b""
@@ -80,7 +60,7 @@ class _Form:
     `read` gives the first cell and the text (see `_shown`); one of `_UNREADABLE` if there are none.
     """
 
-    header: bytes
+    header: Callable[[Task], bytes]
     line: Callable[[Task, Text, Answer], str]
     read: Callable[[Task, str], tuple[str, str]]
 
@@ -96,6 +76,11 @@ class _Form:
 def line_of(task: Task, text: Text, answer: Answer) -> str:
     """Return an answer as a line to show: label, score and text, separated by tabs; several are joined by commas."""
     return "\t".join(_cells(task, text, answer)) + "\n"
+
+
+def brief_line_of(task: Task, text: Text, answer: Answer) -> str:
+    """Return the line of an answer as short as a terminal needs it."""
+    return "\t".join([*map(_one_line, task.brief_cells(answer)), _shown(text)]) + "\n"
 
 
 def _read_tsv(task: Task, line: str) -> tuple[str, str]:
@@ -117,7 +102,7 @@ def _read_csv(task: Task, line: str) -> tuple[str, str]:
 
 def _json_line(task: Task, text: Text, answer: Answer) -> str:
     found = task.plain(answer)
-    row = dict(found) if isinstance(found, dict) else {"answers": found}
+    row = dict(found) if isinstance(found, dict) else {task.ANSWER_KEY: found}
     row.update({"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]})
     return msgspec.json.encode(row).decode() + "\n"
 
@@ -125,7 +110,7 @@ def _json_line(task: Task, text: Text, answer: Answer) -> str:
 def _read_json(task: Task, line: str) -> tuple[str, str]:
     row: dict[str, Any] = msgspec.json.decode(line, type=dict)
     text = (row.pop("text"), row.pop("pair")) if "pair" in row else row.pop("text")
-    cell, _ = task.cells(row.get("answers", row))
+    cell, _ = task.cells(row.get(task.ANSWER_KEY, row))
     return _one_line(cell), _shown(text)
 
 
@@ -133,9 +118,9 @@ def _read_json(task: Task, line: str) -> tuple[str, str]:
 _UNREADABLE = (ValueError, csv.Error, msgspec.DecodeError, KeyError, TypeError, RecursionError)
 
 _FORMS = {
-    ".tsv": _Form(b"", line_of, _read_tsv),
-    ".csv": _Form(b"label,score,text\n", _csv_line, _read_csv),
-    ".jsonl": _Form(b"", _json_line, _read_json),
+    ".tsv": _Form(lambda _: b"", line_of, _read_tsv),
+    ".csv": _Form(lambda task: f"{','.join(task.COLUMNS)},text\n".encode(), _csv_line, _read_csv),
+    ".jsonl": _Form(lambda _: b"", _json_line, _read_json),
 }
 
 
@@ -147,7 +132,7 @@ def form_of(path: Path) -> _Form:
     """
     form = _FORMS.get(path.suffix.lower())
     if form is None:
-        known = ", ".join(_FORMS)
+        known = ", ".join([*_FORMS, SUFFIX])
         raise EdgeBertError(f"expected a file for answers that ends in one of {known}, found '{path}'; rename it")
     return form
 
@@ -158,11 +143,12 @@ def check_place(path: Path) -> None:
         raise EdgeBertError(f"expected a file for answers, found the folder '{path}'; name a file in it")
     if path.exists() and not path.is_file():
         raise EdgeBertError(f"expected a plain file for answers, found the pipe or device '{path}'; use the shell's >")
-    form_of(path)
+    if path.suffix.lower() != SUFFIX:
+        form_of(path)
 
 
 @contextlib.contextmanager
-def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) -> Iterator["AnswerFile"]:
+def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) -> Iterator["AnswerFile | VectorFile"]:
     """Give the file of the answers to some texts, for this process alone: a new one, or one that is gone on with.
 
     What it was made with stands beside it in a hidden file, also when it is finished: so it never gets answers of
@@ -173,9 +159,12 @@ def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) 
             these texts of the same origin; then it is untouched.
     """
     check_place(path)
+    dims = task.dims_of(task.options(origin.options))
+    if dims is None and path.suffix.lower() == SUFFIX:
+        raise EdgeBertError(f"{SUFFIX} is for embeddings, found {task.NAME}; name a file that ends in .tsv or .jsonl")
     # What a link leads to: by whichever name the file is reached, the record stands beside it.
     target = path.resolve()
-    record = target.with_name(f".{target.name}.edgebert")
+    record = record_of(target)
     is_new = not target.exists()
     try:
         with open(target, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666)) as file:
@@ -183,12 +172,11 @@ def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) 
             try:
                 if file.read(1):
                     _check_origin(path, record, origin)
-                file.seek(0)
-                kept = _kept(path, file, texts, task)
-                if not kept.size_bytes:
-                    # In place: should it be torn, there is no answer yet that it would be needed for.
-                    record.write_bytes(records.encode(origin))
-                yield AnswerFile(task, form_of(path), file, kept)
+                with _continued(path, file, texts, task, dims) as answers:
+                    if not answers.lines:
+                        # In place: should it be torn, there is no answer yet that it would be needed for.
+                        record.write_bytes(records.encode(origin))
+                    yield answers
             finally:
                 file.flush()
                 # Who failed before the first answer leaves nothing behind.
@@ -197,6 +185,19 @@ def opened(path: Path, texts: Iterable[Text], task: Task, origin: AnswerOrigin) 
                     record.unlink(missing_ok=True)
     except OSError as problem:
         raise EdgeBertError(f"cannot write {path}: {cause_of(problem)}; choose another place or make room") from None
+
+
+@contextlib.contextmanager
+def _continued(
+    path: Path, file: BinaryIO, texts: Iterable[Text], task: Task, dims: int | None
+) -> Iterator["AnswerFile | VectorFile"]:
+    """Give what goes on after the whole answers that an open file has."""
+    if dims is not None and path.suffix.lower() == SUFFIX:
+        with opened_vectors(path, file, path.resolve(), texts, dims) as vectors:
+            yield vectors
+    else:
+        file.seek(0)
+        yield AnswerFile(task, form_of(path), file, _kept(path, file, texts, task))
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
@@ -234,14 +235,15 @@ def _kept(path: Path, file: BinaryIO, texts: Iterable[Text], task: Task) -> Kept
         EdgeBertError: it holds anything else.
     """
     form = form_of(path)
-    header = file.read(len(form.header))
-    if not form.header.startswith(header):
-        raise EdgeBertError(f"{path}:1: expected {_quoted(form.header)}, found {_quoted(header)}; {_ADVICE}")
-    if header != form.header:  # cut off within the header
+    expected = form.header(task)
+    header = file.read(len(expected))
+    if not expected.startswith(header):
+        raise EdgeBertError(f"{path}:1: expected {_quoted(expected)}, found {_quoted(header)}; {_ADVICE}")
+    if header != expected:  # cut off within the header
         return Kept(0, 0)
 
     size_bytes, lines, known = len(header), 0, iter(texts)
-    beginning = form.header.count(b"\n") + 1
+    beginning = expected.count(b"\n") + 1
     for line in file:
         place = f"{path}:{beginning + lines}"
         if line.endswith(b"\n"):

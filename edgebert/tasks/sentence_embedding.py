@@ -50,6 +50,7 @@ class SentenceEmbedding(Task):
     OPTIONS: ClassVar[type[Options]] = EmbeddingOptions
     BESIDE_FULL = True
     ANSWER_KEY = "embedding"
+    COLUMNS = ("embedding", "dims")
 
     @classmethod
     def of_bundle(cls, manifest: Manifest) -> "SentenceEmbedding":
@@ -120,8 +121,12 @@ class SentenceEmbedding(Task):
 
     def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options) -> Results:
         """Return the vector of each text, cut to the dimensions that are asked for."""
+        return list(self._cut(outputs["embedding"], self.dims_of(options)))
+
+    def dims_of(self, options: Options) -> int:
+        """Return to how many dimensions vectors are cut."""
         assert isinstance(options, EmbeddingOptions)
-        return list(self._cut(outputs["embedding"], options.dims or self.settings.dims[0]))
+        return options.dims or self.settings.dims[0]
 
     def _cut(self, vectors: Vectors, dims: int) -> Vectors:
         return cut(vectors, dims, is_normalized=self.settings.is_normalized)
@@ -132,8 +137,7 @@ class SentenceEmbedding(Task):
 
     def shaped(self, answers: list[Answer], form: Form, options: Options, networks: Sequence[str]) -> Embeddings:
         """Return vectors (texts, dims), or the one (dims,) of a text by itself, as sentence-transformers does."""
-        assert isinstance(options, EmbeddingOptions)
-        vectors = np.array(answers, np.float32).reshape(len(answers), options.dims or self.settings.dims[0])
+        vectors = np.array(answers, np.float32).reshape(len(answers), self.dims_of(options))
         return Embeddings.of(vectors if form == "several" else vectors[0], self.settings.space, networks)
 
     def similarity(self, first: ArrayLike, second: ArrayLike) -> Vectors:

@@ -63,6 +63,8 @@ class Task(ABC):
     BESIDE_FULL: ClassVar[bool] = False
     # In a line of JSON, what an answer is called that is no object.
     ANSWER_KEY: ClassVar[str] = "answers"
+    # What the two cells of an answer are called.
+    COLUMNS: ClassVar[tuple[str, str]] = ("label", "score")
     # At how many tokens texts are cut where a model takes more and nothing is asked for; None for as many as it takes.
     USUAL_LENGTH: ClassVar[int | None] = None
     # Whether texts always come with a second one.
@@ -168,6 +170,10 @@ class Task(ABC):
     def brief_cells(self, answer: Answer) -> tuple[str, str]:
         """Return what `cells` does, but so little that a line on a terminal can show it."""
         return self.cells(answer)
+
+    def dims_of(self, options: Options) -> int | None:
+        """Return how many numbers an answer has where that is a vector, else None."""
+        return None
 
     def similarity(self, first: Any, second: Any) -> NDArray[np.float32]:
         """Return how alike the answers to texts and to others are, (texts, others).

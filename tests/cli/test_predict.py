@@ -81,7 +81,7 @@ def test_a_name_of_a_file_is_never_taken_for_a_text(
         (["text", "--out", "/dev/null"], "expected a plain file for answers, found the pipe or device '/dev/null'"),
         (
             ["text", "--out", "x.txt"],
-            "expected a file for answers that ends in one of .tsv, .csv, .jsonl, found 'x.txt'",
+            "expected a file for answers that ends in one of .tsv, .csv, .jsonl, .npy, found 'x.txt'",
         ),
     ],
 )

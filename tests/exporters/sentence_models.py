@@ -16,6 +16,7 @@ HIDDEN = 48
 def sentence_model(folder: Path, *modules: torch.nn.Module, family: str = "bert", **config: Any) -> SentenceTransformer:
     """Save a random network with these modules behind it, the mean of its tokens by default, and return it as read."""
     source = save(random_classifier(family, **config).base_model, folder.with_name(f"{folder.name}-network"))
+    alter(source, "tokenizer_config.json", pad_token="[PAD]")  # which not every family's has of itself
     network = Transformer(str(source), max_seq_length=40)
     model = SentenceTransformer(modules=[network, *(modules or (Pooling(HIDDEN), Normalize()))], device="cpu")
     for module in modules:

@@ -276,6 +276,8 @@ class DataTarget(Target):
         """Read the file that was mutated, as each task does."""
         from edgebert.errors import EdgeBertError
         from edgebert.inputs.dataset import read_examples
+        from edgebert.inputs.manifest import EmbeddingSettings
+        from edgebert.tasks.sentence_embedding import SentenceEmbedding
         from edgebert.tasks.tasks import TASKS
 
         path = folder / (recipe[0][0].partition("#")[0] if recipe else "rows.tsv")
@@ -295,9 +297,10 @@ class DataTarget(Target):
         ]
         if recipe and all(name in NEUTRAL for _, name, *_ in recipe) and read != right:
             raise FaultError("wrong answer", f"{len(read)} rows instead of {len(right)}; {recipe}: {read[:2]!r}"[:500])
+        vectors = EmbeddingSettings("0" * 64, (1,), False, "cosine", {}, None)
         for kind in TASKS:
             with contextlib.suppress(EdgeBertError):
-                task = kind(kind.labels_in(found))
+                task = kind(kind.labels_in(found), *((vectors,) if kind is SentenceEmbedding else ()))
                 for row in found:
                     task.target(row)
 

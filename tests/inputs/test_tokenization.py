@@ -42,7 +42,7 @@ def test_a_pair_has_two_segments(tokenizer: Tokenizer) -> None:
 
 
 def test_a_pair_is_refused_where_single_texts_are_expected(builtin: Bundle) -> None:
-    with pytest.raises(EdgeBertError, match="expected single texts, found a pair; export the bundle again without"):
+    with pytest.raises(EdgeBertError, match="expected single texts, found a pair, which this bundle was not"):
         Tokenizer.of(builtin).encode(("a great film", "dull"))
 
 

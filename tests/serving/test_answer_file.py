@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from edgebert.choosing.selection import Budget
 from edgebert.errors import EdgeBertError
 from edgebert.inputs.tokenization import Text
-from edgebert.serving.answer_file import AnswerOrigin, Kept, check_place, form_of, line_of, opened
+from edgebert.serving.answer_file import Kept, check_place, form_of, line_of, opened
+from edgebert.serving.answer_origin import AnswerOrigin
 from edgebert.subnet import Way
 from edgebert.tasks.task import Answer
 from edgebert.tasks.text_classification import TextClassification
@@ -32,7 +33,7 @@ ENDINGS = (".tsv", ".csv", ".jsonl")
 
 
 WAY = Way(engine="cpu", device="cpu", flavor="fused", threads=2, options=())
-ORIGIN = AnswerOrigin(1, "0.1.0", "ab" * 32, "w0.25-d0.50-int8", WAY, Budget(length=128), {"top_k": "best"})
+ORIGIN = AnswerOrigin(2, "0.1.0", "ab" * 32, None, "w0.25-d0.50-int8", WAY, Budget(length=128), {"top_k": "best"})
 
 
 def go_on(path: Path, answers: Sequence[Answer], origin: AnswerOrigin = ORIGIN) -> Kept:
@@ -103,7 +104,9 @@ def test_a_file_that_was_cut_anywhere_becomes_the_whole_file(
 
 def test_other_endings_are_refused_by_name() -> None:
     form_of(Path("answers.JSONL"))
-    with pytest.raises(EdgeBertError, match=r"ends in one of \.tsv, \.csv, \.jsonl, found 'out\.txt'; rename it"):
+    with pytest.raises(
+        EdgeBertError, match=r"ends in one of \.tsv, \.csv, \.jsonl, \.npy, found 'out\.txt'; rename it"
+    ):
         form_of(Path("out.txt"))
 
 

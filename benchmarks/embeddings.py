@@ -1,0 +1,96 @@
+"""How good are a bundle's embeddings, with one index for all sub-networks, in all dimensions and precisions?
+
+Of each sub-network: Spearman's correlation on the dev rows of stsb-en, of queries by it against documents by the full
+network, and of both by it; how many of the dev texts of banking77 have a nearest neighbour of their own intent among
+the train texts, which the full network put into an index; and the mean cosine of its vectors and those of the same
+slice in float32. Dev is a tenth of banking77's train.tsv, chosen by the hashes of the texts.
+
+    edgebert export MODEL --out BUNDLE --precisions fp32,int8
+    python benchmarks/embeddings.py BUNDLE --data DATA
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+import edgebert
+from edgebert.errors import EdgeBertError
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.dataset import Example, read_examples
+from edgebert.tasks.embeddings import Vectors, cut, pairwise
+
+
+def intents(data: Path) -> tuple[list[Example], list[Example]]:
+    """Return the rows of banking77's train.tsv that are an index, and those that are its queries."""
+    rows = list(read_examples(data / "banking77" / "train.tsv"))
+    is_dev = [int(hashlib.sha1(row.text.encode()).hexdigest(), 16) % 10 == 8 for row in rows]
+    index = [row for row, dev in zip(rows, is_dev, strict=True) if not dev]
+    return index, [row for row, dev in zip(rows, is_dev, strict=True) if dev]
+
+
+def embedded(bundle: Bundle, subnet_id: str, rows: Sequence[Example]) -> Vectors:
+    """Return the vectors of the texts of rows."""
+    return np.stack(list(edgebert.predict_all([row.text for row in rows], bundle, subnet=subnet_id)))
+
+
+def nearest_share(queries: Vectors, index: Vectors, wanted: Sequence[object], known: Sequence[object]) -> float:
+    """Return of how many queries the nearest vector of an index has the same intent."""
+    nearest = (queries @ index.T).argmax(axis=1)
+    return float(np.mean([known[place] == intent for place, intent in zip(nearest, wanted, strict=True)]))
+
+
+def rows_of(bundle: Bundle, data: Path) -> list[dict[str, object]]:
+    """Return a row for each sub-network and number of dimensions."""
+    settings = bundle.manifest.embedding
+    if settings is None or settings.similarity not in ("cosine", "dot"):
+        raise EdgeBertError("expected a bundle of embeddings that are compared by cosine or dot, found another one")
+    subnets = bundle.manifest.subnetworks
+    full = max(subnets, key=lambda subnet: (subnet.parameters, subnet.precision == "fp32"))
+    scores = {one.id: one.metrics for one in edgebert.evaluate(data / "stsb-en" / "dev.tsv", bundle).subnetworks}
+
+    index, queries = intents(data)
+    wanted, known = [row.label for row in queries], [row.label for row in index]
+    by_full = embedded(bundle, full.id, index)
+    vectors = {subnet.id: embedded(bundle, subnet.id, queries) for subnet in subnets}
+
+    found: list[dict[str, object]] = []
+    for subnet in subnets:
+        exact = vectors.get(subnet.id.replace(subnet.precision, "fp32"))
+        for dims in settings.dims:
+            end = "" if dims == settings.dims[0] else f"_{dims}"
+            mine, theirs = (
+                cut(one, dims, is_normalized=settings.is_normalized) for one in (vectors[subnet.id], by_full)
+            )
+            alike = None if exact is None or end else float(pairwise("cosine", mine, exact).mean())
+            found.append(
+                {
+                    "sub-network": subnet.id,
+                    "dims": dims,
+                    "to full": scores[subnet.id][f"spearman_to_full{end}"],
+                    "own": scores[subnet.id][f"spearman{end}"],
+                    "nearest": nearest_share(mine, theirs, wanted, known),
+                    "cosine to fp32": alike,
+                }
+            )
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of stsb-en and banking77")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = rows_of(Bundle.load(options.bundle), options.data)
+    print(
+        json.dumps(rows, indent=1) if options.json else tabulate(rows, headers="keys", floatfmt=".4f", missingval="-")
+    )
+
+
+if __name__ == "__main__":
+    main()
