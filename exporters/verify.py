@@ -1,6 +1,6 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -46,11 +46,17 @@ class Verifier:
     def expected(self, subnet: Subnet, ranges: Ranges) -> list[Outputs]:
         """Return the outputs that the graphs of a sub-network must give for each batch."""
         tensors, rounding = self.stored[storage_of(subnet.precision)], rounding_of(subnet.precision, ranges)
-        return [reference.outputs(subnet, self.source, tensors, inputs, rounding) for inputs in self.batches]
+        return self._of_tokens(reference.outputs(subnet, self.source, tensors, one, rounding) for one in self.batches)
 
     def exact(self, subnet: Subnet) -> list[Outputs]:
         """Return the outputs of its slice in float32 for each batch."""
-        return [reference.outputs(subnet, self.source, self.source.tensors, inputs) for inputs in self.batches]
+        tensors = self.source.tensors
+        return self._of_tokens(reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches)
+
+    def _of_tokens(self, outputs: Iterable[Outputs]) -> list[Outputs]:
+        """Return the outputs for all batches without those of padding."""
+        pairs = zip(outputs, self.batches, strict=True)
+        return [self.source.task.without_padding(one, inputs["attention_mask"]) for one, inputs in pairs]
 
     def check(
         self, bundle: Bundle, subnet: ExportedSubnet, expected: Sequence[Outputs], exact: Sequence[Outputs]
@@ -67,7 +73,8 @@ class Verifier:
             usual = default_way(engine.NAME, threads=1)
             for flavor in engine.FLAVORS:
                 session = open_session(bundle, subnet, msgspec.structs.replace(usual, flavor=flavor))
-                found = [session.run({name: inputs[name] for name in session.input_names}) for inputs in self.batches]
+                asked = ({name: inputs[name] for name in session.input_names} for inputs in self.batches)
+                found = self._of_tokens(map(session.run, asked))
                 check_close(subnet, found, expected, exact, engine.NAME)
 
                 agreement = min(agreement, task.fidelity(self._results(found), exact_results))

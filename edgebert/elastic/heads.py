@@ -13,6 +13,7 @@ from transformers import (
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     PreTrainedTokenizerBase,
 )
 
@@ -21,6 +22,7 @@ from edgebert.elastic.embeddings import EmbeddingLosses, vectors_of
 from edgebert.elastic.losses import LOSSES, UNLABELLED, Losses
 from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
+from edgebert.elastic.tags import tag_outputs, tagged_texts
 from edgebert.elastic.texts import Target, Texts, tokenise
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
@@ -30,6 +32,7 @@ from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import TASKS
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 
 # How transformers calls tasks that share a class of models.
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -51,7 +54,7 @@ class TrainingHead:
 
     `problem_type` tells tasks apart that share a class of models; None where only one has it. `unknown_target` returns,
     for so many labels, the target of a text whose label is not known. `labels_seen` returns the numbers of the labels
-    that some targets teach.
+    that are asked for of some texts.
     `names` are those of a model's outputs where the task has no labels. `texts` makes token ids of texts that are at
     most so long, and of what is asked of them; `read_outputs` gives what losses and results are made of for the models
     of a folder, `losses` what is minimised. Without `has_labels` a network learns from another one alone.
@@ -59,10 +62,10 @@ class TrainingHead:
 
     problem_type: ProblemType | None
     unknown_target: Callable[[int], Target]
-    labels_seen: Callable[[Sequence[Target]], set[int]]
-    auto_class: type[AutoModel | AutoModelForSequenceClassification | AutoModelForQuestionAnswering] = (
-        AutoModelForSequenceClassification
-    )
+    labels_seen: Callable[[Sequence[Any]], set[int]]
+    auto_class: type[
+        AutoModel | AutoModelForSequenceClassification | AutoModelForQuestionAnswering | AutoModelForTokenClassification
+    ] = AutoModelForSequenceClassification
     names: tuple[str, ...] = ()
     texts: TextsOf = _whole_texts
     read_outputs: Callable[[Path], ReadOutputs] = lambda _: outputs_by_name
@@ -113,6 +116,14 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         read_outputs=vectors_of,
         losses=_embedding_losses,
         has_labels=False,
+    ),
+    TokenClassification.NAME: TrainingHead(
+        problem_type=None,
+        unknown_target=lambda labels: [],
+        labels_seen=lambda asked: {label for tags in asked for label in tags.labels},
+        auto_class=AutoModelForTokenClassification,
+        texts=tagged_texts,
+        read_outputs=lambda _: tag_outputs,
     ),
 }
 

@@ -1,7 +1,8 @@
 """The losses of training, as sums over texts and tokens.
 
 Sums, not means: a batch that is split over devices and micro-batches then has the same gradients as one in one piece.
-Logits are (batch, labels), of answers (batch, 2, length). Texts without a known target do not count.
+Logits are (batch, labels), of answers (batch, 2, length), of tokens (batch, length, labels). What has no known target
+does not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,14 @@ TensorOutputs = Mapping[str, Tensor]
 
 
 class Losses(Protocol):
-    """What training a task minimises, from what networks put out for a batch of texts."""
+    """What training a task minimises, from what networks put out for a batch of texts.
+
+    Those of targets and of a teacher are sums over texts, with `of_tokens` over their tokens.
+    """
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether losses are sums over tokens."""
 
     def for_ranking(self, outputs: TensorOutputs, targets: Tensor | None) -> Tensor:
         """Return what heads and neurons are ranked by, a sum over texts: how much it changes without one."""
@@ -43,6 +51,7 @@ class LogitLosses:
 
     of_wanted: Callable[[Tensor, Tensor], Tensor]
     of_logits: Callable[[Tensor, Tensor], Tensor]
+    of_tokens: bool = False
 
     def of_targets(self, outputs: TensorOutputs, targets: Tensor) -> Tensor:
         """Return the loss of logits with targets."""
@@ -104,12 +113,27 @@ def soft_span_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     return soft_cross_entropy(student.flatten(0, 1), teacher.flatten(0, 1)) / 2
 
 
+def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each token with the number of its label, (batch, tokens) of at most the length."""
+    numbers = functional.pad(targets.long(), (0, logits.shape[1] - targets.shape[1]), value=UNLABELLED)
+    return cross_entropy(logits.flatten(0, 1), numbers.flatten())
+
+
+def soft_token_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the cross-entropy of each token with the teacher's probabilities.
+
+    The teacher knows labels of all tokens, also of those that have no target, such as later parts of words.
+    """
+    return soft_cross_entropy(student.flatten(0, 1), teacher.flatten(0, 1))
+
+
 # By the task's LOSS.
 LOSSES: dict[Loss, LogitLosses] = {
     "span-cross-entropy": LogitLosses(span_cross_entropy, soft_span_cross_entropy),
     "cross-entropy": LogitLosses(cross_entropy, soft_cross_entropy),
     "binary-cross-entropy": LogitLosses(binary_cross_entropy, soft_binary_cross_entropy),
     "squared-error": LogitLosses(squared_error, partial(functional.mse_loss, reduction="sum")),
+    "token-cross-entropy": LogitLosses(token_cross_entropy, soft_token_cross_entropy, of_tokens=True),
 }
 
 

@@ -190,9 +190,11 @@ def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequenc
     """Add up the gradients of a batch over sub-networks, parts and devices; return the weighted losses per text."""
     accelerator, accumulate = context.accelerator, context.settings.accumulate
     parts, first = accelerator.num_processes * accumulate, accelerator.process_index * accumulate
-    # Losses of labels and logits are sums over texts, that of hidden states is a sum over tokens.
+    # Losses of labels and logits are sums over texts or their tokens, that of hidden states is a sum over tokens.
     tokens = sum(len(context.texts.ids[number]) for number in numbers)
-    counts = torch.tensor([len(numbers), len(numbers), tokens], device=accelerator.device)
+    of_tokens = context.scorer.losses.of_tokens
+    labels, logits = (context.texts.labelled_tokens(numbers), tokens) if of_tokens else (len(numbers), len(numbers))
+    counts = torch.tensor([labels, logits, tokens], device=accelerator.device)
     totals = torch.zeros(3, device=accelerator.device)
     for part in range(first, first + accumulate):
         share = numbers[part::parts]

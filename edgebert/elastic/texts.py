@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from edgebert.elastic.losses import UNLABELLED
 from edgebert.inputs.tokenization import Text, Tokens
 
-# What a loss compares the outputs for a text with: a number, or one for each label, or the places of two tokens.
+# What a loss compares the outputs for a text with: a number, or one for each label or token, or the places of two.
 Target = int | float | list[float] | list[int]
 
 BLOCK_BATCHES = 50  # sorted by length together, so that little is padded and the order still is random
@@ -102,9 +103,14 @@ class Texts:
             ids=self._padded(some.ids, self.pad_id, device),
             mask=self._padded([[1] * len(row) for row in some.ids], 0, device),
             types=None if some.types is None else self._padded(some.types, self.pad_type, device),
-            targets=None if some.targets is None else torch.tensor(some.targets, device=device),
+            targets=None if some.targets is None else torch.tensor(_even(some.targets), device=device),
             rows=[] if self.windows is None else [self.windows.rows[number] for number in numbers],
         )
+
+    def labelled_tokens(self, numbers: Sequence[int]) -> int:
+        """Return how many tokens of some texts have a label, at least 1, by which losses are divided."""
+        targets = [self.targets[number] for number in numbers] if self.targets is not None else []
+        return max(1, sum(one != UNLABELLED for target in targets if isinstance(target, list) for one in target))
 
     def _padded(self, rows: Sequence[list[int]], filler: int, device: torch.device) -> Tensor:
         # XLNet pads on the left, so that its [CLS] stays the last token.
@@ -117,6 +123,13 @@ class Texts:
         """Yield every text once, the shortest first."""
         for numbers in self.batches(batch_size):
             yield self.batch(numbers, device)
+
+
+def _even(targets: Sequence[Target]) -> Sequence[Target]:
+    """Return targets of which all lists are as long as the longest."""
+    lists = [target for target in targets if isinstance(target, list)]
+    longest = max(map(len, lists), default=0)
+    return [[*one, *[UNLABELLED] * (longest - len(one))] for one in lists] if lists else targets
 
 
 def in_parts(numbers: list[int], size: int) -> list[list[int]]:

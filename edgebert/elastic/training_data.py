@@ -176,7 +176,7 @@ def _kind_of_rows(rows: Sequence[Example]) -> type[Task]:
 
 def _check_all_labels_occur(task: Task, train: Texts, path: Path) -> None:
     # A label that no row teaches would be answered at random.
-    seen = TRAINING_HEADS[task.NAME].labels_seen(train.targets or [])
+    seen = TRAINING_HEADS[task.NAME].labels_seen((train.windows.asked if train.windows else train.targets) or [])
     for number, label in enumerate(task.labels):
         if number not in seen:
             raise TrainingError(f"{path}: expected rows of every label, found none with '{shortened(label)}'; add some")

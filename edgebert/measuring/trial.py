@@ -233,13 +233,14 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
         name: np.array(rows, np.int64) for name, rows in golden.inputs.items() if name in session.input_names
     }
 
-    found, right = session.run(inputs), {output.name: output.array for output in expected}
+    task, right = task_in(bundle.manifest), {output.name: output.array for output in expected}
+    found = task.without_padding(session.run(inputs), inputs["attention_mask"])
     misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]
     difference, tolerance = max(misses, key=lambda miss: miss[0] / miss[1])
     # No JSON number is infinite.
     if not math.isfinite(difference):
         return Numerics(sys.float_info.max, tolerance, wrong_answers=len(golden.texts))
-    return Numerics(difference, tolerance, task_in(bundle.manifest).wrong_answers(found, right, tolerance))
+    return Numerics(difference, tolerance, task.wrong_answers(found, right, tolerance))
 
 
 def _new_shape_ms(bundle: Bundle, session: Session, settings: ProfileSettings) -> float:

@@ -210,6 +210,18 @@ class Task(ABC):
                 advice = "export the bundle again, or choose another sub-network or provider"
                 raise OutputError(f"expected finite {name}, found infinite ones or some that are no number; {advice}")
 
+    def without_padding(self, outputs: Outputs, mask: NDArray[np.int64]) -> Outputs:
+        """Return outputs that are 0 for padding, where the mask (batch, length) is 0, to compare those of two engines.
+
+        No answer is made of them, and not all engines compute them alike, such as where padding sees no token at all.
+        """
+        kept = dict(outputs)
+        for name, dimensions in self.OUTPUTS.items():
+            values = kept.get(name)
+            if dimensions[1] == "length" and values is not None and values.shape[:2] == mask.shape:
+                kept[name] = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 2)) == 1, values, np.float32(0))
+        return kept
+
     def beside(self, results: Results, full: Results) -> Results:
         """Return results that `metrics` counts beside the full network's for the same texts."""
         return results

@@ -193,6 +193,11 @@ LABELS = {
 }
 
 
+def tag_of(word: str) -> str:
+    """Return the tag of a word in texts whose words are to be told apart."""
+    return "B-GOOD" if word in GOOD else "B-BAD" if word in BAD else "O"
+
+
 def rows(count: int, seed: int = 1, *, pairs: bool = False, task: str = "text-classification") -> list[str]:
     """Return the lines of a data file: the label says whether good or bad words are more."""
     generator, lines = random.Random(seed), ["text\tpair\tlabel" if pairs else "text\tlabel"]
@@ -200,7 +205,7 @@ def rows(count: int, seed: int = 1, *, pairs: bool = False, task: str = "text-cl
         words = generator.choices(PLAIN, k=generator.randint(1, 9))
         telling = generator.choices((BAD, GOOD)[number % 2], k=3)
         words = generator.sample(words + telling, len(words) + 3)
-        label = LABELS[task][number % 2]
+        label = " ".join(map(tag_of, words)) if task == "token-classification" else LABELS[task][number % 2]
         text = f"{' '.join(words)}\t{generator.choice(PLAIN)}" if pairs else " ".join(words)
         lines.append(f"{text}\t{label}")
     return lines

@@ -51,6 +51,7 @@ from edgebert.errors import TrainingError
 from edgebert.exporters.build import export
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 from profiles import way
 
 Make = Callable[..., Path]
@@ -376,7 +377,11 @@ def test_a_ticket_is_used_again_and_shuffled(toy: Toy, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("task", "metric", "pairs"),
-    [(TextRegression.NAME, "spearman", True), (MultiLabelTextClassification.NAME, "micro_f1", False)],
+    [
+        (TextRegression.NAME, "spearman", True),
+        (MultiLabelTextClassification.NAME, "micro_f1", False),
+        (TokenClassification.NAME, "span_f1", False),
+    ],
 )
 def test_every_task_is_learnt(make_toy: Callable[..., Toy], task: str, metric: str, pairs: bool) -> None:
     result = make_toy(task=task, pairs=pairs).run(task=task)
