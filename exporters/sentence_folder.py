@@ -102,6 +102,16 @@ def read_sentence_folder(path: Path, hidden: int) -> SentenceLayers:
     return found
 
 
+def sentence_files(path: Path) -> list[str]:
+    """Return the names, below a folder, of what it has for sentence-transformers beside the network; none if none."""
+    if not is_sentence_folder(path):
+        return []
+    folders = {folder for _, folder in _modules(path) if folder}
+    found = [path / name for name in (MODULES, _SETTINGS, *_TRANSFORMER_CONFIGS)]
+    found += [file for folder in folders if (path / folder).is_dir() for file in (path / folder).iterdir()]
+    return sorted(str(file.relative_to(path)) for file in found if file.is_file())
+
+
 def _modules(path: Path) -> list[tuple[str, str]]:
     """Return the names of the modules' classes and their folders, in their order."""
     content = records.read_bytes(path / MODULES, ExportError, most_bytes=records.MAX_JSON_BYTES)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgebert.cli.arguments import add, count, from_options, names, positive
+from edgebert.cli.arguments import add, count, counts, from_options, names, positive
 from edgebert.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argpa
     """Add the arguments that say what is learnt from, more texts if the method distils, and return their group."""
     data = parser.add_argument_group("data")
     data.add_argument("--model", metavar="CHECKPOINT", required=True, help="a Hugging Face folder, fine-tuned or not")
-    data.add_argument("--train", metavar="DATA", required=True, help="labelled rows: .tsv, .csv or .jsonl")
-    data.add_argument("--dev", metavar="DATA", required=True, help="labelled rows that the best step is chosen on")
+    data.add_argument("--train", metavar="DATA", required=not distils, help="labelled rows: .tsv, .csv or .jsonl")
+    dev = "labelled rows that the best step is chosen on; with --texts these may be missing"
+    data.add_argument("--dev", metavar="DATA", required=not distils, help=dev)
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
     add(data, "--labels", names, "A,B", "names of the labels, in their order")
     # The default is the checkpoint's own task, which is not known before it is read.
@@ -37,6 +38,9 @@ def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argpa
     add(data, "--max-length", count, "N", "tokens (default: 128)")
     if distils:
         data.add_argument("--transfer", metavar="FILE", action="append", default=[], help="more texts to distil on")
+        texts = "texts without labels, instead of --train: sentence embeddings are learnt on them from --model alone"
+        data.add_argument("--texts", metavar="FILE", action="append", default=[], help=texts)
+        add(data, "--dims", counts, "N,...", "fewer dimensions that embeddings may be cut to (512,256,128,64)")
     return data
 
 
@@ -71,8 +75,9 @@ def files_of(options: argparse.Namespace) -> "TrainingFiles":
     """Return what is trained from what, as the arguments say."""
     from edgebert.elastic.training_data import TrainingFiles
 
-    transfer = tuple(map(Path, getattr(options, "transfer", ())))
-    return TrainingFiles(Path(options.model), Path(options.train), Path(options.dev), Path(options.out), transfer)
+    transfer, texts = (tuple(map(Path, getattr(options, name, ()))) for name in ("transfer", "texts"))
+    train, dev = (Path(file) if file else None for file in (options.train, options.dev))
+    return TrainingFiles(Path(options.model), train, dev, Path(options.out), transfer, texts)
 
 
 def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptions":
@@ -81,7 +86,8 @@ def run_options_of(options: argparse.Namespace, display: "Display") -> "RunOptio
     from edgebert.elastic.training_run import RunOptions
 
     work = Path(options.work) if options.work else None
-    return from_options(RunOptions, options, task=TaskChoice(options.task, options.labels), work=work, listener=display)
+    task = TaskChoice(options.task, options.labels, getattr(options, "dims", None))
+    return from_options(RunOptions, options, task=task, work=work, listener=display)
 
 
 def train_with(train: "Callable[[TrainingFiles, S, RunOptions], T]", settings: S, options: argparse.Namespace) -> T:
@@ -102,15 +108,21 @@ def print_trained(trained: "TrainingResult", options: argparse.Namespace, **fact
                 "work": str(trained.work),
                 "method": trained.manifest.method,
                 "metric": trained.metric,
-                "dataset": Path(options.dev).name,
+                "dataset": _dataset(options),
                 "subnetworks": [{"id": one.id, "score": one.score} for one in trained.scores],
                 **facts,
             }
         )
         return
-    print_text(f"{trained.checkpoint}: {trained.metric} on {Path(options.dev).name}, in torch\n")
+    print_text(f"{trained.checkpoint}: {trained.metric} on {_dataset(options)}, in torch\n")
     print_table(*score_table(trained.scores))
-    print_text(f"\nnext: edgebert export {options.out} --out BUNDLE --eval {options.dev}")
+    measured = f"--eval {options.dev}" if options.dev else f"--texts {options.texts[0]}"
+    print_text(f"\nnext: edgebert export {options.out} --out BUNDLE {measured}")
+
+
+def _dataset(options: argparse.Namespace) -> str:
+    """Return on what the best step was chosen: a data file, or texts that were held out."""
+    return Path(options.dev or options.texts[0]).name
 
 
 def score_table(scores: "Sequence[SubnetScore]") -> tuple[list[list[str]], list[str]]:

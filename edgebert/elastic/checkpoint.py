@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import ExportError, TrainingError, cause_of, shortened
 from edgebert.exporters.checkpoint_config import read_architecture
+from edgebert.exporters.sentence_folder import sentence_files
 from edgebert.exporters.tokenizer import load_tokenizer as checkpoint_tokenizer
 from edgebert.exporters.tokenizer import quiet
 from edgebert.staging import FolderKind, staged
@@ -25,14 +27,15 @@ _TYPE_TABLE = "token_type_embeddings.weight"
 # What `save_model` writes: configuration, weights and the files of transformers' tokenizers. What else lies there, such
 # as a model's card or weights of another form, is its owner's.
 _OWN_FILES = re.compile(
-    r"(config|elastic|generation_config|special_tokens_map|added_tokens|tokenizer|tokenizer_config|vocab)\.json"
+    r"(config|elastic|modules|sentence_\w+_config|config_sentence_transformers|generation_config|special_tokens_map|added_tokens|tokenizer|tokenizer_config|vocab)\.json"
     r"|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|vocab\.txt|merges\.txt|\w+(\.bpe)?\.model"
     r"|chat_template\.jinja"
 )
 
 
 def _own_files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if _OWN_FILES.fullmatch(path.name)}
+    found = {path.name for path in folder.iterdir() if _OWN_FILES.fullmatch(path.name)}
+    return found | {Path(name).parts[0] for name in sentence_files(folder)}
 
 
 CHECKPOINT = FolderKind(name="checkpoint", marker="config.json", error=TrainingError, own_files=_own_files)
@@ -66,12 +69,12 @@ def load_elastic(path: Path, task: Task) -> ElasticModel:
 
     One that cannot be read, or is of a family that cannot be cut, is a TrainingError.
     """
-    return ElasticModel(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs)
+    return ElasticModel(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs(path))
 
 
 def load_whole(path: Path, task: Task) -> Model:
     """Return the model of a checkpoint of any known family, to be run as it is; otherwise as `load_elastic`."""
-    return Model(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs)
+    return Model(_load(path, task), TRAINING_HEADS[task.NAME].read_outputs(path))
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
@@ -134,10 +137,22 @@ def explained(path: Path) -> Iterator[None]:
         raise TrainingError(f"cannot read the checkpoint {path}: {reason}; check its files") from None
 
 
+def _copy_sentence_files(origin: Path, folder: Path) -> None:
+    for name in sentence_files(origin):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(origin / name, folder / name)
+
+
 def save_model(
-    model: Model, tokenizer: PreTrainedTokenizerBase, out: Path, manifest: ElasticManifest | None = None
+    model: Model,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    manifest: ElasticManifest | None = None,
+    origin: Path | None = None,
 ) -> None:
     """Write a checkpoint folder, elastic if it has a manifest, in one step: beside its place, then renamed.
+
+    What the folder of its `origin` has for sentence-transformers beside the network comes along.
 
     Raises:
         TrainingError: it cannot be written, or something else is there.
@@ -147,6 +162,8 @@ def save_model(
             with quiet():
                 model.plain().save_pretrained(folder)
                 tokenizer.save_pretrained(folder)
+            if origin:
+                _copy_sentence_files(origin, folder)
         except (OSError, SafetensorError) as problem:  # the latter where the disk is full
             raise TrainingError(f"cannot write {out}: {cause_of(problem)}; choose another place or make room") from None
         if manifest:

@@ -26,13 +26,16 @@ class StepEvent(StageEvent, frozen=True, tag="step"):
 
 
 class SubnetScore(Record, frozen=True):
-    """The dev score of a sub-network and its loss per text; width and depth are None where it is no DynaBERT slice."""
+    """The dev score of a sub-network and its loss per text, None without labels.
+
+    Width and depth are None where it is no DynaBERT slice.
+    """
 
     id: Line
     width: float | None
     depth: float | None
     score: float
-    loss: float
+    loss: float | None
 
 
 class ScoreEvent(StageEvent, frozen=True, tag="scores"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from transformers import (
+    AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -17,7 +18,8 @@ from transformers import (
 )
 
 from edgebert.elastic.answers import UNKNOWN, span_outputs, windows_of
-from edgebert.elastic.losses import UNLABELLED
+from edgebert.elastic.embeddings import EmbeddingLosses, vectors_of
+from edgebert.elastic.losses import LOSSES, UNLABELLED, Losses
 from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.tags import tag_outputs, tagged_texts
@@ -26,6 +28,7 @@ from edgebert.exporters.cross_encoder import problem_type_of
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import TASKS
 from edgebert.tasks.text_classification import TextClassification
@@ -54,23 +57,31 @@ class TrainingHead:
     for so many labels, the target of a text whose label is not known. `labels_seen` returns the numbers of the labels
     that are asked for of some texts.
     `names` are those of a model's outputs where the task has no labels. `texts` makes token ids of texts that are at
-    most so long, and of what is asked of them; `read_outputs` what losses and results are made of.
+    most so long, and of what is asked of them; `read_outputs` gives what losses and results are made of for the models
+    of a folder, `losses` what is minimised. Without `has_labels` a network learns from another one alone.
     """
 
     problem_type: ProblemType | None
     unknown_target: Callable[[int], Target]
     labels_seen: Callable[[Sequence[Any]], set[int]]
     auto_class: type[
-        AutoModelForSequenceClassification | AutoModelForQuestionAnswering | AutoModelForTokenClassification
+        AutoModel | AutoModelForSequenceClassification | AutoModelForQuestionAnswering | AutoModelForTokenClassification
     ] = AutoModelForSequenceClassification
     names: tuple[str, ...] = ()
     texts: TextsOf = _whole_texts
-    read_outputs: ReadOutputs = outputs_by_name
+    read_outputs: Callable[[Path], ReadOutputs] = lambda _: outputs_by_name
+    losses: Callable[[Task], Losses] = lambda task: LOSSES[task.LOSS]
+    has_labels: bool = True
 
     @property
     def class_suffix(self) -> str:
         """How the names of the task's classes end, such as ForSequenceClassification."""
         return self.auto_class.__name__.removeprefix("AutoModel")
+
+
+def _embedding_losses(task: Task) -> Losses:
+    assert isinstance(task, SentenceEmbedding)
+    return EmbeddingLosses(task.settings.dims)
 
 
 TRAINING_HEADS: dict[str, TrainingHead] = {
@@ -101,7 +112,16 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         auto_class=AutoModelForQuestionAnswering,
         names=("LABEL_0", "LABEL_1"),  # as transformers calls where answers begin and end
         texts=windows_of,
-        read_outputs=span_outputs,
+        read_outputs=lambda _: span_outputs,
+    ),
+    SentenceEmbedding.NAME: TrainingHead(
+        problem_type=None,
+        unknown_target=lambda labels: math.nan,
+        labels_seen=lambda targets: set(),
+        auto_class=AutoModel,
+        read_outputs=vectors_of,
+        losses=_embedding_losses,
+        has_labels=False,
     ),
     TokenClassification.NAME: TrainingHead(
         problem_type=None,
@@ -109,7 +129,7 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         labels_seen=lambda asked: {label for tags in asked for label in tags.labels},
         auto_class=AutoModelForTokenClassification,
         texts=tagged_texts,
-        read_outputs=tag_outputs,
+        read_outputs=lambda _: tag_outputs,
     ),
 }
 
@@ -124,8 +144,8 @@ def fine_tuned_task(config: ModelConfig) -> Task | None:
     found = problem_type_of(Path(folder), plain) if folder and Path(folder).is_dir() else plain.get("problem_type")
     problem_type = found or silent
     for kind in TASKS:
-        head = TRAINING_HEADS.get(kind.NAME)
-        if head is None:
+        head = TRAINING_HEADS[kind.NAME]
+        if not head.has_labels:  # any network embeds texts
             continue
         # Within names, since XLNet's for answers ends in Simple.
         has_head = any(head.class_suffix in name for name in config.plain.architectures or ())

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from edgebert.elastic.elastic_model import ElasticModel, tensor_of
+from edgebert.elastic.losses import TensorOutputs
 from edgebert.elastic.texts import TensorBatch
 from edgebert.elastic.units import Kind, UnitTensor, UnitValues
 
 
 def rank(
-    model: ElasticModel, batches: Iterable[TensorBatch], label_loss: Callable[[Tensor, Tensor], Tensor]
+    model: ElasticModel, batches: Iterable[TensorBatch], loss_of: Callable[[TensorOutputs, Tensor | None], Tensor]
 ) -> UnitValues:
-    """Return the importance of every head and neuron for the loss of labelled batches.
+    """Return the importance of every head and neuron for a loss.
 
     A head's importance is the sum over batches of |dL/dm| for a mask m = 1 on the head's output; a neuron's is the
-    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|, and the same for its gate where it has one. `label_loss` takes
-    logits and targets, and is a sum over texts; L is its mean. Where layers share weights, L is differentiated by what
+    sum of |w1 . dL/dw1 + b1 dL/db1| + |w2 . dL/dw2|, and the same for its gate where it has one. `loss_of` takes
+    outputs and targets, and is a sum over texts; L is its mean. Where layers share weights, L is differentiated by what
     is shared; where they share the order of heads, all have the sum over layers.
     """
     was_training = model.training
@@ -36,11 +37,10 @@ def rank(
     weights = [tensor for tensors in maps.values() for _, tensor in tensors]
 
     for batch in batches:
-        assert batch.targets is not None, "importance is for a loss of labels"
         mask = ones.heads.clone().requires_grad_()
         scales = UnitValues(mask, ones.neurons)
-        logits = model(batch.ids, batch.mask, model.subnet(), batch.types, scales).logits
-        loss = label_loss(logits, batch.targets) / len(batch.ids)
+        outputs = model(batch.ids, batch.mask, model.subnet(), batch.types, scales).outputs
+        loss = loss_of(outputs, batch.targets) / len(batch.ids)
 
         gradient, *others = torch.autograd.grad(loss, [mask, *weights])
         found.heads.add_(gradient.abs())

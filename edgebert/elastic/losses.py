@@ -5,9 +5,10 @@ Logits are (batch, labels), of answers (batch, 2, length), of tokens (batch, len
 does not count.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,23 +19,58 @@ from edgebert.tasks.task import Loss
 UNLABELLED = -100  # what torch's cross-entropy passes over
 
 
-@dataclass(frozen=True)
-class LossFunctions:
-    """What training a task minimises: the loss of logits with targets, and that with the logits of a teacher.
+# What a network puts out for a batch, by name.
+TensorOutputs = Mapping[str, Tensor]
 
-    Both are sums over texts, with `of_tokens` over their tokens.
+
+class Losses(Protocol):
+    """What training a task minimises, from what networks put out for a batch of texts.
+
+    Those of targets and of a teacher are sums over texts, with `of_tokens` over their tokens.
     """
 
-    of_targets: Callable[[Tensor, Tensor], Tensor]
+    @property
+    def of_tokens(self) -> bool:
+        """Whether losses are sums over tokens."""
+
+    def for_ranking(self, outputs: TensorOutputs, targets: Tensor | None) -> Tensor:
+        """Return what heads and neurons are ranked by, a sum over texts: how much it changes without one."""
+
+    def of_targets(self, outputs: TensorOutputs, targets: Tensor) -> Tensor:
+        """Return the loss with what texts ask for."""
+
+    def of_teacher(
+        self, student: TensorOutputs, teacher: TensorOutputs, full: TensorOutputs, temperature: float
+    ) -> Tensor:
+        """Return the loss with a teacher; `full` is what the full network that is trained puts out for the texts."""
+
+
+@dataclass(frozen=True)
+class LogitLosses:
+    """The losses of tasks with logits: with targets, and with the logits of a teacher."""
+
+    of_wanted: Callable[[Tensor, Tensor], Tensor]
     of_logits: Callable[[Tensor, Tensor], Tensor]
     of_tokens: bool = False
 
-    def of_teacher(self, student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    def of_targets(self, outputs: TensorOutputs, targets: Tensor) -> Tensor:
+        """Return the loss of logits with targets."""
+        return self.of_wanted(outputs["logits"], targets)
+
+    def for_ranking(self, outputs: TensorOutputs, targets: Tensor | None) -> Tensor:
+        """Return the loss of logits with targets."""
+        assert targets is not None, "importance is for a loss of labels"
+        return self.of_targets(outputs, targets)
+
+    def of_teacher(
+        self, student: TensorOutputs, teacher: TensorOutputs, full: TensorOutputs, temperature: float = 1.0
+    ) -> Tensor:
         """Return the loss of a student's logits with a teacher's, both divided by a temperature.
 
         It is multiplied by the temperature's square so that its gradients keep their size (Hinton et al. 2015).
         """
-        return temperature**2 * self.of_logits(student.float() / temperature, teacher.float() / temperature)
+        ours, right = (outputs["logits"].float() / temperature for outputs in (student, teacher))
+        return temperature**2 * self.of_logits(ours, right)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -93,12 +129,12 @@ def soft_token_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 # By the task's LOSS.
-LOSSES: dict[Loss, LossFunctions] = {
-    "span-cross-entropy": LossFunctions(span_cross_entropy, soft_span_cross_entropy),
-    "cross-entropy": LossFunctions(cross_entropy, soft_cross_entropy),
-    "binary-cross-entropy": LossFunctions(binary_cross_entropy, soft_binary_cross_entropy),
-    "squared-error": LossFunctions(squared_error, partial(functional.mse_loss, reduction="sum")),
-    "token-cross-entropy": LossFunctions(token_cross_entropy, soft_token_cross_entropy, of_tokens=True),
+LOSSES: dict[Loss, LogitLosses] = {
+    "span-cross-entropy": LogitLosses(span_cross_entropy, soft_span_cross_entropy),
+    "cross-entropy": LogitLosses(cross_entropy, soft_cross_entropy),
+    "binary-cross-entropy": LogitLosses(binary_cross_entropy, soft_binary_cross_entropy),
+    "squared-error": LogitLosses(squared_error, partial(functional.mse_loss, reduction="sum")),
+    "token-cross-entropy": LogitLosses(token_cross_entropy, soft_token_cross_entropy, of_tokens=True),
 }
 
 

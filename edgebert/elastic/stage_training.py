@@ -224,13 +224,14 @@ def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
     stage, functions, compute = context.stage, context.scorer.losses, context.settings.compute
     device = context.accelerator.device
     taught: dict[Subnet, ModelOutput] = {}
+    largest: dict[str, Tensor] = {}
     for subnet in subnets:
         with autocast(device, compute):
             output = context.student(batch.ids, batch.mask, subnet, batch.types)
         losses = [torch.zeros((), device=device)] * 3
         if stage.label_weight:
             assert batch.targets is not None, "a loss of labels needs labelled texts"
-            losses[0] = stage.label_weight * functions.of_targets(output.logits, batch.targets)
+            losses[0] = stage.label_weight * functions.of_targets(output.outputs, batch.targets)
 
         if context.teacher:
             full = _teacher_subnet(stage, context.teacher, subnet)
@@ -240,7 +241,10 @@ def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch
                     taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
             right = taught[full]
             if stage.logit_weight:
-                losses[1] = stage.logit_weight * functions.of_teacher(output.logits, right.logits, stage.temperature)
+                # The full network stands first; what the others are compared with is not to move towards them.
+                largest = largest or {name: tensor.detach() for name, tensor in output.outputs.items()}
+                outputs = output.outputs, right.outputs, largest
+                losses[1] = stage.logit_weight * functions.of_teacher(*outputs, stage.temperature)
             if stage.hidden_weight:
                 losses[2] = stage.hidden_weight * hidden_loss(output.hidden, right.hidden, subnet.layers, batch.mask)
         yield torch.stack(losses)

@@ -64,6 +64,11 @@ class Texts:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether it is known what is asked of these texts."""
+        return self.targets is not None or self.windows is not None
+
     def some(self, numbers: Sequence[int]) -> "Texts":
         """Return some of these texts."""
         ids = [self.ids[number] for number in numbers]

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from edgebert.elastic.embedding_data import embedding_task, read_sentence_layers, scored_pairs, texts_to_distil
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
-from edgebert.elastic.texts import Texts
+from edgebert.elastic.texts import Texts, tokenise
 from edgebert.errors import TrainingError, listed, one_line, shortened
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.tokenization import Text
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Task
 from edgebert.tasks.tasks import DEFAULT_TASK, TASKS, kind_of
 
@@ -22,14 +24,16 @@ LENGTH = 128  # DynaBERT's
 class TrainingFiles:
     """The checkpoint that a training starts from, its data files, and the checkpoint `out` that it makes.
 
-    `transfer` are files of more texts to distil on, which need no labels.
+    `transfer` are files of more texts to distil on, which need no labels. Sentence embeddings are learnt from `texts`
+    alone, and scored on pairs with a number, if there are any.
     """
 
     model: Path
-    train: Path
-    dev: Path
+    train: Path | None
+    dev: Path | None
     out: Path
     transfer: tuple[Path, ...] = ()
+    texts: tuple[Path, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -39,15 +43,19 @@ class TrainingFiles:
     @property
     def data(self) -> tuple[Path, ...]:
         """All data files."""
-        return self.train, self.dev, *self.transfer
+        return tuple(filter(None, (self.train, self.dev, *self.transfer, *self.texts)))
 
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """What a user says of the task: its name, and the labels in their order; None where the data are to tell."""
+    """What a user says of the task: its name, and the labels in their order; None where the data are to tell.
+
+    `dims` are the fewer dimensions that embeddings are learnt for.
+    """
 
     name: str | None = None
     labels: tuple[str, ...] | None = None
+    dims: tuple[int, ...] | None = None
 
     def resolve(self, checkpoint: Path, config: ModelConfig, rows: Sequence[Example]) -> Task:
         """Return the task that a checkpoint was fine-tuned for, else the one asked for, by default the one of the rows.
@@ -102,6 +110,11 @@ def read_training_data(
         TrainingError: labels, columns and checkpoint do not go together.
         EdgeBertError: a file cannot be read, or a row has no label of the task.
     """
+    if files.texts:
+        return _embedding_data(files, config, tokenizer, choice, asked)
+    if files.train is None or files.dev is None or choice.dims:
+        expected = "expected --train and --dev, or --texts for sentence embeddings, whose --dims may be given"
+        raise TrainingError(f"{expected}, found other files; give these")
     rows = {path: list(read_examples(path)) for path in files.data}
     for path, found in rows.items():
         if (found[0].pair is None) != (rows[files.train][0].pair is None):
@@ -129,6 +142,30 @@ def read_training_data(
         train=train,
         dev=labelled(files.dev),
         distil=texts_of(task, tokenizer, to_distil, max_length, None),
+    )
+
+
+def _embedding_data(
+    files: TrainingFiles, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, choice: TaskChoice, asked: int | None
+) -> TrainingData:
+    """Return the data of sentence embeddings."""
+    if files.train or files.transfer or choice.labels or choice.name not in (None, SentenceEmbedding.NAME):
+        expected = f"expected --texts and perhaps --dev for {SentenceEmbedding.NAME}, which has no labels"
+        raise TrainingError(f"{expected}, found other files, labels or another task; leave them out")
+    layers = read_sentence_layers(files.model, config.hidden)
+    task = embedding_task(layers, config.hidden, choice.dims)
+    max_length = checked_length(config, asked)
+    learnt, held_out = texts_to_distil(files.texts)
+    texts = tokenise(tokenizer, learnt, max_length)
+    return TrainingData(
+        task=task,
+        max_length=max_length,
+        inputs=learnt,
+        train=texts,
+        dev=scored_pairs(task, files.dev, tokenizer, max_length)
+        if files.dev
+        else tokenise(tokenizer, held_out, max_length),
+        distil=texts,
     )
 
 

@@ -15,8 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import CHECKPOINT, load_tokenizer, read_model_config, save_model
 from edgebert.elastic.events import EventJournal, Listener, SubnetScore, no_listener
-from edgebert.elastic.heads import fine_tuned_task
-from edgebert.elastic.losses import LOSSES, LossFunctions
+from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
+from edgebert.elastic.losses import Losses
 from edgebert.elastic.model import Model, best_compute
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.scoring import DevMetric, Scorer
@@ -84,7 +84,7 @@ class TrainingRun:
     folder: WorkFolder
     load: Load
     metric: DevMetric
-    losses: LossFunctions
+    losses: Losses
 
     @classmethod
     def prepare(cls, files: TrainingFiles, options: RunOptions, load: Load) -> "TrainingRun":
@@ -109,13 +109,13 @@ class TrainingRun:
         # The devices of `accelerate launch`, else a GPU if there is one, else the CPU. Their mixed precision is fixed
         # for the life of a process, so that is left to each stage.
         accelerator = Accelerator(mixed_precision="no")
-        folder, losses = WorkFolder(work, accelerator), LOSSES[data.task.LOSS]
+        folder, losses = WorkFolder(work, accelerator), TRAINING_HEADS[data.task.NAME].losses(data.task)
         return cls(files, options, config, data, tokenizer, settings, folder, load, metric=data.task, losses=losses)
 
     @property
     def is_fine_tuned(self) -> bool:
-        """Whether the checkpoint that the training starts from has a task's head already."""
-        return fine_tuned_task(self.config) is not None
+        """Whether the checkpoint that the training starts from has a task's head already, or needs none."""
+        return not TRAINING_HEADS[self.data.task.NAME].has_labels or fine_tuned_task(self.config) is not None
 
     def claim_folder(
         self, stages: Sequence[Stage], checkpoints: Sequence[Path] = (), **method_settings: object
@@ -173,12 +173,16 @@ class TrainingRun:
             teacher=None,
             subnets=subnets,
             texts=self.data.train,
-            scorer=Scorer(self.metric, self.losses, self.data.dev, accelerator),
+            scorer=self.scorer(),
             accelerator=accelerator,
             folder=self.folder.path / f"{stage.name}.state",
             journal=self.journal(stage),
             save_seconds=60 * self.options.save_minutes,
         )
+
+    def scorer(self) -> Scorer:
+        """Return what scores sub-networks on the dev texts."""
+        return Scorer(self.metric, self.losses, self.data.dev, self.folder.accelerator)
 
     def journal(self, stage: Stage) -> EventJournal:
         """Return the journal of a stage."""
@@ -190,7 +194,7 @@ class TrainingRun:
 
         def save() -> None:
             model, manifest = make()
-            save_model(model, self.tokenizer, done, manifest)
+            save_model(model, self.tokenizer, done, manifest, self.files.model)
 
         self.folder.make_once(done, save)
         return done
@@ -199,7 +203,7 @@ class TrainingRun:
         """Write the checkpoint from the folder of the last stage's result, and return what the training came to."""
         main_process = self.folder.accelerator.is_main_process
         if main_process:
-            save_model(self.read_model(result), self.tokenizer, self.files.out, manifest)
+            save_model(self.read_model(result), self.tokenizer, self.files.out, manifest, self.files.model)
         self.folder.accelerator.wait_for_everyone()
         scores = self.journal(last).best().scores
         return TrainingResult(self.files.out, self.folder.path, manifest, self.metric.METRICS[0], scores, main_process)

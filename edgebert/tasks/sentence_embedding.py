@@ -131,6 +131,10 @@ class SentenceEmbedding(Task):
     def _cut(self, vectors: Vectors, dims: int) -> Vectors:
         return cut(vectors, dims, is_normalized=self.settings.is_normalized)
 
+    def joined(self, results: Results, options: Options) -> Any:
+        """Return the vector of a text, or those of both texts of a pair."""
+        return results[0] if len(results) == 1 else tuple(results)
+
     def answers(self, results: Results, options: Options) -> list[Answer]:
         """Return each vector, which says of which space it is."""
         return [Embeddings.of(vector, self.settings.space) for vector in results]

@@ -51,6 +51,7 @@ class MaskedTokenAccuracy:
     """
 
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
+    BESIDE_FULL: ClassVar[bool] = False
 
     def options(self, given: Mapping[str, Any]) -> Options:
         """Return none: there are no options."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from edgebert.elastic import importance
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.augmentation import Augmenter, augmented
+from edgebert.elastic.embeddings import VectorFidelity
 from edgebert.elastic.events import AugmentEvent
 from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model import Model
@@ -21,7 +22,9 @@ from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
 from edgebert.records import Record
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Loss
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
+from edgebert.tasks.task import Task
+from edgebert.tasks.text_classification import TextClassification
 
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)
 REWIRED, AUGMENTED = "rewired", "augmented.jsonl"
@@ -49,9 +52,9 @@ class DynaBertSettings(Record, frozen=True):
     augment: int = 0
     augment_model: str | None = None
 
-    def stages_after_rewiring(self, loss: Loss = "cross-entropy") -> tuple[Stage, ...]:
-        """Return the stages in their order for a task of that loss, or raise a TrainingError for one not known."""
-        paper = self.recipe == "paper"
+    def stages_after_rewiring(self, task: type[Task] = TextClassification) -> tuple[Stage, ...]:
+        """Return the stages in their order for a task, or raise a TrainingError for one not known."""
+        paper, embeds = self.recipe == "paper", issubclass(task, SentenceEmbedding)
         names = self.stages or (("width", "depth") if paper else ("depth",))
         shared: dict[str, Any] = {
             "epochs": self.epochs or (3 if paper else 10),
@@ -63,13 +66,16 @@ class DynaBertSettings(Record, frozen=True):
             "dropout": paper,
         }
         # The paper leaves out the logits of regressions (section 2.2). With them STS-B gains 0.014 (docs/log.md).
-        logit_weight = 0.0 if paper and loss == "squared-error" else 1.0
+        logit_weight = 0.0 if paper and task.LOSS == "squared-error" else 1.0
         # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
         distilling = {"logit_weight": logit_weight, "teacher_width": self.teacher_width, **shared}
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
             "width": Stage("width", depths=(1.0,), hidden_weight=0.1, teacher="fine-tuned", **distilling),
-            "depth": Stage("depth", depths=self.depths, hidden_weight=1.0, teacher=before, **distilling),
+            # Vectors are what is asked for: states count less.
+            "depth": Stage(
+                "depth", depths=self.depths, hidden_weight=0.1 if embeds else 1.0, teacher=before, **distilling
+            ),
             "final": Stage("final", depths=self.depths, label_weight=1.0, **shared),
         }
         for name in names:
@@ -90,7 +96,9 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     """
     run = TrainingRun.prepare(files, options, load_elastic)
     run.config.check_elastic()
-    distilling = settings.stages_after_rewiring(run.data.task.LOSS)
+    if not run.data.dev.has_asked:
+        run = dataclasses.replace(run, metric=_fidelity_to(run, files.model))
+    distilling = settings.stages_after_rewiring(type(run.data.task))
     stages = distilling if run.is_fine_tuned else (settings.fine_tune, *distilling)
     # Here, so that layers that cannot be dropped are refused before anything is trained.
     subnets = [stage_subnets(run.config, stage) for stage in distilling]
@@ -109,7 +117,9 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
     widths = tuple(sorted({width for stage in stages for width in stage.widths}))
     depths = tuple(sorted({depth for stage in stages for depth in stage.depths}))
     version = ElasticManifest.VERSION
-    manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin)
+    task = run.data.task
+    dims = task.settings.dims if isinstance(task, SentenceEmbedding) else ()
+    manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin, dims=dims)
     return run.finish(result, manifest, stages[-1])
 
 
@@ -128,7 +138,7 @@ def _rewire(run: TrainingRun, start: Path) -> Path:
         device = run.folder.accelerator.device
         model = load_elastic(start, run.data.task).to(device)
         batches = run.data.train.all_batches(run.settings.batch_size, device)
-        importance.rewire(model, importance.rank(model, batches, run.losses.of_targets))
+        importance.rewire(model, importance.rank(model, batches, run.losses.for_ranking))
         return model, None
 
     return run.make_checkpoint(REWIRED, rewired)
@@ -151,3 +161,11 @@ def _with_variants(run: TrainingRun, checkpoint: Path, count: int) -> TrainingRu
     texts_of = TRAINING_HEADS[run.data.task.NAME].texts
     variants = texts_of(run.data.task, run.tokenizer, varied(), run.settings.max_length, None)
     return dataclasses.replace(run, data=dataclasses.replace(run.data, distil=run.data.distil.and_also(variants)))
+
+
+def _fidelity_to(run: TrainingRun, checkpoint: Path) -> VectorFidelity:
+    """Return how near vectors for the dev texts are to those of a checkpoint: what counts where nobody scored them."""
+    model, task = run.read_model(checkpoint), run.data.task
+    assert isinstance(task, SentenceEmbedding), "all other tasks have labels"
+    full, _, _ = run.scorer().results(model, model.subnet())
+    return VectorFidelity(task, full)
