@@ -282,7 +282,7 @@ def _write(
         schema_version=AnswerOrigin.VERSION,
         edgebert_version=__version__,
         bundle_sha256=bundle.sha256,
-        space=bundle.manifest.embedding and bundle.manifest.embedding.space,
+        space=bundle.manifest.embedding.space if bundle.manifest.embedding else None,
         subnetwork=selection.subnetwork if is_fixed else None,
         way=selection.way if is_fixed else None,
         budget=selection.budget,

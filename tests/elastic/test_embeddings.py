@@ -10,8 +10,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from toys import BAD, GOOD, PLAIN, SIZES
 from torch.nn import functional
+from toys import BAD, GOOD, PLAIN, SIZES
 
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.method import DynaBertSettings, train
@@ -144,7 +144,7 @@ def test_what_embeddings_cannot_be_trained_for_is_refused(
 def test_too_few_texts_are_refused(sentence_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("good\n")
     files = TrainingFiles(sentence_folder, None, None, tmp_path / "out", texts=(tmp_path / "few.txt",))
-    with pytest.raises(TrainingError, match="expected many texts to distil on, .* found 1; give more with --texts"):
+    with pytest.raises(TrainingError, match=r"expected many texts to distil on, .* found 1; give more with --texts"):
         run(files)
 
 

@@ -110,7 +110,8 @@ def test_quality_is_known_for_all_dims_beside_the_full_network(bundle: Bundle) -
     assert largest is not None
     cut = {f"{name}_{dims}" for name in ("spearman_to_full", "spearman") for dims in (24, 8)}
     assert set(largest.also) == {"spearman", "fidelity", "rank_agreement", *cut}
-    assert largest.metric == "spearman_to_full" and largest.also["fidelity"] > 0.99
+    assert largest.metric == "spearman_to_full"
+    assert largest.also["fidelity"] > 0.99
     data = bundle.path.parent / "pairs.tsv"
     found = {one.id: one for one in edgebert.evaluate(data, bundle).subnetworks}
     smallest = bundle.manifest.subnetworks[-1]
@@ -124,15 +125,16 @@ def test_the_space_is_that_of_the_checkpoint_whatever_is_exported_of_it(bundle: 
     source = bundle.path.parent / "model"
     small = export(source, tmp_path / "small", widths=(0.5,), precisions=["fp32"], name="x").manifest.embedding
     known = bundle.manifest.embedding
-    assert known is not None and small is not None
+    assert known is not None
+    assert small is not None
     assert (small.space, small.dims, known.dims) == (known.space, (HIDDEN,), (HIDDEN, 24, 8))
 
     other = sentence_model(tmp_path / "other", Pooling(HIDDEN, "max"), Normalize())
     assert other is not None
     found = export(tmp_path / "other", tmp_path / "bundle", precisions=["fp32"])
-    with pytest.raises(EdgeBertError, match="expected embeddings of one space, found"):
+    with pytest.raises(EdgeBertError, match=r"expected embeddings of one space, found"):
         edgebert.load(found).similarity(edgebert.load(bundle)(TEXTS), edgebert.load(found)(TEXTS))
-    with pytest.raises(ExportError, match="expected embeddings of the space, the dims and the prompts of"):
+    with pytest.raises(ExportError, match=r"expected embeddings of the space, the dims and the prompts of"):
         export([source, tmp_path / "other"], tmp_path / "both", precisions=["fp32"])
 
 
@@ -150,7 +152,7 @@ def test_dims_of_an_elastic_checkpoint_are_those_that_it_was_trained_for(tmp_pat
 def test_dims_that_are_too_many_or_of_other_tasks_are_refused(bundle: Bundle, make_checkpoint: Make) -> None:
     with pytest.raises(ExportError, match=f"expected dims of at most {HIDDEN}, found 99; name others with --dims"):
         export(bundle.path.parent / "model", bundle.path.parent / "none", dims=[99])
-    with pytest.raises(ExportError, match="dims are those of embeddings, found the task text-classification; leave"):
+    with pytest.raises(ExportError, match=r"dims are those of embeddings, found the task text-classification; leave"):
         export(make_checkpoint(), bundle.path.parent / "none", dims=[8])
     with pytest.raises(EdgeBertError, match=f"expected dims of {HIDDEN}, 24, 8, which the network was trained for"):
         edgebert.load(bundle, dims=16)
@@ -159,12 +161,12 @@ def test_dims_that_are_too_many_or_of_other_tasks_are_refused(bundle: Bundle, ma
 def test_a_network_alone_is_pooled_by_the_mean_where_that_is_asked_for(tmp_path: Path) -> None:
     sentence_model(tmp_path / "model", Pooling(HIDDEN))
     network = tmp_path / "model-network"
-    with pytest.raises(ExportError, match="found .*BertModel.*; fine-tune it for its task first, or give --task sent"):
+    with pytest.raises(ExportError, match=r"found .*BertModel.*; fine-tune it for its task first, or give --task sent"):
         export(network, tmp_path / "bundle")
     found = export(network, tmp_path / "bundle", task="sentence-embedding", precisions=["fp32"])
     right = SentenceTransformer(str(network), device="cpu").encode(TEXTS[:3])
     np.testing.assert_allclose(edgebert.load(found)(TEXTS[:3]), right, atol=1e-4)
-    with pytest.raises(ExportError, match="no task 'text-regression' for this checkpoint; choose one of sentence-emb"):
+    with pytest.raises(ExportError, match=r"no task 'text-regression' for this checkpoint; choose one of sentence-emb"):
         export(tmp_path / "model", tmp_path / "bundle", task="text-regression")
 
 
@@ -188,7 +190,7 @@ def test_prompts_case_and_length_are_those_of_the_folder(tmp_path: Path) -> None
 
 
 def test_a_pair_is_two_texts_and_none(bundle: Bundle) -> None:
-    with pytest.raises(EdgeBertError, match="expected single texts, found a pair, which this bundle was not exported"):
+    with pytest.raises(EdgeBertError, match=r"expected single texts, found a pair, which this bundle was not exported"):
         edgebert.load(bundle)(("a", "b"))
     (one,) = edgebert.predict_all("the film", bundle)
     assert (one.shape, one.space) == ((HIDDEN,), bundle.manifest.embedding.space)
