@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from documents import blocks, follow_here, read
+from documents import blocks, commands, follow_here, read
 from random_models import random_bert, save
+
+from edgebert.cli.main import main
 
 QUICK = (
     "--widths",
@@ -38,6 +40,14 @@ def test_tagged_sentences_become_entities(
     answers = list(map(json.loads, Path("answers.jsonl").read_text().splitlines()))
     assert [one["text"] for one in answers[:2]] == ["Anna Smith lives in Berlin .", "Berlin is big ."]
     assert len(answers) == 16
+    follow_here(commands(answering)[-1])  # once more, which has nothing to do
+    assert list(map(json.loads, Path("answers.jsonl").read_text().splitlines())) == answers
+
+    capsys.readouterr()
+    words = ("--aggregation-strategy", "simple", "--stride", "2", "--ignore-labels", "", "--json")
+    assert main(["predict", "Berlin", "--bundle", "BUNDLE", *words]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert [list(one) for one in found] == [["entity_group", "score", "word", "start", "end"]] * len(found)
 
     (code,) = blocks(document, "python")
     capsys.readouterr()
