@@ -110,7 +110,8 @@ def test_quality_is_known_for_all_dims_beside_the_full_network(bundle: Bundle) -
     assert largest is not None
     cut = {f"{name}_{dims}" for name in ("spearman_to_full", "spearman") for dims in (24, 8)}
     assert set(largest.also) == {"spearman", "fidelity", "rank_agreement", *cut}
-    assert largest.metric == "spearman_to_full" and largest.also["fidelity"] > 0.99
+    assert largest.metric == "spearman_to_full"
+    assert largest.also["fidelity"] > 0.99
     data = bundle.path.parent / "pairs.tsv"
     found = {one.id: one for one in edgebert.evaluate(data, bundle).subnetworks}
     smallest = bundle.manifest.subnetworks[-1]
@@ -124,7 +125,8 @@ def test_the_space_is_that_of_the_checkpoint_whatever_is_exported_of_it(bundle: 
     source = bundle.path.parent / "model"
     small = export(source, tmp_path / "small", widths=(0.5,), precisions=["fp32"], name="x").manifest.embedding
     known = bundle.manifest.embedding
-    assert known is not None and small is not None
+    assert known is not None
+    assert small is not None
     assert (small.space, small.dims, known.dims) == (known.space, (HIDDEN,), (HIDDEN, 24, 8))
 
     other = sentence_model(tmp_path / "other", Pooling(HIDDEN, "max"), Normalize())
@@ -159,7 +161,7 @@ def test_dims_that_are_too_many_or_of_other_tasks_are_refused(bundle: Bundle, ma
 def test_a_network_alone_is_pooled_by_the_mean_where_that_is_asked_for(tmp_path: Path) -> None:
     sentence_model(tmp_path / "model", Pooling(HIDDEN))
     network = tmp_path / "model-network"
-    with pytest.raises(ExportError, match="found .*BertModel.*; fine-tune it for its task first, or give --task sent"):
+    with pytest.raises(ExportError, match=r"found .*BertModel.*; fine-tune it for its task first, or give --task sent"):
         export(network, tmp_path / "bundle")
     found = export(network, tmp_path / "bundle", task="sentence-embedding", precisions=["fp32"])
     right = SentenceTransformer(str(network), device="cpu").encode(TEXTS[:3])

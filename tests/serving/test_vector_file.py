@@ -101,10 +101,10 @@ def test_other_files_are_read_without_a_space_or_refused(tmp_path: Path) -> None
     np.save(tmp_path / "v.npy", VECTORS)
     assert read_embeddings(tmp_path / "v.npy").space is None
     np.save(tmp_path / "w.npy", VECTORS.astype(np.float64))
-    with pytest.raises(EdgeBertError, match="expected vectors .texts, dims. in float32, found something else"):
+    with pytest.raises(EdgeBertError, match=r"expected vectors .texts, dims. in float32, found something else"):
         read_embeddings(tmp_path / "w.npy")
     (tmp_path / "x.npy").write_text("x")
-    with pytest.raises(EdgeBertError, match="x.npy holds no vectors"):
+    with pytest.raises(EdgeBertError, match=r"x.npy holds no vectors"):
         read_embeddings(tmp_path / "x.npy")
     with pytest.raises(EdgeBertError, match=r"cannot read .*none.npy: .*; check the path"):
         read_embeddings(tmp_path / "none.npy")
