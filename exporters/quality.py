@@ -64,7 +64,7 @@ class Evaluator:
 
         Its answers come beside it, where they are worth something to a cascade.
         """
-        results = results_on(self.file, bundle, subnet)
+        results: Results = results_on(self.file, bundle, subnet)
         if self.targets is not None:
             task, results = self.task.tuned(results, self.targets)
             subnet = msgspec.structs.replace(subnet, **task.subnet_facts())

@@ -15,7 +15,7 @@ from edgebert.elastic.model import Model
 from edgebert.elastic.texts import Texts
 from edgebert.inputs.tokenization import Tokens
 from edgebert.subnet import Subnet
-from edgebert.tasks.task import Options, Outputs, Result, Results
+from edgebert.tasks.task import Options, Outputs, Result, Results, Task
 
 
 class DevMetric(Protocol):
@@ -28,12 +28,6 @@ class DevMetric(Protocol):
 
     def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options, /) -> Results:
         """Return what is found out about each row of a batch."""
-
-    def joined(self, results: Results, options: Options, /) -> Result:
-        """Return the result of a text from those of its windows."""
-
-    def tuned(self, results: Results, targets: Sequence[Any], /) -> tuple[Any, Results]:
-        """Return the results as they are once what a task finds out on labelled texts is found."""
 
     def metrics(self, results: Results, targets: Sequence[Any], /) -> dict[str, float]:
         """Return each of `METRICS`, higher is better."""
@@ -78,7 +72,6 @@ class Scorer:
         model.train(was_training)
         if self.texts.windows is not None:
             results, targets = self._of_longer_texts(results, batch_size), list(self.texts.windows.asked)
-            _, results = self.metric.tuned(results, targets)
 
         # Metrics such as F1 and correlations are of all texts together: no average over batches gives them.
         value = self.metric.metrics(results, targets)[self.metric.METRICS[0]]
@@ -86,11 +79,14 @@ class Scorer:
 
     def _of_longer_texts(self, results: Sequence[Result], batch_size: int) -> list[Result]:
         """Return the results of the longer texts that the texts are windows of, from theirs in the order of batches."""
-        assert self.texts.windows is not None, "only windows have longer texts"
-        order, options = itertools.chain(*self.texts.batches(batch_size)), self.metric.options({})
+        windows, task = self.texts.windows, self.metric
+        assert windows is not None, "only windows have longer texts"
+        assert isinstance(task, Task), "only tasks know what windows are"
+        order, options = itertools.chain(*self.texts.batches(batch_size)), task.options({})
         by_number = dict(zip(order, results, strict=True))
-        ends = itertools.accumulate(self.texts.windows.counts)
-        return [
-            self.metric.joined([by_number[number] for number in range(end - count, end)], options)
-            for count, end in zip(self.texts.windows.counts, ends, strict=True)
+        ends = itertools.accumulate(windows.counts)
+        joined = [
+            task.joined([by_number[number] for number in range(end - count, end)], options)
+            for count, end in zip(windows.counts, ends, strict=True)
         ]
+        return list(task.tuned(joined, windows.asked)[1])

@@ -216,7 +216,7 @@ def _table_rows(rows: Iterator[tuple[int, list[str]]], name: str, advice: str) -
 def _examples(rows: Iterable[Row], name: str) -> Iterator[Example]:
     names: Sequence[str] = ()
     columns: _Columns | None = None
-    blank: int | None = None
+    blank: int | str | None = None
     for number, found, values in rows:
         # JSON may leave out what is null, and so have other keys in each row.
         if columns is None or (found is not names and found != names):

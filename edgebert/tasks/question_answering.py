@@ -149,7 +149,7 @@ class QuestionAnswering(Task):
         """Return {"score", "start", "end", "answer"} for each question, or with a `top_k` above 1 a list of them."""
         assert isinstance(options, AnswerOptions)
         found = [list(map(_answer, one.ranked[: options.top_k])) for one in results]
-        return [answers[0] for answers in found] if options.top_k == 1 else found  # type: ignore[return-value]
+        return [answers[0] for answers in found] if options.top_k == 1 else found
 
     def cells(self, answer: Answer) -> tuple[str, str]:
         """Return the answers and their scores, each joined by commas."""

@@ -84,7 +84,7 @@ def spans_of_window(
     for number in best[np.argsort(-scores[best], kind="stable")].tolist():
         begin, length = divmod(number, most)
         if begin + length < len(places):
-            start, end = row.spans[places[begin]][0], row.spans[places[begin + length]][1]  # type: ignore[index]
+            start, end = row.spans[places[begin]][0], row.spans[places[begin + length]][1]
             spans.append(Span(start, end, row.text[start:end], float(scores[number])))
     return Found(tuple(spans), no_answer, threshold)
 

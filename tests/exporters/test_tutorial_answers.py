@@ -17,7 +17,7 @@ def test_questions_become_answers_and_pairs_scores(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # toys are too small for several threads
     document = read("docs/tutorials/answers.md")
-    config = make_checkpoint("CHECKPOINT") / "config.json"
+    config = make_checkpoint("CHECKPOINT", num_labels=1) / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "architectures": ["BertModel"]}))
     (questions,) = blocks(document, "tsv")
     header, *rows = questions.splitlines()
