@@ -1,11 +1,12 @@
 """Each task from training to the exported graphs, on real data: the quality of every sub-network on dev.
 
 MiniLM-L6 is trained as DynaBERT and exported in int8 for banking77 (77 intents), GoEmotions (28 emotions, any number of
-them a text) and STS-B (how similar two sentences are). The data are TSV files in one folder each; their sources and
+them a text), STS-B (how similar two sentences are), and the tags of SNIPS (slots of commands) and WNUT-17 (emerging
+names). The data are TSV files in one folder each; their sources and
 licences stand in benchmarks/README.md. Where there is no dev.tsv, dev is a tenth of train.tsv, chosen by the texts'
 hashes. The commands are those that a user would type; a run that was interrupted goes on where it was.
 
-    python benchmarks/tasks.py --data DATA --work checkpoints/tasks                       # all three
+    python benchmarks/tasks.py --data DATA --work checkpoints/tasks                       # all of them
     python benchmarks/tasks.py --data DATA --work checkpoints/tasks --only stsb-en        # one of them
 """
 
@@ -43,6 +44,12 @@ TRIALS = (
         fine_tune_epochs=2,
         max_length=48,
         fine_tune_learning_rate=2e-4,
+    ),
+    Trial(
+        "snips-slots", "token-classification", epochs=4, fine_tune_epochs=4, max_length=48, fine_tune_learning_rate=2e-4
+    ),
+    Trial(
+        "wnut17-ner", "token-classification", epochs=6, fine_tune_epochs=6, max_length=96, fine_tune_learning_rate=2e-4
     ),
 )
 

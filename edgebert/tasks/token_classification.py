@@ -116,12 +116,11 @@ class TokenClassification(Task):
         # The same softmax, whose largest exponent is 0: none overflows.
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = shifted / shifted.sum(axis=1, keepdims=True)
-        is_text = isinstance(row, TextTokens)
         return TextTags(
             spans=[span for span in row.spans if span is not None],
             labels=logits.argmax(axis=1),
             confidence=float(scores.max(axis=1).min(initial=1.0)),
-            entities=entities_of(row, places, scores, self.labels, options) if is_text else (),
+            entities=entities_of(row, places, scores, self.labels, options) if isinstance(row, TextTokens) else (),
         )
 
     def joined(self, results: Results, options: Options) -> TextTags:

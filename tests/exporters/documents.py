@@ -3,8 +3,10 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from edgebert.cli.main import main
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
@@ -30,3 +32,10 @@ def follow(block: str, folder: Path, edgebert_command: Command) -> str:
         done = edgebert_command(verb, *words, *(["--quick"] if verb == "profile" else []), cwd=folder)
         assert done.returncode == 0, done.stderr
     return str(done.stdout)
+
+
+def follow_here(block: str, **more: Sequence[str]) -> None:
+    """Run the commands of a block in this process, with more options by their verbs; profiles are quick ones."""
+    for line in commands(block):
+        _, verb, *words = shlex.split(line)
+        assert main([verb, *words, *more.get(verb, ()), *(["--quick"] if verb == "profile" else [])]) == 0, line

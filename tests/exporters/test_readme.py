@@ -1,7 +1,6 @@
 """The README's code and commands do what it says."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -9,27 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from documents import Command, blocks, commands, follow, read
 
 from edgebert.inputs.bundle import Bundle
 
-# Budgets are a thousand times larger here: whether this machine meets them is a question for benchmarks.
-README = re.sub(
-    r"(latency[-_]ms[ =]\d+)", r"\g<1>000", (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-)
+README = read("README.md")
 Make = Callable[..., Path]
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-
-def commands(block: str) -> list[str]:
-    return [line for line in block.splitlines() if line.strip()]
 
 
 def test_the_code_runs_and_gives_what_it_says() -> None:
-    (code,) = blocks("python")
+    (code,) = blocks(README, "python")
     printing = "\n".join(
         f"print({line.partition('#')[0].strip()})"
         if line.startswith("model") and "=" not in line.split("(")[0]
@@ -45,21 +33,11 @@ def test_the_code_runs_and_gives_what_it_says() -> None:
     assert qualities[chosen.split()[0]] == max(qualities.values())
 
 
-@pytest.mark.parametrize("line", commands(blocks("sh")[0]))
+@pytest.mark.parametrize("line", commands(blocks(README, "sh")[0]))
 def test_the_commands_run(line: str) -> None:
     command = line.replace("edgebert ", f"{shlex.quote(sys.executable)} -m edgebert ")
     done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout != "") == (0, True), done.stderr
-
-
-def follow(block: str, folder: Path, edgebert_command: Command) -> str:
-    """Run the commands of a block in a folder and return what the last one printed; profiles are quick ones."""
-    for line in commands(block):
-        _, verb, *words = shlex.split(line)
-        done = edgebert_command(verb, *words, *(["--quick"] if verb == "profile" else []), cwd=folder)
-        assert done.returncode == 0, done.stderr
-    assert (folder / "profile.json").is_file()
-    return str(done.stdout)
 
 
 def test_data_of_ones_own_becomes_an_answer(make_checkpoint: Make, tmp_path: Path, edgebert_command: Command) -> None:
@@ -69,9 +47,10 @@ def test_data_of_ones_own_becomes_an_answer(make_checkpoint: Make, tmp_path: Pat
     (checkpoint / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
     for split in ("train", "dev", "test"):
         (tmp_path / f"{split}.csv").write_text("text,label\n" + '"good, warm film",fine\nbad plot,poor\n' * 8)
-    answer = follow(blocks("sh")[1], tmp_path, edgebert_command)
+    answer = follow(blocks(README, "sh")[1], tmp_path, edgebert_command)
+    assert (tmp_path / "profile.json").is_file()
     assert answer.split()[0] in ("fine", "poor")
-    code = blocks("py")[0].replace("101, 2307, 2143, 102", "2, 3, 4, 5")
+    code = blocks(README, "py")[0].replace("101, 2307, 2143, 102", "2, 3, 4, 5")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "SMALL" / "model.safetensors").is_file()
@@ -81,4 +60,4 @@ def test_a_checkpoint_of_ones_own_is_brought(make_checkpoint: Make, tmp_path: Pa
     make_checkpoint("CHECKPOINT", num_labels=2)
     for split in ("dev", "test"):
         (tmp_path / f"{split}.tsv").write_text("text\tlabel\ngood film\tLABEL_1\nbad plot\tLABEL_0\n")
-    assert "is the best within" in follow(blocks("sh")[2], tmp_path, edgebert_command)
+    assert "is the best within" in follow(blocks(README, "sh")[2], tmp_path, edgebert_command)

@@ -237,3 +237,41 @@ def test_windows_of_what_is_no_text_are_refused(tokenizer: Tokenizer, text: Text
         return
     with pytest.raises(EdgeBertError, match="expected a text"):
         tokenizer.windows(text, 5)
+
+
+@pytest.mark.parametrize("length", [4, 16, 64])
+def test_located_tokens_are_those_of_a_text_with_its_characters(builtin: Bundle, length: int) -> None:
+    tokenizer = Tokenizer(builtin.verified(builtin.manifest.tokenizer), length)
+    for text in ("A warm film, na\u00efve.", "word " * 100, "\u6771\u4eac \U0001f600 film"):
+        tokens, plain = tokenizer.located(text), tokenizer.encode(text)
+        assert (tokens.ids, tokens.types, tokens.text) == (plain.ids, plain.types, text)
+        assert tokens.spans[0] is tokens.spans[-1] is None
+        assert tokens.offsets == tokens.spans  # no token of this tokenizer has a blank
+        words = [text[span[0] : span[1]] for span in tokens.spans if span]
+        assert "".join(text.split()).startswith("".join(words))
+
+
+def test_texts_that_are_cut_at_their_beginning_are_located_from_their_end(builtin: Bundle) -> None:
+    content = tokenizers.Tokenizer.from_buffer(builtin.verified(builtin.manifest.tokenizer))
+    content.enable_truncation(8, direction="left")
+    tokenizer = Tokenizer(content.to_str().encode(), 8)
+    text = "word " * 1000 + "good film"  # more than is read of it
+    tokens = tokenizer.located(text)
+    assert tokens.ids == tokenizer.encode(text).ids
+    assert [text[span[0] : span[1]] for span in tokens.spans if span][-3:] == ["word", "good", "film"]
+    assert tokens.spans[-2] == (len(text) - 4, len(text))
+
+
+def test_what_is_too_long_to_be_read_as_a_whole_is_not_located(builtin: Bundle) -> None:
+    with pytest.raises(EdgeBertError, match="expected a text of at most 200,000 characters, found 300,000; cut it"):
+        Tokenizer.of(builtin).located("x" * 300_000)
+
+
+def test_tokens_have_names_of_which_texts_are_made(builtin: Bundle) -> None:
+    tokenizer = Tokenizer.of(builtin)
+    names = [tokenizer.name_of(token) for token in tokenizer.encode("embedding").ids]
+    assert names == ["[CLS]", "em", "##bed", "##ding", "[SEP]"]
+    assert tokenizer.joined(names[1:-1]) == "embedding"
+    assert tokenizer.marks_inner_tokens
+    assert tokenizer.unknown is not None
+    assert tokenizer.name_of(tokenizer.unknown) == "[UNK]"

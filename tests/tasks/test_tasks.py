@@ -72,6 +72,15 @@ def test_outputs_of_the_right_form_are_taken(kind: type[Task]) -> None:
     kind(("a", "b")).check_outputs({"logits": RIGHT, "another": RIGHT[0]}, (2, 7))
 
 
+def test_outputs_of_padding_are_left_out_where_there_are_some_for_each_token() -> None:
+    mask, ones = np.array([[1, 1, 0], [1, 1, 1]]), np.ones((2, 3, 4), np.float32)
+    kept = kind_of("token-classification", EdgeBertError)(("a",) * 4).without_padding({"logits": ones}, mask)
+    assert kept["logits"][..., 0].tolist() == mask.tolist()
+    assert kept["logits"].dtype == np.float32
+    of_texts = kind_of("text-classification", EdgeBertError)(("a",) * 4)
+    assert (of_texts.without_padding({"logits": ones[:, 0]}, mask)["logits"] == 1).all()
+
+
 def test_outputs_differ_by_each_texts_largest_difference_on_average() -> None:
     right = np.zeros((2, 3, 4), np.float32)
     found = right.copy()

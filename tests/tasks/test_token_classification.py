@@ -18,7 +18,7 @@ OPTIONS = TASK.options({})
 
 
 def row(text: str, label: str | tuple[str, ...] | None, words: tuple[tuple[int, int], ...] | None = None) -> Example:
-    return Example(text, None, label, "x.tsv:2", words)
+    return Example(text, None, label, "x.tsv:2", words=words)
 
 
 def logits_for(labels: Sequence[int], size: float = 4.0) -> Outputs:
