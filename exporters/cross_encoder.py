@@ -7,6 +7,7 @@ from typing import Any
 from edgebert.errors import ExportError
 from edgebert.exporters.config_file import read_config, shown
 
+SIGMOID = "torch.nn.modules.activation.Sigmoid"
 _SETTINGS = "config_sentence_transformers.json"
 # By the end of the names of torch's classes, what transformers calls a problem with such scores.
 _PROBLEMS = {"Sigmoid": "single_label_classification", "Identity": "regression"}

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
+from edgebert.elastic.heads import TRAINING_HEADS, config_keys, fine_tuned_task
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic_manifest import ElasticManifest
@@ -23,6 +23,8 @@ from edgebert.exporters.tokenizer import quiet
 from edgebert.staging import FolderKind, staged
 from edgebert.tasks.task import Task
 
+# Keys of every configuration; transformers takes others for arguments of a model.
+_KNOWN_KEYS = {"id2label", "label2id", "problem_type"}
 _TYPE_TABLE = "token_type_embeddings.weight"
 # What `save_model` writes: configuration, weights and the files of transformers' tokenizers. What else lies there, such
 # as a model's card or weights of another form, is its owner's.
@@ -78,7 +80,7 @@ def load_whole(path: Path, task: Task) -> Model:
 
 
 def _load(path: Path, task: Task) -> PreTrainedModel:
-    config, head = read_model_config(path), TRAINING_HEADS[task.NAME]
+    config, head, keys = read_model_config(path), TRAINING_HEADS[task.NAME], config_keys(task)
     # Where a checkpoint has no table of types, a type adds nothing. In most families transformers counts at least one.
     has_types = not config.family.described.token_types or config.types > 0
     needs_types = getattr(type(config.plain)(), "type_vocab_size", 0) > 0
@@ -86,9 +88,7 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
         # Names, not a number of labels: transformers counts them, and saves them with the model.
         model, report = head.auto_class.from_pretrained(
             path,
-            id2label=dict(enumerate(task.labels or head.names)),
-            label2id={name: number for number, name in enumerate(task.labels or head.names)},
-            problem_type=head.problem_type,
+            **{key: value for key, value in keys.items() if key in _KNOWN_KEYS},
             output_loading_info=True,
             # As they are stored: transformers 5 rounds them to the type that a config names.
             torch_dtype=torch.float32,
@@ -100,6 +100,8 @@ def _load(path: Path, task: Task) -> PreTrainedModel:
         if name.endswith(_TYPE_TABLE):
             torch.nn.init.zeros_(model.get_parameter(name))
     assert isinstance(model, PreTrainedModel), "transformers' models share a base"
+    for key in keys.keys() - _KNOWN_KEYS:
+        setattr(model.config, key, keys[key])
     return model
 
 

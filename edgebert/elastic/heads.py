@@ -24,7 +24,7 @@ from edgebert.elastic.model import ReadOutputs, outputs_by_name
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.tags import tag_outputs, tagged_texts
 from edgebert.elastic.texts import Target, Texts, tokenise
-from edgebert.exporters.cross_encoder import problem_type_of
+from edgebert.exporters.cross_encoder import SIGMOID, problem_type_of
 from edgebert.inputs.tokenization import Text
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.question_answering import QuestionAnswering
@@ -132,6 +132,21 @@ TRAINING_HEADS: dict[str, TrainingHead] = {
         read_outputs=lambda _: tag_outputs,
     ),
 }
+
+
+def config_keys(task: Task) -> dict[str, Any]:
+    """Return what a configuration of transformers says of a task, by the names of its keys."""
+    head = TRAINING_HEADS[task.NAME]
+    names = task.labels or head.names
+    found = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": head.problem_type,
+    }
+    if task.NAME == TextClassification.NAME and len(names) == 1:
+        # transformers knows no problem_type of one label but a regression; sentence-transformers has a key for it.
+        return {**found, "problem_type": None, "sentence_transformers": {"activation_fn": SIGMOID}}
+    return found
 
 
 def fine_tuned_task(config: ModelConfig) -> Task | None:

@@ -94,17 +94,17 @@ class Scorer:
         mean_loss = loss / len(self.texts) if targets else None
         if self.texts.windows is None:
             return results, targets, mean_loss
-        asked = list(self.texts.windows.asked)
-        _, tuned = self._task.tuned(self._of_longer_texts(results, batch_size), asked)
-        return tuned, asked, mean_loss
+        return self._of_longer_texts(results, batch_size), self.texts.windows.asked, mean_loss
 
     def _of_longer_texts(self, results: Sequence[Result], batch_size: int) -> list[Result]:
         """Return the results of the longer texts that the texts are windows of, from theirs in the order of batches."""
-        assert self.texts.windows is not None, "only windows have longer texts"
-        order, options = itertools.chain(*self.texts.batches(batch_size)), self.metric.options({})
+        windows, task = self.texts.windows, self._task
+        assert windows is not None, "only windows have longer texts"
+        order, options = itertools.chain(*self.texts.batches(batch_size)), task.options({})
         by_number = dict(zip(order, results, strict=True))
-        ends = itertools.accumulate(self.texts.windows.counts)
-        return [
-            self._task.joined([by_number[number] for number in range(end - count, end)], options)
-            for count, end in zip(self.texts.windows.counts, ends, strict=True)
+        ends = itertools.accumulate(windows.counts)
+        joined = [
+            task.joined([by_number[number] for number in range(end - count, end)], options)
+            for count, end in zip(windows.counts, ends, strict=True)
         ]
+        return list(task.tuned(joined, windows.asked)[1])

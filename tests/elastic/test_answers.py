@@ -141,7 +141,9 @@ def test_padding_has_no_share_in_losses(left: bool) -> None:
         return span_outputs(found, mask)["logits"]  # type: ignore[arg-type]
 
     student, teacher = outputs(0), outputs(1)
-    by_one = sum(losses.of_targets(one[:1], target[None]) for one, target in zip(logits, targets, strict=True))
-    assert torch.allclose(losses.of_targets(student, targets), torch.as_tensor(by_one), atol=1e-5)
-    taught = sum(losses.of_teacher(one[:1], one[1:], 2.0) for one in logits)
-    assert torch.allclose(losses.of_teacher(student, teacher, 2.0), torch.as_tensor(taught), atol=1e-4)
+    by_one = sum(losses.of_wanted(one[:1], target[None]) for one, target in zip(logits, targets, strict=True))
+    assert torch.allclose(losses.of_wanted(student, targets), torch.as_tensor(by_one), atol=1e-5)
+    taught = sum(losses.of_teacher({"logits": one[:1]}, {"logits": one[1:]}, {}, 2.0) for one in logits)
+    assert torch.allclose(
+        losses.of_teacher({"logits": student}, {"logits": teacher}, {}, 2.0), torch.as_tensor(taught), atol=1e-4
+    )

@@ -6,7 +6,7 @@ import torch
 from edgebert.elastic.losses import (
     LOSSES,
     UNLABELLED,
-    LossFunctions,
+    LogitLosses,
     binary_cross_entropy,
     cross_entropy,
     hidden_loss,
@@ -25,12 +25,11 @@ def test_the_soft_loss_is_the_cross_entropy_with_the_teachers_probabilities() ->
 
 @pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(
-    losses: LossFunctions, temperature: float
-) -> None:
+def test_losses_of_a_teacher_are_least_where_student_and_teacher_agree(losses: LogitLosses, temperature: float) -> None:
     teacher = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     student = teacher.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(losses.of_teacher(student, teacher, temperature), student)
+    taught = losses.of_teacher({"logits": student}, {"logits": teacher}, {}, temperature)
+    (gradient,) = torch.autograd.grad(taught, student)
     assert float(gradient.abs().max()) < 1e-6
 
 

@@ -16,7 +16,7 @@ from edgebert.elastic import stage_training
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
-from edgebert.elastic.losses import LOSSES, LossFunctions, cross_entropy, hidden_loss, soft_cross_entropy
+from edgebert.elastic.losses import LOSSES, LogitLosses, cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, chosen_subnets, learning_rate_at, run_stage
@@ -173,7 +173,7 @@ def test_too_little_memory_is_explained(context: StageContext) -> None:
     def full(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, full))
+    scorer = dataclasses.replace(context.scorer, losses=LogitLosses(cross_entropy, full))
     advice = "run the same command again with a higher --accumulate"
     with pytest.raises(TrainingError, match=f"out of memory with 8 texts of up to 16 tokens .* {advice}"):
         run_stage(dataclasses.replace(context, scorer=scorer))
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_ends_the_stage(context: StageContext) -> None
     def infinite(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         return student.sum() * math.inf
 
-    scorer = dataclasses.replace(context.scorer, losses=LossFunctions(cross_entropy, infinite))
+    scorer = dataclasses.replace(context.scorer, losses=LogitLosses(cross_entropy, infinite))
     with pytest.raises(TrainingError, match=r"loss of stage depth is no longer finite at step 1; lower the learning"):
         run_stage(dataclasses.replace(context, scorer=scorer))
 

@@ -64,13 +64,13 @@ def test_padding_adds_nothing_to_losses_on_either_side(left: bool) -> None:
     ours, theirs = (tag_outputs(TokenClassifierOutput(logits=one), mask)["logits"] for one in (student, teacher))
     real = mask == 1
     expected = float(losses.of_logits(student[real][None], teacher[real][None]))
-    assert float(losses.of_teacher(ours, theirs)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.of_teacher({"logits": ours}, {"logits": theirs}, {})) == pytest.approx(expected, rel=1e-5)
 
     # Targets stand at the beginning whatever the side, and may be fewer than there are tokens.
     targets = torch.tensor([[UNLABELLED, 2], [0, 1]])
     first = torch.stack([student[0, mask[0] == 1][1], *student[1, :2]])
     right = torch.nn.functional.cross_entropy(first, torch.tensor([2, 0, 1]), reduction="sum")
-    assert float(losses.of_targets(ours, targets)) == pytest.approx(float(right), rel=1e-5)
+    assert float(losses.of_wanted(ours, targets)) == pytest.approx(float(right), rel=1e-5)
 
 
 def test_dynabert_learns_tags_and_a_device_scores_them_alike(

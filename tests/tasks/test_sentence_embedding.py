@@ -101,9 +101,7 @@ def test_fidelity_is_the_mean_cosine_and_how_alike_neighbours_are_put_in_order()
 
 
 def test_a_row_without_a_second_text_or_a_number_is_refused() -> None:
-    with pytest.raises(
-        EdgeBertError, match=r"x\.tsv:2: expected two texts and how alike they are, found one"
-    ):
+    with pytest.raises(EdgeBertError, match=r"x\.tsv:2: expected two texts and how alike they are, found one"):
         TASK.target(Example("a", None, "1", "x.tsv:2"))
     with pytest.raises(EdgeBertError, match=r"x\.tsv:2: expected a number as the label, found 'high'"):
         TASK.target(Example("a", "b", "high", "x.tsv:2"))

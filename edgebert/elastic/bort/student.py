@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedModel
 
 from edgebert.elastic.bort.architecture import Architecture, SharedSizes
-from edgebert.elastic.heads import TRAINING_HEADS
+from edgebert.elastic.heads import TRAINING_HEADS, config_keys
 from edgebert.elastic.model_config import ModelConfig, config_of
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -47,7 +47,7 @@ class StudentBuilder:
     def student(self, one: Architecture, *, masked_lm: bool = False) -> PreTrainedModel:
         """Return a new model with the task's head, or with that of a masked language model."""
         torch.manual_seed(self.seed)
-        head, labels = TRAINING_HEADS[self.task.NAME], dict(enumerate(self.task.labels))
+        head = TRAINING_HEADS[self.task.NAME]
         # A BERT, whatever the teacher is, as Bort itself.
         config = BertConfig(
             vocab_size=self.sizes.vocabulary,
@@ -59,9 +59,7 @@ class StudentBuilder:
             type_vocab_size=self.sizes.types,
             pad_token_id=self.pad_id,
             layer_norm_eps=self.layer_norm_eps,
-            id2label=labels,
-            label2id={name: number for number, name in labels.items()},
-            problem_type=head.problem_type,
+            **config_keys(self.task),
         )
         auto_class: Any = AutoModelForMaskedLM if masked_lm else head.auto_class  # their methods are not typed
         found: PreTrainedModel = auto_class.from_config(config)
