@@ -7,9 +7,11 @@ from toys import random_model, unit_of
 
 from edgebert.elastic.elastic_model import ElasticModel
 from edgebert.elastic.importance import rank, rewire
-from edgebert.elastic.losses import cross_entropy
+from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.texts import TensorBatch
 from edgebert.elastic.units import UnitValues
+
+LOSS = LOSSES["cross-entropy"].for_ranking
 
 HEAD = 8  # dimensions
 
@@ -42,7 +44,7 @@ def loss(classifier: torch.nn.Module, batch: TensorBatch) -> float:
 
 def test_rewiring_leaves_full_width_logits_unchanged(model: ElasticModel, batches: list[TensorBatch]) -> None:
     rewired = copy.deepcopy(model)
-    rewire(rewired, rank(rewired, batches, cross_entropy))
+    rewire(rewired, rank(rewired, batches, LOSS))
     before, after = model.state_dict(), rewired.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     for batch in batches:
@@ -50,15 +52,15 @@ def test_rewiring_leaves_full_width_logits_unchanged(model: ElasticModel, batche
 
 
 def test_after_rewiring_importance_falls_from_left_to_right(model: ElasticModel, batches: list[TensorBatch]) -> None:
-    rewire(model, rank(model, batches, cross_entropy))
-    ranked = rank(model, batches, cross_entropy)
+    rewire(model, rank(model, batches, LOSS))
+    ranked = rank(model, batches, LOSS)
     for importance in (ranked.heads, ranked.neurons):
         assert (importance[:, :-1] >= importance[:, 1:] - 1e-5).all()
 
 
 def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, batches: list[TensorBatch]) -> None:
     """Scale one head's output by 1 + d and 1 - d, and take the slope of the loss."""
-    ranked, step, head = rank(model, batches, cross_entropy), 1e-2, 2
+    ranked, step, head = rank(model, batches, LOSS), 1e-2, 2
     last = len(model.layers()) - 1
     slope = 0.0
     # Where all layers have one order of heads, their importance is the sum over layers.
@@ -78,7 +80,7 @@ def test_a_heads_importance_is_the_gradient_of_its_mask(model: ElasticModel, bat
 def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(
     model: ElasticModel, batches: list[TensorBatch]
 ) -> None:
-    ranked, step, layer, neuron = rank(model, batches, cross_entropy), 1e-2, 0, 11
+    ranked, step, layer, neuron = rank(model, batches, LOSS), 1e-2, 0, 11
     total = 0.0
     for batch in batches:
         # In a merged tensor the neuron's gate stands as far behind it as there are neurons.
@@ -98,7 +100,7 @@ def test_a_neurons_importance_is_the_gradient_of_its_weights_scale(
 
 
 def test_ranking_leaves_no_gradients(model: ElasticModel, batches: list[TensorBatch]) -> None:
-    rank(model, batches, cross_entropy)
+    rank(model, batches, LOSS)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
