@@ -17,11 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         added = methods.add_parser(name, help=summary, description=summary)
         method.add_arguments(added)
         arguments.add_output(added)
-        added.set_defaults(train_method=method.run)
+        added.set_defaults(train_method=method.run, usage_error=added.error)
 
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with an interrupted training, and print what came out."""
     # Around all of it: a method imports what it needs where it needs it, ONNX for measuring for example.
     with needing("train", "training"):
+        _check_data(options)
         options.train_method(options)
+
+
+def _check_data(options: argparse.Namespace) -> None:
+    if not getattr(options, "texts", None) and not (options.train and options.dev):
+        options.usage_error("expected --train and --dev, or --texts, found neither")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the method's arguments."""
-    data = add_data(parser, distils=True)
+    data = add_data(parser, distils=True, embeds=True)
     add(data, "--augment", count, "N", "distil on N variants of each training text")
     add(data, "--augment-model", str, "CHECKPOINT", "the masked LM that varies them (default: --model)")
     method = parser.add_argument_group("method")

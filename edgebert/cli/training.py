@@ -21,13 +21,18 @@ T = TypeVar("T")
 _PLAIN_SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
 
 
-def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argparse._ArgumentGroup:
-    """Add the arguments that say what is learnt from, more texts if the method distils, and return their group."""
+def add_data(
+    parser: argparse.ArgumentParser, *, distils: bool = False, embeds: bool = False
+) -> argparse._ArgumentGroup:
+    """Add the arguments that say what is learnt from, and return their group.
+
+    A method that distils takes more texts, and one that `embeds` learns sentence embeddings from texts alone.
+    """
     data = parser.add_argument_group("data")
     data.add_argument("--model", metavar="CHECKPOINT", required=True, help="a Hugging Face folder, fine-tuned or not")
-    data.add_argument("--train", metavar="DATA", required=not distils, help="labelled rows: .tsv, .csv or .jsonl")
-    dev = "labelled rows that the best step is chosen on; with --texts these may be missing"
-    data.add_argument("--dev", metavar="DATA", required=not distils, help=dev)
+    data.add_argument("--train", metavar="DATA", required=not embeds, help="labelled rows: .tsv, .csv or .jsonl")
+    dev = "labelled rows that the best step is chosen on" + ("; with --texts there may be none" if embeds else "")
+    data.add_argument("--dev", metavar="DATA", required=not embeds, help=dev)
     data.add_argument("--out", metavar="CHECKPOINT", required=True, help="the checkpoint to write")
     add(data, "--labels", names, "A,B", "names of the labels, in their order")
     # The default is the checkpoint's own task, which is not known before it is read.
@@ -38,9 +43,11 @@ def add_data(parser: argparse.ArgumentParser, *, distils: bool = False) -> argpa
     add(data, "--max-length", count, "N", "tokens (default: 128)")
     if distils:
         data.add_argument("--transfer", metavar="FILE", action="append", default=[], help="more texts to distil on")
+    if embeds:
         texts = "texts without labels, instead of --train: sentence embeddings are learnt on them from --model alone"
         data.add_argument("--texts", metavar="FILE", action="append", default=[], help=texts)
-        add(data, "--dims", counts, "N,...", "fewer dimensions that embeddings may be cut to (512,256,128,64)")
+        fewer = "fewer dimensions that embeddings may be cut to (default: of 512, 256, 128 and 64)"
+        add(data, "--dims", counts, "N,...", fewer)
     return data
 
 

@@ -136,6 +136,7 @@ class Worse:
     """A metric by which the second score is worse than the first."""
 
     METRICS = ("accuracy",)
+    BESIDE_FULL = False
 
     def __init__(self) -> None:
         self._values = iter((0.9, 0.4))
