@@ -20,7 +20,8 @@ def problem_type_of(path: Path, config: Mapping[str, Any]) -> Any:
         ExportError: its scores are made in a way that is not supported.
     """
     usual = config.get("problem_type")
-    names = config.get("id2label") or range(config.get("num_labels") or 2)
+    names, count = config.get("id2label"), config.get("num_labels")
+    has_one_label = len(names) == 1 if isinstance(names, dict | list) and names else count == 1
     settings = read_config(path, _SETTINGS) if (path / _SETTINGS).is_file() else {}
     is_own = settings.get("model_type") == "CrossEncoder"
     # Newer folders say it in a file of their own, those before version 4 by another name.
@@ -28,7 +29,7 @@ def problem_type_of(path: Path, config: Mapping[str, Any]) -> Any:
     of_config = config.get("sentence_transformers")
     found += [of_config.get("activation_fn")] if isinstance(of_config, dict) else []
     activation = next(filter(None, [*found, config.get("sbert_ce_default_activation_function")]), None)
-    if len(names) != 1 or activation is None:
+    if not has_one_label or activation is None:
         return usual
 
     name = str(activation).rpartition(".")[2]

@@ -105,7 +105,7 @@ def test_why_a_checkpoint_cannot_be_exported_is_told(checkpoint: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
     for values, reason in (
         ({"model_type": "t5"}, "model_type 't5' is not supported"),
-        ({"architectures": ["BertForQuestionAnswering"]}, "question answering is not supported"),
+        ({"architectures": ["BertForMultipleChoice"]}, "multiple choice is not supported"),
     ):
         (checkpoint / "config.json").write_text(json.dumps({**config, **values}))
         assert reason in describe(checkpoint)["export_problem"]
