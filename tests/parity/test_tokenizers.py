@@ -121,7 +121,8 @@ def exported(folder: Path) -> tuple[CheckpointTokenizer, bool]:
     config = json.loads((folder / "config.json").read_text())
     family = next(family for family in FAMILIES if config["model_type"] in family.model_types)
     types = 2 if config["model_type"] != "distilbert" else 0
-    source: Any = SimpleNamespace(path=folder, family=family, sizes=SimpleNamespace(vocabulary=VOCABULARY, types=types))
+    sizes = SimpleNamespace(vocabulary=VOCABULARY, types=types)
+    source: Any = SimpleNamespace(path=folder, family=family, sizes=sizes, sentence=None)
     found = read_tokenizer(source)
     return found, family.token_types and found.gives_types
 
