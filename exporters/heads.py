@@ -157,6 +157,9 @@ _EMBEDDING = Head(
     of=_embedding_head,
 )
 
+# Of classes that have one task each, whatever their config says.
+_ANY_PROBLEM = (None, "single_label_classification", "multi_label_classification", "regression")
+
 # As transformers' pipeline, which takes a config without a problem_type for one of labels that exclude each other.
 HEADS = (
     _text_head(TextClassification, (None, "single_label_classification")),
@@ -164,7 +167,7 @@ HEADS = (
     _text_head(TextRegression, ("regression",), most_labels=1),
     Head(
         QuestionAnswering,
-        (None, "single_label_classification", "multi_label_classification", "regression"),  # it does not matter
+        _ANY_PROBLEM,
         suffix="ForQuestionAnswering",
         reads_all_tokens=True,
         write=_write_span_logits,
@@ -176,7 +179,7 @@ HEADS = (
     _EMBEDDING,
     Head(
         TokenClassification,
-        (None, "single_label_classification", "multi_label_classification", "regression"),  # it does not matter
+        _ANY_PROBLEM,
         suffix="ForTokenClassification",
         reads_all_tokens=True,
         write=_write_token_logits,
