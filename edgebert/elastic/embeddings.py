@@ -17,8 +17,12 @@ from edgebert.inputs.tokenization import Tokens
 from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Options, Outputs, Results
 
-# How much similarities count beside the vectors themselves, whose differences are larger.
-_SIMILARITIES = 20.0
+# How much differences count beside each other: of vectors, of similarities, and of which texts are the nearest.
+_VECTORS, _SIMILARITIES, _NEAREST = 1.0, 20.0, 0.1
+# What similarities are divided by where they are made shares of nearness: at most about ten texts have one to speak of.
+_TEMPERATURE = 0.05
+# How much similarities count among a sub-network's own vectors, and with those of the full network.
+_OWN, _TO_FULL = 1.0, 1.0
 
 
 def vectors_of(folder: Path) -> ReadOutputs:
@@ -72,14 +76,23 @@ class EmbeddingLosses:
         documents, which an index holds.
         """
         ours, right, documents = (outputs["embedding"].float() for outputs in (student, teacher, full))
-        loss = (ours - right).square().sum() / right.square().sum(dim=1).mean()
+        loss = _VECTORS * (ours - right).square().sum() / right.square().sum(dim=1).mean()
         wanted = functional.normalize(right, dim=1)
         wanted = wanted @ wanted.T
         for dims in self.dims:
             query, document = (functional.normalize(one[:, :dims], dim=1) for one in (ours, documents))
-            for others in (query, document):
-                loss = loss + _SIMILARITIES * (query @ others.T - wanted).square().mean(dim=1).sum()
+            for weight, others in ((_OWN, query), (_TO_FULL, document)):
+                loss = loss + weight * similarity_loss(query @ others.T, wanted)
         return loss
+
+
+def similarity_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return how far similarities (texts, texts) are from those wanted, above all those of each text's nearest ones."""
+    squares = (found - wanted).square().mean(dim=1).sum()
+    itself = torch.eye(len(wanted), dtype=torch.bool, device=wanted.device)
+    ours, right = ((one / _TEMPERATURE).masked_fill(itself, -1e4).log_softmax(dim=1) for one in (found, wanted))
+    nearest = functional.kl_div(ours, right, reduction="sum", log_target=True)
+    return _SIMILARITIES * squares + _NEAREST * nearest
 
 
 @dataclass(frozen=True)

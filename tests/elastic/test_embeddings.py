@@ -16,11 +16,12 @@ from toys import BAD, GOOD, PLAIN, SIZES
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.method import DynaBertSettings, train
 from edgebert.elastic.embedding_data import embedding_task, read_sentence_layers, texts_to_distil
-from edgebert.elastic.embeddings import EmbeddingLosses
+from edgebert.elastic.embeddings import EmbeddingLosses, similarity_loss
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.errors import TrainingError
+from edgebert.exporters.sentence_folder import is_sentence_folder
 
 HIDDEN = SIZES["hidden_size"]
 Make = Callable[..., Path]
@@ -92,6 +93,16 @@ def test_sub_networks_learn_from_texts_alone(sentence_folder: Path, texts: Path,
     assert (out.encode(some_texts(20)) * before).sum(axis=1).mean() > 0.9, "the full network stays where it was"
 
 
+def test_a_head_on_the_network_of_a_folder_replaces_what_stands_behind_it(
+    sentence_folder: Path, make_data: Make, tmp_path: Path
+) -> None:
+    """The pooling of embeddings is no part of a network that says a label, so neither trained nor exported as one."""
+    data = make_data("train.tsv", 40)
+    trained = run(TrainingFiles(sentence_folder, data, data, tmp_path / "out"), dims=None)
+    assert trained.metric == "accuracy"
+    assert not is_sentence_folder(tmp_path / "out")
+
+
 def test_without_scored_pairs_held_out_texts_count(sentence_folder: Path, texts: Path, tmp_path: Path) -> None:
     trained = run(TrainingFiles(sentence_folder, None, None, tmp_path / "out", texts=(texts,)))
     assert trained.metric == "fidelity"
@@ -116,6 +127,15 @@ def test_a_loss_is_0_for_the_teachers_vectors_alone() -> None:
     for wrong in (right.flip(0), right * 2):
         assert losses.of_teacher({"embedding": wrong}, teacher, teacher) > 0.1
     assert losses.of_teacher(teacher, teacher, {"embedding": right.flip(0)}) > 0.1
+
+
+def test_an_error_that_changes_which_text_is_nearest_counts_more() -> None:
+    wanted = torch.tensor([[1.0, 0.8, 0.7, 0.0], [0.8, 1.0, 0.5, 0.1], [0.7, 0.5, 1.0, 0.1], [0.0, 0.1, 0.1, 1.0]])
+    assert similarity_loss(wanted, wanted) == pytest.approx(0, abs=1e-6)
+    of_near, of_far = wanted.clone(), wanted.clone()
+    of_near[0, 2] += 0.2
+    of_far[0, 3] += 0.2
+    assert similarity_loss(of_near, wanted) > 1.01 * similarity_loss(of_far, wanted)
 
 
 def test_fewer_dimensions_count_by_themselves() -> None:

@@ -54,7 +54,7 @@ class DynaBertSettings(Record, frozen=True):
 
     def stages_after_rewiring(self, task: type[Task] = TextClassification) -> tuple[Stage, ...]:
         """Return the stages in their order for a task, or raise a TrainingError for one not known."""
-        paper, embeds = self.recipe == "paper", issubclass(task, SentenceEmbedding)
+        paper = self.recipe == "paper"
         names = self.stages or (("width", "depth") if paper else ("depth",))
         shared: dict[str, Any] = {
             "epochs": self.epochs or (3 if paper else 10),
@@ -72,10 +72,7 @@ class DynaBertSettings(Record, frozen=True):
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
             "width": Stage("width", depths=(1.0,), hidden_weight=0.1, teacher="fine-tuned", **distilling),
-            # Vectors are what is asked for: states count less.
-            "depth": Stage(
-                "depth", depths=self.depths, hidden_weight=0.1 if embeds else 1.0, teacher=before, **distilling
-            ),
+            "depth": Stage("depth", depths=self.depths, hidden_weight=1.0, teacher=before, **distilling),
             "final": Stage("final", depths=self.depths, label_weight=1.0, **shared),
         }
         for name in names:
