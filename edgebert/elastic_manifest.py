@@ -35,9 +35,10 @@ class Slice(Record, frozen=True):
 class ElasticManifest(Record, frozen=True):
     """The sub-networks that a checkpoint was made for: a grid of widths and depths, or a list of slices.
 
-    `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0, 1, ... Vectors of a
-    checkpoint that embeds texts may be cut to `dims`, and lie in the `space` of another one that they were learnt from,
-    if it is named: then they are compared with that one's.
+    A depth keeps the first of `layer_order`, which has all layers, the most important first; none: DynaBERT's, which
+    are evenly spread. `layers` are the numbers that the checkpoint's layers had in the model they came from; none: 0,
+    1, ... Vectors of a checkpoint that embeds texts may be cut to `dims`, and lie in the `space` of another one that
+    they were learnt from, if it is named: then they are compared with that one's.
     """
 
     schema_version: int
@@ -48,6 +49,7 @@ class ElasticManifest(Record, frozen=True):
     origin: Line
     subnetworks: tuple[Slice, ...] = ()
     layers: tuple[Natural, ...] = ()
+    layer_order: tuple[Natural, ...] = ()
     dims: tuple[Count, ...] = ()
     space: Sha256 | None = None
 

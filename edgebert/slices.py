@@ -1,6 +1,7 @@
 """DynaBERT's cuts: which heads, neurons and layers a width and a depth keep. Needs no torch."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 from edgebert.subnet import Precision, Subnet
@@ -11,17 +12,31 @@ def kept_heads(width: Fraction, heads: int) -> int:
     return max(1, round(width * heads))
 
 
-def kept_layers(depth: Fraction, layers: int) -> tuple[int, ...]:
-    """Return the 0-based layers that a depth keeps (DynaBERT's code: floor(i / depth), in exact arithmetic)."""
-    # Evenly spread, the first among them. In floats 7 / 0.07 is below 100: a quotient may name the layer before.
-    return tuple(math.floor(i / depth) for i in range(max(1, round(depth * layers))))
+def kept_layers(depth: Fraction, layers: int, order: Sequence[int] = ()) -> tuple[int, ...]:
+    """Return the 0-based layers that a depth keeps: the first of an `order`, which names all, the most important first.
+
+    Without an order they are evenly spread (DynaBERT's code: floor(i / depth), in exact arithmetic).
+    """
+    count = max(1, round(depth * layers))
+    # In floats 7 / 0.07 is below 100: a quotient may name the layer before.
+    return tuple(sorted(order[:count])) or tuple(math.floor(i / depth) for i in range(count))
 
 
 def dynabert_subnet(
-    width: Fraction, depth: Fraction, precision: Precision, *, layers: int, heads: int, ffn: int
+    width: Fraction,
+    depth: Fraction,
+    precision: Precision,
+    *,
+    layers: int,
+    heads: int,
+    ffn: int,
+    layer_order: Sequence[int] = (),
 ) -> Subnet:
-    """Return the slice that DynaBERT (arXiv 2004.04037) cuts from a model of so many layers, heads and FFN neurons."""
-    kept = kept_layers(depth, layers)
+    """Return the slice that DynaBERT (arXiv 2004.04037) cuts from a model of so many layers, heads and FFN neurons.
+
+    Layers are those that it keeps too, or the most important ones in a `layer_order`.
+    """
+    kept = kept_layers(depth, layers, layer_order)
     head_count = kept_heads(width, heads)
     return Subnet(
         id=f"w{_two_digits(width)}-d{_two_digits(depth)}-{precision}",

@@ -42,8 +42,9 @@ def plan(
         subnets = [full_subnet(source, precision) for precision in precisions]
     else:
         sizes = {"layers": source.sizes.layers, "heads": source.sizes.heads, "ffn": source.sizes.ffn}
+        order = _layer_order(source)
         grid = [
-            dynabert_subnet(width, depth, precision, **sizes)
+            dynabert_subnet(width, depth, precision, **sizes, layer_order=order)
             for precision in precisions
             for depth in _shares("depth", depths or (elastic.depths if elastic else (1.0,)))
             for width in _shares("width", widths or (elastic.widths if elastic else (1.0,)))
@@ -64,6 +65,15 @@ def full_subnet(source: Checkpoint, precision: Precision) -> Subnet:
     """Return all of a checkpoint as one sub-network."""
     heads, ffn = ((size,) * len(source.layers) for size in (source.sizes.heads, source.sizes.ffn))
     return Slice(id="full", layers=source.layers, heads=heads, ffn=ffn).subnet("plain", precision)
+
+
+def _layer_order(source: Checkpoint) -> tuple[int, ...]:
+    """Return the order of importance of a checkpoint's layers, empty if it has none."""
+    order = source.elastic.layer_order if source.elastic else ()
+    if order and sorted(order) != list(range(source.sizes.layers)):
+        expected = f"expected a layer_order of the layers 0 to {source.sizes.layers - 1}, each once"
+        raise ExportError(f"{source.path / 'elastic.json'}: {expected}, found {list(order)}; make the checkpoint again")
+    return order
 
 
 def _shares(word: str, values: Sequence[float]) -> list[Fraction]:

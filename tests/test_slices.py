@@ -39,6 +39,16 @@ def test_kept_layers_are_layers_of_the_model_in_order(depth: Fraction, layers: i
     assert 0 <= kept[0] <= kept[-1] < layers
 
 
+@given(SHARES, SHARES, st.permutations(range(12)))
+def test_the_first_of_an_order_are_kept_so_that_less_depth_keeps_some_of_them(
+    depth: Fraction, less: Fraction, order: list[int]
+) -> None:
+    kept, fewer = (kept_layers(share, 12, order) for share in sorted((depth, less), reverse=True))
+    assert len(kept) == len(kept_layers(max(depth, less), 12))
+    assert sorted(order[: len(kept)]) == list(kept)
+    assert set(fewer) <= set(kept)
+
+
 @given(SHARES, st.integers(1, 24), st.integers(1, 300))
 def test_a_subnet_is_never_larger_than_the_model(width: Fraction, heads: int, neurons_per_head: int) -> None:
     ffn = heads * neurons_per_head

@@ -1,16 +1,18 @@
-"""Ranks the attention heads and FFN neurons of a fine-tuned model and puts the important ones first.
+"""Ranks the layers, attention heads and FFN neurons of a fine-tuned model, and puts important heads and neurons first.
 
 After `rewire` every narrower sub-network is a prefix of the weights, and the full-width logits are
 unchanged (DynaBERT, arXiv 2004.04037, section 2.1). Knows nothing about training.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 import torch
 from torch import Tensor
 
 from edgebert.elastic.elastic_model import ElasticModel, tensor_of
-from edgebert.elastic.losses import TensorOutputs
+from edgebert.elastic.losses import Losses, TensorOutputs
+from edgebert.elastic.model import ModelOutput
 from edgebert.elastic.texts import TensorBatch
 from edgebert.elastic.units import Kind, UnitTensor, UnitValues
 
@@ -51,6 +53,40 @@ def rank(
             found.neurons[layer] += torch.stack(sums).sum(dim=0).abs().sum(dim=0)
     model.train(was_training)
     return model.family.tied(UnitValues(found.heads.cpu(), found.neurons.cpu()))
+
+
+@torch.inference_mode()
+def rank_layers(model: ElasticModel, batches: Sequence[TensorBatch], losses: Losses) -> tuple[int, ...]:
+    """Return the layers of a model, the most important first; none if it cannot drop them one by one.
+
+    Of those that are left, always the one is dropped without which outputs stay nearest to the whole model's.
+    """
+    was_training, whole = model.training, model.subnet()
+    model.eval()
+
+    def outputs(batch: TensorBatch, layers: Sequence[int]) -> TensorOutputs:
+        sizes = {"heads": whole.heads[: len(layers)], "ffn": whole.ffn[: len(layers)]}
+        output: ModelOutput = model(
+            batch.ids, batch.mask, msgspec.structs.replace(whole, layers=tuple(layers), **sizes), batch.types
+        )
+        return output.outputs
+
+    right = [(batch, outputs(batch, whole.layers)) for batch in batches]
+
+    def loss(layers: Sequence[int]) -> float:
+        return float(sum(losses.of_teacher(outputs(batch, layers), full, full, 1.0) for batch, full in right))
+
+    left, dropped = list(whole.layers), list[int]()
+    while len(left) > 1:
+        shorter = [[layer for layer in left if layer != out] for out in left]
+        possible = [layers for layers in shorter if model.config.has_layers(layers)]
+        if not possible:
+            return ()
+        best = min(possible, key=loss)
+        dropped += set(left) - set(best)
+        left = best
+    model.train(was_training)
+    return (*left, *reversed(dropped))
 
 
 def _no_values(model: ElasticModel) -> UnitValues:

@@ -54,11 +54,17 @@ class ModelConfig:
         """The dimensions of one head."""
         return self.hidden // self.heads
 
-    def subnet(self, width: float | Fraction = 1, depth: float | Fraction = 1) -> Subnet:
-        """Return DynaBERT's slice of the model for a width and a depth, or raise as `check_layers`."""
+    def subnet(
+        self, width: float | Fraction = 1, depth: float | Fraction = 1, layer_order: Sequence[int] = ()
+    ) -> Subnet:
+        """Return DynaBERT's slice of the model for a width and a depth, or raise as `check_layers`.
+
+        With a `layer_order`, a depth keeps the first of its layers.
+        """
         # By its digits, so that 0.1 is a tenth and not the nearest binary fraction.
-        shares = Fraction(str(width)), Fraction(str(depth))
-        found = dynabert_subnet(*shares, "fp32", layers=self.layers, heads=self.heads, ffn=self.ffn)
+        width, depth = Fraction(str(width)), Fraction(str(depth))
+        sizes = {"layers": self.layers, "heads": self.heads, "ffn": self.ffn}
+        found = dynabert_subnet(width, depth, "fp32", layer_order=layer_order, **sizes)
         self.check_layers(found.layers)
         return found
 

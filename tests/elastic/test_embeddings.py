@@ -63,7 +63,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def run(files: TrainingFiles, dims: tuple[int, ...] | None = (8,)) -> TrainingResult:
-    settings = DynaBertSettings(epochs=2, learning_rate=2e-3, widths=(0.5, 1.0), depths=(0.5, 1.0))
+    settings = DynaBertSettings(epochs=2, learning_rate=1e-3, widths=(0.5, 1.0), depths=(0.5, 1.0))
     return train(files, settings, RunOptions(compute="fp32", task=TaskChoice(dims=dims)))
 
 

@@ -3,10 +3,11 @@ import itertools
 
 import pytest
 import torch
+from msgspec.structs import replace
 from toys import random_model, unit_of
 
 from edgebert.elastic.elastic_model import ElasticModel
-from edgebert.elastic.importance import rank, rewire
+from edgebert.elastic.importance import rank, rank_layers, rewire
 from edgebert.elastic.losses import LOSSES
 from edgebert.elastic.texts import TensorBatch
 from edgebert.elastic.units import UnitValues
@@ -49,6 +50,34 @@ def test_rewiring_leaves_full_width_logits_unchanged(model: ElasticModel, batche
     assert any(not torch.equal(before[name], after[name]) for name in before)
     for batch in batches:
         torch.testing.assert_close(logits(rewired, batch), logits(model, batch), atol=1e-5, rtol=0)
+
+
+def test_the_last_layers_in_order_are_those_that_change_least(model: ElasticModel, batches: list[TensorBatch]) -> None:
+    """Without the last one, the teacher's probabilities are met better than without any other one that can go."""
+    losses, whole = LOSSES["cross-entropy"], model.subnet()
+    order = rank_layers(model, batches, losses)
+    assert sorted(order) == list(range(model.config.layers))
+
+    def loss_without(layer: int) -> float:
+        left = [other for other in whole.layers if other != layer]
+        one = replace(whole, layers=tuple(left), heads=whole.heads[1:], ffn=whole.ffn[1:])
+        total = 0.0
+        for batch in batches:
+            with torch.no_grad():
+                found, right = (model(batch.ids, batch.mask, subnet).outputs for subnet in (one, whole))
+            total += float(losses.of_teacher(found, right, right, 1.0))
+        return total
+
+    possible = [layer for layer in order if model.config.has_layers([one for one in whole.layers if one != layer])]
+    assert loss_without(order[-1]) == pytest.approx(min(map(loss_without, possible)), rel=1e-5)
+
+
+def test_the_first_layers_in_order_are_always_a_model(batches: list[TensorBatch]) -> None:
+    """Of groups that share weights, as many must stay of each, or one more of those in front."""
+    grouped = ElasticModel(random_model("albert", num_labels=3, num_hidden_layers=6, num_hidden_groups=3))
+    order = rank_layers(grouped, batches, LOSSES["cross-entropy"])
+    assert sorted(order) == list(range(6))
+    assert all(grouped.config.has_layers(sorted(order[:count])) for count in range(1, 7))
 
 
 def test_after_rewiring_importance_falls_from_left_to_right(model: ElasticModel, batches: list[TensorBatch]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 from random_models import SIZES, save
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -102,6 +103,27 @@ def test_a_slice_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_pa
     with pytest.raises(ExportError, match=r"elastic.json: .*x is no slice of Sizes"):
         export(checkpoint, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_depths_keep_the_first_layers_in_order_of_importance(checkpoint: Path, tmp_path: Path) -> None:
+    elastic = ElasticManifest(
+        schema_version=1,
+        method="dynabert",
+        widths=(1.0,),
+        depths=(0.5,),
+        rewired=True,
+        origin="x",
+        layer_order=(3, 1, 0, 2),
+    )
+    elastic.save(checkpoint)
+    (subnet,) = export(checkpoint, tmp_path / "bundle").manifest.subnetworks
+    assert subnet.layers == (1, 3)
+
+    replace(elastic, layer_order=(1, 1)).save(checkpoint)
+    with pytest.raises(
+        ExportError, match=r"elastic.json: expected a layer_order of the layers 0 to 1, .* found \[1, 1\]"
+    ):
+        export(checkpoint, tmp_path / "other")
 
 
 def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:

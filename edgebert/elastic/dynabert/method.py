@@ -2,10 +2,14 @@
 
 import dataclasses
 import itertools
+import random
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from edgebert.elastic import importance
 from edgebert.elastic.checkpoint import load_elastic
@@ -15,7 +19,8 @@ from edgebert.elastic.events import AugmentEvent
 from edgebert.elastic.heads import TRAINING_HEADS
 from edgebert.elastic.model import Model
 from edgebert.elastic.model_config import ModelConfig
-from edgebert.elastic.stage import Stage, fine_tuning
+from edgebert.elastic.stage import Stage, TrainingSettings, fine_tuning
+from edgebert.elastic.texts import Texts
 from edgebert.elastic.training_data import TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult, TrainingRun
 from edgebert.elastic_manifest import ElasticManifest
@@ -28,13 +33,16 @@ from edgebert.tasks.text_classification import TextClassification
 
 WIDTHS, DEPTHS = (0.25, 0.5, 0.75, 1.0), (0.5, 0.75, 1.0)
 REWIRED, AUGMENTED = "rewired", "augmented.jsonl"
+# Importance is an average over texts, which more of them hardly change; a layer is left out once for each other one.
+_TEXTS_TO_RANK, _TEXTS_TO_ORDER_LAYERS = 10_000, 512
 
 
 class DynaBertSettings(Record, frozen=True):
     """Which sub-networks are trained, and how.
 
     The `paper` trains widths, then widths and depths with the first result as the teacher, all sub-networks in each
-    step; `direct` trains both at once with the fine-tuned teacher, some sub-networks in a step (docs/log.md says why).
+    step; `direct` trains both at once with the fine-tuned teacher, some sub-networks in a step, and keeps the layers
+    that matter most, where the paper's are evenly spread (docs/log.md says why).
     `stages` are among "width", "depth" and "final". What is None is the recipe's. `fine_tune` comes first where the
     checkpoint has no task's head. Stages distil on `augment` variants of each training text too, which the masked
     language model `augment_model` makes (default: the checkpoint).
@@ -97,8 +105,8 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
         run = dataclasses.replace(run, metric=_fidelity_to(run, files.model))
     distilling = settings.stages_after_rewiring(type(run.data.task))
     stages = distilling if run.is_fine_tuned else (settings.fine_tune, *distilling)
-    # Here, so that layers that cannot be dropped are refused before anything is trained.
-    subnets = [stage_subnets(run.config, stage) for stage in distilling]
+    for stage in distilling:
+        stage_subnets(run.config, stage)  # layers that cannot be dropped are refused before anything is trained
     varying = Path(settings.augment_model or files.model)
     run.claim_folder(stages, [varying] if settings.augment else [], augment=settings.augment)
 
@@ -106,39 +114,63 @@ def train(files: TrainingFiles, settings: DynaBertSettings, options: RunOptions)
         run = _with_variants(run, varying, settings.augment)
     start = files.model if run.is_fine_tuned else run.run_stage(settings.fine_tune, files.model)
     # All that follows is cut from the rewired model, and it is the teacher too: it computes what was fine-tuned.
-    fine_tuned = result = _rewire(run, start)
-    for stage, learning in zip(distilling, subnets, strict=True):
+    fine_tuned = result = _rewire(run, start, orders_layers=settings.recipe == "direct")
+    rewired = ElasticManifest.load(fine_tuned)
+    assert rewired is not None, "it was saved with one"
+    for stage in distilling:
         teachers = {"none": None, "fine-tuned": fine_tuned, "previous": result}
+        learning = stage_subnets(run.config, stage, rewired.layer_order)
         result = run.run_stage(stage, result, learning, teachers[stage.teacher])
 
     widths = tuple(sorted({width for stage in stages for width in stage.widths}))
     depths = tuple(sorted({depth for stage in stages for depth in stage.depths}))
-    version = ElasticManifest.VERSION
     task = run.data.task
     dims = task.settings.dims if isinstance(task, SentenceEmbedding) else ()
-    manifest = ElasticManifest(version, "dynabert", widths, depths, rewired=True, origin=files.origin, dims=dims)
-    return run.finish(result, manifest, stages[-1])
+    return run.finish(result, msgspec.structs.replace(rewired, widths=widths, depths=depths, dims=dims), stages[-1])
 
 
-def stage_subnets(config: ModelConfig, stage: Stage) -> list[Subnet]:
+def stage_subnets(config: ModelConfig, stage: Stage, layer_order: Sequence[int] = ()) -> list[Subnet]:
     """Return the sub-networks that learn in a stage, the largest first."""
     pairs = itertools.product(sorted(stage.depths, reverse=True), sorted(stage.widths, reverse=True))
-    grid = (config.subnet(width, depth) for depth, width in pairs)
+    grid = (config.subnet(width, depth, layer_order) for depth, width in pairs)
     # Two widths may keep the same heads.
     return list({(subnet.layers, subnet.heads): subnet for subnet in grid}.values())
 
 
-def _rewire(run: TrainingRun, start: Path) -> Path:
-    """Put the heads and neurons that matter most for the training texts first; return the folder of the result."""
+def _rewire(run: TrainingRun, start: Path, *, orders_layers: bool) -> Path:
+    """Put the heads and neurons that matter most for the training texts first; return the folder of the result.
 
-    def rewired() -> tuple[Model, None]:
+    Its elastic.json has the order of the layers, if they are to have one.
+    """
+
+    def rewired() -> tuple[Model, ElasticManifest]:
         device = run.folder.accelerator.device
         model = load_elastic(start, run.data.task).to(device)
-        batches = run.data.train.all_batches(run.settings.batch_size, device)
+        some = _some(run.data.train, _TEXTS_TO_RANK, run.settings)
+        batches = some.all_batches(run.settings.batch_size, device)
         importance.rewire(model, importance.rank(model, batches, run.losses.for_ranking))
-        return model, None
+        few = _some(run.data.distil, _TEXTS_TO_ORDER_LAYERS, run.settings)
+        few_batches = list(few.all_batches(run.settings.batch_size, device))
+        order = importance.rank_layers(model, few_batches, run.losses) if orders_layers else ()
+        whole = ElasticManifest(
+            ElasticManifest.VERSION,
+            "dynabert",
+            widths=(1.0,),
+            depths=(1.0,),
+            rewired=True,
+            origin=run.files.origin,
+            layer_order=order,
+        )
+        return model, whole
 
     return run.make_checkpoint(REWIRED, rewired)
+
+
+def _some(texts: Texts, most: int, settings: TrainingSettings) -> Texts:
+    """Return at most so many of some texts, drawn at random where there are more."""
+    if len(texts) <= most:
+        return texts
+    return texts.some(random.Random(settings.seed).sample(range(len(texts)), most))
 
 
 def _with_variants(run: TrainingRun, checkpoint: Path, count: int) -> TrainingRun:

@@ -103,6 +103,8 @@ def test_a_headless_checkpoint_becomes_elastic(toy: Toy, recipe: str) -> None:
     assert checkpoint_task(toy.out) == CLASSES
     assert len(trained.scores) == 6
     assert min(scores_of(trained)) > 0.8  # chance is 0.5; the task is learnt
+    # The paper's layers are evenly spread; ours are those that matter most.
+    assert bool(trained.manifest.layer_order) == (recipe == "direct")
 
 
 def test_a_fine_tuned_checkpoint_is_only_distilled(toy: Toy, tmp_path: Path) -> None:
@@ -136,11 +138,14 @@ def test_every_family_becomes_elastic_and_answers_on_the_device_as_in_torch(
     bundle = export(toy.out, tmp_path / "bundle", precisions=["fp32"], max_length=32)
     assert len(bundle.manifest.subnetworks) == 4
     encoded = DeviceTokenizer.of(bundle).encode_all(texts)
+    elastic = ElasticManifest.load(toy.out)
+    assert elastic is not None
     for exported in bundle.manifest.subnetworks:
         assert exported.width is not None
         assert exported.depth is not None
         with torch.no_grad():
-            subnet = model.subnet(exported.width, exported.depth)
+            subnet = model.config.subnet(exported.width, exported.depth, elastic.layer_order)
+            assert subnet.layers == exported.layers
             expected = model(batch.ids, batch.mask, subnet, batch.types).logits
         session = open_session(bundle, exported, way())
         found = [session.run(pad([tokens], session.input_names))["logits"] for tokens in encoded]
