@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from edgebert.elastic.texts import Texts, Windows, tokenise
-from edgebert.errors import ExportError, TrainingError, listed
+from edgebert.errors import ExportError, TrainingError
 from edgebert.exporters.sentence_folder import is_sentence_folder, read_sentence_folder
 from edgebert.exporters.sentence_layers import SentenceLayers
 from edgebert.inputs.dataset import read_examples
@@ -53,21 +53,22 @@ def embedding_task(layers: SentenceLayers, hidden: int, dims: Sequence[int] | No
     return SentenceEmbedding((), settings)
 
 
-def texts_to_distil(files: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return the texts of files, each once, without some that are held out for scores, and these.
-
-    Raises:
-        EdgeBertError: a file cannot be read.
-    """
+def texts_to_distil(files: Sequence[Path]) -> list[str]:
+    """Return the texts of files, each once, or raise an EdgeBertError if one cannot be read."""
     found = {text: None for file in files for row in read_examples(file) for text in (row.text, row.pair) if text}
-    held_out = [text for text in found if int(sha1(text.encode()).hexdigest(), 16) % _HELD_OUT_SHARE == 0]
-    held_out = held_out[:_MOST_HELD_OUT]
-    kept = set(held_out)
-    learnt = [text for text in found if text not in kept]
-    if not learnt or not held_out:
-        expected = "expected many texts to distil on, of which some are kept for scores"
-        raise TrainingError(f"{listed(list(map(str, files)))}: {expected}, found {len(found)}; give more with --texts")
-    return learnt, held_out
+    return list(found)
+
+
+def without_held_out(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return texts without some that are kept for scores, and these, or raise a TrainingError if they are too few."""
+    kept = [text for text in texts if int(sha1(text.encode()).hexdigest(), 16) % _HELD_OUT_SHARE == 0]
+    kept = kept[:_MOST_HELD_OUT]
+    held_out = set(kept)
+    learnt = [text for text in texts if text not in held_out]
+    if not learnt or not kept:
+        expected = "expected many texts in --texts, of which some are kept for scores"
+        raise TrainingError(f"{expected}, found {len(texts)}; give more, or scored pairs with --dev")
+    return learnt, kept
 
 
 def scored_pairs(task: SentenceEmbedding, file: Path, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Texts:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from edgebert.elastic.embedding_data import embedding_task, read_sentence_layers, scored_pairs, texts_to_distil
+from edgebert.elastic.embedding_data import (
+    embedding_task,
+    read_sentence_layers,
+    scored_pairs,
+    texts_to_distil,
+    without_held_out,
+)
 from edgebert.elastic.heads import TRAINING_HEADS, fine_tuned_task
 from edgebert.elastic.model_config import ModelConfig
 from edgebert.elastic.texts import Texts, tokenise
@@ -155,16 +161,19 @@ def _embedding_data(
     layers = read_sentence_layers(files.model, config.hidden)
     task = embedding_task(layers, config.hidden, choice.dims)
     max_length = checked_length(config, asked)
-    learnt, held_out = texts_to_distil(files.texts)
+    learnt = texts_to_distil(files.texts)
+    if files.dev:
+        dev = scored_pairs(task, files.dev, tokenizer, max_length)
+    else:
+        learnt, held_out = without_held_out(learnt)
+        dev = tokenise(tokenizer, held_out, max_length)
     texts = tokenise(tokenizer, learnt, max_length)
     return TrainingData(
         task=task,
         max_length=max_length,
         inputs=learnt,
         train=texts,
-        dev=scored_pairs(task, files.dev, tokenizer, max_length)
-        if files.dev
-        else tokenise(tokenizer, held_out, max_length),
+        dev=dev,
         distil=texts,
     )
 

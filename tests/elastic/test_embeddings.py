@@ -15,7 +15,7 @@ from toys import BAD, GOOD, PLAIN, SIZES
 
 from edgebert.elastic.checkpoint import load_elastic
 from edgebert.elastic.dynabert.method import DynaBertSettings, train
-from edgebert.elastic.embedding_data import embedding_task, read_sentence_layers, texts_to_distil
+from edgebert.elastic.embedding_data import embedding_task, read_sentence_layers, texts_to_distil, without_held_out
 from edgebert.elastic.embeddings import EmbeddingLosses, similarity_loss
 from edgebert.elastic.training_data import TaskChoice, TrainingFiles
 from edgebert.elastic.training_run import RunOptions, TrainingResult
@@ -113,7 +113,7 @@ def test_texts_are_learnt_once_and_some_are_held_out(tmp_path: Path) -> None:
     file = tmp_path / "texts.tsv"
     rows = some_texts(300)
     file.write_text("text\tpair\n" + "".join(f"{text}\t{text}\n" for text in rows))
-    learnt, held_out = texts_to_distil([file, file])
+    learnt, held_out = without_held_out(texts_to_distil([file, file]))
     assert len(learnt) + len(held_out) == len(set(rows))
     assert set(learnt).isdisjoint(held_out)
     assert 0 < len(held_out) < len(learnt)
@@ -164,7 +164,9 @@ def test_what_embeddings_cannot_be_trained_for_is_refused(
 def test_too_few_texts_are_refused(sentence_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("good\n")
     files = TrainingFiles(sentence_folder, None, None, tmp_path / "out", texts=(tmp_path / "few.txt",))
-    with pytest.raises(TrainingError, match=r"expected many texts to distil on, .* found 1; give more with --texts"):
+    with pytest.raises(
+        TrainingError, match=r"expected many texts in --texts, .* found 1; give more, or"
+    ):
         run(files)
 
 
