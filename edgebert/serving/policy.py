@@ -12,7 +12,7 @@ from edgebert.choosing.cascade import Cascade
 from edgebert.choosing.selection import Selection, select
 from edgebert.errors import BudgetError, BundleError
 from edgebert.inputs.batches import Batch
-from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.bundle import Answers, Bundle
 from edgebert.inputs.tokenization import pad
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.dispatcher import Answered, Dispatcher
@@ -60,6 +60,20 @@ class TimeLimit:
         return None if math.isinf(self.latency_ms) else slowest_ms <= self.latency_ms
 
 
+def cascade_answers(bundle: Bundle) -> Answers:
+    """Return what a cascade of a bundle's networks is set by.
+
+    Raises:
+        BundleError: the bundle's task has no cascade, or the bundle lacks this.
+    """
+    name, answers = bundle.manifest.name, bundle.answers()
+    if not (task := task_in(bundle.manifest)).has_cascade:
+        raise BundleError(f"bundle '{name}' has no cascade: answers of {task.NAME} do not say how sure they are")
+    if answers is None:
+        raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
+    return answers
+
+
 class Policy:
     """Gives each request a chooser and a time limit; one thread at a time, unless `has_limit` says that it has none.
 
@@ -104,16 +118,8 @@ class Policy:
         """Have every request answered by the best network that is on time, or by two networks in a row.
 
         These two are as good together as the one that was chosen, less the tolerance.
-
-        Raises:
-            BundleError: the bundle's task has no cascade, or the bundle lacks what one is set by.
         """
-        name, answers = self._bundle.manifest.name, self._bundle.answers() if cascade else None
-        if cascade and not self._task.has_cascade:
-            raise BundleError(f"{self._task.NAME} has no cascade for the labels of bundle '{name}'; leave out cascade")
-        if cascade and answers is None:
-            raise BundleError(f"bundle '{name}' holds no answers to set a cascade by; export it with --eval")
-
+        answers = cascade_answers(self._bundle) if cascade else None
         dispatcher, self._is_governed = self._made_dispatcher(), True
         if answers is not None:
             dispatcher.use_cascade(answers, (self._selection.quality or 0.0) - self._budget.tolerance)

@@ -23,7 +23,7 @@ from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.serving.dispatcher import Answered
 from edgebert.serving.parameters import budget_of, choose, profile_source
-from edgebert.serving.policy import Policy, TimeLimit
+from edgebert.serving.policy import Policy, TimeLimit, cascade_answers
 from edgebert.serving.request import CallTexts, form_of, read_texts
 from edgebert.serving.residents import Residents
 from edgebert.serving.stats import AnsweredBy, Stats, Tally
@@ -94,6 +94,8 @@ def load(
     shape = {"length": length, "batch_size": batch_size, "tolerance": tolerance}
     asked = budget_of(budget, latency_ms=latency_ms, memory_mb=memory_mb, percentile=percentile, **shape)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    if cascade:
+        cascade_answers(bundle)  # what cannot be is refused before anything is measured
     asked, way = asked.of(bundle), default_way(provider, threads)
     source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade

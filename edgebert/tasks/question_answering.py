@@ -222,7 +222,7 @@ def _question_of(text: Text, place: str = "") -> tuple[str, str]:
     """Return a question and its context, or raise an EdgeBertError if this is something else."""
     if not isinstance(text, tuple) or len(text) != 2:
         found = "a single text" if isinstance(text, str) else type(text).__name__
-        advice = "pass both, as a (question, context) tuple or a dict of these"
+        advice = "pass both, as a (question, context) tuple or a dict of these, or with --question"
         raise EdgeBertError(f"{place}expected a question and its context, found {found}; {advice}")
     return text
 

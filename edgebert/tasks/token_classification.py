@@ -98,7 +98,8 @@ class TokenClassification(Task):
 
     def _single(self, text: Text) -> str:
         if not isinstance(text, str):
-            raise EdgeBertError(f"expected a text for {self.NAME}, found {type(text).__name__}; pass one str at a time")
+            found = "two" if isinstance(text, tuple) else type(text).__name__
+            raise EdgeBertError(f"expected a text by itself for {self.NAME}, found {found}; pass one str")
         return text
 
     def rows_of_all(self, texts: Sequence[Text], tokenizer: Tokenizer, options: Options) -> list[Sequence[Tokens]]:

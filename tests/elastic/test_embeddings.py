@@ -164,9 +164,7 @@ def test_what_embeddings_cannot_be_trained_for_is_refused(
 def test_too_few_texts_are_refused(sentence_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("good\n")
     files = TrainingFiles(sentence_folder, None, None, tmp_path / "out", texts=(tmp_path / "few.txt",))
-    with pytest.raises(
-        TrainingError, match=r"expected many texts in --texts, .* found 1; give more, or"
-    ):
+    with pytest.raises(TrainingError, match=r"expected many texts in --texts, .* found 1; give more, or"):
         run(files)
 
 
