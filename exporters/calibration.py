@@ -24,7 +24,7 @@ from edgebert.subnet import Subnet
 # one range for all would round most of the others to 0 (docs/log.md). At most one of so many is an outlier, so that
 # float32 costs little, and only if it is so many times as large as the largest column that may be none.
 _COLUMNS_AN_OUTLIER = 128
-_OUTLIER = 2
+_OUTLIER = 3
 
 _MOST_TEXTS = 128
 # Drawn at random from what enters a unit: 65,536 values in all, so that memory does not grow with the texts' lengths.
