@@ -68,3 +68,8 @@ class WayFilter(Record, frozen=True):
 def storage_of(precision: Precision) -> Storage:
     """Return the storage type whose weight file a precision reads."""
     return "fp32" if precision == "fp32" else "int8"
+
+
+def rounds_inputs(precision: Precision) -> bool:
+    """Return whether a precision rounds what enters a product, and not the weights alone."""
+    return precision in ("int8", "int8-static")

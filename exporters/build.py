@@ -9,7 +9,7 @@ import msgspec
 
 from edgebert.errors import ExportError, one_line
 from edgebert.exporters.bundle_writer import BundleWriter, files_named_in, graph_inputs
-from edgebert.exporters.calibration import calibrated, calibration_texts
+from edgebert.exporters.calibration import calibrated, calibration_texts, find_outliers
 from edgebert.exporters.heads import head_of
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_results
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
@@ -21,7 +21,7 @@ from edgebert.inputs.manifest import ExportedSubnet, FileRef, Manifest
 from edgebert.inputs.tokenization import Text, Tokenizer, pad
 from edgebert.progress import Progress, no_progress
 from edgebert.staging import FolderKind, staged
-from edgebert.subnet import Precision, Subnet, storage_of
+from edgebert.subnet import Precision, Subnet, rounds_inputs, storage_of
 from edgebert.tasks.task import Outputs
 from edgebert.version import __version__
 
@@ -152,15 +152,17 @@ def _exported(
     has_types = "token_type_ids" in graphs.inputs
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
     # The golden texts first: what they must give goes into the bundle.
-    verifier = Verifier(source, stored, (pad(tokenizer.encode_all(GOLDEN_TEXTS), graphs.inputs), *random))
+    golden = pad(tokenizer.encode_all(GOLDEN_TEXTS), graphs.inputs)
+    verifier = Verifier(source, stored, (golden, *random))
     exact = float_results(writer, source, summary.subnets, evaluator.file) if evaluator else {}
 
     for subnet in summary.subnets:
-        # Chosen first: the graphs hold the ranges, and the reference rounds by them.
-        is_static = subnet.precision == "int8-static"
-        ranges = calibrated(graphs, subnet, stored["int8"], texts, evaluator) if is_static else {}
-        exported, answers = graphs.add(subnet, ranges), None
-        expected, exact_outputs = verifier.expected(subnet, ranges), verifier.exact(subnet)
+        # Chosen first: the graphs hold the roundings, and the reference rounds by them.
+        roundings = find_outliers(source, subnet, golden) if rounds_inputs(subnet.precision) else {}
+        if subnet.precision == "int8-static":
+            roundings = calibrated(graphs, subnet, roundings, stored["int8"], texts, evaluator)
+        exported, answers = graphs.add(subnet, roundings), None
+        expected, exact_outputs = verifier.expected(subnet, roundings), verifier.exact(subnet)
         difference = verifier.check(graphs.bundle, exported, expected, exact_outputs)
         exported = msgspec.structs.replace(exported, export_error=difference)
 

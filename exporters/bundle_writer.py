@@ -12,7 +12,7 @@ from edgebert import records
 from edgebert.errors import EdgeBertError, ExportError
 from edgebert.exporters.checkpoint import Checkpoint, parameters_of
 from edgebert.exporters.graph import build_graph
-from edgebert.exporters.quantize import Ranges
+from edgebert.exporters.quantize import InputRoundings
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import Answers, Bundle, Golden
 from edgebert.inputs.bundle_file import MANIFEST
@@ -34,10 +34,12 @@ class GraphWriter:
     weights: dict[Storage, Weights]
     bundle: Bundle
 
-    def add(self, subnet: Subnet, ranges: Ranges, flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
+    def add(self, subnet: Subnet, roundings: InputRoundings, flavors: Sequence[Flavor] = FLAVORS) -> ExportedSubnet:
         """Write the graphs of a sub-network; those that it had are replaced."""
         weights = self.weights[storage_of(subnet.precision)]
-        graphs = {flavor: build_graph(subnet, flavor, self.source, self.inputs, weights, ranges) for flavor in flavors}
+        graphs = {
+            flavor: build_graph(subnet, flavor, self.source, self.inputs, weights, roundings) for flavor in flavors
+        }
         return ExportedSubnet(
             **msgspec.structs.asdict(subnet),
             hidden_size=self.source.sizes.hidden,

@@ -1,7 +1,8 @@
-"""Finds what int8-static graphs round the input of every product to, from texts that run through the reference."""
+"""Finds how graphs round the input of every product, from texts that run through the reference."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 
@@ -11,13 +12,19 @@ from edgebert.engines.session import default_way, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.bundle_writer import GraphWriter
-from edgebert.exporters.checkpoint import Array
+from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.quality import Evaluator
-from edgebert.exporters.quantize import Range, Ranges
+from edgebert.exporters.quantize import InputRounding, InputRoundings, Range
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Arrays, Text
 from edgebert.measuring.evaluation import results_on
 from edgebert.subnet import Subnet
+
+# Some columns of trained networks are a hundred times as large as others, for a full stop or the last token of a text:
+# one range for all would round most of the others to 0 (docs/log.md). At most one of so many is an outlier, so that
+# float32 costs little, and only if it is so many times as large as the largest column that may be none.
+_COLUMNS_AN_OUTLIER = 128
+_OUTLIER = 3
 
 _MOST_TEXTS = 128
 # Drawn at random from what enters a unit: 65,536 values in all, so that memory does not grow with the texts' lengths.
@@ -37,17 +44,41 @@ def calibration_texts(data: str | Path | None) -> list[Text]:
     return heapq.nsmallest(_MOST_TEXTS, texts, key=lambda text: sha1(repr(text).encode()).digest())
 
 
+def find_outliers(source: Checkpoint, subnet: Subnet, inputs: Arrays) -> InputRoundings:
+    """Return the outliers among the inputs of every product of a sub-network, for graph inputs (batch, length)."""
+    found: dict[str, InputRounding] = {}
+
+    def see(unit: str, x: Array) -> Array:
+        found[unit] = InputRounding(_outliers(np.abs(x).reshape(-1, x.shape[-1]).max(axis=0)))
+        return x
+
+    reference.outputs(subnet, source, source.tensors, inputs, see)
+    return found
+
+
+def _outliers(largest: Array) -> tuple[int, ...]:
+    """Return the columns that are outliers, of the largest absolute value (columns,) of each."""
+    most = len(largest) // _COLUMNS_AN_OUTLIER
+    order = np.argsort(-largest, kind="stable")
+    return tuple(sorted(int(column) for column in order[:most] if largest[column] > _OUTLIER * largest[order[most]]))
+
+
 def calibrated(
-    graphs: GraphWriter, subnet: Subnet, tensors: dict[str, Array], texts: Sequence[Arrays], evaluator: Evaluator | None
-) -> Ranges:
-    """Return the ranges of a sub-network's activations: those of the best quality, where that is measured, then those
-    whose outputs for the calibration texts are nearest to what they are without rounding."""
-    observed = _Observed()
+    graphs: GraphWriter,
+    subnet: Subnet,
+    roundings: InputRoundings,
+    tensors: dict[str, Array],
+    texts: Sequence[Arrays],
+    evaluator: Evaluator | None,
+) -> InputRoundings:
+    """Return roundings with ranges for a sub-network's activations: those of the best quality, where that is measured,
+    then those whose outputs for the calibration texts are nearest to what they are without rounding."""
+    observed = _Observed(roundings)
     exact = [reference.outputs(subnet, graphs.source, tensors, inputs, observed.see) for inputs in texts]
 
-    def rank(ranges: Ranges) -> tuple[float, float]:
+    def rank(choice: InputRoundings) -> tuple[float, float]:
         # One flavor is enough, since both round alike: the one that is fast on the CPU.
-        exported, way = graphs.add(subnet, ranges, ["fused"]), default_way()
+        exported, way = graphs.add(subnet, choice, ["fused"]), default_way()
         session = open_session(graphs.bundle, exported, way)
         pairs = zip((session.run(inputs) for inputs in texts), exact, strict=True)
         errors = [np.abs(found[name] - right[name]).mean() for found, right in pairs for name in right]
@@ -61,28 +92,33 @@ def calibrated(
 
 
 class _Observed:
-    """What entered each unit's product: the whole range, and a sample of the values."""
+    """What entered each unit's product, without its outliers: the whole range, and a sample of the values."""
 
-    def __init__(self) -> None:
+    def __init__(self, roundings: InputRoundings) -> None:
+        self._roundings = roundings
         self._whole: dict[str, Range] = {}
         self._samples: dict[str, list[Array]] = {}
 
     def see(self, unit: str, x: Array) -> Array:
         """Note the input of a unit and return it as it is: a `Rounding` of the reference."""
-        found, before = Range.of(x), self._whole.get(unit, Range(0, 0))
+        rest = self._roundings[unit].rest(x)
+        found, before = Range.of(rest), self._whole.get(unit, Range(0, 0))
         self._whole[unit] = Range(min(found.low, before.low), max(found.high, before.high))
         # Units that read the same values see the same sample of them, so that one product can serve them all.
-        drawn = np.random.default_rng(x.size).choice(x.ravel(), _VALUES_A_TEXT)
+        drawn = np.random.default_rng(x.size).choice(rest.ravel(), _VALUES_A_TEXT)
         self._samples.setdefault(unit, []).append(drawn)
         return x
 
-    def choices(self) -> Iterator[Ranges]:
+    def choices(self) -> Iterator[InputRoundings]:
         """Yield each unit's range: from end to end, without the rarest values, and with the least squared error."""
         samples = {unit: np.concatenate(drawn) for unit, drawn in self._samples.items()}
-        yield self._whole
+        yield self._with(self._whole)
         ends = [_PERCENTILE, 100 - _PERCENTILE]
-        yield {unit: Range.of(np.percentile(sample, ends)) for unit, sample in samples.items()}
-        yield {unit: _of_least_error(whole, samples[unit]) for unit, whole in self._whole.items()}
+        yield self._with({unit: Range.of(np.percentile(sample, ends)) for unit, sample in samples.items()})
+        yield self._with({unit: _of_least_error(whole, samples[unit]) for unit, whole in self._whole.items()})
+
+    def _with(self, ranges: Mapping[str, Range]) -> InputRoundings:
+        return {unit: replace(self._roundings[unit], range=found) for unit, found in ranges.items()}
 
 
 def _of_least_error(whole: Range, sample: Array) -> Range:

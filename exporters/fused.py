@@ -6,6 +6,7 @@ from typing import Any
 from onnx import TensorProto
 
 from edgebert.exporters.nodes import CONTRIB, Matrix, Nodes
+from edgebert.subnet import rounds_inputs
 
 
 class FusedNodes(Nodes):
@@ -35,10 +36,11 @@ class FusedNodes(Nodes):
 
     def self_attention(self, states: str, layer: int, heads: int, key_mask: str) -> str:
         """Return what every token attends to, in int8 with q, k and v in one operator."""
-        if self.precision not in ("int8", "int8-static"):
+        units = [f"{layer}.{unit}" for unit in "qkv"]
+        if not rounds_inputs(self.precision) or self.rounding(units[0]).outliers:
             return super().self_attention(states, layer, heads, key_mask)
         # 2 to 7 % faster for MiniLM than a product, Split and MultiHeadAttention (docs/log.md).
-        matrix = self.matrix([f"{layer}.{unit}" for unit in "qkv"], outputs=heads * self.head_size)
+        matrix = self.matrix(units, outputs=heads * self.head_size)
         levels, scale, zero = self.levels(states, matrix)
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]
         return self.node("QAttention", inputs, domain=CONTRIB, num_heads=heads)

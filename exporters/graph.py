@@ -21,7 +21,7 @@ from edgebert.exporters.fused import FusedNodes
 from edgebert.exporters.heads import head_of
 from edgebert.exporters.nodes import Nodes
 from edgebert.exporters.portable import PortableNodes
-from edgebert.exporters.quantize import Ranges
+from edgebert.exporters.quantize import InputRoundings
 from edgebert.exporters.weights import Weights
 from edgebert.inputs.manifest import GraphInput
 from edgebert.subnet import Flavor, Subnet
@@ -35,14 +35,14 @@ def build_graph(
     source: Checkpoint,
     inputs: Sequence[GraphInput],
     weights: Weights,
-    ranges: Ranges,
+    roundings: InputRoundings,
 ) -> bytes:
     """Return the ONNX model of a sub-network.
 
     Its inputs are int64 (batch, length) with both dimensions free; its outputs are those of the task's head, float32.
-    `ranges` are those of the inputs of every unit, for int8-static.
+    `roundings` are those of the inputs of every unit, for precisions that round these.
     """
-    nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, ranges)
+    nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, roundings)
     network, head = _Network(nodes, source), head_of(source)
     reads_all = head.reads_all_tokens or source.settings.mean_pooling
     states = network.embeddings(inputs)

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebert.exporters.quantize import Range, Ranges
+from edgebert.exporters.quantize import InputRounding, InputRoundings
 from edgebert.exporters.weights import Stored, Weights, is_outputs_first, scale_name
 from edgebert.subnet import Precision
 
@@ -23,20 +23,20 @@ CONTRIB = "com.microsoft"
 @dataclass(frozen=True)
 class Matrix:
     """One product's constants, by the names of their values: a matrix (inputs, outputs), and for each output the scale
-    and the bias, if there is one; `range` is what the product's input is rounded to, where that is known beforehand."""
+    and the bias, if there is one; and how the product's input is rounded, if it is."""
 
     weight: str
     scale: str
     bias: str
-    range: Range | None
+    rounding: InputRounding
 
 
 class Nodes(ABC):
-    """Nodes and initializers; a value is known by its name. `ranges` are for int8-static."""
+    """Nodes and initializers; a value is known by its name. `roundings` are for precisions that round inputs."""
 
-    def __init__(self, weights: Weights, precision: Precision, head_size: int, ranges: Ranges):
+    def __init__(self, weights: Weights, precision: Precision, head_size: int, roundings: InputRoundings):
         self.precision, self.head_size = precision, head_size
-        self._weights, self._ranges = weights, ranges
+        self._weights, self._roundings = weights, roundings
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, TensorProto] = {}
 
@@ -95,8 +95,12 @@ class Nodes(ABC):
             weight=weight,
             scale=self._joined([self.weight(scale_name(unit), outputs) for unit in units]) if is_int8 else "",
             bias=self._joined([self.weight(f"{unit}.bias", outputs) for unit in units]) if has_bias else "",
-            range=self._ranges.get(units[0]),
+            rounding=self.rounding(units[0]),
         )
+
+    def rounding(self, unit: str) -> InputRounding:
+        """Return how the input of a unit's product is rounded, where the precision does that."""
+        return self._roundings.get(unit, InputRounding())
 
     def _joined(self, names: Sequence[str]) -> str:
         return names[0] if len(names) == 1 else self.node("Concat", names, axis=0)
@@ -105,7 +109,23 @@ class Nodes(ABC):
         self, states: str, units: Sequence[str], *, outputs: int | None = None, inputs: int | None = None
     ) -> str:
         """Return states (..., inputs) times the matrix of some units, and its bias; cut as `matrix` does."""
-        return self.product(states, self.matrix(units, outputs=outputs, inputs=inputs))
+        matrix = self.matrix(units, outputs=outputs, inputs=inputs)
+        return self._with_outliers(states, matrix) if matrix.rounding.outliers else self.product(states, matrix)
+
+    def _with_outliers(self, states: str, matrix: Matrix) -> str:
+        """Return states (..., inputs) times a matrix, and its bias: the outliers' part in float32 (Dettmers et al.
+        2022)."""
+        columns = self.integers(*matrix.rounding.outliers)
+        # Both constant, so they are computed when the graph is loaded: rows of the matrix, and 0 for outliers, else 1.
+        rows = self.node("Cast", [self.node("Gather", [matrix.weight, columns])], to=TensorProto.FLOAT)
+        rows = self.node("Mul", [rows, matrix.scale])
+        inputs = self.node("Shape", [matrix.weight], start=0, end=1)
+        zeros = self.constant(np.zeros(len(matrix.rounding.outliers), np.float32))
+        others = self.node("ScatterElements", [self.node("Expand", [self.number(1), inputs]), columns, zeros])
+
+        product = self.product(self.node("Mul", [states, others]), matrix)
+        outliers = self.node("MatMul", [self.node("Gather", [states, columns], axis=-1), rows])
+        return self.node("Add", [product, outliers])
 
     def projected(self, states: str, layer: int, units: str, heads: int) -> list[str]:
         """Return what some of q, k and v make of states (batch, length, hidden), each (batch, length, size).
@@ -137,10 +157,11 @@ class Nodes(ABC):
 
     def levels(self, states: str, matrix: Matrix) -> tuple[str, str, str]:
         """Return states as uint8 levels, their scale and their zero point."""
-        if matrix.range is None:
+        found = matrix.rounding.range
+        if found is None:
             levels = self.node("DynamicQuantizeLinear", [states], outputs=3)
             return levels, f"{levels}.1", f"{levels}.2"
-        scale, zero = self.number(float(matrix.range.scale)), self.constant(np.array(matrix.range.zero_point, np.uint8))
+        scale, zero = self.number(float(found.scale)), self.constant(np.array(found.zero_point, np.uint8))
         return self.node("QuantizeLinear", [states, scale, zero]), scale, zero
 
     def plus(self, x: str, bias: str | None) -> str:

@@ -57,5 +57,25 @@ class Range:
         return np.asarray((levels - self.zero_point).astype(np.float32) * self.scale)
 
 
-# Of the input of every unit's product, by the unit's name: 3.ffn_in.
-Ranges = Mapping[str, Range]
+@dataclass(frozen=True)
+class InputRounding:
+    """How the input of a product is rounded: the columns that are `outliers` not at all, the others to 256 levels of a
+    range, where there is none of their own one in each request."""
+
+    outliers: tuple[int, ...] = ()
+    range: Range | None = None
+
+    def rest(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return an input (..., columns) with zeros for its outliers."""
+        rest = x.copy()
+        rest[..., list(self.outliers)] = 0
+        return rest
+
+    def rounded(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the product computes with in the place of its input."""
+        rest = self.rest(x)
+        return (self.range or Range.of(rest)).rounded(rest) + (x - rest)
+
+
+# By the name of the product's unit: 3.ffn_in.
+InputRoundings = Mapping[str, InputRounding]

@@ -1,7 +1,7 @@
 """Runs every exported graph against the reference before a bundle is finished."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -11,12 +11,12 @@ from edgebert.engines.session import default_way, engines_here, open_session
 from edgebert.errors import ExportError
 from edgebert.exporters import reference
 from edgebert.exporters.checkpoint import Array, Checkpoint
-from edgebert.exporters.quantize import Range, Ranges
+from edgebert.exporters.quantize import InputRounding, InputRoundings
 from edgebert.exporters.reference import Rounding
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, rows_of
-from edgebert.subnet import Precision, Storage, Subnet, storage_of
+from edgebert.subnet import Precision, Storage, Subnet, rounds_inputs, storage_of
 from edgebert.tasks.task import Outputs, Result, mean_difference
 
 # How far a graph's outputs may lie from those of the reference that rounds as it does, on average over texts: a share
@@ -42,16 +42,23 @@ class Verifier:
     source: Checkpoint
     stored: dict[Storage, dict[str, Array]]
     batches: tuple[Arrays, ...]
+    _exact: dict[tuple[tuple[int, ...], ...], list[Outputs]] = field(default_factory=dict, init=False)
 
-    def expected(self, subnet: Subnet, ranges: Ranges) -> list[Outputs]:
+    def expected(self, subnet: Subnet, roundings: InputRoundings) -> list[Outputs]:
         """Return the outputs that the graphs of a sub-network must give for each batch."""
-        tensors, rounding = self.stored[storage_of(subnet.precision)], rounding_of(subnet.precision, ranges)
+        if subnet.precision == "fp32":
+            return self.exact(subnet)
+        tensors, rounding = self.stored[storage_of(subnet.precision)], rounding_of(subnet.precision, roundings)
         return self._of_tokens(reference.outputs(subnet, self.source, tensors, one, rounding) for one in self.batches)
 
     def exact(self, subnet: Subnet) -> list[Outputs]:
         """Return the outputs of its slice in float32 for each batch."""
-        tensors = self.source.tensors
-        return self._of_tokens(reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches)
+        # Once for all precisions: for a model of BERT-base's size this takes most of an export.
+        part, tensors = (subnet.layers, subnet.heads, subnet.ffn), self.source.tensors
+        if part not in self._exact:
+            outputs = (reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches)
+            self._exact[part] = self._of_tokens(outputs)
+        return self._exact[part]
 
     def _of_tokens(self, outputs: Iterable[Outputs]) -> list[Outputs]:
         """Return the outputs for all batches without those of padding."""
@@ -89,15 +96,11 @@ class Verifier:
         return [result for one, inputs in found for result in task.results(one, rows_of(inputs), options)]
 
 
-def rounding_of(precision: Precision, ranges: Ranges) -> Rounding:
+def rounding_of(precision: Precision, roundings: InputRoundings) -> Rounding:
     """Return how a precision rounds what enters a product."""
-    match precision:
-        case "int8":
-            return lambda _, x: Range.of(x).rounded(x)
-        case "int8-static":
-            return lambda unit, x: ranges[unit].rounded(x)
-        case _:
-            return lambda _, x: x
+    if not rounds_inputs(precision):
+        return lambda _, x: x
+    return lambda unit, x: roundings.get(unit, InputRounding()).rounded(x)
 
 
 def check_close(
@@ -136,7 +139,7 @@ def tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[A
     allowed = max(least, share * max(float(np.abs(one).max()) for one in expected))
     # Where levels are wide apart, as with MPNet's few large neurons, roundings that fall the other way move outputs
     # as far as rounding itself does.
-    return max(allowed, _difference(expected, exact)) if precision in ("int8", "int8-static") else allowed
+    return max(allowed, _difference(expected, exact)) if rounds_inputs(precision) else allowed
 
 
 def device_tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[Array]) -> float:

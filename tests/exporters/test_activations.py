@@ -31,7 +31,7 @@ def test_numpy_computes_transformers_activation(name: str) -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_graphs_compute_transformers_activation(name: str, flavor: type[Nodes]) -> None:
     none = WeightFile(file="", dtype="fp32", size_bytes=0, sha256="", pieces=FileRef(file="", sha256="", size_bytes=0))
-    nodes = flavor(Weights(none, {}), "fp32", head_size=1, ranges={})
+    nodes = flavor(Weights(none, {}), "fp32", head_size=1, roundings={})
     x = nodes.node("Cast", ["x"], to=TensorProto.FLOAT)
     nodes.node("Identity", [ACTIVATIONS[name].write(nodes, x)], name="y")
     graph = nodes.serialize(["x"], {"y": ["batch", "length"]})

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgebert.exporters.quantize import Range, quantize_rows
+from edgebert.exporters.quantize import InputRounding, Range, quantize_rows
 
 
 @given(arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32)))
@@ -38,3 +38,15 @@ def test_rounding_keeps_zero_and_moves_by_half_a_step(values: list[float]) -> No
 def test_what_lies_outside_a_range_becomes_its_end() -> None:
     found = Range(-1.0, 2.0).rounded(np.array([-5, 5], dtype=np.float32))
     np.testing.assert_allclose(found, [-1, 2], atol=3 / 255)
+
+
+@pytest.mark.parametrize("given", [None, Range(-3.0, 3.0)])
+def test_outliers_stay_as_they_are_and_do_not_widen_the_range(given: Range | None) -> None:
+    x = np.random.default_rng(0).uniform(-3, 3, (2, 5, 8)).astype(np.float32)
+    x[..., [1, 6]] *= 1000
+    found = InputRounding((1, 6), given).rounded(x)
+    np.testing.assert_array_equal(found[..., [1, 6]], x[..., [1, 6]])
+    others = [0, 2, 3, 4, 5, 7]
+    expected = (given or Range.of(x[..., others])).rounded(x[..., others])
+    np.testing.assert_array_equal(found[..., others], expected)
+    assert np.abs(found - x).max() <= 6 / 255
