@@ -166,7 +166,9 @@ def test_options_that_the_pipeline_has_not_are_refused(given: dict[str, Any], me
 
 def test_single_texts_alone_are_taken(builtin: Bundle) -> None:
     tokenizer = Tokenizer.of(builtin)
-    with pytest.raises(EdgeBertError, match="expected a text by itself for token-classification, found two; pass one str"):
+    with pytest.raises(
+        EdgeBertError, match="expected a text by itself for token-classification, found two; pass one str"
+    ):
         TASK.rows(("a", "b"), tokenizer, OPTIONS)
     options = TASK.options({"aggregation_strategy": "simple", "stride": tokenizer.max_length})
     with pytest.raises(EdgeBertError, match=rf"expected a stride below the {tokenizer.max_length} tokens of a window"):
