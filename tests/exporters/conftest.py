@@ -1,11 +1,13 @@
 """Random checkpoints, and one of them as a bundle."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from random_models import random_bert, save, write_texts
 from transformers import BertForSequenceClassification
 
@@ -14,6 +16,13 @@ from edgebert.exporters.plan import PRECISIONS
 from edgebert.inputs.bundle import Bundle
 
 Make = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Toys are too small for several threads, which wait for each other most of the time where others work too."""
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

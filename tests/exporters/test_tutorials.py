@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from documents import blocks, commands, follow_here, read
+from documents import blocks, commands, follow, read
 from random_models import random_bert, save
 
 from edgebert.cli.main import main
@@ -34,13 +34,13 @@ def test_tagged_sentences_become_entities(
         Path(f"{split}.conll").write_text(f"{sentences}\n" * 8)
 
     making, answering = blocks(document, "sh")
-    follow_here(making, train=QUICK)
+    follow(making, train=QUICK)
     assert Path("profile.json").is_file()
-    follow_here(answering)
+    follow(answering)
     answers = list(map(json.loads, Path("answers.jsonl").read_text().splitlines()))
     assert [one["text"] for one in answers[:2]] == ["Anna Smith lives in Berlin .", "Berlin is big ."]
     assert len(answers) == 16
-    follow_here(commands(answering)[-1])  # once more, which has nothing to do
+    follow(commands(answering)[-1])  # once more, which has nothing to do
     assert list(map(json.loads, Path("answers.jsonl").read_text().splitlines())) == answers
 
     capsys.readouterr()
