@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-full parity fuzz kills watch coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-exporters test-elastic test-rest parity fuzz kills watch coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -13,7 +13,10 @@ profile: $(DEVICE)/installed
 	@echo
 	$(DEVICE)/bin/edgebert select --latency-ms 20
 
-test: lint test-device test-full
+# Two at a time, each one's output when it has ended: most tests keep one core busy.
+test: $(DEVICE)/installed $(DEV)/installed
+	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint test-device test-exporters \
+		test-elastic test-rest
 
 lint: $(DEV)/installed
 	$(DEV)/bin/ruff check .
@@ -25,9 +28,12 @@ test-device: $(DEVICE)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
 	$(DEVICE)/bin/pytest --ignore tests/exporters --ignore tests/elastic --ignore tests/parity --ignore tests/fuzz
 
-# What test-device leaves out or skips, and the tests of the whole.
-test-full: $(DEV)/installed
-	$(DEV)/bin/pytest tests/exporters tests/elastic tests/parity tests/fuzz tests/cli/test_export.py tests/cli/test_training.py $$(grep -l importorskip tests/test_*.py)
+# What test-device leaves out or skips: with torch, transformers and onnx.
+test-exporters test-elastic: test-%: $(DEV)/installed
+	$(DEV)/bin/pytest tests/$*
+
+test-rest: $(DEV)/installed
+	$(DEV)/bin/pytest -m full --ignore tests/exporters --ignore tests/elastic
 
 # Generated checkpoint folders against transformers. FIRST is the first seed, such as one that was printed.
 parity: $(DEV)/installed

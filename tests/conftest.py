@@ -1,5 +1,6 @@
 """What the device's tests share: copies of the built-in bundle, and a cache of their own."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,6 +25,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 Alter = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs more than a device has where that is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip("needs the libraries of exporting and training"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -34,7 +34,6 @@ class Reading(TextClassification):
 
 
 def _read_by_export(path: Path) -> Rows:
-    pytest.importorskip("onnx")
     from edgebert.exporters.calibration import calibration_texts
     from edgebert.exporters.quality import evaluator_of
 
@@ -46,7 +45,6 @@ def _read_by_export(path: Path) -> Rows:
 
 
 def _read_by_train(path: Path) -> Rows:
-    pytest.importorskip("torch")
     from edgebert.elastic.training_data import TaskChoice, TrainingFiles, read_training_data
 
     class Choice(TaskChoice):
@@ -80,6 +78,9 @@ VERBS: dict[str, Callable[[Path], Rows]] = {
     "export": _read_by_export,
     "train": _read_by_train,
 }
+EVERY_VERB = pytest.mark.parametrize(
+    "verb", ["evaluate", *(pytest.param(verb, marks=pytest.mark.full) for verb in ("export", "train"))]
+)
 RIGHT = pytest.mark.parametrize(
     ("name", "content", "rows"),
     data_files.RIGHT,
@@ -93,7 +94,7 @@ WRONG = pytest.mark.parametrize(
 
 
 @RIGHT
-@pytest.mark.parametrize("verb", VERBS)
+@EVERY_VERB
 def test_a_file_is_the_same_rows_to_every_verb(
     tmp_path: Path, verb: str, name: str, content: bytes, rows: Rows
 ) -> None:
@@ -101,7 +102,7 @@ def test_a_file_is_the_same_rows_to_every_verb(
 
 
 @WRONG
-@pytest.mark.parametrize("verb", VERBS)
+@EVERY_VERB
 def test_or_the_same_line_is_wrong(tmp_path: Path, verb: str, name: str, content: bytes, wrong: str) -> None:
     with pytest.raises(EdgeBertError) as problem:
         VERBS[verb](data_files.place(tmp_path, name, content))

@@ -30,8 +30,6 @@ def profile_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def ask(profile_file: str) -> Iterator[Ask]:
     """Start the service and return what asks it: the status and the JSON of the answer to a path and a body."""
-    pytest.importorskip("starlette")
-    pytest.importorskip("uvicorn")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -61,6 +59,7 @@ def ask(profile_file: str) -> Iterator[Ask]:
     assert errors == ""
 
 
+@pytest.mark.full
 def test_the_service_answers_texts(ask: Ask) -> None:
     status, answer = ask("/predict", {"texts": ["a great film", "dull"]})
     assert status == 200
@@ -70,6 +69,7 @@ def test_the_service_answers_texts(ask: Ask) -> None:
     assert [one["label"] for one in answer["predictions"][0]] == ["negative", "positive"]
 
 
+@pytest.mark.full
 def test_the_service_keeps_a_requests_budget(ask: Ask) -> None:
     long = "fine " * 126
     assert ask("/predict", {"texts": [long], "latency_ms": 2000})[0] == 200
@@ -80,6 +80,7 @@ def test_the_service_keeps_a_requests_budget(ask: Ask) -> None:
     assert f"the nearest is {LEAST} with 1000.00 ms" in answer["error"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -104,6 +105,7 @@ def test_the_service_refuses_what_is_no_question(ask: Ask, body: object, message
     assert message in answer["error"]
 
 
+@pytest.mark.full
 def test_the_service_answers_others_while_it_works(ask: Ask) -> None:
     answers = []
     work = threading.Thread(target=lambda: answers.append(ask("/predict", {"texts": ["fine " * 126] * 300})))

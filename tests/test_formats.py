@@ -89,8 +89,8 @@ def test_the_version_that_is_described_is_the_one_that_is_written(kind: Any) -> 
     assert re.search(r"^\| `schema_version` \| (\d+) \|", section, re.MULTILINE)[1] == str(kind.VERSION)  # type: ignore[index]
 
 
+@pytest.mark.full
 def test_every_key_of_the_journals_of_training_is_described() -> None:
-    pytest.importorskip("torch")
     from edgebert.elastic.bort.surrogate import SurrogateTrial
     from edgebert.elastic.dynabert.augmentation import Variants
     from edgebert.elastic.events import Event

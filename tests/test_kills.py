@@ -9,10 +9,8 @@ import pytest
 KILLS = Path(__file__).with_name("kills.py")
 
 
-@pytest.mark.parametrize("verb", ["export", "profile", "predict"])
+@pytest.mark.parametrize("verb", [pytest.param("export", marks=pytest.mark.full), "profile", "predict"])
 def test_what_a_kill_leaves_is_whole_and_the_next_run_leaves_nothing_else(verb: str, tmp_path: Path) -> None:
-    if verb == "export":
-        pytest.importorskip("torch")
     command = [sys.executable, str(KILLS), verb, "5", str(tmp_path / "kills")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr

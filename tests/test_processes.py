@@ -119,9 +119,9 @@ def test_workers_answer_however_they_are_started(tmp_path: Path, method: str) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, "['positive', 'negative']\n", "")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("options", [[], ["--preload"]])
 def test_gunicorn_s_workers_answer_and_end(tmp_path: Path, options: list[str]) -> None:
-    pytest.importorskip("gunicorn")
     (tmp_path / "service.py").write_text(SERVICE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -100,8 +100,8 @@ def test_no_verb_of_a_device_opens_a_socket_or_writes_what_was_not_asked_for(hom
     check_what_is_touched(lines, home, (f"{tmp_path}/measured.json", out, f"{tmp_path}/.", f'{tmp_path}", O_RDWR'))
 
 
+@pytest.mark.full
 def test_no_verb_of_a_workstation_does_either(home: Path, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
     from random_models import random_bert, save
 
     checkpoint = str(save(random_bert(num_labels=2), tmp_path / "checkpoint"))

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("transformers")
 pytest.importorskip("onnx")
+pytestmark = pytest.mark.full
 
 from random_models import random_bert, save
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.full
 
 from edgebert.cli import train_bort, train_dynabert, train_early_bird, train_layer_drop
 from edgebert.cli.parser import make_parser

@@ -3,6 +3,7 @@
 import pytest
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.full
 
 from edgebert.cli.training import Display, score_table
 from edgebert.elastic.events import AugmentEvent, MaskEvent, ScoreEvent, StepEvent, SubnetScore, TrialEvent

@@ -3,19 +3,29 @@
 import json
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from random_models import random_bert, save, write_texts
+from random_models import list_slices, random_bert, save, write_texts
 from transformers import BertForSequenceClassification
 
+from edgebert.elastic_manifest import Slice
 from edgebert.exporters.build import export
 from edgebert.exporters.plan import PRECISIONS
 from edgebert.inputs.bundle import Bundle
+from edgebert.slices import dynabert_subnet
 
 Make = Callable[..., Path]
+# The width and the depth of a few sub-networks: each quarter of both, and two that are alike but in one of them.
+SHAPES = (
+    *((1.0, 1.0), (0.5, 1.0)),
+    *((0.75, 0.75), (0.5, 0.75), (0.25, 0.75)),
+    *((1.0, 0.5), (0.5, 0.5), (0.25, 0.5)),
+    (0.25, 0.25),
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,11 +42,16 @@ def model() -> BertForSequenceClassification:
 
 @pytest.fixture(scope="session")
 def exported(model: BertForSequenceClassification, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The random model as a bundle of sixteen sub-networks in all precisions."""
+    """The random model as a bundle of nine sub-networks in all precisions."""
     folder = tmp_path_factory.mktemp("exported")
-    grid = (0.25, 0.5, 0.75, 1.0)
     source, texts = save(model, folder / "checkpoint"), write_texts(folder / "texts.tsv")
-    return export(source, folder / "bundle", widths=grid, depths=grid, precisions=PRECISIONS, calibration_data=texts)
+    list_slices(source, *(slice_of(*shape) for shape in SHAPES))
+    return export(source, folder / "bundle", precisions=PRECISIONS, calibration_data=texts)
+
+
+def slice_of(width: float, depth: float) -> Slice:
+    subnet = dynabert_subnet(Fraction(width), Fraction(depth), "fp32", layers=4, heads=4, ffn=96)
+    return Slice(id=f"w{width:.2f}-d{depth:.2f}", layers=subnet.layers, heads=subnet.heads, ffn=subnet.ffn)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from transformers import (
     PreTrainedModel,
 )
 
+from edgebert.elastic_manifest import ElasticManifest, Slice
+
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *string.punctuation, *string.digits]
 WORDS += [f"##{letter}" for letter in string.ascii_lowercase] + ["film", "good", "bad", "the", "warm", "plot"]
 SIZES = {
@@ -92,10 +94,16 @@ def save(model: PreTrainedModel, folder: Path) -> Path:
     return folder
 
 
+def list_slices(folder: Path, *parts: Slice) -> Path:
+    """Write an elastic.json that lists these sub-networks, and return the folder."""
+    ElasticManifest.of_slices("dynabert", "x", parts).save(folder)
+    return folder
+
+
 def write_texts(path: Path) -> Path:
     """Write a data file of random pairs to calibrate on."""
     generator = random.Random(0)
     words = [word for word in WORDS if not word.startswith(("[", "##"))]
-    rows = [[" ".join(generator.choices(words, k=generator.randint(1, 20))) for _ in range(2)] for _ in range(60)]
+    rows = [[" ".join(generator.choices(words, k=generator.randint(1, 20))) for _ in range(2)] for _ in range(24)]
     path.write_text("text\tpair\tlabel\n" + "".join(f"{text}\t{pair}\t0\n" for text, pair in rows))
     return path

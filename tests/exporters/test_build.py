@@ -125,7 +125,7 @@ def test_the_golden_outputs_are_given_by_the_graphs(exported: Bundle) -> None:
             assert numerics(exported, subnet, open_session(exported, subnet, way(flavor=flavor))).ok
 
 
-def test_twenty_four_networks_share_their_weights(exported: Bundle) -> None:
+def test_networks_share_their_weights(exported: Bundle) -> None:
     """Graphs do not depend on the sizes of matrices: on a real model they are 1 % of the bytes."""
     graphs = sum(len((exported.path / s.graphs["fused"].file).read_bytes()) for s in exported.manifest.subnetworks)
     assert graphs / len(exported.manifest.subnetworks) < 20_000

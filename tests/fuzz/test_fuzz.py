@@ -12,6 +12,7 @@ from fuzz.__main__ import base_names
 from fuzz.bases import make_bases
 from fuzz.watcher import Job, Outcome, Worker
 
+pytestmark = pytest.mark.full
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
 # How many mutants of a target every run of the tests reads: about two seconds' worth of work.
 SHARES = {"bundle": 60, "forged": 40, "graph": 60, "tokenizer": 40, "profile": 80, "cache": 60, "data": 150}

@@ -7,6 +7,7 @@ import pytest
 from fuzz.bases import make_bases
 from fuzz.watcher import Job, Limits, Outcome, Worker, shortened
 
+pytestmark = pytest.mark.full
 # Limits that are meant to be passed, by what never ends: a busy machine passes them later.
 PATIENCE, MEMORY = Limits(cpu_s=2, idle_s=3), Limits(growth_mb=300)
 

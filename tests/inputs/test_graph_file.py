@@ -52,8 +52,10 @@ def test_a_real_graph_refers_to_its_weight_file_alone() -> None:
         assert {reference.file for reference in references(content, "x")} == {"weights-int8.bin"}
 
 
+@pytest.mark.full
 def test_onnx_reads_the_same_places() -> None:
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     for content in graphs():
         read = onnx.load_from_string(content).graph.initializer
         places = [{entry.key: entry.value for entry in tensor.external_data} for tensor in read if tensor.external_data]
@@ -61,8 +63,10 @@ def test_onnx_reads_the_same_places() -> None:
         assert references(content, "x") == expected
 
 
+@pytest.mark.full
 def test_a_graph_is_moved_to_another_file_and_is_else_the_same() -> None:
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     for content in graphs():
         expected = onnx.load_from_string(content)
         for tensor in expected.graph.initializer:
@@ -170,10 +174,13 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     is_refused(content)
 
 
+@pytest.mark.full
 @hypothesis.settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 10_979), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_graph_with_changed_bytes_is_read_as_protobuf_reads_it_or_refused(changes: list[tuple[int, int]]) -> None:
-    onnx, message = pytest.importorskip("onnx"), pytest.importorskip("google.protobuf.message")
+    import onnx
+    from google.protobuf import message
+
     content = bytearray((BUILTIN / "w0.25-d0.50-int8.fused.onnx").read_bytes())
     for place, byte in changes:
         content[place] = byte

@@ -24,6 +24,7 @@ from edgebert.inputs.manifest import GraphInput
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor
 
+pytestmark = pytest.mark.full
 SHARE = 25
 LENGTHS = np.array([2, 9, 16])
 MOST_CHARACTERS = 600

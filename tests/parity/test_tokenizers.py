@@ -18,6 +18,7 @@ from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.tokenizer import CheckpointTokenizer, quiet, read_tokenizer
 from edgebert.inputs.tokenization import Text, Tokenizer, Tokens
 
+pytestmark = pytest.mark.full
 SHARE = 100
 MAX_LENGTH = 14
 

@@ -39,9 +39,11 @@ def test_vectors_that_are_cut_have_length_1_where_they_had() -> None:
     assert cut(VECTORS, 6, is_normalized=True) is VECTORS
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarities_are_those_of_sentence_transformers(name: str) -> None:
-    util = pytest.importorskip("sentence_transformers.util")
+    from sentence_transformers import util
+
     kind = util.SimilarityFunction(name)
     first, second = VECTORS[:2], VECTORS[1:]
     expected = util.SimilarityFunction.to_similarity_fn(kind)(first, second).numpy()

@@ -19,9 +19,11 @@ def tagged(draw: st.DrawFn) -> tuple[list[list[str]], list[list[str]]]:
     return [[found for found, _ in text] for text in texts], [[wanted for _, wanted in text] for text in texts]
 
 
+@pytest.mark.full
 @given(tagged())
 def test_spans_are_counted_as_seqeval_does(case: tuple[list[list[str]], list[list[str]]]) -> None:
-    metrics = pytest.importorskip("seqeval.metrics")
+    from seqeval import metrics
+
     found, wanted = case
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tags that it does not know, and of texts without spans
