@@ -162,7 +162,7 @@ def _exported(
         if subnet.precision == "int8-static":
             roundings = calibrated(graphs, subnet, roundings, stored["int8"], texts, evaluator)
         exported, answers = graphs.add(subnet, roundings), None
-        expected, exact_outputs = verifier.expected(subnet, roundings), verifier.exact(subnet)
+        expected, exact_outputs = verifier.expected(graphs, subnet, roundings), verifier.exact(subnet)
         difference = verifier.check(graphs.bundle, exported, expected, exact_outputs)
         exported = msgspec.structs.replace(exported, export_error=difference)
 

@@ -51,6 +51,11 @@ class GraphWriter:
             no_answer_threshold=None,
         )
 
+    def that_shows_read(self, subnet: Subnet, roundings: InputRoundings, flavor: Flavor) -> bytes:
+        """Return a graph of a sub-network that also puts out what enters the product of each unit."""
+        weights = self.weights[storage_of(subnet.precision)]
+        return build_graph(subnet, flavor, self.source, self.inputs, weights, roundings, shows_read=True)
+
 
 class BundleWriter:
     """Writes a bundle into a folder: its tokenizer, weight files that grow, and a manifest that grows with them."""

@@ -40,6 +40,7 @@ class FusedNodes(Nodes):
         if not rounds_inputs(self.precision) or self.rounding(units[0]).outliers:
             return super().self_attention(states, layer, heads, key_mask)
         # 2 to 7 % faster for MiniLM than a product, Split and MultiHeadAttention (docs/log.md).
+        self.note_read(states, units)
         matrix = self.matrix(units, outputs=heads * self.head_size)
         levels, scale, zero = self.levels(states, matrix)
         inputs = [levels, matrix.weight, matrix.bias, scale, matrix.scale, key_mask, zero]

@@ -36,11 +36,14 @@ def build_graph(
     inputs: Sequence[GraphInput],
     weights: Weights,
     roundings: InputRoundings,
+    *,
+    shows_read: bool = False,
 ) -> bytes:
     """Return the ONNX model of a sub-network.
 
     Its inputs are int64 (batch, length) with both dimensions free; its outputs are those of the task's head, float32.
-    `roundings` are those of the inputs of every unit, for precisions that round these.
+    `roundings` are those of the inputs of every unit, for precisions that round these. What enters the product of each
+    unit is an output too if asked for (`read_name`).
     """
     nodes = _FLAVORS[flavor](weights, subnet.precision, source.sizes.head_size, roundings)
     network, head = _Network(nodes, source), head_of(source)
@@ -65,7 +68,8 @@ def build_graph(
     head.write(nodes, states, network.head_activation)
     # All dimensions are numbers, but for the batch and the length, which are free.
     sizes = {**asdict(source.sizes), **head.sizes}
-    return nodes.serialize(inputs, {n: [sizes.get(w, w) for w in words] for n, words in source.task.OUTPUTS.items()})
+    outputs = {name: [sizes.get(word, word) for word in words] for name, words in source.task.OUTPUTS.items()}
+    return nodes.serialize(inputs, {**dict.fromkeys(nodes.shown_read() if shows_read else ()), **outputs})
 
 
 def _attention(nodes: Nodes, source: Checkpoint, inputs: Sequence[GraphInput]) -> Attention:

@@ -39,6 +39,7 @@ class Nodes(ABC):
         self._weights, self._roundings = weights, roundings
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, TensorProto] = {}
+        self._read: dict[str, str] = {}  # by the unit: what enters its product
 
     def node(
         self, op: str, inputs: Sequence[str], *, outputs: int = 1, name: str = "", domain: str = "", **attributes: Any
@@ -109,6 +110,7 @@ class Nodes(ABC):
         self, states: str, units: Sequence[str], *, outputs: int | None = None, inputs: int | None = None
     ) -> str:
         """Return states (..., inputs) times the matrix of some units, and its bias; cut as `matrix` does."""
+        self.note_read(states, units)
         matrix = self.matrix(units, outputs=outputs, inputs=inputs)
         return self._with_outliers(states, matrix) if matrix.rounding.outliers else self.product(states, matrix)
 
@@ -126,6 +128,14 @@ class Nodes(ABC):
         product = self.product(self.node("Mul", [states, others]), matrix)
         outliers = self.node("MatMul", [self.node("Gather", [states, columns], axis=-1), rows])
         return self.node("Add", [product, outliers])
+
+    def note_read(self, states: str, units: Sequence[str]) -> None:
+        """Remember what enters the product of some units."""
+        self._read |= dict.fromkeys(units, states)
+
+    def shown_read(self) -> list[str]:
+        """Give what enters each unit's product a name of its own, `read_name`, and return these."""
+        return [self.node("Identity", [states], name=read_name(unit)) for unit, states in self._read.items()]
 
     def projected(self, states: str, layer: int, units: str, heads: int) -> list[str]:
         """Return what some of q, k and v make of states (batch, length, hidden), each (batch, length, size).
@@ -215,8 +225,9 @@ class Nodes(ABC):
         scales = self.node("Gather", [self.weight(scale_name("word")), ids])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
-    def serialize(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[str | int]]) -> bytes:
-        """Return the ONNX model: its inputs are int64 (batch, length), its outputs float32, with their dimensions."""
+    def serialize(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[str | int] | None]) -> bytes:
+        """Return the ONNX model: its inputs are int64 (batch, length), its outputs float32, with their dimensions where
+        these are known."""
         given = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in inputs]
         found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()]
         graph = helper.make_graph(self._nodes, "edgebert", given, found, list(self._initializers.values()))
@@ -227,6 +238,11 @@ class Nodes(ABC):
             opsets.append(helper.make_opsetid(CONTRIB, 1))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="edgebert")
         return bytes(model.SerializeToString())
+
+
+def read_name(unit: str) -> str:
+    """Return what the output is called that shows what enters a unit's product."""
+    return f"{unit}.read"
 
 
 def _external(name: str, stored: Stored, file: str) -> TensorProto:

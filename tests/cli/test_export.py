@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("transformers")
 pytest.importorskip("onnx")
-pytestmark = pytest.mark.full
 
 from random_models import random_bert, save
+
+pytestmark = pytest.mark.full
 
 Edgebert = Callable[..., Any]
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.full
 
 from edgebert.cli import train_bort, train_dynabert, train_early_bird, train_layer_drop
 from edgebert.cli.parser import make_parser
 from edgebert.cli.training import files_of, run_options_of
+
+pytestmark = pytest.mark.full
 
 FILES = ["--model", "m", "--train", "t", "--dev", "d", "--out", "o"]
 METHODS: dict[str, tuple[Any, list[str]]] = {

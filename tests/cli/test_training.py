@@ -3,10 +3,11 @@
 import pytest
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.full
 
 from edgebert.cli.training import Display, score_table
 from edgebert.elastic.events import AugmentEvent, MaskEvent, ScoreEvent, StepEvent, SubnetScore, TrialEvent
+
+pytestmark = pytest.mark.full
 
 
 def scored(name: str, width: float | None = None, depth: float | None = None) -> SubnetScore:

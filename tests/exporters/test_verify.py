@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -5,12 +6,15 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ExportError
+from edgebert.exporters.bundle_writer import GraphWriter
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.verify import Verifier, check_close, random_inputs
-from edgebert.exporters.weights import as_stored
+from edgebert.exporters.weights import WeightWriter, as_stored, prepared
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
 from edgebert.subnet import Flavor
+
+Check = Callable[[ExportedSubnet], ExportDifference]
 
 
 @pytest.fixture
@@ -20,31 +24,43 @@ def verifier(exported: Bundle) -> Verifier:
     return Verifier(source, stored, random_inputs(source, 64, token_types=True))  # type: ignore[arg-type]
 
 
-def check(verifier: Verifier, bundle: Bundle, subnet: ExportedSubnet) -> ExportDifference:
-    return verifier.check(bundle, subnet, verifier.expected(subnet, {}), verifier.exact(subnet))
+@pytest.fixture(scope="module")
+def graphs(exported: Bundle, tmp_path_factory: pytest.TempPathFactory) -> GraphWriter:
+    """What writes graphs of the exported checkpoint beside weights of their own."""
+    source, folder = read_checkpoint(exported.path.parent / "checkpoint"), tmp_path_factory.mktemp("graphs")
+    weights = {"int8": WeightWriter(folder, "int8").add(prepared(source, 64, token_types=True))}
+    return GraphWriter(source, exported.manifest.inputs, weights, Bundle(folder, exported.manifest))  # type: ignore[arg-type]
 
 
-def test_right_graphs_pass_with_their_difference(exported: Bundle, verifier: Verifier) -> None:
-    found = check(verifier, exported, exported.subnet("w0.50-d0.75-fp32"))
+@pytest.fixture
+def check(exported: Bundle, verifier: Verifier, graphs: GraphWriter) -> Check:
+    def check(subnet: ExportedSubnet) -> ExportDifference:
+        return verifier.check(exported, subnet, verifier.expected(graphs, subnet, {}), verifier.exact(subnet))
+
+    return check
+
+
+def test_right_graphs_pass_with_their_difference(exported: Bundle, check: Check) -> None:
+    found = check(exported.subnet("w0.50-d0.75-fp32"))
     assert 0 < found.max_abs_difference < 1e-4
     assert (found.agreement, found.quality_drop) == (1, None)
-    assert check(verifier, exported, exported.subnet("w0.50-d0.75-int8")).max_abs_difference > 1e-4
+    assert check(exported.subnet("w0.50-d0.75-int8")).max_abs_difference > 1e-4
 
 
 @pytest.mark.parametrize("flavor", ["fused", "portable"])
-def test_each_flavor_is_checked(exported: Bundle, verifier: Verifier, flavor: Flavor) -> None:
+def test_each_flavor_is_checked(exported: Bundle, check: Check, flavor: Flavor) -> None:
     right = exported.subnet("w0.50-d0.75-fp32")
     other = exported.subnet("w0.25-d0.75-fp32").graphs[flavor]
     mixed_up = msgspec.structs.replace(right, graphs={**right.graphs, flavor: other})
     with pytest.raises(ExportError, match="does not compute what the checkpoint does"):
-        check(verifier, exported, mixed_up)
+        check(mixed_up)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "int8-weights"])
 @pytest.mark.parametrize(
     "wrong", ["w0.75-d0.75", "w0.50-d1.00", "w0.25-d0.75"], ids=["a head more", "a layer more", "a head less"]
 )
-def test_the_graph_of_another_slice_is_found(exported: Bundle, verifier: Verifier, precision: str, wrong: str) -> None:
+def test_the_graph_of_another_slice_is_found(exported: Bundle, check: Check, precision: str, wrong: str) -> None:
     right = exported.subnet(f"w0.50-d0.75-{precision}")
     mixed_up = msgspec.structs.replace(right, graphs=exported.subnet(f"{wrong}-{precision}").graphs)
     message = (
@@ -52,7 +68,7 @@ def test_the_graph_of_another_slice_is_found(exported: Bundle, verifier: Verifie
         r"logits differ by \d\S*, at most \d"
     )
     with pytest.raises(ExportError, match=message):
-        check(verifier, exported, mixed_up)
+        check(mixed_up)
 
 
 def test_an_undefined_logit_is_a_mismatch(exported: Bundle) -> None:
