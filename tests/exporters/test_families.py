@@ -22,7 +22,8 @@ from edgebert.exporters.plan import PRECISIONS, full_subnet
 from edgebert.exporters.verify import random_inputs
 from edgebert.exporters.weights import WeightWriter, as_stored, prepared, rows_read
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.tokenization import Arrays
+from edgebert.inputs.dataset import read_examples
+from edgebert.inputs.tokenization import Arrays, Tokenizer, pad
 from edgebert.subnet import Flavor, Precision
 from edgebert.tasks.task import mean_difference
 from profiles import way
@@ -69,8 +70,10 @@ SLICES = (
     Slice(id="ticket", layers=(0, 2, 3), heads=(3, 1, 2), ffn=(50, 96, 7)),
     Slice(id="one-layer", layers=(1,), heads=(3,), ffn=(60,)),
 )
-# Of the largest logit, on average over texts.
-SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.1, "int8-static": 0.15}
+# Of the largest logit, on average over texts: half as much again as the family that rounding moves farthest needs.
+SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.05, "int8-static": 0.032}
+# Its gates multiply what has outliers by what has too, and no norm stands behind what layers add to its states.
+SHARE_OF_MODERNBERT_STATIC = 0.07
 
 
 def test_every_model_type_has_a_case() -> None:
@@ -100,16 +103,25 @@ def batch(model: PreTrainedModel, bundle: Bundle) -> Arrays:
     return inputs
 
 
+def calibration_batch(bundle: Bundle) -> Arrays:
+    rows = [row.input for row in read_examples(bundle.path.with_name("texts.tsv"))]
+    return pad(Tokenizer.of(bundle).encode_all(rows[:12]), bundle.manifest.inputs)
+
+
 @pytest.mark.parametrize("flavor", ["fused", "portable"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_graphs_are_transformers(exported: Exported, precision: Precision, flavor: Flavor) -> None:
     model, bundle = exported
-    inputs = batch(model, bundle)
+    # In int8-static texts of those that it was calibrated on: what lies beyond their ranges is cut off.
+    inputs = calibration_batch(bundle) if precision == "int8-static" else batch(model, bundle)
     right = oracle.rounded(model) if precision == "int8-weights" else model
     for subnet in (s for s in bundle.manifest.subnetworks if s.precision == precision):
         expected = {"logits": oracle.logits(oracle.cut(right, subnet), inputs)}
         found = open_session(bundle, subnet, way(flavor=flavor)).run(inputs)
-        allowed = SHARES[precision] * max(1, np.abs(expected["logits"]).max())
+        share = SHARES[precision]
+        if (precision, model.config.model_type) == ("int8-static", "modernbert"):
+            share = SHARE_OF_MODERNBERT_STATIC
+        allowed = share * max(1, np.abs(expected["logits"]).max())
         assert mean_difference(found, expected) < allowed, subnet.id
 
 
