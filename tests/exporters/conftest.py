@@ -12,6 +12,7 @@ import torch
 from random_models import list_slices, random_bert, save, write_texts
 from transformers import BertForSequenceClassification
 
+from edgebert.cli.main import main
 from edgebert.elastic_manifest import Slice
 from edgebert.exporters.build import export
 from edgebert.exporters.plan import PRECISIONS
@@ -19,6 +20,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.slices import dynabert_subnet
 
 Make = Callable[..., Path]
+PrintedBy = Callable[..., "pytest.CaptureResult[str]"]
 # The width and the depth of a few sub-networks: each quarter of both, and two that are alike but in one of them.
 SHAPES = (
     *((1.0, 1.0), (0.5, 1.0)),
@@ -62,6 +64,18 @@ def make_checkpoint(tmp_path: Path) -> Make:
         return save(random_bert(**{"num_labels": 3, **config}), tmp_path / name)
 
     return make
+
+
+@pytest.fixture
+def printed_by(capsys: pytest.CaptureFixture[str]) -> PrintedBy:
+    """Run a command in this process, which must be done, and return what it printed: `out` and `err`."""
+
+    def run(*arguments: str) -> "pytest.CaptureResult[str]":
+        capsys.readouterr()
+        assert main(arguments) == 0
+        return capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

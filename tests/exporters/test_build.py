@@ -27,8 +27,7 @@ from edgebert.subnet import Flavor, Subnet
 from profiles import way
 
 Make = Callable[..., Path]
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
+PrintedBy = Callable[..., "pytest.CaptureResult[str]"]
 GRID = {"widths": [0.5, 1.0], "depths": [0.5, 1.0]}
 
 
@@ -245,30 +244,29 @@ def test_what_cannot_be_meant_is_refused(
         export(checkpoint, tmp_path / "bundle", **wrong)  # type: ignore[arg-type]
 
 
-def test_the_command_exports_predicts_and_inspects(checkpoint: Path, tmp_path: Path, edgebert_command: Command) -> None:
+def test_the_command_exports_predicts_and_inspects(checkpoint: Path, tmp_path: Path, printed_by: PrintedBy) -> None:
     (tmp_path / "dev.tsv").write_text("text\tlabel\ngood film\tgood\nbad plot\tbad\n")
     bundle = str(tmp_path / "bundle")
     options = ["--widths", "0.5,1.0", "--depths", "0.5,1.0", "--precisions", "int8,fp32", "--labels", "bad,so-so,good"]
-    done = edgebert_command("export", str(checkpoint), "--out", bundle, *options, "--eval", str(tmp_path / "dev.tsv"))
-    assert done.returncode == 0, done.stderr
-    assert edgebert_command("inspect", bundle).stdout == done.stdout
-    assert done.stdout.count("\nw") - done.stdout.count("\nweights") == 8
-    answer = edgebert_command("predict", "good film", "--bundle", bundle).stdout
+    done = printed_by("export", str(checkpoint), "--out", bundle, *options, "--eval", str(tmp_path / "dev.tsv")).out
+    assert printed_by("inspect", bundle).out == done
+    assert done.count("\nw") - done.count("\nweights") == 8
+    answer = printed_by("predict", "good film", "--bundle", bundle).out
     assert answer.split("\t")[0] in ("bad", "so-so", "good")
-    as_json = edgebert_command("export", str(checkpoint), "--out", bundle, "--json")
-    assert json.loads(as_json.stdout)["subnetworks"][0]["id"] == "full-int8"
+    as_json = printed_by("export", str(checkpoint), "--out", bundle, "--json")
+    assert json.loads(as_json.out)["subnetworks"][0]["id"] == "full-int8"
 
 
-def test_a_checkpoint_is_inspected(checkpoint: Path, edgebert_command: Command) -> None:
-    plain = json.loads(edgebert_command("inspect", str(checkpoint), "--json").stdout)
+def test_a_checkpoint_is_inspected(checkpoint: Path, printed_by: PrintedBy) -> None:
+    plain = json.loads(printed_by("inspect", str(checkpoint), "--json").out)
     assert (plain["model_type"], plain["elastic"], plain["subnetworks"]) == ("bert", None, [])
     ElasticManifest(
         schema_version=1, method="dynabert", widths=(0.5, 1.0), depths=(1.0,), rewired=True, origin="x"
     ).save(checkpoint)
-    elastic = json.loads(edgebert_command("inspect", str(checkpoint), "--json").stdout)
+    elastic = json.loads(printed_by("inspect", str(checkpoint), "--json").out)
     assert [subnet["id"] for subnet in elastic["subnetworks"]] == ["w1.00-d1.00", "w0.50-d1.00"]
     assert elastic["subnetworks"][0]["parameters"] == elastic["parameters"] == plain["parameters"]
-    assert "w0.50-d1.00" in edgebert_command("inspect", str(checkpoint)).stdout
+    assert "w0.50-d1.00" in printed_by("inspect", str(checkpoint)).out
 
 
 def test_names_that_are_not_different_leave_the_old_bundle_as_it_was(checkpoint: Path, tmp_path: Path) -> None:

@@ -107,8 +107,9 @@ def test_answers_are_kept_where_they_are_worth_something_to_a_cascade(
     config, labels = TASKS[task]
     data = write_data(tmp_path / "dev.tsv", labels)
     more: dict[str, Any] = {"calibration_data": data} if precision == "int8-static" else {}
+    grid: dict[str, Any] = {"widths": [0.5, 1.0], "depths": [0.5]}
     bundle = export(
-        make_checkpoint(**config), tmp_path / "bundle", **GRID, precisions=[precision], evaluation_data=data, **more
+        make_checkpoint(**config), tmp_path / "bundle", **grid, precisions=[precision], evaluation_data=data, **more
     )
     answers = bundle.answers()
     if task == "text-regression":
@@ -224,10 +225,12 @@ def test_where_nothing_is_measured_quality_is_unknown_and_that_is_said_once(
         assert model.subnet.id == "w1.00-d1.00-int8"
 
 
-def test_the_command_measures_fidelity(checkpoint: Path, tmp_path: Path, edgebert_command: Callable[..., Any]) -> None:
+def test_the_command_measures_fidelity(
+    checkpoint: Path, tmp_path: Path, printed_by: Callable[..., "pytest.CaptureResult[str]"]
+) -> None:
     texts, bundle = write_data(tmp_path / "texts.tsv"), str(tmp_path / "bundle")
     options = ["--widths", "0.5,1.0", "--texts", str(texts), "--task", "multi-label-text-classification"]
-    done = edgebert_command("export", str(checkpoint), "--out", bundle, *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"fidelity is that on {tmp_path.name}/texts.tsv (40 samples)" in done.stdout
-    assert "multi-label-text-classification" in done.stdout
+    done, errors = printed_by("export", str(checkpoint), "--out", bundle, *options)
+    assert errors == ""
+    assert f"fidelity is that on {tmp_path.name}/texts.tsv (40 samples)" in done
+    assert "multi-label-text-classification" in done

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +49,6 @@ SLICES = (
     Slice(id="ticket", layers=(0, 2, 3), heads=(3, 1, 2), ffn=(50, 96, 7)),
     Slice(id="one-layer", layers=(1,), heads=(3,), ffn=(60,)),
 )
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -218,12 +215,11 @@ def test_keys_of_distances_are_stored_by_head_and_divided(source: Checkpoint) ->
 
 
 def test_a_text_and_a_pair_are_answered_as_by_a_transformers_pipeline(
-    checkpoint: Path, model: PreTrainedModel, tmp_path: Path, edgebert_command: Command
+    checkpoint: Path, model: PreTrainedModel, tmp_path: Path, printed_by: Callable[..., object]
 ) -> None:
     bundle = str(tmp_path / "bundle")
     options = ["--precisions", "fp32,int8", "--max-length", str(MAX_LENGTH), "--json"]
-    done = edgebert_command("export", str(checkpoint), "--out", bundle, *options)
-    assert done.returncode == 0, done.stderr
+    printed_by("export", str(checkpoint), "--out", bundle, *options)
     pipeline = TextClassificationPipeline(model=model, tokenizer=XLNetTokenizer.from_pretrained(checkpoint))
     texts = ["the good film!", "bad", "a warming   film, " * 30, "xyz \u00e9t\u00e9 9"]
     with edgebert.load(bundle, subnet="full-fp32") as ours:
@@ -235,8 +231,7 @@ def test_a_text_and_a_pair_are_answered_as_by_a_transformers_pipeline(
         for pair in (("good", "bad film"), ("the film " * 30, "bad, bad " * 20)):
             theirs = pipeline({"text": pair[0], "text_pair": pair[1]}, truncation=True, max_length=MAX_LENGTH)
             assert ours(pair)[0]["score"] == pytest.approx(theirs["score"], abs=1e-5)
-    profiled = edgebert_command("profile", bundle, "--quick", "--lengths", "8,40", "--out", str(tmp_path / "p.json"))
-    assert profiled.returncode == 0, profiled.stderr
+    printed_by("profile", bundle, "--quick", "--lengths", "8,40", "--out", str(tmp_path / "p.json"))
     profile = json.loads((tmp_path / "p.json").read_text())
     assert all(one["numerics_ok"] for one in profile["subnetworks"])
 

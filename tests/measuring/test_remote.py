@@ -1,4 +1,3 @@
-import importlib.util
 import shlex
 import shutil
 import signal
@@ -19,9 +18,8 @@ from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.measuring.remote import profile_on
 from profiles import BEST, LEAST, profile_of_costs
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("ssh") is None or importlib.util.find_spec("asyncssh") is None, reason="needs ssh and asyncssh"
-)
+# A device has no asyncssh.
+pytestmark = [pytest.mark.full, pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")]
 
 EDGEBERT = shlex.join([sys.executable, "-m", "edgebert"])
 SUBNETS = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")

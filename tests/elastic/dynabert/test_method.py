@@ -292,9 +292,9 @@ def test_after_a_kill_the_same_command_comes_to_the_same_result(
     toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main(command_line(toy, "--out", str(whole), "--json")) == 0
+    assert main(command_line(toy, "--out", str(whole), "--epochs", "3", "--json")) == 0
     done = json.loads(capsys.readouterr().out)
-    command = [*command_line(toy, "--out", str(killed)), "--save-minutes", "0.0001"]
+    command = command_line(toy, "--out", str(killed), "--epochs", "3", "--save-minutes", "0.0001")
     process = subprocess.Popen([sys.executable, "-m", "edgebert", *command], stderr=subprocess.DEVNULL)
     journal = tmp_path / "killed.training" / "depth.jsonl"
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 9):
