@@ -18,6 +18,7 @@ from edgebert.measuring.evaluation import Evaluation
 from edgebert.measuring.trial_journal import TrialRecord
 from edgebert.serving.answer_origin import AnswerOrigin
 from edgebert.subnet import Way
+from edgebert.tasks.tasks import TASKS
 
 FORMATS = Path(__file__).parents[1] / "docs" / "formats.md"
 # Described once, where they are first named.
@@ -87,6 +88,14 @@ def test_the_version_that_is_described_is_the_one_that_is_written(kind: Any) -> 
     text = FORMATS.read_text(encoding="utf-8")
     section = text[text.index(f"`{kind.__name__}`") :]
     assert re.search(r"^\| `schema_version` \| (\d+) \|", section, re.MULTILINE)[1] == str(kind.VERSION)  # type: ignore[index]
+
+
+def test_the_columns_of_answers_are_those_that_files_have() -> None:
+    rows = re.findall(r"^\| (`[^|]*) \| (`[^|]*) \|$", FORMATS.read_text(encoding="utf-8"), re.MULTILINE)
+    described = {
+        task: tuple(re.findall(r"`(\w+)`", columns)) for tasks, columns in rows for task in re.findall("`(.*?)`", tasks)
+    }
+    assert {task.NAME: task.COLUMNS for task in TASKS}.items() <= described.items()
 
 
 @pytest.mark.full

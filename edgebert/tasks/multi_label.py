@@ -19,6 +19,7 @@ class MultiLabelTextClassification(LabelTask):
     """Labels that do not exclude each other: a sigmoid each, micro F1 at 0.5 and the mean of average precisions."""
 
     NAME = "multi-label-text-classification"
+    COLUMNS = ("labels", "scores")
     METRICS = ("micro_f1", "mean_average_precision")
     LOSS = "binary-cross-entropy"
 

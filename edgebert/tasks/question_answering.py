@@ -60,6 +60,7 @@ class QuestionAnswering(Task):
 
     NAME = "question-answering"
     OUTPUTS: ClassVar = {"start_logits": ("batch", "length"), "end_logits": ("batch", "length")}
+    COLUMNS = ("answer", "score")
     METRICS = ("f1", "exact_match")
     LOSS = "span-cross-entropy"
     OPTIONS: ClassVar[type[Options]] = AnswerOptions

@@ -47,6 +47,7 @@ class TokenClassification(Task):
 
     NAME = "token-classification"
     OUTPUTS: ClassVar[Mapping[str, tuple[str, ...]]] = {"logits": ("batch", "length", "labels")}
+    COLUMNS = ("entities", "scores")
     METRICS = ("span_f1", "accuracy")
     LOSS = "token-cross-entropy"
     OPTIONS: ClassVar[type[Options]] = EntityOptions
