@@ -105,7 +105,11 @@ class TokenClassification(Task):
 
     def rows_of_all(self, texts: Sequence[Text], tokenizer: Tokenizer, options: Options) -> list[Sequence[Tokens]]:
         """Return what `rows` does for each of many texts."""
-        return [self.rows(text, tokenizer, options) for text in texts]
+        assert isinstance(options, EntityOptions)
+        if options.stride is not None:
+            return [self.rows(text, tokenizer, options) for text in texts]
+        found = tokenizer.located_all([self._single(text) for text in texts])
+        return [(TextTokens(**vars(row), tokenizer=tokenizer),) for row in found]
 
     def results(self, outputs: Outputs, rows: Sequence[Tokens], options: Options) -> Results:
         """Return the labels of each row's tokens, and the entities of those rows that know their text."""

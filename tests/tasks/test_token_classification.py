@@ -175,6 +175,19 @@ def test_single_texts_alone_are_taken(builtin: Bundle) -> None:
         TASK.rows("a", tokenizer, options)
 
 
+@pytest.mark.parametrize("given", [{}, {"stride": 4}])
+def test_rows_of_many_texts_are_those_of_each(builtin: Bundle, given: dict[str, Any]) -> None:
+    tokenizer, options = Tokenizer.of(builtin), TASK.options(given)
+    # One is cut, and one has few tokens in what is read of it at first.
+    texts = ["Anna lives in Berlin.", "caf\u00e9 \u6771\u4eac", "the plot " * 200, "x" * 3000 + " a"]
+    each = [tuple(map(vars, TASK.rows(text, tokenizer, options))) for text in texts]
+    assert [tuple(map(vars, rows)) for rows in TASK.rows_of_all(texts, tokenizer, options)] == each
+    with pytest.raises(EdgeBertError, match="found an empty one"):
+        TASK.rows_of_all(["a", " "], tokenizer, options)
+    with pytest.raises(EdgeBertError, match="pass one str at a time"):
+        TASK.rows_of_all([("a", "b")], tokenizer, options)
+
+
 def test_a_line_shows_entities_with_their_words() -> None:
     entities = [
         {"entity_group": "PER", "score": 0.9, "word": "anna smith", "start": 0, "end": 10},
