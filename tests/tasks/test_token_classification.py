@@ -175,7 +175,7 @@ def test_single_texts_alone_are_taken(builtin: Bundle) -> None:
         TASK.rows("a", tokenizer, options)
 
 
-@pytest.mark.parametrize("given", [{}, {"stride": 4}])
+@pytest.mark.parametrize("given", [{}, {"stride": 4, "aggregation_strategy": "first"}])
 def test_rows_of_many_texts_are_those_of_each(builtin: Bundle, given: dict[str, Any]) -> None:
     tokenizer, options = Tokenizer.of(builtin), TASK.options(given)
     # One is cut, and one has few tokens in what is read of it at first.
