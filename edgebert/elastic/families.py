@@ -200,6 +200,16 @@ TRAINABLE = {
 }
 
 
+def masked_lm_family(model_type: str, advice: str) -> ModelFamily:
+    """Return a family of whose masked language models the head is known, or raise a TrainingError with advice."""
+    family = TRAINABLE.get(model_type)
+    if family is None or not family.masked_lm_head:
+        known = ", ".join(name for name, one in TRAINABLE.items() if one.masked_lm_head)
+        found = f"masked language models of {model_type} are not supported"
+        raise TrainingError(f"{found}; expected one of {known}, {advice}")
+    return family
+
+
 def family_of(model_type: str, *, to_cut: bool = False) -> ModelFamily:
     """Return a family, or raise a TrainingError if it is unknown or, `to_cut`, its models cannot be cut."""
     families = {name: family for name, family in TRAINABLE.items() if family.can_be_cut or not to_cut}

@@ -21,7 +21,7 @@ def test_a_folder_becomes_vectors_and_the_nearest_of_them(
     Path("texts.txt").write_text("".join(f"{text}\n" for text in texts))
 
     training, making, answering, cutting = blocks(document, "sh")
-    follow(training, train=("--epochs", "1", "--compute", "fp32"))
+    follow(training, train=("--widths", "0.5,1", "--depths", "0.5,1", "--epochs", "1", "--compute", "fp32"))
     follow(making)
     assert "is the best within" in capsys.readouterr().out
     follow(answering)

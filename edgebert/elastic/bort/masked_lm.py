@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
+from edgebert.elastic.families import masked_lm_family
 from edgebert.elastic.model import Model, ModelOutput
 from edgebert.elastic.texts import Target, TensorBatch, Texts
 from edgebert.errors import TrainingError
@@ -32,9 +33,7 @@ class MaskedLM(Model):
     def __init__(self, model: PreTrainedModel, mask_id: int):
         """Wrap a transformers model with a masked-LM head, or raise a TrainingError if the family's is unknown."""
         super().__init__(model)
-        if not self.family.masked_lm_head:
-            kind = self.config.plain.model_type
-            raise TrainingError(f"masked language models of {kind} are not supported; give another")
+        masked_lm_family(self.config.plain.model_type, "give another")
         self._mask_id = mask_id
 
     def forward(self, ids: Tensor, mask: Tensor, subnet: Subnet, types: Tensor | None = None) -> ModelOutput:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedTokenizerBase
 
 from edgebert.elastic.checkpoint import explained, load_tokenizer
+from edgebert.elastic.families import masked_lm_family
 from edgebert.elastic.model import autocast
-from edgebert.elastic.model_config import config_of
 from edgebert.elastic.stage import TrainingSettings
 from edgebert.elastic.texts import in_parts
 from edgebert.errors import TrainingError
@@ -33,17 +33,14 @@ class Augmenter:
     def __init__(self, checkpoint: Path, device: torch.device, settings: TrainingSettings):
         """Load the model, or raise a TrainingError if the checkpoint cannot be read or has no masked-LM head."""
         with explained(checkpoint):
+            kind = AutoConfig.from_pretrained(checkpoint).model_type
+        self._family = masked_lm_family(kind, "name one with --augment-model")
+        with explained(checkpoint):
             model, found = AutoModelForMaskedLM.from_pretrained(checkpoint, output_loading_info=True)
         if found["missing_keys"]:
             advice = "name a pre-trained checkpoint with --augment-model"
             raise TrainingError(f"{checkpoint} has no masked-LM head ({sorted(found['missing_keys'])[0]}); {advice}")
         self._model = model.to(device).eval()
-        self._family = config_of(model.config).family
-        if not self._family.masked_lm_head:
-            kind = model.config.model_type
-            raise TrainingError(
-                f"masked language models of {kind} are not supported; name another with --augment-model"
-            )
         self._tokenizer = load_tokenizer(checkpoint)
         self._words = _whole_words(self._tokenizer)
         self._device, self._settings = device, settings

@@ -80,6 +80,15 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
         augmented(["a"], 1, lambda: pytest.fail("loaded"), cache, lambda *_: None)
 
 
+@pytest.mark.parametrize("kind", ["deberta-v2", "xlnet"])
+def test_a_family_whose_masked_lm_head_is_unknown_is_refused(make_checkpoint: Make, kind: str) -> None:
+    expected = (
+        rf"masked language models of {kind} are not supported; expected one of bert, .*, name one with --augment-m"
+    )
+    with pytest.raises(TrainingError, match=expected):
+        Augmenter(make_checkpoint(f"{kind}-headless"), CPU, SETTINGS)
+
+
 def test_a_checkpoint_without_a_masked_lm_head_is_refused(make_checkpoint: Make) -> None:
     with pytest.raises(TrainingError, match="has no masked-LM head"):
         Augmenter(make_checkpoint("headless"), CPU, SETTINGS)
