@@ -16,6 +16,10 @@ from edgebert.elastic.bort.method import train as train_bort
 from edgebert.elastic.checkpoint import checkpoint_task, load_tokenizer
 from edgebert.elastic.dynabert.method import DynaBertSettings
 from edgebert.elastic.dynabert.method import train as train_dynabert
+from edgebert.elastic.early_bird.method import EarlyBirdSettings, efficient_training
+from edgebert.elastic.early_bird.method import train as train_early_bird
+from edgebert.elastic.early_bird.ticket import Pruning
+from edgebert.elastic.early_bird.ticket_search import TicketSearch
 from edgebert.elastic.layer_drop.method import LayerDropSettings
 from edgebert.elastic.layer_drop.method import train as train_layer_drop
 from edgebert.elastic.losses import LOSSES
@@ -29,6 +33,7 @@ from edgebert.tasks.spans import Span
 
 Make = Callable[..., Path]
 TASK = QuestionAnswering(())
+PRUNING = Pruning(heads=0.25, ffn=0.5, multiple=8)
 
 
 def write_questions(path: Path, count: int, *, impossible: bool = False) -> Path:
@@ -91,6 +96,14 @@ def test_layers_are_dropped_of_networks_for_answers(files: Callable[..., Trainin
     trained = train_layer_drop(files(kind), LayerDropSettings(drop=1, fine_tune=fine_tuning(6, 3e-3)), RUN)
     assert checkpoint_task(trained.checkpoint) == TASK
     assert trained.scores[0].score > 0.4  # a word at random is right one time in 18
+
+
+def test_tickets_are_drawn_of_networks_for_answers(files: Callable[..., TrainingFiles], tmp_path: Path) -> None:
+    given, search = files(), TicketSearch(learning_rate=2.5e-3, pruning=PRUNING)
+    train_early_bird(given, EarlyBirdSettings(search, efficient_training(1, 5e-3)), RUN)
+    assert checkpoint_task(given.out) == TASK
+    bundle = export(given.out, tmp_path / "bundle", precisions=["fp32"])
+    assert bundle.manifest.task == TASK.NAME
 
 
 def test_what_makes_no_sense_is_refused(files: Callable[..., TrainingFiles]) -> None:

@@ -53,6 +53,7 @@ from edgebert.slices import dynabert_subnet
 from edgebert.tasks.multi_label import MultiLabelTextClassification
 from edgebert.tasks.text_classification import TextClassification
 from edgebert.tasks.text_regression import TextRegression
+from edgebert.tasks.token_classification import TokenClassification
 from profiles import way
 
 Make = Callable[..., Path]
@@ -170,6 +171,14 @@ def test_several_labels_for_one_text_are_distilled(run: Callable[..., Any], tmp_
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config
     assert config.problem_type == "multi_label_classification"
     assert config.id2label == {0: "bad", 1: "good", 2: "worth seeing"}
+
+
+def test_tags_are_distilled_and_exported(run: Callable[..., Any], tmp_path: Path) -> None:
+    distil = distillation(2, 1e-2)
+    _, trained = run(architecture=ONE, distil=distil, task=TaskChoice(TokenClassification.NAME))
+    assert trained.metric == "span_f1"
+    bundle = export(tmp_path / "out", tmp_path / "bundle", precisions=["fp32"])
+    assert bundle.manifest.task == TokenClassification.NAME
 
 
 def test_students_start_with_what_the_teacher_knows_of_words(make_checkpoint: Make) -> None:
