@@ -24,6 +24,7 @@ from edgebert.tasks.task import Outputs
 # number there. Of MiniLM-L6 the most is 0.0001. A number that becomes another level moves a single token by 0.004.
 TOLERANCE = 0.003
 
+Mask = np.typing.NDArray[np.bool_]
 # What the reference puts out for inputs, with a rounding of what enters products.
 Compute = Callable[[Arrays, Rounding], Outputs]
 
@@ -41,17 +42,17 @@ def checked_steps(
     outputs: list[Outputs] = []
     steps: dict[str, _Step] = defaultdict(_Step)
     for inputs in batches:
-        found, mask = session.run(inputs), inputs["attention_mask"]
+        found, is_real = session.run(inputs), inputs["attention_mask"] == 1
 
-        def follow(unit: str, x: Array, found: Outputs = found, mask: Array = mask) -> Array:
+        def follow(unit: str, x: Array, found: Outputs = found, is_real: Mask = is_real) -> Array:
             read = found[read_name(unit)]
-            steps[f"what {unit} reads is"].add(read, x, mask)
+            steps[f"what {unit} reads is"].add(read, x, is_real)
             return rounding(unit, read)
 
         expected = compute(inputs, follow)
         outputs.append({name: found[name] for name in expected})
         for name, right in expected.items():
-            steps[f"{name} are"].add(found[name], right, mask)
+            steps[f"{name} are"].add(found[name], right, is_real)
 
     for what, step in steps.items():
         # So that what is not a number is refused too.
@@ -69,10 +70,10 @@ class _Step:
         self._differences: list[Array] = []
         self._largest = np.finfo(np.float32).tiny
 
-    def add(self, found: Array, right: Array, mask: Array) -> None:
-        """Compare what was found for a batch; padding, where the mask (batch, length) is 0, may be anything."""
-        if found.shape[:2] == mask.shape:
-            found, right = found[mask == 1], right[mask == 1]
+    def add(self, found: Array, right: Array, is_real: Mask) -> None:
+        """Compare what was found for a batch; padding, where `is_real` (batch, length) is false, may be anything."""
+        if found.shape[:2] == is_real.shape:
+            found, right = found[is_real], right[is_real]
         self._differences.append(np.abs(found - right).reshape(len(right), -1).max(axis=1))
         self._largest = max(self._largest, np.abs(right).max())
 
