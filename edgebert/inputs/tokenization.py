@@ -133,14 +133,8 @@ class Tokenizer:
         return _asked(self._located, text)  # type: ignore[no-any-return]
 
     def located_all(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return what `located` does for each text, on all cores and while other threads of Python run.
-
-        Raises:
-            EdgeBertError: `located` refuses one.
-        """
-        for text in texts:
-            self.check(text)
-        return _asked(self._all_located, texts)  # type: ignore[no-any-return]
+        """Return what `located` does for each text, or raise as it does; on all cores."""
+        return _asked(self._all_located, [self.check(text)[0] for text in texts])  # type: ignore[no-any-return]
 
     def name_of(self, token: int) -> str:
         """Return what a token is called in the vocabulary, such as ##ing."""
@@ -195,7 +189,6 @@ class Tokenizer:
         return list(map(self._located_in, texts, parts, encodings))
 
     def _located_in(self, text: str, part: str, encoding: tokenizers.Encoding) -> Tokens:
-        """Return a text's tokens from those of the part of it that was read."""
         if part != text and len(encoding.ids) < self.max_length:
             # Whole, since no other part of it is known to have tokens enough.
             part = _readable(text)
