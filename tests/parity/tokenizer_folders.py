@@ -17,10 +17,14 @@ import tokenizers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "xlnet")
+FAMILIES += ("mpnet", "modernbert", "deberta-v2", "albert")
 VOCABULARY = 400  # rows of the embedding: more than most of the tokenizers have, and fewer than some
 
 BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ROBERTA_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+MPNET_SPECIAL = (*ROBERTA_SPECIAL, "[UNK]")
+DEBERTA_SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 XLNET_SPECIAL = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")
 LETTERS = "abcdefghijklmnopqrstuvwxyz\u00e9\u00fc\u00df\u0436\u6771\u4eac"
 WORDS = ("film", "good", "bad", "the", "The", "FILM", "caf\u00e9", "new", "york", "don", "x")
@@ -68,12 +72,19 @@ OWN_CLASSES = {
     "xlm-roberta": "XLMRobertaTokenizerFast",
     "camembert": "CamembertTokenizerFast",
     "xlnet": "XLNetTokenizerFast",
+    "mpnet": "MPNetTokenizer",
+    "modernbert": "PreTrainedTokenizerFast",
+    "deberta-v2": "DebertaV2TokenizerFast",
+    "albert": "AlbertTokenizerFast",
 }
 OWN_KINDS = {
     "roberta": ("merges",),
     "xlm-roberta": ("unigram", "sentencepiece"),
     "camembert": ("unigram", "sentencepiece"),
     "xlnet": ("unigram", "sentencepiece"),
+    "modernbert": ("merges",),
+    "deberta-v2": ("unigram", "sentencepiece"),
+    "albert": ("unigram", "sentencepiece"),
 }
 
 
@@ -83,6 +94,11 @@ class FolderMaker:
 
     generator: random.Random
     folder: Path
+
+    @property
+    def family(self) -> str:
+        """The family that config.json names."""
+        return str(json.loads((self.folder / "config.json").read_text())["model_type"])
 
     def chance(self, share: float) -> bool:
         return self.generator.random() < share
@@ -152,7 +168,7 @@ def _added_token(maker: FolderMaker, content: str) -> dict[str, Any]:
 
 def _write_vocabulary(maker: FolderMaker) -> None:
     """Write a vocab.txt, a tokenizer.json of a WordPiece, or both."""
-    special = list(BERT_SPECIAL)
+    special = list(MPNET_SPECIAL if maker.family == "mpnet" else BERT_SPECIAL)
     if maker.chance(0.1):
         special.remove(maker.choose(special))
     words = [*special, *LETTERS, *SIGNS, *WORDS, *(f"##{letter}" for letter in LETTERS), "##s", "##t"]
@@ -177,12 +193,13 @@ def _write_vocabulary(maker: FolderMaker) -> None:
         )
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece()
-        _finish(maker, tokenizer, "[CLS]", "[SEP]", special)
+        first, last = ("<s>", "</s>") if maker.family == "mpnet" else ("[CLS]", "[SEP]")
+        _finish(maker, tokenizer, first, last, special)
 
 
 def _write_merges(maker: FolderMaker) -> None:
     """Write a vocab.json with a merges.txt, a tokenizer.json of a byte-level BPE, or all."""
-    special = list(ROBERTA_SPECIAL)
+    special = list(BERT_SPECIAL if maker.family == "modernbert" else ROBERTA_SPECIAL)
     if maker.chance(0.1):
         special.remove(maker.choose(special))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -200,16 +217,18 @@ def _write_merges(maker: FolderMaker) -> None:
         tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token=unknown))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=maker.chance(0.3))
         tokenizer.decoder = decoders.ByteLevel()
-        _finish(maker, tokenizer, "<s>", "</s>", special)
+        first, last = ("[CLS]", "[SEP]") if maker.family == "modernbert" else ("<s>", "</s>")
+        _finish(maker, tokenizer, first, last, special)
 
 
 def _write_unigram(maker: FolderMaker) -> None:
     """Write a tokenizer.json of a sentencepiece model."""
-    special = list(maker.choose((ROBERTA_SPECIAL, XLNET_SPECIAL)))
+    own = {"deberta-v2": DEBERTA_SPECIAL, "albert": ALBERT_SPECIAL}.get(maker.family)
+    special = list(own or maker.choose((ROBERTA_SPECIAL, XLNET_SPECIAL)))
     pieces = ["\u2581", *LETTERS, *SIGNS, *WORDS, *(f"\u2581{word}" for word in WORDS), *LETTERS.upper()[:26]]
     vocabulary = [(token, 0.0) for token in special]
     vocabulary += [(piece, -1.0 - number / 10) for number, piece in enumerate(dict.fromkeys(pieces))]
-    unknown = special.index("<unk>") if maker.chance(0.95) else None
+    unknown = special.index("[UNK]" if own is DEBERTA_SPECIAL else "<unk>") if maker.chance(0.95) else None
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unknown, byte_fallback=False))
     scheme = maker.choose(("always", "always", "first", "never"))
     metaspace = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=maker.chance(0.95))
@@ -228,14 +247,18 @@ def _write_unigram(maker: FolderMaker) -> None:
     whole = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
     tokenizer.pre_tokenizer = whole if maker.chance(0.6) else metaspace
     tokenizer.decoder = decoders.Metaspace()
-    first, last = ("<s>", "</s>") if special[0] == "<s>" else ("<cls>", "<sep>")
+    first, last = ("<s>", "</s>") if special[0] == "<s>" else ("[CLS]", "[SEP]") if own else ("<cls>", "<sep>")
     _finish(maker, tokenizer, first, last, special)
 
 
 def _write_sentencepiece(maker: FolderMaker) -> None:
     """Write a model of sentencepiece itself, trained on random texts."""
     # Mostly under the name that the family looks for, with the tokens that it needs.
-    is_xlnet = '"xlnet"' in (maker.folder / "config.json").read_text() or maker.chance(0.1)
+    is_xlnet = maker.family == "xlnet" or maker.chance(0.1)
+    own = {"deberta-v2": ("spm.model", DEBERTA_SPECIAL), "albert": ("spiece.model", ALBERT_SPECIAL[2:])}
+    name, special = own.get(maker.family, ("sentencepiece.bpe.model", ("<mask>",)))
+    if is_xlnet:
+        name, special = "spiece.model", XLNET_SPECIAL[3:]
     texts = (" ".join(maker.generator.choices((*WORDS, *LETTERS, *SIGNS), k=9)) for _ in range(200))
     model, bytes_too = io.BytesIO(), maker.chance(0.05)
     sentencepiece.SentencePieceTrainer.train(
@@ -244,7 +267,7 @@ def _write_sentencepiece(maker: FolderMaker) -> None:
         model_type=maker.choose(("unigram", "unigram", "unigram", "bpe")),
         vocab_size=380 if bytes_too else 120,
         hard_vocab_limit=False,
-        control_symbols=list(XLNET_SPECIAL[3:]) if is_xlnet else ["<mask>"],
+        control_symbols=list(special),
         user_defined_symbols=["covid"] if maker.chance(0.1) else [],
         pad_id=maker.choose((-1, -1, 3)),
         normalization_rule_name=maker.choose(("nmt_nfkc", "nmt_nfkc_cf", "identity")),
@@ -254,7 +277,6 @@ def _write_sentencepiece(maker: FolderMaker) -> None:
         minloglevel=2,
         num_threads=1,
     )
-    name = "spiece.model" if is_xlnet else "sentencepiece.bpe.model"
     (maker.folder / name).write_bytes(model.getvalue())
 
 
