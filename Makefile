@@ -5,7 +5,7 @@ DEVICE := .venv-device
 DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
-.PHONY: profile test lint test-device test-exporters test-elastic test-rest parity fuzz kills watch coverage builtin-bundle clean
+.PHONY: profile test lint test-device test-exporters test-elastic test-rest parity families fuzz kills watch coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -38,6 +38,10 @@ test-rest: $(DEV)/installed
 # Generated checkpoint folders against transformers. FIRST is the first seed, such as one that was printed.
 parity: $(DEV)/installed
 	$(DEV)/bin/pytest -s tests/parity --parity-folders $(or $(FOLDERS),10000) --parity-first $(or $(FIRST),0)
+
+# Every width and depth of every family, precision and flavor, of which the tests have a few.
+families: $(DEV)/installed
+	$(DEV)/bin/pytest --every-shape tests/exporters/test_families.py tests/exporters/test_graph.py tests/exporters/test_verify.py
 
 # Verbs under strace for as long as telemetry takes to look up its host.
 watch: $(DEV)/installed

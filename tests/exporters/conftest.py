@@ -1,5 +1,6 @@
 """Random checkpoints, and one of them as a bundle."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -30,6 +31,17 @@ SHAPES = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-shape", action="store_true", help="sub-networks of every width and depth, not a few")
+
+
+@pytest.fixture(scope="session")
+def every_shape(request: pytest.FixtureRequest) -> bool:
+    """Whether all products of widths and depths are asked for, as by `make families`."""
+    # With a default: this file may be read after the command line.
+    return bool(request.config.getoption("--every-shape", False))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Toys are too small for several threads, which wait for each other most of the time where others work too."""
@@ -43,11 +55,14 @@ def model() -> BertForSequenceClassification:
 
 
 @pytest.fixture(scope="session")
-def exported(model: BertForSequenceClassification, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The random model as a bundle of nine sub-networks in all precisions."""
+def exported(
+    model: BertForSequenceClassification, tmp_path_factory: pytest.TempPathFactory, every_shape: bool
+) -> Bundle:
+    """The random model as a bundle of nine sub-networks, or sixteen, in all precisions."""
     folder = tmp_path_factory.mktemp("exported")
     source, texts = save(model, folder / "checkpoint"), write_texts(folder / "texts.tsv")
-    list_slices(source, *(slice_of(*shape) for shape in SHAPES))
+    shapes = itertools.product((1.0, 0.75, 0.5, 0.25), repeat=2) if every_shape else SHAPES
+    list_slices(source, *(slice_of(*shape) for shape in shapes))
     return export(source, folder / "bundle", precisions=PRECISIONS, calibration_data=texts)
 
 

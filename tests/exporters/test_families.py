@@ -64,6 +64,12 @@ VARIANTS = {
     "albert, one group": {"embedding_size": 48},
 }
 WHOLE = Slice(id="whole", layers=(0, 1, 2, 3), heads=(4,) * 4, ffn=(96,) * 4)
+OTHERS = (
+    Slice(id="half-width", layers=(0, 1, 2, 3), heads=(2,) * 4, ffn=(48,) * 4),
+    Slice(id="half-depth", layers=(0, 2), heads=(4, 4), ffn=(96, 96)),
+    Slice(id="uneven", layers=(1, 2, 3), heads=(1, 4, 3), ffn=(7, 96, 50)),
+    Slice(id="one", layers=(3,), heads=(1,), ffn=(24,)),
+)
 HALF = Slice(id="half", layers=(0, 2), heads=(2, 2), ffn=(48, 48))
 # Slices that keep other heads and neurons in each layer; one is a single layer, in which only one token is computed.
 SLICES = (
@@ -81,11 +87,11 @@ def test_every_model_type_has_a_case() -> None:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, every_shape: bool) -> Exported:
     model = random_classifier(request.param.partition(",")[0], **CASES[request.param])
     folder = tmp_path_factory.mktemp("family")
     source, texts = save(model, folder / "checkpoint"), write_texts(folder / "texts.tsv")
-    list_slices(source, WHOLE, HALF)
+    list_slices(source, WHOLE, HALF, *(OTHERS if every_shape else ()))
     # XLNet has no most of its own, and the usual one takes long.
     more = {"max_length": 64} if request.param == "xlnet" else {}
     return model, export(source, folder / "bundle", precisions=PRECISIONS, calibration_data=texts, **more)

@@ -184,7 +184,7 @@ def test_rows_of_many_texts_are_those_of_each(builtin: Bundle, given: dict[str, 
     assert [tuple(map(vars, rows)) for rows in TASK.rows_of_all(texts, tokenizer, options)] == each
     with pytest.raises(EdgeBertError, match="found an empty one"):
         TASK.rows_of_all(["a", " "], tokenizer, options)
-    with pytest.raises(EdgeBertError, match="pass one str at a time"):
+    with pytest.raises(EdgeBertError, match="found two; pass one str"):
         TASK.rows_of_all([("a", "b")], tokenizer, options)
 
 
