@@ -89,13 +89,11 @@ def load(
         BudgetError: no sub-network meets the budget; its `nearest` comes closest.
         EdgeBertError: an argument is out of range, or two contradict each other.
     """
-    if cascade and (subnet is not None or not adaptive):
-        raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
     shape = {"length": length, "batch_size": batch_size, "tolerance": tolerance}
     asked = budget_of(budget, latency_ms=latency_ms, memory_mb=memory_mb, percentile=percentile, **shape)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     if cascade:
-        cascade_answers(bundle)  # what cannot be is refused before anything is measured
+        _check_cascade(bundle, is_fixed=subnet is not None or not adaptive)
     asked, way = asked.of(bundle), default_way(provider, threads)
     source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
@@ -106,6 +104,13 @@ def load(
     is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
     policy.govern(cascade=cascade) if is_governed else policy.load_chosen()
     return Predictor(bundle, selection, tokenizer, residents, policy, dims=dims)
+
+
+def _check_cascade(bundle: Bundle, *, is_fixed: bool) -> None:
+    """Refuse a cascade that cannot be, before anything is measured for it."""
+    if is_fixed:
+        raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
+    cascade_answers(bundle)
 
 
 def _open_network(bundle: Bundle, warm_up: Tokenizer | None, subnet_id: str, way: Way) -> Session:
