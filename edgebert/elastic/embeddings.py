@@ -17,12 +17,10 @@ from edgebert.inputs.tokenization import Tokens
 from edgebert.tasks.sentence_embedding import SentenceEmbedding
 from edgebert.tasks.task import Options, Outputs, Results
 
-# How much differences count beside each other: of vectors, of similarities, and of which texts are the nearest.
-_VECTORS, _SIMILARITIES, _NEAREST = 1.0, 20.0, 0.1
+# How much similarities, and which texts are the nearest, count beside the vectors themselves (docs/log.md).
+_SIMILARITIES, _NEAREST = 20.0, 0.1
 # What similarities are divided by where they are made shares of nearness: at most about ten texts have one to speak of.
 _TEMPERATURE = 0.05
-# How much similarities count among a sub-network's own vectors, and with those of the full network.
-_OWN, _TO_FULL = 1.0, 1.0
 
 
 def vectors_of(folder: Path) -> ReadOutputs:
@@ -76,13 +74,13 @@ class EmbeddingLosses:
         documents, which an index holds.
         """
         ours, right, documents = (outputs["embedding"].float() for outputs in (student, teacher, full))
-        loss = _VECTORS * (ours - right).square().sum() / right.square().sum(dim=1).mean()
+        loss = (ours - right).square().sum() / right.square().sum(dim=1).mean()
         wanted = functional.normalize(right, dim=1)
         wanted = wanted @ wanted.T
         for dims in self.dims:
             query, document = (functional.normalize(one[:, :dims], dim=1) for one in (ours, documents))
-            for weight, others in ((_OWN, query), (_TO_FULL, document)):
-                loss = loss + weight * similarity_loss(query @ others.T, wanted)
+            for others in (query, document):
+                loss = loss + similarity_loss(query @ others.T, wanted)
         return loss
 
 

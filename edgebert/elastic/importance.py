@@ -77,16 +77,17 @@ def rank_layers(model: ElasticModel, batches: Sequence[TensorBatch], losses: Los
         return float(sum(losses.of_teacher(outputs(batch, layers), full, full, 1.0) for batch, full in right))
 
     left, dropped = list(whole.layers), list[int]()
+    # Even with one layer less, transformers 4 has no configuration for some of ModernBERT's.
     while len(left) > 1:
         shorter = [[layer for layer in left if layer != out] for out in left]
         possible = [layers for layers in shorter if model.config.has_layers(layers)]
         if not possible:
-            return ()
+            break
         best = min(possible, key=loss)
         dropped += set(left) - set(best)
         left = best
     model.train(was_training)
-    return (*left, *reversed(dropped))
+    return (*left, *reversed(dropped)) if len(left) == 1 else ()
 
 
 def _no_values(model: ElasticModel) -> UnitValues:
