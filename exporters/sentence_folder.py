@@ -130,7 +130,7 @@ def _modules(path: Path) -> list[tuple[str, str]]:
 
 
 def _poolings(folder: Path, hidden: int) -> tuple[str, ...]:
-    config = _read(folder)
+    config = read_config(folder)  # it must be there, where other modules do without
     _check(folder, config, _POOLING_KEYS)
     key = "embedding_dimension" if "embedding_dimension" in config else "word_embedding_dimension"
     if config.get(key) != hidden:

@@ -143,3 +143,10 @@ def test_a_dense_layer_that_is_not_computed_is_refused(values: dict[str, Any], m
     path = folder(tmp_path, [*MODULES, ("Dense", "2_Dense")], **{"2_Dense__config": {**DENSE, **values}})
     with pytest.raises(ExportError, match=message):
         read_sentence_folder(path, 8)
+
+
+def test_a_pooling_must_say_what_it_is(tmp_path: Path) -> None:
+    path = folder(tmp_path, MODULES)
+    (path / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(ExportError, match=r"cannot read .*1_Pooling/config.json: No such file"):
+        read_sentence_folder(path, 8)
