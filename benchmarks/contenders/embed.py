@@ -57,7 +57,31 @@ def of_fastembed(folder: str, threads: int, options: dict) -> Embed:
     return lambda texts, batch_size: np.stack(list(model.embed(texts, batch_size=batch_size)))
 
 
+def of_onnx_runtime(folder: str, threads: int, options: dict) -> Embed:
+    import onnxruntime
+    import tokenizers
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(options["file"], settings, providers=["CPUExecutionProvider"])
+    tokenizer = tokenizers.Tokenizer.from_file(f"{folder}/tokenizer.json")
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
+    tokenizer.enable_truncation(128)
+
+    def embed(texts: Sequence[str], batch_size: int) -> np.ndarray:
+        found = []
+        for start in range(0, len(texts), batch_size):
+            rows = tokenizer.encode_batch(list(texts[start : start + batch_size]))
+            inputs = {"input_ids": [row.ids for row in rows], "attention_mask": [row.attention_mask for row in rows]}
+            found.append(session.run(["output"], {name: np.array(rows) for name, rows in inputs.items()})[0])
+        vectors = np.concatenate(found)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    return embed
+
+
 LIBRARIES = {
+    "onnxruntime": of_onnx_runtime,
     "edgebert": of_edgebert,
     "sentence-transformers": of_sentence_transformers,
     "fastembed": of_fastembed,

@@ -48,11 +48,14 @@ def vectors_of(folder: Path) -> ReadOutputs:
 class EmbeddingLosses:
     """What sub-networks learn to embed texts by: a teacher's vectors, without labels.
 
-    Vectors are to be good cut to each of `dims` too (Kusupati et al. 2022, Matryoshka representations).
+    All are to lie where the full network's lie, which holds the documents of an index; and that one, which is to stay
+    near the teacher, moves to where the others are able to follow (docs/log.md). Vectors are to be good cut to each of
+    `dims` too (Kusupati et al. 2022, Matryoshka representations).
     """
 
     dims: Sequence[int]
     of_tokens: bool = False
+    moves_full: bool = True
     _random: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0), compare=False)
 
     def of_targets(self, outputs: TensorOutputs, targets: Tensor) -> Tensor:
@@ -68,13 +71,13 @@ class EmbeddingLosses:
     def of_teacher(
         self, student: TensorOutputs, teacher: TensorOutputs, full: TensorOutputs, temperature: float = 1.0
     ) -> Tensor:
-        """Return how far vectors are from the teacher's, and similarities of texts from what they are to the teacher.
+        """Return how far vectors are from the full network's, and similarities of texts from those to the teacher.
 
         Similarities are those of vectors among each other, and of vectors as queries with the full network's as
-        documents, which an index holds.
+        documents.
         """
         ours, right, documents = (outputs["embedding"].float() for outputs in (student, teacher, full))
-        loss = (ours - right).square().sum() / right.square().sum(dim=1).mean()
+        loss = (ours - documents).square().sum() / right.square().sum(dim=1).mean()
         wanted = functional.normalize(right, dim=1)
         wanted = wanted @ wanted.T
         for dims in self.dims:

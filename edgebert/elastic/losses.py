@@ -33,6 +33,10 @@ class Losses(Protocol):
     def of_tokens(self) -> bool:
         """Whether losses are sums over tokens."""
 
+    @property
+    def moves_full(self) -> bool:
+        """Whether the full network learns from what others put out too, beside what it puts out itself."""
+
     def for_ranking(self, outputs: TensorOutputs, targets: Tensor | None) -> Tensor:
         """Return what heads and neurons are ranked by, a sum over texts: how much it changes without one."""
 
@@ -42,7 +46,7 @@ class Losses(Protocol):
     def of_teacher(
         self, student: TensorOutputs, teacher: TensorOutputs, full: TensorOutputs, temperature: float
     ) -> Tensor:
-        """Return the loss with a teacher; `full` is what the full network that is trained puts out for the texts."""
+        """Return the loss with a teacher; `full` is what the full network puts out, of that one itself the teacher."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class LogitLosses:
     of_wanted: Callable[[Tensor, Tensor], Tensor]
     of_logits: Callable[[Tensor, Tensor], Tensor]
     of_tokens: bool = False
+    moves_full: bool = False
 
     def of_targets(self, outputs: TensorOutputs, targets: Tensor) -> Tensor:
         """Return the loss of logits with targets."""

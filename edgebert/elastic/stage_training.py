@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from edgebert import records
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent, StepEvent
-from edgebert.elastic.losses import hidden_loss
+from edgebert.elastic.losses import TensorOutputs, hidden_loss
 from edgebert.elastic.model import Model, ModelOutput, autocast
 from edgebert.elastic.scoring import Scorer
 from edgebert.elastic.stage import Stage, TrainingSettings
@@ -201,12 +201,8 @@ def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequenc
         # The last batch of an epoch may have fewer texts than there are parts.
         if share:
             batch = context.texts.batch(share, accelerator.device)
-            # One sub-network at a time, so that the activations of one only are in memory. Its parts of the losses are
-            # divided by the counts of the whole batch, so that gradients add up to those of the whole.
-            for losses in _losses(context, subnets, batch):
-                means = losses / counts
-                torch.autograd.backward(means.sum())
-                totals += means.detach()
+            # Divided by the counts of the whole batch, so that gradients add up to those of the whole.
+            totals += _add_gradients(context, subnets, batch, counts)
 
     if accelerator.num_processes > 1:
         # All devices reduce the same list of gradients, also of weights that no sub-network of the step has: a device
@@ -219,35 +215,68 @@ def gradients(context: StageContext, subnets: Sequence[Subnet], numbers: Sequenc
     return dict(zip(("labels", "logits", "hidden"), totals.tolist(), strict=True))
 
 
-def _losses(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch) -> Iterator[Tensor]:
-    """Yield the weighted losses of each sub-network on a batch: for labels, logits and hidden states (3,)."""
+def _add_gradients(context: StageContext, subnets: Sequence[Subnet], batch: TensorBatch, counts: Tensor) -> Tensor:
+    """Add up the gradients of sub-networks on a batch, the full one first; return their losses by `counts` (3,)."""
+    device, compute, moves_full = context.accelerator.device, context.settings.compute, context.scorer.losses.moves_full
+
+    def run(subnet: Subnet) -> ModelOutput:
+        with autocast(device, compute):
+            output: ModelOutput = context.student(batch.ids, batch.mask, subnet, batch.types)
+        return output
+
+    taught: dict[Subnet, ModelOutput] = {}
+    largest, *others = subnets
+    full = run(largest)
+    found = _losses(context, largest, full, batch, taught) / counts
+    totals = found.detach().clone()
+    # One sub-network at a time, so that the activations of one only are in memory; those of the full one stay where it
+    # is to move towards the others.
+    if not moves_full:
+        torch.autograd.backward(found.sum())
+    shown = {name: tensor.detach().requires_grad_() for name, tensor in full.outputs.items()}
+    for subnet in others:
+        losses = _losses(context, subnet, run(subnet), batch, taught, shown) / counts
+        torch.autograd.backward(losses.sum())
+        totals += losses.detach()
+    if moves_full:
+        moved = [(full.outputs[name], tensor.grad) for name, tensor in shown.items() if tensor.grad is not None]
+        torch.autograd.backward([found.sum(), *(output for output, _ in moved)], [None, *(by for _, by in moved)])
+    return totals
+
+
+def _losses(
+    context: StageContext,
+    subnet: Subnet,
+    output: ModelOutput,
+    batch: TensorBatch,
+    taught: dict[Subnet, ModelOutput],
+    full: TensorOutputs | None = None,
+) -> Tensor:
+    """Return the weighted losses of a sub-network on a batch: for labels, logits and hidden states (3,).
+
+    `taught` is what the teacher has answered so far, to which it adds. `full` is what the full network puts out, None
+    for that one itself.
+    """
     stage, functions, compute = context.stage, context.scorer.losses, context.settings.compute
     device = context.accelerator.device
-    taught: dict[Subnet, ModelOutput] = {}
-    largest: dict[str, Tensor] = {}
-    for subnet in subnets:
-        with autocast(device, compute):
-            output = context.student(batch.ids, batch.mask, subnet, batch.types)
-        losses = [torch.zeros((), device=device)] * 3
-        if stage.label_weight:
-            assert batch.targets is not None, "a loss of labels needs labelled texts"
-            losses[0] = stage.label_weight * functions.of_targets(output.outputs, batch.targets)
+    losses = [torch.zeros((), device=device)] * 3
+    if stage.label_weight:
+        assert batch.targets is not None, "a loss of labels needs labelled texts"
+        losses[0] = stage.label_weight * functions.of_targets(output.outputs, batch.targets)
 
-        if context.teacher:
-            full = _teacher_subnet(stage, context.teacher, subnet)
-            # At full width the teacher answers once for all sub-networks of a batch.
-            if full not in taught:
-                with torch.no_grad(), autocast(device, compute):
-                    taught[full] = context.teacher(batch.ids, batch.mask, full, batch.types)
-            right = taught[full]
-            if stage.logit_weight:
-                # The full network stands first; what the others are compared with is not to move towards them.
-                largest = largest or {name: tensor.detach() for name, tensor in output.outputs.items()}
-                outputs = output.outputs, right.outputs, largest
-                losses[1] = stage.logit_weight * functions.of_teacher(*outputs, stage.temperature)
-            if stage.hidden_weight:
-                losses[2] = stage.hidden_weight * hidden_loss(output.hidden, right.hidden, subnet.layers, batch.mask)
-        yield torch.stack(losses)
+    if context.teacher:
+        asked = _teacher_subnet(stage, context.teacher, subnet)
+        # At full width the teacher answers once for all sub-networks of a batch.
+        if asked not in taught:
+            with torch.no_grad(), autocast(device, compute):
+                taught[asked] = context.teacher(batch.ids, batch.mask, asked, batch.types)
+        right = taught[asked]
+        if stage.logit_weight:
+            outputs = output.outputs, right.outputs, full or right.outputs
+            losses[1] = stage.logit_weight * functions.of_teacher(*outputs, stage.temperature)
+        if stage.hidden_weight:
+            losses[2] = stage.hidden_weight * hidden_loss(output.hidden, right.hidden, subnet.layers, batch.mask)
+    return torch.stack(losses)
 
 
 def _teacher_subnet(stage: Stage, teacher: Model, subnet: Subnet) -> Subnet:

@@ -11,10 +11,12 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import random_model
+from transformers.utils.generic import ModelOutput as TransformersOutput
 
 from edgebert.elastic import stage_training
 from edgebert.elastic.dynabert.method import DynaBertSettings, stage_subnets
 from edgebert.elastic.elastic_model import ElasticModel
+from edgebert.elastic.embeddings import EmbeddingLosses
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
 from edgebert.elastic.losses import LOSSES, LogitLosses, cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.scoring import Scorer
@@ -93,6 +95,33 @@ def test_gradients_are_summed_over_the_sub_networks_of_a_step(context: StageCont
     for name, parameter in student.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_vectors_of_the_full_network_learn_from_those_of_others_too(context: StageContext) -> None:
+    """The gradients are those of all losses at once, where what the full network puts out is no constant."""
+
+    def read(found: TransformersOutput, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"embedding": found["logits"]}
+
+    losses = EmbeddingLosses((2,))
+    student, teacher = ElasticModel(random_model(), read), context.teacher
+    assert teacher is not None
+    assert losses.moves_full
+    teacher.read_outputs = read
+    context = dataclasses.replace(context, student=student, scorer=dataclasses.replace(context.scorer, losses=losses))
+    stage = msgspec.structs.replace(DEPTH, hidden_weight=0.0)
+    found, batch = gradients(context, stage), context.texts.batch(range(8), torch.device("cpu"))
+
+    student.zero_grad()
+    right = teacher(batch.ids, batch.mask, teacher.subnet()).outputs
+    full, *others = (
+        student(batch.ids, batch.mask, subnet).outputs for subnet in stage_subnets(student.config, stage)[::5]
+    )
+    loss = losses.of_teacher(full, right, right) + sum(losses.of_teacher(other, right, full) for other in others)
+    torch.autograd.backward(loss / 8)
+    assert found.keys() == {name for name, parameter in student.named_parameters() if parameter.grad is not None}
+    for name, gradient in found.items():
+        torch.testing.assert_close(student.get_parameter(name).grad, gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_a_teacher_may_run_at_the_students_width(context: StageContext) -> None:

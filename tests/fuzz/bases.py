@@ -3,11 +3,16 @@
 import json
 import os
 import shutil
+import sys
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import numpy as np
 from fuzz.place_edits import BAIT
+
+# Where the tests of the exporters have random models.
+sys.path.append(str(Path(__file__).parents[1] / "exporters"))
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789.,!?-")
 WORDS += (*(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"), "film", "good", "bad", "the", "warm", "plot")
@@ -106,6 +111,24 @@ def _torch_checkpoint(folder: Path) -> None:
     torch.save({name: torch.from_numpy(array) for name, array in _tensors().items()}, folder / "pytorch_model.bin")
 
 
+def _family(family: str, folder: Path) -> None:
+    """Write a random classifier of another family, with a tokenizer like its own."""
+    from family_checkpoints import family_checkpoint
+
+    family_checkpoint(family, folder)
+
+
+def _sentences(folder: Path) -> None:
+    """Write a model of sentence-transformers with every module that it may have, prompts and vectors that are cut."""
+    from sentence_models import HIDDEN, alter, dense, sentence_model
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    sentence_model(folder, Pooling(HIDDEN, pooling_mode="cls"), dense(24), Normalize())
+    settings = {"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": "query", "truncate_dim": 16}
+    alter(folder, "config_sentence_transformers.json", **settings, similarity_fn_name="cosine")
+
+
 def rows() -> list[tuple[str, str, str]]:
     """Return texts, pairs and labels."""
     random = Random(5)
@@ -200,6 +223,8 @@ _MAKERS = {
     "data": _data,
     "planted": _planted,
     "profile": _profile,
+    "sentences": _sentences,
     "tokenized": _tokenized,
     "torch": _torch_checkpoint,
+    **{family: partial(_family, family) for family in ("albert", "deberta-v2", "modernbert", "mpnet")},
 }

@@ -405,5 +405,7 @@ TARGETS: dict[str, Target] = {
     "checkpoint": CheckpointTarget("checkpoint"),
     "tokenized": CheckpointTarget("tokenized"),
     "torch": CheckpointTarget("torch"),
+    "sentences": CheckpointTarget("sentences"),
+    **{family: CheckpointTarget(family) for family in ("albert", "deberta-v2", "modernbert", "mpnet")},
     "planted": Planted(),
 }

@@ -114,7 +114,7 @@ class Surrogate:
     def _loss(self, student: Model, batch: TensorBatch) -> Tensor:
         assert batch.targets is not None, "the teacher has answered"
         ours, right = {"logits": self._logits(student, batch)}, {"logits": batch.targets}
-        return self._run.losses.of_teacher(ours, right, ours, temperature=1.0)
+        return self._run.losses.of_teacher(ours, right, right, temperature=1.0)
 
 
 def _drawn_batches(generator: random.Random, count: int, settings: SurrogateSettings) -> list[list[int]]:

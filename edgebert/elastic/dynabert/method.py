@@ -77,10 +77,13 @@ class DynaBertSettings(Record, frozen=True):
         logit_weight = 0.0 if paper and task.LOSS == "squared-error" else 1.0
         # The paper's weights: hidden states count little while widths are learnt, and fully with depths.
         distilling = {"logit_weight": logit_weight, "teacher_width": self.teacher_width, **shared}
+        # Vectors are what is learnt: where the states of the teacher count fully, the full network cannot move towards
+        # what smaller ones are able to be (docs/log.md).
+        hidden_weight = 0.1 if task is SentenceEmbedding and not paper else 1.0
         before: Literal["previous", "fine-tuned"] = "previous" if "width" in names else "fine-tuned"
         known = {
             "width": Stage("width", depths=(1.0,), hidden_weight=0.1, teacher="fine-tuned", **distilling),
-            "depth": Stage("depth", depths=self.depths, hidden_weight=1.0, teacher=before, **distilling),
+            "depth": Stage("depth", depths=self.depths, hidden_weight=hidden_weight, teacher=before, **distilling),
             "final": Stage("final", depths=self.depths, label_weight=1.0, **shared),
         }
         for name in names:
