@@ -249,15 +249,14 @@ def check_labels(path: Path, config: Mapping[str, Any], head: Head, labels: int)
 def _heads_of(path: Path, config: Mapping[str, Any], family: Family) -> list[Head]:
     """Return the heads that a checkpoint's architecture may have; the oldest configs name none."""
     found = config.get("architectures")
-    names = found if isinstance(found, list) else [found]
+    names = [name for name in (found if isinstance(found, list) else [found]) if isinstance(name, str)]
     of_config = [head for head in HEADS if head.problem_types]
     heads = [head for head in of_config if not set(head.class_names(family)).isdisjoint(names)]
     if heads or not found:
         return heads or of_config
 
-    named = [name for name in names if isinstance(name, str)]
     for suffix, what in _NOT_SUPPORTED.items():
-        if any(name.endswith(suffix) for name in named):
+        if any(name.endswith(suffix) for name in names):
             supported = ", ".join(head.task.NAME for head in HEADS)
             raise ExportError(f"{path}: {what} is not supported ({shown(found)}); expected a model for {supported}")
     expected = " or ".join(dict.fromkeys(name for head in of_config for name in head.class_names(family)))

@@ -154,7 +154,7 @@ def _dense(path: Path, folder: str, width: int) -> Dense:
         raise ExportError(f"{place / 'config.json'}: expected {width} for in_features, found {inputs}; correct it")
     named = config.get("activation_function", "torch.nn.modules.activation.Tanh")
     known = {f"torch.nn.modules.{name}": ours for name, ours in _ACTIVATIONS.items()}
-    if named not in known:
+    if not isinstance(named, str) or named not in known:
         what = f"activation_function {shown(named)} is not supported"
         raise ExportError(f"{place / 'config.json'}: {what}; expected one of {listed(list(known))}")
     return Dense(folder, inputs, outputs, config.get("bias", True), known[named])
@@ -183,7 +183,7 @@ def _settings(path: Path) -> dict[str, Any]:
         raise ExportError(f"{file}: expected texts by their names for prompts, found {shown(given)}; correct it")
     prompts = {"query": "", "document": ""} | {name: text or "" for name, text in given.items()}
     default = config.get("default_prompt_name")
-    if default is not None and default not in prompts:
+    if default is not None and not (isinstance(default, str) and default in prompts):
         expected = f"expected a default_prompt_name of {listed(list(prompts))}"
         raise ExportError(f"{file}: {expected}, found {shown(default)}; correct it")
 
