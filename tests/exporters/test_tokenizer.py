@@ -170,6 +170,14 @@ def test_a_bad_tokenizer_is_named(checkpoint: Path, name: str | None, content: s
         read(checkpoint, 8)
 
 
+def test_a_piece_that_would_end_the_process_is_refused(checkpoint: Path) -> None:
+    pieces = [["<unk>", 0.0], ["\\" * 10 + "b" * 1_000_000, -1.0]]
+    content = {"version": "1.0", "added_tokens": [], "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces}}
+    (checkpoint / "tokenizer.json").write_text(json.dumps(content, indent=1))
+    with pytest.raises(ExportError, match="expected pieces of words of fewer than 50,000 bytes"):
+        read_tokenizer(read_checkpoint(checkpoint))
+
+
 def test_the_side_on_which_texts_are_cut_is_a_difference(checkpoint: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(checkpoint, tmp_path / "other"))
     write_config(other, truncation_side="left")
