@@ -7,7 +7,6 @@ tokenizer.json and tokenizer_config.json differ, which class is meant, which tok
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,12 @@ import tokenizers
 from edgebert.errors import EdgeBertError, ExportError, needing
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.text_cuts import parts_of
-from edgebert.inputs.tokenization import Text, Tokenizer
+from edgebert.inputs.tokenization import LONGEST_PIECE, Text, Tokenizer, has_long_piece
 
 # Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
 _TRIED_TOKENS = 50
 _TRIED_LENGTH = 32
 _MOST_BYTES = 1 << 27  # of a file of a tokenizer: eight times the largest of an encoder
-# A Unigram's pieces are freed by recursion, and one of a million bytes ends the process.
-_LONG_PIECE = re.compile(rb'\[\s*"(?:[^"\\]|\\.){50000}', re.DOTALL)
 _VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model")
 
 
@@ -214,8 +211,8 @@ def _check_files(checkpoint: Path) -> None:
             continue
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise ExportError(f"{path}: expected a plain file of at most {_MOST_BYTES:,} bytes; download it again")
-        if path.name == "tokenizer.json" and _LONG_PIECE.search(path.read_bytes()):
-            expected = "expected pieces of words of fewer than 50,000 bytes, found a longer one"
+        if path.name == "tokenizer.json" and has_long_piece(path.read_bytes()):
+            expected = f"expected pieces of words of at most {LONGEST_PIECE:,} characters, found a longer one"
             raise ExportError(f"{path}: {expected}; download it again")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
@@ -24,6 +25,27 @@ Window = tuple[tokenizers.Encoding, tokenizers.Encoding]
 _CHARACTERS_PER_TOKEN = 20
 # Read of a text that has fewer tokens, such as of long runs of white space: about 0.2 s and 20 MB.
 _MOST_CHARACTERS = 200_000
+# The library frees a Unigram's pieces by recursion: one of a million bytes ends the process.
+LONGEST_PIECE = 50_000
+
+
+class _Model(msgspec.Struct):
+    vocab: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _TokenizerFile(msgspec.Struct):
+    model: _Model
+
+
+def has_long_piece(content: bytes) -> bool:
+    """Return whether a tokenizer.json has a piece of words that is too long to be read safely."""
+    try:
+        vocabulary = bytes(msgspec.json.decode(content, type=_TokenizerFile).model.vocab)
+        # A Unigram's pieces stand in a list, with their scores; other models' in an object.
+        pieces = msgspec.json.decode(vocabulary, type=list[tuple[str, float]]) if vocabulary.startswith(b"[") else []
+    except msgspec.DecodeError:
+        return False  # the library says what is wrong with it
+    return any(len(piece) > LONGEST_PIECE for piece, _ in pieces)
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,9 @@ class Tokenizer:
     """
 
     def __init__(self, content: bytes, max_length: int, *, pairs: bool = True):
+        if has_long_piece(content):
+            expected = f"expected pieces of words of at most {LONGEST_PIECE:,} characters in the tokenizer"
+            raise BundleError(f"{expected}, found a longer one; export the bundle again")
         self._tokenizer: tokenizers.Tokenizer = _asked(tokenizers.Tokenizer.from_buffer, content)
         self.max_length, self._reach = max_length, max_length * _CHARACTERS_PER_TOKEN
         self.side = (self._tokenizer.truncation or {"direction": "right"})["direction"]

@@ -174,7 +174,7 @@ def test_a_piece_that_would_end_the_process_is_refused(checkpoint: Path) -> None
     pieces = [["<unk>", 0.0], ["\\" * 10 + "b" * 1_000_000, -1.0]]
     content = {"version": "1.0", "added_tokens": [], "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces}}
     (checkpoint / "tokenizer.json").write_text(json.dumps(content, indent=1))
-    with pytest.raises(ExportError, match="expected pieces of words of fewer than 50,000 bytes"):
+    with pytest.raises(ExportError, match="expected pieces of words of at most 50,000 characters"):
         read_tokenizer(read_checkpoint(checkpoint))
 
 

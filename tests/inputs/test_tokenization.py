@@ -1,3 +1,4 @@
+import json
 import random
 import string
 
@@ -128,6 +129,15 @@ def test_half_a_character_is_refused(tokenizer: Tokenizer) -> None:
 def test_a_damaged_tokenizer_is_refused() -> None:
     with pytest.raises(BundleError, match=r"the tokenizer cannot be read: .*; export the bundle again"):
         Tokenizer(b"{}", 128)
+
+
+@pytest.mark.parametrize("letter", ["b", "\\", "\U0001f600"])
+def test_a_piece_that_would_end_the_process_is_refused(letter: str) -> None:
+    pieces = [["<unk>", 0.0], [letter * 1_000_000, -1.0]]
+    model = {"type": "Unigram", "unk_id": 0, "vocab": pieces}
+    content = json.dumps({"version": "1.0", "added_tokens": [], "model": model}, indent=1)
+    with pytest.raises(BundleError, match="expected pieces of words of at most 50,000 characters in the tokenizer"):
+        Tokenizer(content.encode(), 32)
 
 
 def test_padding_is_zero_and_masked() -> None:
