@@ -96,7 +96,9 @@ def contenders(options: argparse.Namespace) -> list[Contender]:
 
 
 def offline(threads: int) -> dict[str, str]:
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
+    # All run from compiled modules, as after `pip install`.
+    found = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**found, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
 
 
 def measure(contender: Contender, texts: list[str], options: argparse.Namespace) -> tuple[dict[str, float], np.ndarray]:
