@@ -144,7 +144,7 @@ class Predictor:
         self._tokenizer, self._residents, self._policy, self._clock = tokenizer, residents, policy, clock
         self._task = task_in(bundle.manifest)
         self._usual = {} if dims is None else {"dims": dims}
-        self._task.options(self._usual)  # which may not be among those that it has
+        self._usually_asked = self._task.options(self._usual)
         self._begin_counting()
         _PREDICTORS.add(self)
 
@@ -190,7 +190,8 @@ class Predictor:
         """
         start_s = self._clock()
         self._residents.check()
-        task, asked = self._task, self._task.options({**self._usual, **options})
+        task = self._task
+        asked = task.options({**self._usual, **options}) if options else self._usually_asked
         request = Request.of([task.rows(text, self._tokenizer, asked) for text in read_texts(texts)])
         if not request.rows:
             return task.shaped([], form_of(texts), asked, ())
