@@ -84,15 +84,20 @@ def split(source: Path, out: Path, split_by: str) -> None:
         (out / f"{name}.tsv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
 
 
+def data_of(trial: Trial, options: argparse.Namespace) -> tuple[Path, Path]:
+    """Return the files of train and dev, split unless they are there."""
+    folder = options.work / trial.data / "data"
+    if not folder.exists():
+        split(options.data / trial.data, folder, trial.split_by)
+    return folder / "train.tsv", folder / "dev.tsv"
+
+
 def run(trial: Trial, seed: int, options: argparse.Namespace) -> Bundle:
     """Return the bundle of a data set, trained and exported unless it is there."""
     work, pretrained = options.work / trial.data, options.model or options.work / "pretrained"
     if not pretrained.exists():
         download_pretrained(pretrained)
-    if not (work / "data").exists():
-        split(options.data / trial.data, work / "data", trial.split_by)
-
-    train, dev = work / "data" / "train.tsv", work / "data" / "dev.tsv"
+    train, dev = data_of(trial, options)
     elastic, bundle = (work / (name if seed == 1 else f"{name}-{seed}") for name in ("elastic", "bundle"))
     files = ("--model", pretrained, "--train", train, "--dev", dev, "--out", elastic, "--seed", seed)
     lengths = ("--max-length", trial.max_length, "--epochs", trial.epochs, "--fine-tune-epochs", trial.fine_tune_epochs)
@@ -139,8 +144,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint to start from (default: MiniLM-L6, downloaded)")
     parser.add_argument("--only", choices=names, nargs="+", default=names)
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
+    parser.add_argument("--split-only", action="store_true", help="write WORK/*/data/train.tsv and dev.tsv, and end")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.split_only:
+        for trial in TRIALS:
+            data_of(trial, options)
+        return
 
     results = {}
     for trial in TRIALS:
