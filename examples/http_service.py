@@ -6,7 +6,8 @@
     curl localhost:8000/predict --data '{"texts": ["a great film"], "options": {"top_k": 2}}'
     curl localhost:8000/stats
 
-Pairs of texts, such as a question and its context, are lists of two.
+Pairs of texts, such as a question and its context, are lists of two. Embeddings come with their space and the networks
+that made them.
 
 A question that is none is status 400, a budget that no sub-network can keep 422.
 """
@@ -62,10 +63,11 @@ async def predict(request: Request) -> Response:
         return failure(problem, 500)
     except (msgspec.DecodeError, UnicodeDecodeError, EdgeBertError) as problem:
         return failure(problem, 400)
-    # Embeddings are arrays; msgspec writes lists.
-    return success(
-        {"predictions": predictions.tolist() if isinstance(predictions, edgebert.Embeddings) else predictions}
-    )
+    if isinstance(predictions, edgebert.Embeddings):
+        # Who compares vectors must know their space.
+        origin = {"space": predictions.space, "networks": predictions.networks}
+        return success({"predictions": predictions.tolist(), **origin})
+    return success({"predictions": predictions})
 
 
 async def stats(request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Models that embed texts: bundles give what sentence-transformers gives, from folder to vector."""
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sentence_models import HIDDEN, alter, dense, sentence_model
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
+from starlette.testclient import TestClient
 
 import edgebert
 from edgebert.engines.session import open_session
@@ -103,6 +105,18 @@ def test_one_index_serves_queries_by_every_sub_network(bundle: Bundle) -> None:
             np.testing.assert_allclose(model.similarity(query, index), [expected], atol=1e-5)
     assert index.networks == (ids[0],)
     assert np.concatenate([index, query[None]]).networks == (ids[0], ids[-1])
+
+
+def test_the_http_service_tells_where_vectors_are_from(bundle: Bundle) -> None:
+    example = Path(__file__).parents[2] / "examples" / "http_service.py"
+    with (
+        edgebert.load(bundle) as model,
+        TestClient(runpy.run_path(str(example))["service"](str(bundle.path))) as client,
+    ):
+        found = client.post("/predict", json={"texts": TEXTS[:2], "options": {"dims": 8}}).json()
+        expected = model(TEXTS[:2], dims=8)
+        assert (found["space"], found["networks"]) == (expected.space, list(expected.networks))
+        np.testing.assert_allclose(found["predictions"], expected, atol=1e-6)
 
 
 def test_quality_is_known_for_all_dims_beside_the_full_network(bundle: Bundle) -> None:
