@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,7 +12,12 @@ import torch
 from config_folders import POSITIONS_BY_PADDING, VOCABULARY, Case, write_folder
 from oracle import padded_left
 from seeded import find_differences
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from edgebert.errors import ExportError
@@ -23,12 +29,20 @@ from edgebert.exporters.weights import WeightWriter, prepared
 from edgebert.inputs.manifest import GraphInput
 from edgebert.inputs.tokenization import Arrays
 from edgebert.subnet import Flavor
+from edgebert.tasks.question_answering import QuestionAnswering
+from edgebert.tasks.task import Outputs, Task
+from edgebert.tasks.token_classification import TokenClassification
 
 pytestmark = pytest.mark.full
 SHARE = 25
 LENGTHS = np.array([2, 9, 16])
 MOST_CHARACTERS = 600
 FLAVORS: tuple[Flavor, ...] = ("fused", "portable")
+# What loads a model of a task; those of all others have the same head.
+LOADERS: dict[type[Task], Any] = {
+    QuestionAnswering: AutoModelForQuestionAnswering,
+    TokenClassification: AutoModelForTokenClassification,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +56,12 @@ def quiet() -> Iterator[None]:
     logging.enable_progress_bar()
 
 
-def model_of(folder: Path) -> PreTrainedModel | str:
-    """Return transformers' model, or why there is none that is well defined."""
+def model_of(folder: Path, task: Task) -> PreTrainedModel | str:
+    """Return transformers' model for a task, or why there is none that is well defined."""
+    loader = LOADERS.get(type(task), AutoModelForSequenceClassification)
     try:
         with warnings.catch_warnings(action="ignore"):
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True
-            )
+            model, report = loader.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"[:200]
     return f"random: {sorted(report['missing_keys'])[0]}" if report["missing_keys"] else model
@@ -69,7 +82,7 @@ def inputs_of(case: Case, source: Checkpoint, seed: int) -> Arrays:
     return inputs
 
 
-def ours(source: Checkpoint, inputs: Arrays, folder: Path, flavor: Flavor) -> np.ndarray:
+def ours(source: Checkpoint, inputs: Arrays, folder: Path, flavor: Flavor) -> Outputs:
     names: tuple[GraphInput, ...] = tuple(inputs)  # type: ignore[arg-type]
     tensors = prepared(source, int(LENGTHS.max()), token_types=source.token_types)
     weights = WeightWriter(folder, "fp32").add(tensors)
@@ -78,16 +91,19 @@ def ours(source: Checkpoint, inputs: Arrays, folder: Path, flavor: Flavor) -> np
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder / f"{flavor}.onnx", options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(["logits"], inputs)[0])
+    wanted = list(source.task.OUTPUTS)
+    found = dict(zip(wanted, map(np.asarray, session.run(wanted, inputs)), strict=True))
+    return source.task.without_padding(found, inputs["attention_mask"])
 
 
-def theirs(model: PreTrainedModel, inputs: Arrays) -> np.ndarray:
+def theirs(model: PreTrainedModel, source: Checkpoint, inputs: Arrays) -> Outputs:
     given = padded_left(inputs) if model.config.model_type == "xlnet" else inputs
     # Only how they are returned; without it, some of transformers' models fail.
     model.config.return_dict = True
     with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         found = model(**{name: torch.from_numpy(array) for name, array in given.items()}, return_dict=True)
-    return found.logits.numpy()
+    outputs = {name: found[name].numpy() for name in source.task.OUTPUTS}
+    return source.task.without_padding(outputs, inputs["attention_mask"])
 
 
 def compare(seed: int, folder: Path) -> str | None:
@@ -105,15 +121,17 @@ def compare(seed: int, folder: Path) -> str | None:
     if case.outcome == "refused":
         return f"{what}: expected a refusal"
 
-    model = model_of(folder)
+    model = model_of(folder, source.task)
     if isinstance(model, str):
         return None if case.outcome in ("ours", "either") else f"{what}: transformers loads nothing: {model}"
     inputs = inputs_of(case, source, seed)
-    expected = theirs(model, inputs)
+    expected = theirs(model, source, inputs)
+    largest = max(np.abs(values).max() for values in expected.values())
     for flavor in FLAVORS:
-        difference = np.abs(ours(source, inputs, folder, flavor) - expected).max()
-        if not difference <= 1e-4 * max(1, np.abs(expected).max()):
-            return f"{what}: {flavor} differs by {difference:.2g} of {np.abs(expected).max():.2g}"
+        found = ours(source, inputs, folder, flavor)
+        difference = max(np.abs(found[name] - values).max() for name, values in expected.items())
+        if not difference <= 1e-4 * max(1, largest):
+            return f"{what}: {flavor} differs by {difference:.2g} of {largest:.2g}"
     return None
 
 
