@@ -59,6 +59,7 @@ class Case:
     outcome: Outcome = "same"
     changes: list[str] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    is_of_another_task: bool = False
 
     def set(self, key: str, values: Mapping[Any, Outcome] | list[tuple[Any, Outcome]]) -> None:
         """Set a key of the configuration to one of some values, each with what becomes of it, but none twice."""
@@ -83,6 +84,9 @@ def write_folder(seed: int, folder: Path) -> Case:
     case = _plain(generator.choice(FAMILIES), generator, seed)
     for change in generator.sample(_CHANGES, generator.choice((1, 1, 2, 3))):
         change(case)
+    # Its head may have other tensors, and leave alone those that were changed.
+    if case.is_of_another_task:
+        case.outcome = "either"
     _write_weights(case, folder)
     (folder / "config.json").write_text(json.dumps(case.config))
     return case
@@ -355,8 +359,8 @@ def _other_model(case: Case) -> None:
     if case.generator.random() < 0.5:
         suffix = case.generator.choice(("ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM", "Model"))
         case.config["architectures"] = [prefix + suffix]
-        # The heads of some families have the same tensors, whatever their task.
-        case.note(suffix, "either" if suffix in ("ForTokenClassification", "ForQuestionAnswering") else "refused")
+        case.is_of_another_task = suffix in ("ForTokenClassification", "ForQuestionAnswering")
+        case.note(suffix, "refused")
     else:
         case.set("model_type", [(value, "refused") for value in ("t5", "gpt2", "deberta", "BERT", 5, None, [])])
 
@@ -413,7 +417,9 @@ def _rename(case: Case) -> None:
 
 def _used(case: Case) -> str:
     """Return the name of a tensor that the logits depend on."""
-    unused = ("mask_emb", ".1.", "layer_groups.2.", "lm_head", "position_ids")
+    unused = ["mask_emb", ".1.", "layer_groups.2.", "lm_head", "position_ids"]
+    if not case.config.get("relative_attention"):
+        unused.append("encoder.LayerNorm")  # DeBERTa's, of distances
     return case.generator.choice([name for name in case.tensors if not any(part in name for part in unused)])
 
 
