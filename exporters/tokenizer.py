@@ -17,7 +17,8 @@ import tokenizers
 from edgebert.errors import EdgeBertError, ExportError, needing
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.text_cuts import parts_of
-from edgebert.inputs.tokenization import LONGEST_PIECE, Text, Tokenizer, has_long_piece
+from edgebert.inputs.tokenization import Text, Tokenizer
+from edgebert.inputs.tokenizer_file import LONGEST_PIECE, has_long_piece
 
 # Of how many special and added tokens it is tried what they become in a text, and at how many tokens texts are cut.
 _TRIED_TOKENS = 50

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.text_cuts import TextCuts, parts_of
 from edgebert.inputs.token_spans import Span, of_words, without_blanks
+from edgebert.inputs.tokenizer_file import LONGEST_PIECE, has_long_piece
 from edgebert.python_exit import NATIVE_CALL
 
 Text = str | tuple[str, str]
@@ -25,27 +25,6 @@ Window = tuple[tokenizers.Encoding, tokenizers.Encoding]
 _CHARACTERS_PER_TOKEN = 20
 # Read of a text that has fewer tokens, such as of long runs of white space: about 0.2 s and 20 MB.
 _MOST_CHARACTERS = 200_000
-# The library frees a Unigram's pieces by recursion: one of a million bytes ends the process.
-LONGEST_PIECE = 50_000
-
-
-class _Model(msgspec.Struct):
-    vocab: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _TokenizerFile(msgspec.Struct):
-    model: _Model
-
-
-def has_long_piece(content: bytes) -> bool:
-    """Return whether a tokenizer.json has a piece of words that is too long to be read safely."""
-    try:
-        vocabulary = bytes(msgspec.json.decode(content, type=_TokenizerFile).model.vocab)
-        # A Unigram's pieces stand in a list, with their scores; other models' in an object.
-        pieces = msgspec.json.decode(vocabulary, type=list[tuple[str, float]]) if vocabulary.startswith(b"[") else []
-    except msgspec.DecodeError:
-        return False  # the library says what is wrong with it
-    return any(len(piece) > LONGEST_PIECE for piece, _ in pieces)
 
 
 @dataclass(frozen=True)
