@@ -22,6 +22,15 @@ _CHINESE = "\u4e00-\u9fff"
 _PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~"  # but for _, which belongs to a word where one is looked for
 
 
+def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
+    """Return how many tokens two texts keep of `most`: the longer one is cut until both are equal, then both."""
+    if first + second <= most:
+        return first, second
+    shorter = min(first, second, most // 2)
+    longer = most - shorter
+    return (shorter, longer) if first <= second else (longer, shorter)
+
+
 def parts_of(part: Any, name: str) -> list[dict[str, Any]]:
     """Return the settings of a part of a tokenizer, or of each that a sequence has under `name`; none for None."""
     return [] if part is None else _flat(json.loads(part.__getstate__()), name)

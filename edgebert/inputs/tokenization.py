@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.text_cuts import TextCuts, parts_of
+from edgebert.inputs.text_cuts import TextCuts, longest_first, parts_of
 from edgebert.inputs.token_spans import Span, of_words, without_blanks
 from edgebert.inputs.tokenizer_file import LONGEST_PIECE, has_long_piece
 from edgebert.python_exit import NATIVE_CALL
@@ -351,15 +351,6 @@ def _readable(text: str) -> str:
         expected = f"expected a text of at most {_MOST_CHARACTERS:,} characters"
         raise EdgeBertError(f"{expected}, found {len(text):,}; cut it into several")
     return text
-
-
-def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
-    """Return how many tokens two texts keep of `most`: the longer one is cut until both are equal, then both."""
-    if first + second <= most:
-        return first, second
-    shorter = min(first, second, most // 2)
-    longer = most - shorter
-    return (shorter, longer) if first <= second else (longer, shorter)
 
 
 def _checked(part: object) -> str:
