@@ -20,6 +20,6 @@ def has_long_piece(content: bytes) -> bool:
         vocabulary = bytes(msgspec.json.decode(content, type=_TokenizerFile).model.vocab)
         # A Unigram's pieces stand in a list, with their scores; other models' in an object.
         pieces = msgspec.json.decode(vocabulary, type=list[tuple[str, float]]) if vocabulary.startswith(b"[") else []
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False  # the library says what is wrong with it
     return any(len(piece) > LONGEST_PIECE for piece, _ in pieces)
