@@ -2,6 +2,8 @@
 
 import msgspec
 
+from edgebert.records import UNREADABLE
+
 # The library frees a Unigram's pieces by recursion: one of a million bytes ends the process.
 LONGEST_PIECE = 50_000
 
@@ -20,6 +22,6 @@ def has_long_piece(content: bytes) -> bool:
         vocabulary = bytes(msgspec.json.decode(content, type=_TokenizerFile).model.vocab)
         # A Unigram's pieces stand in a list, with their scores; other models' in an object.
         pieces = msgspec.json.decode(vocabulary, type=list[tuple[str, float]]) if vocabulary.startswith(b"[") else []
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False  # the library says what is wrong with it
     return any(len(piece) > LONGEST_PIECE for piece, _ in pieces)
