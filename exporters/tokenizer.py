@@ -14,6 +14,7 @@ from typing import Any
 
 import tokenizers
 
+from edgebert import records
 from edgebert.errors import EdgeBertError, ExportError, needing
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.text_cuts import parts_of
@@ -212,7 +213,7 @@ def _check_files(checkpoint: Path) -> None:
             continue
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise ExportError(f"{path}: expected a plain file of at most {_MOST_BYTES:,} bytes; download it again")
-        if path.name == "tokenizer.json" and has_long_piece(path.read_bytes()):
+        if path.name == "tokenizer.json" and has_long_piece(records.read_bytes(path, ExportError)):
             expected = f"expected pieces of words of at most {LONGEST_PIECE:,} characters, found a longer one"
             raise ExportError(f"{path}: {expected}; download it again")
 
