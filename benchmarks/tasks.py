@@ -52,7 +52,7 @@ TRIALS = (
         fine_tune_learning_rate=2e-4,
     ),
     Trial(
-        "snips-slots", "token-classification", epochs=4, fine_tune_epochs=4, max_length=48, fine_tune_learning_rate=2e-4
+        "snips-slots", "token-classification", epochs=8, fine_tune_epochs=4, max_length=48, fine_tune_learning_rate=2e-4
     ),
     Trial(
         "wnut17-ner", "token-classification", epochs=6, fine_tune_epochs=6, max_length=96, fine_tune_learning_rate=2e-4
