@@ -37,7 +37,7 @@ class Engine(ABC):
     NAME: ClassVar[str]  # short, as users give it
     PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
     FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
-    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # settings worth trying beside its usual ones
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # all settings beside its usual ones that a profile may hold
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
 
@@ -61,6 +61,17 @@ class Engine(ABC):
     def takes(self, precision: Precision) -> bool:
         """Return whether it runs graphs of a precision."""
         return True
+
+    def options(self, precision: Precision, *, reduce_range: bool) -> tuple[Options, ...]:
+        """Return the settings worth trying on this machine, its usual ones first.
+
+        With `reduce_range` the int8 weights have 7 bits.
+        """
+        return ((),)
+
+    def cures(self) -> tuple[Options, ...]:
+        """Return the settings to be tried on this machine where its usual ones compute something else."""
+        return ()
 
     def thread_counts(self) -> tuple[int, ...]:
         """Return the thread counts worth measuring, in ascending order; the last is the usual one."""

@@ -3,12 +3,12 @@
 To add an engine, write its file and put it into `ENGINES`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edgebert.engines.checked_session import CheckedSession
 from edgebert.engines.cpu import CPU
 from edgebert.engines.engine import Engine, Session
-from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
+from edgebert.engines.openvino import OPENVINO
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
@@ -16,7 +16,7 @@ from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 from edgebert.tasks.tasks import task_in
 
-ENGINES: tuple[Engine, ...] = (CPU, OPENVINO_PLUGIN)
+ENGINES: tuple[Engine, ...] = (CPU, OPENVINO)
 
 
 def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
@@ -77,13 +77,14 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """
     asked = way_filter(provider, threads)
     # The CPU, which is always there: whether another engine is faster only a profile tells.
-    engine = engine_of(asked.engine or CPU.NAME)
+    engine = engine_of(provider or CPU.NAME)
     threads = asked.threads or engine.thread_counts()[-1]
     return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])
 
 
-def way_filter(provider: str | None, threads: int | None) -> WayFilter:
-    """Return which ways are asked for by a provider, under its short name or ONNX Runtime's own, and a thread count.
+def way_filter(provider: str | None, threads: int | None, engines: Sequence[str] | None = None) -> WayFilter:
+    """Return which ways are asked for by a provider or several engines, under their short names or ONNX Runtime's own,
+    and a thread count.
 
     Raises:
         EdgeBertError: there is no such engine here, or threads out of range.
@@ -91,7 +92,8 @@ def way_filter(provider: str | None, threads: int | None) -> WayFilter:
     # By its type, since True is an int too.
     if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
-    return WayFilter(engine=None if provider is None else engine_of(provider).NAME, threads=threads)
+    names = tuple(engines or ()) + ((provider,) if provider is not None else ())
+    return WayFilter(tuple(dict.fromkeys(engine_of(name).NAME for name in names)) or None, threads)
 
 
 def engine_versions(names: Iterable[str] | None = None) -> dict[str, str]:

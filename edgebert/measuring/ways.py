@@ -9,8 +9,8 @@ from statistics import median
 import msgspec
 
 from edgebert.engines.session import default_way, engine_of, engines_here
-from edgebert.inputs.manifest import ExportedSubnet
-from edgebert.subnet import Way, WayFilter
+from edgebert.inputs.manifest import ExportedSubnet, Manifest
+from edgebert.subnet import Precision, Way, WayFilter
 
 # How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.
 _HOPELESS = 2.0
@@ -33,6 +33,11 @@ class Combination:
         """What it is called in journals and profiles."""
         return self.subnet.id, self.way
 
+    @property
+    def arithmetic(self) -> tuple[Precision, Way]:
+        """What decides whether its outputs are right, beside the weights."""
+        return self.subnet.precision, self.way
+
     def __str__(self) -> str:
         return f"{self.subnet.id} ({self.way})"
 
@@ -40,25 +45,38 @@ class Combination:
 def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Iterator[Way]:
     """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
     if quick:
-        way = default_way(asked.engine, asked.threads)
+        way = default_way(asked.engines[0] if asked.engines else None, asked.threads)
         # A thread count that is asked for is taken as it is; that of this machine may be more than an emulated one has.
         yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
         return
 
-    for engine in [engine_of(asked.engine)] if asked.engine else engines_here():
+    for engine in map(engine_of, asked.engines) if asked.engines else engines_here():
         counts = [asked.threads] if asked.threads else [n for n in engine.thread_counts() if n <= max_threads]
-        for device, threads, flavor, options in itertools.product(
-            engine.devices(), counts, engine.FLAVORS, engine.OPTIONS
-        ):
-            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=options)
+        for device, threads, flavor in itertools.product(engine.devices(), counts, engine.FLAVORS):
+            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=())
 
 
-def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list[Combination]:
-    """Return each sub-network in each way that it can be run in."""
+def combinations(
+    manifest: Manifest, subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, quick: bool
+) -> list[Combination]:
+    """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones."""
+    pairs = []
+    for subnet, way in itertools.product(subnets, ways):
+        engine = engine_of(way.engine)
+        if way.flavor in subnet.graphs and engine.takes(subnet.precision):
+            usual, *others = engine.options(subnet.precision, reduce_range=manifest.reduce_range)
+            for options in [usual] if quick else [usual, *others]:
+                pairs.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
+    return pairs
+
+
+def cures_of(pairs: Iterable[Combination]) -> list[Combination]:
+    """Return sub-networks, found to be computed wrong in some ways, with the settings that may help."""
     return [
-        Combination(subnet, way)
-        for subnet, way in itertools.product(subnets, ways)
-        if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
+        Combination(one.subnet, msgspec.structs.replace(one.way, options=options))
+        for one in pairs
+        for options in engine_of(one.way.engine).cures()
+        if not one.way.options
     ]
 
 
