@@ -59,7 +59,7 @@ class Engine(ABC):
         """
 
     def takes(self, precision: Precision) -> bool:
-        """Return whether it runs graphs of a precision."""
+        """Return whether graphs of a precision are worth running with it."""
         return True
 
     def thread_counts(self) -> tuple[int, ...]:

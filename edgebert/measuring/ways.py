@@ -9,6 +9,7 @@ from statistics import median
 import msgspec
 
 from edgebert.engines.session import default_way, engine_of, engines_here
+from edgebert.errors import ProfileError
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.subnet import Way, WayFilter
 
@@ -54,12 +55,26 @@ def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Itera
 
 
 def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list[Combination]:
-    """Return each sub-network in each way that it can be run in."""
-    return [
+    """Return each sub-network in each way that it can be run in.
+
+    Raises:
+        ProfileError: there is none.
+    """
+    subnets, ways = list(subnets), list(ways)
+    found = [
         Combination(subnet, way)
         for subnet, way in itertools.product(subnets, ways)
         if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
     ]
+    if not found:
+        engines, precisions = (
+            " and ".join(sorted(names))
+            for names in ({way.engine for way in ways}, {subnet.precision for subnet in subnets})
+        )
+        raise ProfileError(
+            f"{engines} is no engine for {precisions}; choose another provider or export more precisions"
+        )
+    return found
 
 
 def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
