@@ -38,6 +38,7 @@ class Engine(ABC):
     PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
     FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
     OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # settings worth trying beside its usual ones
+    BATCH_SIZES: ClassVar[tuple[int, ...]] = (1,)  # measured where nobody asks for others
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
 

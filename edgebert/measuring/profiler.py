@@ -23,7 +23,14 @@ from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.stability import stability_of
 from edgebert.measuring.trial import Died, Measurement, Trial, measure_apart
 from edgebert.measuring.trial_journal import TrialJournal, TrialRecord, measurements_in
-from edgebert.measuring.ways import Combination, MediansByWay, combinations, hopeless_ways, ways_to_measure
+from edgebert.measuring.ways import (
+    Combination,
+    MediansByWay,
+    combinations,
+    hopeless_ways,
+    usual_batch_sizes,
+    ways_to_measure,
+)
 from edgebert.progress import Progress, no_progress
 from edgebert.subnet import WayFilter
 from edgebert.version import __version__
@@ -42,7 +49,7 @@ def profile(
     bundle: Bundle | str | Path | None = None,
     *,
     lengths: Sequence[int] | None = None,
-    batch_sizes: Sequence[int] = (1,),
+    batch_sizes: Sequence[int] | None = None,
     threads: int | None = None,
     provider: str | None = None,
     subnets: Sequence[str] | None = None,
@@ -55,10 +62,11 @@ def profile(
 
     Every sub-network is measured with every engine, flavor of graph and thread count that is worth it, unless
     `provider` or `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the bundle takes them, and its
-    longest input. `quick` measures for about 5 s, in one round and one way. Requests come back to back, or
-    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is called after each
-    measurement. A profiling that was killed goes on where it was; a complete profile is cached for `load` and `select`,
-    and one of some sub-networks or ways is added to the cached one.
+    longest input; without `batch_sizes` those that suit the engine asked for: 1, 8 and 32 for `cuda`, 1 for others.
+    `quick` measures for about 5 s, in one round and one way. Requests come back to back, or `requests_per_s` of them.
+    `emulate` imposes the limits of a smaller machine. `on_progress` is called after each measurement. A profiling that
+    was killed goes on where it was; a complete profile is cached for `load` and `select`, and one of some sub-networks
+    or ways is added to the cached one.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
@@ -71,7 +79,12 @@ def profile(
     if asked.threads and asked.threads > most:
         raise ProfileError(f"expected at most {most} threads on this machine, found {threads}; lower --threads")
     settings = settings_for(
-        bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
+        bundle,
+        lengths=lengths,
+        batch_sizes=batch_sizes or usual_batch_sizes(asked),
+        quick=quick,
+        requests_per_s=requests_per_s,
+        emulate=emulate,
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))

@@ -8,6 +8,7 @@ from statistics import median
 
 import msgspec
 
+from edgebert.engines.engine import Engine
 from edgebert.engines.session import default_way, engine_of, engines_here
 from edgebert.errors import ProfileError
 from edgebert.inputs.manifest import ExportedSubnet
@@ -52,6 +53,11 @@ def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Itera
             engine.devices(), counts, engine.FLAVORS, engine.OPTIONS
         ):
             yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=options)
+
+
+def usual_batch_sizes(asked: WayFilter) -> tuple[int, ...]:
+    """Return the batch sizes to measure where nobody says which: those that suit the engine asked for."""
+    return engine_of(asked.engine).BATCH_SIZES if asked.engine else Engine.BATCH_SIZES
 
 
 def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list[Combination]:
