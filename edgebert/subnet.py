@@ -6,9 +6,9 @@ from msgspec import Meta
 
 from edgebert.records import Count, Line, Natural, Record
 
-Precision = Literal["fp32", "int8", "int8-static", "int8-weights"]
+Precision = Literal["fp32", "fp16", "int8", "int8-static", "int8-weights"]
 Flavor = Literal["fused", "portable"]
-Storage = Literal["fp32", "int8"]
+Storage = Literal["fp32", "fp16", "int8"]
 PartOfAll = Annotated[float, Meta(gt=0, le=1)]
 
 # More than any machine that this is for has cores: a number above it in a profile or an option is a mistake.
@@ -67,7 +67,7 @@ class WayFilter(Record, frozen=True):
 
 def storage_of(precision: Precision) -> Storage:
     """Return the storage type whose weight file a precision reads."""
-    return "fp32" if precision == "fp32" else "int8"
+    return precision if precision in ("fp32", "fp16") else "int8"
 
 
 def rounds_inputs(precision: Precision) -> bool:

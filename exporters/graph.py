@@ -125,9 +125,9 @@ class _Network:
         nodes = self.nodes
         projected = nodes.linear(attended, [f"{layer}.o"], inputs=heads * nodes.head_size)
         if self.pre_norm:
-            tokens = nodes.node("Sum", [projected, tokens])
+            tokens = nodes.sum([projected, tokens])
             read = self.norm([tokens], f"{layer}.ffn_norm")
-            return nodes.node("Sum", [self.ffn(read, layer, ffn), tokens])
+            return nodes.sum([self.ffn(read, layer, ffn), tokens])
         tokens = self.norm([projected, tokens], f"{layer}.attention_norm")
         return self.norm([self.ffn(tokens, layer, ffn), tokens], f"{layer}.ffn_norm")
 
@@ -148,18 +148,18 @@ class _Network:
     def mean(self, states: str) -> str:
         """Return the mean (batch, 1, hidden) of the states of all tokens but padding."""
         nodes = self.nodes
-        real = nodes.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
-        real = nodes.node("Unsqueeze", [real, nodes.integers(2)])
+        # In float32: a sum over all tokens may be more than float16 holds.
+        states = nodes.widened(states)
+        real = nodes.node("Unsqueeze", [nodes.floating("attention_mask"), nodes.integers(2)])
         total, count = (
             nodes.node("ReduceSum", [one, nodes.integers(1)], keepdims=1)
             for one in (nodes.node("Mul", [states, real]), real)
         )
-        return nodes.node("Div", [total, count])
+        return nodes.narrowed(nodes.node("Div", [total, count]))
 
     def norm(self, parts: Sequence[str], name: str) -> str:
         """Return the layer norm of a sum."""
-        # Not Add: ONNX Runtime fuses that into its SkipLayerNormalization, which takes 4 to 9 times as long.
-        states = parts[0] if len(parts) == 1 else self.nodes.node("Sum", parts)
+        states = parts[0] if len(parts) == 1 else self.nodes.sum(parts)
         return self.nodes.norm(states, name, self.source.settings.layer_norm_eps)
 
     def activation(self, x: str) -> str:

@@ -68,7 +68,7 @@ class Head:
 
 def _write_text_logits(nodes: Nodes, states: str, activation: WriteActivation) -> None:
     row = nodes.node("Squeeze", [states, nodes.integers(1)])
-    active = activation(nodes.linear(row, ["pooler"]))
+    active = nodes.widened(activation(nodes.linear(row, ["pooler"])))
     # No product of the flavor: the classifier is small and stays in float32.
     last = [active, nodes.weight("classifier.weight"), nodes.weight("classifier.bias")]
     nodes.node("Gemm", last, name="logits", transB=1)
@@ -96,7 +96,8 @@ def _write_token_logits(nodes: Nodes, states: str, activation: WriteActivation, 
         states = activation(nodes.linear(states, ["pooler"]))
     # As above no product of the flavor; Gemm takes no three dimensions.
     turned = nodes.node("Transpose", [nodes.weight("classifier.weight")], perm=[1, 0])
-    return nodes.node("Add", [nodes.node("MatMul", [states, turned]), nodes.weight("classifier.bias")], name=name)
+    product = nodes.node("MatMul", [nodes.widened(states), turned])
+    return nodes.node("Add", [product, nodes.weight("classifier.bias")], name=name)
 
 
 def _token_logits(

@@ -6,6 +6,7 @@ What the flavors write in ways of their own stands in fused.py and portable.py.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Nodes(ABC):
 
     def __init__(self, weights: Weights, precision: Precision, head_size: int, roundings: InputRoundings):
         self.precision, self.head_size = precision, head_size
+        self._floats: type[np.floating[Any]] = np.float16 if precision == "fp16" else np.float32
         self._weights, self._roundings = weights, roundings
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, TensorProto] = {}
@@ -62,8 +64,33 @@ class Nodes(ABC):
         return self.constant(np.array(values, np.int64))
 
     def number(self, value: float) -> str:
-        """Add a float32 scalar and return its name."""
-        return self.constant(np.array(value, np.float32))
+        """Add a scalar of the type that is computed with, and return its name."""
+        return self.constant(np.array(value, self._floats))
+
+    def floating(self, x: str) -> str:
+        """Return integers or truths as numbers of the type that is computed with."""
+        return self.node("Cast", [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(self._floats)))
+
+    def widened(self, x: str) -> str:
+        """Return x in float32; what is written from here on is computed in it, in fp16 too."""
+        if self.precision != "fp16":
+            return x
+        self._floats = np.float32
+        return self.floating(x)
+
+    def narrowed(self, x: str) -> str:
+        """Return a widened x in the precision's own type; what is written from here on is computed in it again."""
+        if self.precision != "fp16":
+            return x
+        self._floats = np.float16
+        return self.floating(x)
+
+    def sum(self, parts: Sequence[str]) -> str:
+        """Return the sum of two values or more."""
+        if self.precision == "fp16":  # for GPUs, where it is well that ONNX Runtime fuses it with the norm behind it
+            return reduce(lambda one, other: self.node("Add", [one, other]), parts)
+        # Not Add: ONNX Runtime fuses that into its SkipLayerNormalization, which on a CPU takes 4 to 9 times as long.
+        return self.node("Sum", parts)
 
     def weight(self, name: str, rows: int | None = None) -> str:
         """Add the first rows of a stored tensor and return its name."""
@@ -178,6 +205,12 @@ class Nodes(ABC):
         """Return the sum, x itself where there is no bias."""
         return self.node("Add", [x, bias]) if bias else x
 
+    @property
+    def masked(self) -> float:
+        """What is added to the score of a token that is not seen: its share becomes exactly 0."""
+        # In float16 twice as much is still a number: a token may be padding and too far away.
+        return -30_000 if self.precision == "fp16" else -1e9
+
     @abstractmethod
     def mask(self) -> str:
         """Return the mask in the form that `attention` takes."""
@@ -217,10 +250,10 @@ class Nodes(ABC):
         """Return what `gelu` does, nearly: by tanh (Hendrycks and Gimpel 2016)."""
 
     def words(self, ids: str) -> str:
-        """Return the word embeddings (batch, length, embedding) float32 of ids (batch, length)."""
+        """Return the word embeddings (batch, length, embedding) of ids (batch, length)."""
         # In int8 each row has a scale: a vocabulary is the largest tensor of a small model, and takes a quarter so.
         rows = self.node("Gather", [self.weight("word"), ids])
-        if self._weights.file.dtype == "fp32":
+        if self._weights.file.dtype != "int8":
             return rows
         scales = self.node("Gather", [self.weight(scale_name("word")), ids])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])

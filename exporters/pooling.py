@@ -21,6 +21,7 @@ def dense_name(place: int) -> str:
 
 def write_embedding(layers: SentenceLayers, nodes: Nodes, states: str, *, is_one_token: bool) -> None:
     """Write the output `embedding` (batch, dims) behind states (batch, length, hidden), or those of the first token."""
+    states = nodes.widened(states)  # sums over all tokens may be more than float16 holds
     if is_one_token:
         vector = nodes.node("Squeeze", [states, nodes.integers(1)])
     else:

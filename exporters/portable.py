@@ -7,21 +7,18 @@ from onnx import TensorProto
 
 from edgebert.exporters.nodes import Matrix, Nodes
 
-# Added to the score of a token that is padding: its share becomes exactly 0.
-_MASKED = -1e9
-
 
 class PortableNodes(Nodes):
     """Writes graphs for every engine."""
 
     def mask(self) -> str:
-        """Return what is added to scores, (batch, 1, 1, length) float32."""
-        ones = self.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
-        padding = self.node("Sub", [self.number(1), self.node("Unsqueeze", [ones, self.integers(1, 2)])])
-        return self.node("Mul", [padding, self.number(_MASKED)])
+        """Return what is added to scores, (batch, 1, 1, length)."""
+        ones = self.node("Unsqueeze", [self.floating("attention_mask"), self.integers(1, 2)])
+        padding = self.node("Sub", [self.number(1), ones])
+        return self.node("Mul", [padding, self.number(self.masked)])
 
     def product(self, states: str, matrix: Matrix) -> str:
-        """Return the product in integers for int8, else in float32 behind the roundings of the precision."""
+        """Return the product in integers for int8, else in floats behind the roundings of the precision."""
         if self.precision == "int8":
             levels, step, zero = self.levels(states, matrix)
             sums = self.node("MatMulInteger", [levels, matrix.weight, zero])
@@ -32,7 +29,7 @@ class PortableNodes(Nodes):
         weight = matrix.weight
         if self.precision == "int8-static":
             states = self.node("DequantizeLinear", self.levels(states, matrix))
-        if self.precision != "fp32":
+        if matrix.scale:
             # A scale for each output, and outputs are the columns.
             weight = self.node("DequantizeLinear", [weight, matrix.scale], axis=1)
         return self.plus(self.node("MatMul", [states, weight]), matrix.bias)
@@ -47,8 +44,13 @@ class PortableNodes(Nodes):
         key = self.node("Transpose", [key], perm=[0, 2, 3, 1])
         value = self.node("Transpose", [value], perm=[0, 2, 1, 3])
 
-        scale = 1 / math.sqrt(self.head_size) if scale is None else scale
-        scores = self.plus(self.node("Mul", [self.node("MatMul", [query, key]), self.number(scale)]), bias)
+        factor = self.number(1 / math.sqrt(self.head_size) if scale is None else scale)
+        if self.precision == "fp16":
+            # First, so that no product is larger than the scores: float16 ends at 65504.
+            scores = self.node("MatMul", [self.node("Mul", [query, factor]), key])
+        else:
+            scores = self.node("Mul", [self.node("MatMul", [query, key]), factor])
+        scores = self.plus(scores, bias)
         shares = self.node("Softmax", [self.node("Add", [scores, key_mask])], axis=-1)
         attended = self.node("Transpose", [self.node("MatMul", [shares, value])], perm=[0, 2, 1, 3])
         return self.node("Reshape", [attended, self.integers(0, 0, heads * self.head_size)])

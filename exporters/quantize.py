@@ -1,10 +1,18 @@
-"""Rounds float32 to int8: matrices to rows with one scale each, and what enters a product to 256 levels of a range."""
+"""Rounds float32, to int8: matrices to rows with one scale each, and what enters a product to 256 levels of a range.
+
+And to float16, which fp16 is stored and computed in.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgebert.errors import ExportError
+
+# The largest number that float16 holds.
+LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,19 @@ class InputRounding:
         """Return what the product computes with in the place of its input."""
         rest = self.rest(x)
         return (self.range or Range.of(rest)).rounded(rest) + (x - rest)
+
+
+def check_fits_half(x: NDArray[np.float32], what: str) -> None:
+    """Check that float16 holds numbers, which are called `what`.
+
+    Raises:
+        ExportError: it does not; names the largest.
+    """
+    largest = float(np.abs(x).max(initial=0))
+    # So that what is not a number is refused too.
+    if not largest <= LARGEST_HALF:
+        found = f"expected {what} of at most {LARGEST_HALF:.0f} in fp16, found {largest:.6g}"
+        raise ExportError(f"{found}; export fp32 or int8 instead")
 
 
 # By the name of the product's unit: 3.ffn_in.

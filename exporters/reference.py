@@ -20,16 +20,23 @@ from edgebert.tasks.task import Outputs
 Places = np.typing.NDArray[np.int64]
 # What becomes of the input (batch, length, inputs) of a unit's product, by the unit's name: rounded as graphs round it.
 Rounding = Callable[[str, Array], Array]
+# What becomes of what is computed: products, sums, scores, norms.
+Keeping = Callable[[Array], Array]
 
 
 def outputs(
-    subnet: Subnet, source: Checkpoint, tensors: dict[str, Array], inputs: Arrays, rounding: Rounding = lambda _, x: x
+    subnet: Subnet,
+    source: Checkpoint,
+    tensors: dict[str, Array],
+    inputs: Arrays,
+    rounding: Rounding = lambda _, x: x,
+    keeping: Keeping = lambda x: x,
 ) -> Outputs:
     """Return what a sub-network's graph must put out for graph inputs (batch, length).
 
     `tensors` are the checkpoint's own, or rounded as they are stored.
     """
-    model = _Reference(source, tensors, rounding, inputs)
+    model = _Reference(source, tensors, rounding, keeping, inputs)
     states, head = model.embeddings(), head_of(source)
     reads_all = head.reads_all_tokens or source.settings.mean_pooling
     for place, (layer, heads, ffn) in enumerate(zip(subnet.layers, subnet.heads, subnet.ffn, strict=True)):
@@ -44,8 +51,11 @@ def outputs(
 class _Reference:
     """`places` (batch, tokens) are those of tokens in their text."""
 
-    def __init__(self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, inputs: Arrays):
-        self.source, self.tensors, self.rounding, self.inputs = source, tensors, rounding, inputs
+    def __init__(
+        self, source: Checkpoint, tensors: dict[str, Array], rounding: Rounding, keeping: Keeping, inputs: Arrays
+    ):
+        self.source, self.tensors, self.inputs = source, tensors, inputs
+        self.rounding, self.keeping = rounding, keeping
         self.activation = ACTIVATIONS[source.settings.activation].compute
         real = inputs["attention_mask"] == 1
         self.mask = np.where(real, 0.0, -np.inf).astype(np.float32)[:, None, None, :]
@@ -65,7 +75,7 @@ class _Reference:
             states = states + self.tensors["position"][self.positions(ids)]
         if "type" in self.tensors:
             states = states + self.tensors["type"][self.types]
-        states = self.norm(states, "embedding_norm")
+        states = self.norm(self.keeping(states), "embedding_norm")
         return self.linear(states, "projection") if "projection.weight" in self.tensors else states
 
     def positions(self, ids: Places) -> Places:
@@ -83,22 +93,22 @@ class _Reference:
         tokens, asking = (np.take_along_axis(x, places[:, :, None], axis=1) for x in (states, read))
         query = self.split(self.linear(asking, f"{layer}.q", outputs=size))
         key, value = (self.split(self.linear(read, f"{layer}.{unit}", outputs=size)) for unit in "kv")
-        scores = self.scores(number, query, key, places) + self.mask
+        scores = self.keeping(self.scores(number, query, key, places)) + self.mask
 
         # Less the largest, so that no exponential overflows.
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        heads = weights / weights.sum(axis=-1, keepdims=True) @ value
-        attended = heads.swapaxes(1, 2).reshape(*tokens.shape[:2], size)
-        tokens = tokens + self.linear(attended, f"{layer}.o", inputs=size)
+        heads = self.keeping(weights / weights.sum(axis=-1, keepdims=True)) @ value
+        attended = self.keeping(heads).swapaxes(1, 2).reshape(*tokens.shape[:2], size)
+        tokens = self.keeping(tokens + self.linear(attended, f"{layer}.o", inputs=size))
         if is_before:
-            return tokens + self.ffn(self.norm(tokens, f"{layer}.ffn_norm"), layer, ffn)
+            return self.keeping(tokens + self.ffn(self.norm(tokens, f"{layer}.ffn_norm"), layer, ffn))
         tokens = self.norm(tokens, f"{layer}.attention_norm")
-        return self.norm(tokens + self.ffn(tokens, layer, ffn), f"{layer}.ffn_norm")
+        return self.norm(self.keeping(tokens + self.ffn(tokens, layer, ffn)), f"{layer}.ffn_norm")
 
     def ffn(self, tokens: Array, layer: str, ffn: int) -> Array:
-        active = self.activation(self.linear(tokens, f"{layer}.ffn_in", outputs=ffn))
+        active = self.keeping(self.activation(self.linear(tokens, f"{layer}.ffn_in", outputs=ffn)))
         if f"{layer}.ffn_gate.weight" in self.tensors:
-            active = active * self.linear(tokens, f"{layer}.ffn_gate", outputs=ffn)
+            active = self.keeping(active * self.linear(tokens, f"{layer}.ffn_gate", outputs=ffn))
         return self.linear(active, f"{layer}.ffn_out", inputs=ffn)
 
     def read_by_head(self, states: Array, all_tokens: bool) -> Array:
@@ -126,8 +136,8 @@ class _Reference:
                 place = self.source.layers.index(layer)
                 query, key = turned(query, places, thetas[place]), turned(key, self.places, thetas[place])
                 window = windows[place]
-                # Not infinite: a token that is padding may see none.
-                unseen = np.where(np.abs(apart) > (len(apart) + key.shape[2] if window is None else window), -1e30, 0)
+                # Not infinite: a token that is padding may see none. Nor more than float16 holds.
+                unseen = np.where(np.abs(apart) > (len(apart) + key.shape[2] if window is None else window), -3e4, 0)
                 return query @ key.swapaxes(-1, -2) / divisor + unseen.astype(np.float32)
             case Disentangled() as attention:
                 return self.disentangled_scores(str(layer), query, key, apart, attention)
@@ -178,7 +188,7 @@ class _Reference:
     def linear(self, states: Array, unit: str, outputs: int | None = None, inputs: int | None = None) -> Array:
         product = self.rounding(unit, states) @ self.tensors[f"{unit}.weight"][:outputs, :inputs].T
         bias = self.tensors.get(f"{unit}.bias")
-        return np.asarray(product if bias is None else product + bias[:outputs])
+        return self.keeping(product if bias is None else product + bias[:outputs])
 
     def split(self, states: Array) -> Array:
         """Return (batch, heads, length, head size) of (batch, length, heads * head size)."""
@@ -191,7 +201,7 @@ class _Reference:
         centred = states - states.mean(axis=-1, keepdims=True)
         variance = (centred**2).mean(axis=-1, keepdims=True)
         scaled = centred / np.sqrt(variance + np.float32(self.source.settings.layer_norm_eps))
-        return np.asarray(scaled * self.tensors[f"{name}.weight"] + self.tensors.get(f"{name}.bias", np.float32(0)))
+        return self.keeping(scaled * self.tensors[f"{name}.weight"] + self.tensors.get(f"{name}.bias", np.float32(0)))
 
 
 def waves(distances: Places, hidden: int) -> Array:

@@ -18,7 +18,7 @@ from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.family import Sizes
 from edgebert.exporters.positions import with_positions
-from edgebert.exporters.quantize import quantize_rows
+from edgebert.exporters.quantize import check_fits_half, quantize_rows
 from edgebert.inputs.bundle_file import PIECE_BYTES
 from edgebert.inputs.manifest import FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
@@ -73,9 +73,25 @@ def is_outputs_first(unit: str) -> bool:
     return unit_of(unit) in _OUTPUTS_FIRST
 
 
-def _is_rounded(name: str, tensor: Array) -> bool:
-    is_matrix = name == "word" or (name.endswith(".weight") and tensor.ndim > 1)
-    return is_matrix and unit_of(name) not in _IN_FLOAT and not name.startswith(_DENSE)
+def _is_matrix(name: str, tensor: NDArray[Any]) -> bool:
+    """Return whether a tensor is a matrix that int8 rounds."""
+    return (name == "word" or (name.endswith(".weight") and tensor.ndim > 1)) and not _stays_float(name)
+
+
+def _stays_float(name: str) -> bool:
+    return unit_of(name) in _IN_FLOAT or name.startswith(_DENSE)
+
+
+def _halved(name: str, tensor: NDArray[Any]) -> NDArray[Any]:
+    """Return a tensor as fp16 stores it.
+
+    Raises:
+        ExportError: it has numbers that float16 does not hold.
+    """
+    if tensor.dtype != np.float32 or _stays_float(name):
+        return tensor
+    check_fits_half(tensor, f"weights of {name}")
+    return tensor.astype(np.float16)
 
 
 def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[str, NDArray[Any]]:
@@ -101,10 +117,10 @@ def layout(tensors: Mapping[str, NDArray[Any]], dtype: Storage) -> Iterator[tupl
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
     # What is cut becomes the rows, so that a narrower network reads a prefix; the rest lies as MatMul takes it.
     for name, tensor in tensors.items():
-        is_matrix = _is_rounded(name, tensor)
+        is_matrix = _is_matrix(name, tensor)
         transposed = is_matrix and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
         rows = quantize_rows(tensor) if is_matrix and dtype == "int8" else None
-        values: NDArray[Any] = tensor if rows is None else rows.values
+        values: NDArray[Any] = _halved(name, tensor) if dtype == "fp16" else tensor if rows is None else rows.values
         yield name, values.T if transposed else values
         if rows is not None:
             # The scales of words are gathered with their rows, so they stay a column.
@@ -119,7 +135,9 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
     # share are rounded once: they would fill the memory.
     rounded: dict[int, Array] = {}
     for name, tensor in source.tensors.items():
-        if _is_rounded(name, tensor) and id(tensor) not in rounded:
+        if dtype == "fp16" and id(tensor) not in rounded:
+            rounded[id(tensor)] = _halved(name, tensor).astype(np.float32, copy=False)
+        elif _is_matrix(name, tensor) and id(tensor) not in rounded:
             rounded[id(tensor)] = quantize_rows(tensor).dequantized()
     return {name: rounded.get(id(tensor), tensor) for name, tensor in source.tensors.items()}
 

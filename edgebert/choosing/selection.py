@@ -6,7 +6,7 @@ that breaks the budget is ever chosen.
 """
 
 import logging
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -17,7 +17,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet, Manifest
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, check_percentile
 from edgebert.records import Record
-from edgebert.subnet import Way
+from edgebert.subnet import Precision, Way
 
 logger = logging.getLogger(__name__)
 
@@ -165,14 +165,24 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     return msgspec.structs.replace(selection, **costs)
 
 
-def select_unprofiled(bundle: Bundle, budget: Budget, way: Way) -> Selection:
-    """Return the best sub-network, the smallest of equals: what to take where nothing limits the choice."""
+def select_unprofiled(
+    bundle: Bundle, budget: Budget, way: Way, takes: Callable[[Precision], bool] = lambda _: True
+) -> Selection:
+    """Return the best sub-network, the smallest of equals: what to take where nothing limits the choice.
+
+    `takes` tells which precisions suit the way; the others are taken where there are none of these.
+    """
     _warn_of_unknown_quality(bundle)
     worth = worths(bundle.manifest)
     known = [subnet for subnet in bundle.manifest.subnetworks if subnet.id in worth]
-    subnet = max(known, key=lambda subnet: (worth[subnet.id], -subnet.parameters))
-    others = (other for other in bundle.manifest.subnetworks if other is not subnet)
-    rejected = tuple(Rejection(other.id, way, *_less_good(other, subnet)) for other in others)
+    subnet = max(known, key=lambda subnet: (takes(subnet.precision), worth[subnet.id], -subnet.parameters))
+    others = [other for other in bundle.manifest.subnetworks if other is not subnet]
+    unsuited = {
+        other.id: Rejection(other.id, way, "left-out", f"{other.precision} is not worth it on {way.engine}")
+        for other in others
+        if takes(subnet.precision) and not takes(other.precision)
+    }
+    rejected = tuple(unsuited.get(other.id) or Rejection(other.id, way, *_less_good(other, subnet)) for other in others)
     return named(subnet, budget, way, rejected)
 
 

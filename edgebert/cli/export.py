@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(group, "--widths", shares, "W,...", widths)
     depths = "shares of layers to keep, such as 0.5,0.75,1.0 (default: those of elastic.json)"
     add(group, "--depths", shares, "D,...", depths)
-    precisions = "of int8, int8-static, int8-weights and fp32 (default: int8)"
+    precisions = "of int8, int8-static, int8-weights, fp16 and fp32 (default: int8)"
     add(group, "--precisions", names, "NAME,...", precisions)
     add(group, "--calibrate", str, "DATA", "texts to find the ranges of activations with, which int8-static needs")
 

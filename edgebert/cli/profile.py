@@ -20,7 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--out", str, "FILE", "write the profile there too (it is always kept in the cache)")
     lengths = "tokens of the inputs to measure (default: 16,64,128 and the longest there can be)"
     add(parser, "--lengths", arguments.counts, "L,...", lengths)
-    add(parser, "--batch-sizes", arguments.counts, "B,...", "texts in a request (default: 1)")
+    add(
+        parser,
+        "--batch-sizes",
+        arguments.counts,
+        "B,...",
+        "texts in a request (default: 1, for cuda 1,8,32)",
+    )
     add(parser, "--threads", arguments.count, "N", "default: one, half the cores and all")
     arguments.add_provider(parser, "all")
     add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")

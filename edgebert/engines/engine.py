@@ -38,6 +38,7 @@ class Engine(ABC):
     PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
     FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
     OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # all settings beside its usual ones that a profile may hold
+    BATCH_SIZES: ClassVar[tuple[int, ...]] = (1,)  # measured where nobody asks for others
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
 
@@ -59,7 +60,7 @@ class Engine(ABC):
         """
 
     def takes(self, precision: Precision) -> bool:
-        """Return whether it runs graphs of a precision."""
+        """Return whether graphs of a precision are worth running with it."""
         return True
 
     def options(self, precision: Precision, *, reduce_range: bool) -> tuple[Options, ...]:

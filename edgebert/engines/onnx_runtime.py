@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ if telemetry.MAY_BE_ON:
         telemetry.VARIABLE,
         telemetry.OFF,
     )
+
+# The entry of a session's options that has it remember which provider runs what.
+RECORD_PLACES = ("session.record_ep_graph_assignment_info", "1")
 
 _SESSIONS: "weakref.WeakSet[onnxruntime.InferenceSession]" = weakref.WeakSet()
 
@@ -50,6 +54,11 @@ class OnnxRuntimeSession:
         _SESSIONS.add(session)
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
         self._output_names = [value.name for value in session.get_outputs()]
+
+    def operators_on(self, provider: str) -> set[str]:
+        """Return the operators that a provider runs, if the session was opened with `RECORD_PLACES`."""
+        parts = self._session.get_provider_graph_assignment_info()
+        return {node.op_type for part in parts if part.ep_name == provider for node in part.get_nodes()}
 
     def run(self, inputs: Arrays) -> Outputs:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
@@ -77,8 +86,10 @@ def session_options(weights: Path, threads: int) -> onnxruntime.SessionOptions:
 
 
 @NATIVE_CALL
-def open_graph(graph: bytes, options: Any, provider: str, providers: list[str] | None = None) -> OnnxRuntimeSession:
-    """Load a graph; `providers` are left out where the options name the devices.
+def open_graph(
+    graph: bytes, options: Any, provider: str, providers: Sequence[str | tuple[str, dict[str, str]]] | None = None
+) -> OnnxRuntimeSession:
+    """Load a graph; `providers`, some with settings, are left out where the options name the devices.
 
     Raises:
         BundleError: ONNX Runtime refuses the graph.

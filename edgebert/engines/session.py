@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from edgebert.engines.checked_session import CheckedSession
 from edgebert.engines.cpu import CPU
+from edgebert.engines.cuda import CUDA
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.openvino import OPENVINO
 from edgebert.errors import BundleError, EdgeBertError, listed
@@ -16,7 +17,7 @@ from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 from edgebert.tasks.tasks import task_in
 
-ENGINES: tuple[Engine, ...] = (CPU, OPENVINO)
+ENGINES: tuple[Engine, ...] = (CPU, OPENVINO, CUDA)
 
 
 def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:

@@ -29,6 +29,7 @@ from edgebert.measuring.ways import (
     combinations,
     cures_of,
     hopeless_ways,
+    usual_batch_sizes,
     ways_to_measure,
 )
 from edgebert.progress import Progress, no_progress
@@ -49,7 +50,7 @@ def profile(
     bundle: Bundle | str | Path | None = None,
     *,
     lengths: Sequence[int] | None = None,
-    batch_sizes: Sequence[int] = (1,),
+    batch_sizes: Sequence[int] | None = None,
     threads: int | None = None,
     provider: str | None = None,
     engines: Sequence[str] | None = None,
@@ -63,10 +64,11 @@ def profile(
 
     Every sub-network is measured with every engine, flavor of graph and thread count that is worth it, unless
     `provider`, or several `engines`, and `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the
-    bundle takes them, and its longest input. `quick` measures for about 5 s, in one round and one way. Requests come
-    back to back, or `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is
-    called after each measurement. A profiling that was killed goes on where it was; a complete profile is cached for
-    `load` and `select`, and one of some sub-networks or ways is added to the cached one.
+    bundle takes them, and its longest input; without `batch_sizes` those that suit the engine asked for: 1, 8 and 32
+    for `cuda`, 1 for others. `quick` measures for about 5 s, in one round and one way. Requests come back to back, or
+    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is called after each
+    measurement. A profiling that was killed goes on where it was; a complete profile is cached for `load` and `select`,
+    and one of some sub-networks or ways is added to the cached one.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
@@ -79,7 +81,12 @@ def profile(
     if asked.threads and asked.threads > most:
         raise ProfileError(f"expected at most {most} threads on this machine, found {threads}; lower --threads")
     settings = settings_for(
-        bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
+        bundle,
+        lengths=lengths,
+        batch_sizes=batch_sizes or usual_batch_sizes(asked),
+        quick=quick,
+        requests_per_s=requests_per_s,
+        emulate=emulate,
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     ways = list(ways_to_measure(asked, settings.threads, quick=quick))

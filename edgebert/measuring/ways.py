@@ -8,7 +8,9 @@ from statistics import median
 
 import msgspec
 
+from edgebert.engines.engine import Engine
 from edgebert.engines.session import default_way, engine_of, engines_here
+from edgebert.errors import ProfileError
 from edgebert.inputs.manifest import ExportedSubnet, Manifest
 from edgebert.subnet import Precision, Way, WayFilter
 
@@ -56,18 +58,35 @@ def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Itera
             yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=())
 
 
+def usual_batch_sizes(asked: WayFilter) -> tuple[int, ...]:
+    """Return the batch sizes to measure where nobody says which: those that suit the one engine asked for."""
+    return engine_of(asked.engines[0]).BATCH_SIZES if asked.engines and len(asked.engines) == 1 else Engine.BATCH_SIZES
+
+
 def combinations(
     manifest: Manifest, subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, quick: bool
 ) -> list[Combination]:
-    """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones."""
-    pairs = []
+    """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones.
+
+    Raises:
+        ProfileError: there is none.
+    """
+    subnets, ways, found = list(subnets), list(ways), []
     for subnet, way in itertools.product(subnets, ways):
         engine = engine_of(way.engine)
         if way.flavor in subnet.graphs and engine.takes(subnet.precision):
             usual, *others = engine.options(subnet.precision, reduce_range=manifest.reduce_range)
             for options in [usual] if quick else [usual, *others]:
-                pairs.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
-    return pairs
+                found.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
+    if not found:
+        engines, precisions = (
+            " and ".join(sorted(names))
+            for names in ({way.engine for way in ways}, {subnet.precision for subnet in subnets})
+        )
+        raise ProfileError(
+            f"{engines} is no engine for {precisions}; choose another provider or export more precisions"
+        )
+    return found
 
 
 def cures_of(pairs: Iterable[Combination]) -> list[Combination]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.choosing.selection import Budget, Selection, named, select, select_unprofiled
+from edgebert.engines.session import engine_of
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
@@ -71,7 +72,9 @@ def choose(
     """
     if subnet is not None:
         return named(subnet_in(bundle, subnet), budget, way)
-    return select(bundle, profile(), budget) if profile else select_unprofiled(bundle, budget, way)
+    if profile:
+        return select(bundle, profile(), budget)
+    return select_unprofiled(bundle, budget, way, engine_of(way.engine).takes)
 
 
 def length_of(bundle: Bundle, texts: CallTexts) -> int:

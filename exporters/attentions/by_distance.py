@@ -58,7 +58,7 @@ class AttentionByDistance(Attention):
         nodes = self._nodes
         columns, rows = (nodes.node("Unsqueeze", [x, nodes.integers(n)]) for x, n in ((types, 2), (all_types, 1)))
         differing = nodes.node("Not", [nodes.node("Equal", [columns, rows])])
-        return nodes.node("Unsqueeze", [nodes.node("Cast", [differing], to=TensorProto.FLOAT), nodes.integers(1)])
+        return nodes.node("Unsqueeze", [nodes.floating(differing), nodes.integers(1)])
 
     def _query(self, query: str, layer: int, heads: int) -> str:
         """Return what asks for positions and types (batch, heads, tokens, head size), of a query (batch, tokens,

@@ -1,15 +1,11 @@
 """ModernBERT's attention: queries and keys are turned by their places, and in most layers far tokens are not seen."""
 
 import numpy as np
-from onnx import TensorProto
 
 from edgebert.exporters.attentions.distances import Distances
 from edgebert.exporters.attentions.plain import Attention
 from edgebert.exporters.family import Rotary
 from edgebert.exporters.nodes import Nodes
-
-# Added to the score of a token that is too far away: its share becomes exactly 0.
-_UNSEEN = -1e9
 
 
 class RotaryAttention(Attention):
@@ -51,7 +47,5 @@ class RotaryAttention(Attention):
     def _beyond(self, apart: str, window: int) -> str:
         """Return what is added to scores (1, 1, tokens, length) of tokens that are so far apart (tokens, length)."""
         nodes = self._nodes
-        beyond = nodes.node(
-            "Cast", [nodes.node("Greater", [apart, nodes.constant(np.array(window))])], to=TensorProto.FLOAT
-        )
-        return nodes.node("Unsqueeze", [nodes.node("Mul", [beyond, nodes.number(_UNSEEN)]), nodes.integers(0, 1)])
+        beyond = nodes.floating(nodes.node("Greater", [apart, nodes.constant(np.array(window))]))
+        return nodes.node("Unsqueeze", [nodes.node("Mul", [beyond, nodes.number(nodes.masked)]), nodes.integers(0, 1)])

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.choosing.selection import Budget, Miss, Selection, pareto_front, select, select_unprofiled, worths
+from edgebert.engines.cpu import CPU
 from edgebert.engines.session import default_way
 from edgebert.errors import BudgetError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -140,6 +141,18 @@ def test_where_no_quality_is_known_the_largest_that_fits_wins(caplog: pytest.Log
 def test_without_a_profile_the_best_and_then_the_smallest_wins() -> None:
     chosen = select_unprofiled(bundle_with([0.8, 0.9, 0.9]), Budget(), way())
     assert (chosen.subnetwork, chosen.predicted_ms) == (IDS[2], None)
+
+
+def test_without_a_profile_precisions_that_do_not_suit_the_way_are_taken_last() -> None:
+    bundle = bundle_with([0.9, 0.85, 0.8])
+    large, *others = bundle.manifest.subnetworks
+    half = msgspec.structs.replace(large, precision="fp16")
+    bundle = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, subnetworks=(half, *others)))
+    chosen = select_unprofiled(bundle, Budget(), way(), CPU.takes)
+    assert chosen.subnetwork == IDS[1]
+    assert reasons(chosen) == {IDS[0]: "fp16 is not worth it on cpu", IDS[2]: "micro_f1 0.800, not above 0.850"}
+    alone = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, subnetworks=(half,)))
+    assert select_unprofiled(alone, Budget(), way(), CPU.takes).subnetwork == IDS[0]
 
 
 @pytest.mark.parametrize(

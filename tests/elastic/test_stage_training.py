@@ -20,7 +20,7 @@ from edgebert.elastic.embeddings import EmbeddingLosses
 from edgebert.elastic.events import Event, EventJournal, ScoreEvent
 from edgebert.elastic.losses import LOSSES, LogitLosses, cross_entropy, hidden_loss, soft_cross_entropy
 from edgebert.elastic.scoring import Scorer
-from edgebert.elastic.stage import Stage, TrainingSettings
+from edgebert.elastic.stage import Compute, Stage, TrainingSettings
 from edgebert.elastic.stage_training import StageContext, chosen_subnets, learning_rate_at, run_stage
 from edgebert.elastic.texts import Texts
 from edgebert.errors import TrainingError
@@ -60,10 +60,14 @@ def context(tmp_path: Path) -> StageContext:
 
 
 def gradients(
-    context: StageContext, stage: Stage = DEPTH, numbers: range = range(8), accumulate: int = 1
+    context: StageContext,
+    stage: Stage = DEPTH,
+    numbers: range = range(8),
+    accumulate: int = 1,
+    compute: Compute = "fp32",
 ) -> dict[str, torch.Tensor]:
     """Return the gradients of one batch over three sub-networks, by the parameter's name."""
-    student, settings = context.student, msgspec.structs.replace(SETTINGS, accumulate=accumulate)
+    student, settings = context.student, msgspec.structs.replace(SETTINGS, accumulate=accumulate, compute=compute)
     assert isinstance(student, ElasticModel)
     student.eval().zero_grad()
     context = dataclasses.replace(context, stage=stage, settings=settings)
@@ -95,6 +99,27 @@ def test_gradients_are_summed_over_the_sub_networks_of_a_step(context: StageCont
     for name, parameter in student.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_in_bf16_the_student_and_its_teacher_compute_and_nothing_is_stored(
+    context: StageContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses, gradients and weights stay in float32, and the gradients point where those of float32 do."""
+    computed, forward = [], ElasticModel.forward
+
+    def watched(*inputs: Any) -> Any:
+        output = forward(*inputs)
+        computed.append(output.outputs["logits"].dtype)
+        return output
+
+    monkeypatch.setattr(ElasticModel, "forward", watched)
+    exact, found = gradients(context), gradients(context, compute="bf16")
+    half = len(computed) // 2
+    assert (set(computed[:half]), set(computed[half:])) == ({torch.float32}, {torch.bfloat16})
+    assert {parameter.dtype for parameter in context.student.parameters()} == {torch.float32}
+    assert {gradient.dtype for gradient in found.values()} == {torch.float32}
+    ours, right = (torch.cat([one.flatten() for one in all_of.values()]) for all_of in (found, exact))
+    assert 0.99 < torch.nn.functional.cosine_similarity(ours, right, dim=0) < 1 - 1e-6
 
 
 def test_vectors_of_the_full_network_learn_from_those_of_others_too(context: StageContext) -> None:

@@ -16,7 +16,7 @@ from edgebert.engines.cpu import CPU, CpuEngine
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.onnx_runtime import open_graph, session_options
 from edgebert.engines.openvino_plugin import OpenVinoPlugin
-from edgebert.engines.session import ENGINES, engine_versions, engines_here, open_session
+from edgebert.engines.session import ENGINES, engine_of, engine_versions, engines_here, open_session
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
@@ -37,13 +37,14 @@ WAYS_HERE = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
 @pytest.mark.parametrize("one", WAYS_HERE, ids=str)
 def test_every_sub_network_gives_its_golden_outputs_in_every_way_here(builtin: Bundle, one: Way) -> None:
     for subnet in builtin.manifest.subnetworks:
-        found = numerics(builtin, subnet, open_session(builtin, subnet, one))
-        assert found.ok, f"{subnet.id}: {found}"
+        if engine_of(one.engine).takes(subnet.precision):
+            found = numerics(builtin, subnet, open_session(builtin, subnet, one))
+            assert found.ok, f"{subnet.id}: {found}"
 
 
 def test_outputs_are_named_float32_arrays(builtin: Bundle) -> None:
     golden = builtin.golden()
-    for one in WAYS_HERE:
+    for one in (found.way for found in combinations(builtin.manifest.subnetworks[:1], WAYS_HERE)):
         opened = open_session(builtin, builtin.manifest.subnetworks[0], one)
         found = opened.run({name: np.array(golden.inputs[name]) for name in opened.input_names})
         assert [(name, values.dtype) for name, values in found.items()] == [("logits", np.float32)]
@@ -60,12 +61,12 @@ def test_an_engine_here_says_what_it_takes_and_what_it_is(engine: Engine) -> Non
     assert engine.FLAVORS
     assert engine.OPTIONS
     assert list(engine.thread_counts()) == sorted(set(engine.thread_counts()))
-    assert engine.memory().resident_mb > 0
+    assert engine.memory().resident_mb >= (0 if engine.NAME == "cuda" else 1)  # nothing of a GPU before it is used
     assert any(character.isdigit() for character in engine.version())
 
 
 def test_a_cloud_service_is_no_engine() -> None:
-    assert {engine.NAME for engine in engines_here()} <= {"cpu", "openvino"}
+    assert {engine.NAME for engine in engines_here()} <= {"cpu", "cuda", "openvino"}
     assert engine_versions().keys() == {engine.NAME for engine in engines_here()}
 
 

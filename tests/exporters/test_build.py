@@ -232,7 +232,7 @@ def test_a_file_in_the_way_is_named(checkpoint: Path, tmp_path: Path) -> None:
     [
         ({"widths": [0.0]}, "expected a width above 0 and at most 1, found 0.0"),
         ({"depths": [1.5]}, "expected a depth above 0 and at most 1, found 1.5"),
-        ({"precisions": ["int4"]}, "no precision 'int4'; choose among fp32, int8, int8-static, int8-weights"),
+        ({"precisions": ["int4"]}, "no precision 'int4'; choose among fp32, fp16, int8, int8-static, int8-weights"),
         ({"max_length": 65}, "expected a maximum length of 4 to 64 tokens, found 65"),
         ({"labels": ["a"]}, "expected 3 different labels, found a; give them with --labels"),
     ],

@@ -14,7 +14,7 @@ from edgebert.engines.session import open_session
 from edgebert.exporters import reference
 from edgebert.exporters.build import export
 from edgebert.exporters.bundle_writer import FLAVORS
-from edgebert.exporters.checkpoint import parameters_of
+from edgebert.exporters.checkpoint import Array, parameters_of
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.families import FAMILIES
 from edgebert.exporters.graph import build_graph
@@ -77,7 +77,7 @@ SLICES = (
     Slice(id="one-layer", layers=(1,), heads=(3,), ffn=(60,)),
 )
 # Of the largest logit, on average over texts: half as much again as the family that rounding moves farthest needs.
-SHARES: dict[Precision, float] = {"fp32": 1e-4, "int8-weights": 1e-4, "int8": 0.05, "int8-static": 0.032}
+SHARES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-3, "int8-weights": 1e-4, "int8": 0.05, "int8-static": 0.032}
 # Its gates multiply what has outliers by what has too, and no norm stands behind what layers add to its states.
 SHARE_OF_MODERNBERT_STATIC = 0.07
 
@@ -137,7 +137,7 @@ def test_every_token_has_the_logits_of_transformers(case: str, tmp_path: Path) -
     model = random_classifier(family, AutoModelForTokenClassification, **CASES[case])
     source = list_slices(save(model, tmp_path / "checkpoint"), HALF)
     more = {"max_length": 64} if family == "xlnet" else {}
-    bundle = export(source, tmp_path / "bundle", precisions=["fp32", "int8"], **more)
+    bundle = export(source, tmp_path / "bundle", precisions=["fp32", "fp16", "int8"], **more)
     assert (bundle.manifest.task, bundle.manifest.pairs) == ("token-classification", False)
 
     inputs = batch(model, bundle)
@@ -151,6 +151,22 @@ def test_every_token_has_the_logits_of_transformers(case: str, tmp_path: Path) -
             differences = np.abs(found - expected)[real]
             difference = differences.max() if subnet.precision == "fp32" else differences.mean()
             assert difference < SHARES[subnet.precision] * max(1, np.abs(expected).max()), (subnet.id, flavor)
+
+
+def test_a_device_that_computes_in_float16_gives_golden_outputs(exported: Exported) -> None:
+    """As a GPU does and a CPU does not: the reference, with all that it computes rounded to float16."""
+    _, bundle = exported
+    source, golden = read_checkpoint(bundle.path.parent / "checkpoint"), bundle.golden()
+    inputs = {name: np.array(rows, np.int64) for name, rows in golden.inputs.items()}
+    for subnet in (one for one in bundle.manifest.subnetworks if one.precision == "fp16"):
+        (right,) = golden.values_of(subnet.id)
+        tensors = as_stored(source, "fp16")
+        found = reference.outputs(subnet, source, tensors, inputs, lambda _, x: halved(x), halved)["logits"]
+        assert 0 < mean_difference({"": found}, {"": right.array}) < right.tolerance < 0.01 * np.abs(found).max()
+
+
+def halved(x: Array) -> Array:
+    return x.astype(np.float16).astype(np.float32)
 
 
 def test_token_types_are_read_where_they_are_told_apart(exported: Exported) -> None:
@@ -226,7 +242,7 @@ def test_alberts_depth_takes_no_bytes_and_no_memory(tmp_path: Path) -> None:
         folder = tmp_path / str(layers)
         random_classifier("albert", embedding_size=20, num_hidden_layers=layers).save_pretrained(folder)
         source = read_checkpoint(folder)
-        for dtype in ("fp32", "int8"):
+        for dtype in ("fp32", "fp16", "int8"):
             stored = as_stored(source, dtype)
             assert len({id(stored[f"{layer}.q.weight"]) for layer in range(layers)}) == 1
             written = WeightWriter(folder, dtype).add(prepared(source, 40, token_types=True))
@@ -235,4 +251,4 @@ def test_alberts_depth_takes_no_bytes_and_no_memory(tmp_path: Path) -> None:
         assert rows_read([half], source.sizes)["1.q"] == rows_read([half], source.sizes)["0.q"] == 24
         full = full_subnet(source, "fp32")
         assert parameters_of(half, source) < parameters_of(full, source)
-    assert sizes[:2] == sizes[2:]
+    assert sizes[:3] == sizes[3:]

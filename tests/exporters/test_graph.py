@@ -5,6 +5,7 @@ import onnx
 import onnxruntime
 import oracle
 import pytest
+from onnx import TensorProto, numpy_helper
 from transformers import BertForSequenceClassification
 
 from edgebert.engines.session import open_session
@@ -99,6 +100,20 @@ def test_a_batch_of_mixed_lengths_gives_the_answers_of_each_alone(
     for row, length in enumerate(batches[0]["attention_mask"].sum(axis=1)):
         alone = {name: array[row : row + 1, :length] for name, array in batches[0].items()}
         np.testing.assert_allclose(session.run(alone)["logits"][0], padded[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_fp16_is_computed_in_float16_but_for_the_last_layer(exported: Bundle, flavor: Flavor) -> None:
+    for subnet in subnets(exported, "fp16"):
+        model = graph_of(exported, subnet, flavor)
+        assert {value.type.tensor_type.elem_type for value in model.graph.output} == {TensorProto.FLOAT}
+        constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        in_float = {name for name, tensor in constants.items() if tensor.data_type == TensorProto.FLOAT}
+        assert in_float == {"classifier.weight", "classifier.bias"}
+        casts = [node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"]
+        assert casts.count(TensorProto.FLOAT) == 1  # in front of it
+        numbers = [numpy_helper.to_array(tensor) for tensor in constants.values() if not tensor.external_data]
+        assert all(np.isfinite(values).all() for values in numbers)
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)

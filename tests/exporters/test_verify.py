@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ from edgebert.exporters.verify import Verifier, check_close, random_inputs
 from edgebert.exporters.weights import WeightWriter, as_stored, prepared
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportDifference, ExportedSubnet
-from edgebert.subnet import Flavor
+from edgebert.subnet import Flavor, Storage
 
 Check = Callable[[ExportedSubnet], ExportDifference]
 
@@ -20,8 +21,8 @@ Check = Callable[[ExportedSubnet], ExportDifference]
 @pytest.fixture
 def verifier(exported: Bundle) -> Verifier:
     source = read_checkpoint(exported.path.parent / "checkpoint")
-    stored = {"fp32": as_stored(source, "fp32"), "int8": as_stored(source, "int8")}
-    return Verifier(source, stored, random_inputs(source, 64, token_types=True))  # type: ignore[arg-type]
+    stored = {storage: as_stored(source, storage) for storage in get_args(Storage)}
+    return Verifier(source, stored, random_inputs(source, 64, token_types=True))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_each_flavor_is_checked(exported: Bundle, check: Check, flavor: Flavor) 
         check(mixed_up)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-weights"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-weights"])
 @pytest.mark.parametrize(
     "wrong", ["w0.75-d0.75", "w0.50-d1.00", "w0.25-d0.75"], ids=["a head more", "a layer more", "a head less"]
 )
@@ -99,6 +100,28 @@ def test_where_rounding_moves_outputs_far_graphs_may_lie_as_far_apart(
         found[0]["logits"] -= 0.2
     with pytest.raises(ExportError, match=r"logits differ by 0.[35], at most 0.[40]"):
         check_close(subnet, found, right, exact)
+
+
+def test_in_fp16_graphs_may_lie_four_times_as_far_as_rounded_weights_do(exported: Bundle) -> None:
+    subnet = exported.subnet("w0.50-d0.75-fp16")
+    right = [{"logits": np.ones((4, 3), np.float32)}]
+    exact, found = ([{"logits": right[0]["logits"] + np.float32(moved)}] for moved in (0.001, -0.0039))
+    check_close(subnet, found, right, exact)
+    found[0]["logits"] -= 0.0002
+    with pytest.raises(ExportError, match=r"logits differ by 0.0041, at most 0.004 is allowed"):
+        check_close(subnet, found, right, exact)
+
+
+def test_numbers_beyond_float16_are_found_before_any_device_computes_in_it(
+    verifier: Verifier, graphs: GraphWriter, exported: Bundle
+) -> None:
+    """The weights fit, the sum over a layer's neurons does not; a CPU computes in float32 and sees nothing wrong."""
+    subnet, stored = exported.subnet("w0.50-d0.75-fp16"), dict(verifier.stored["fp16"])
+    stored["0.ffn_out.weight"] = stored["0.ffn_out.weight"] * 0 + 60_000
+    large = Verifier(verifier.source, {"fp16": stored}, verifier.batches)
+    message = r"expected all that w0.50-d0.75-fp16 computes to be of at most 65504 in fp16, found \d\S+; export fp32"
+    with pytest.raises(ExportError, match=message):
+        large.expected(graphs, subnet, {})
 
 
 def test_outputs_of_any_rank_are_compared(exported: Bundle) -> None:

@@ -34,7 +34,7 @@ def test_a_narrower_network_reads_a_prefix(source: Checkpoint, tmp_path: Path) -
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
 def test_the_manifest_describes_the_file(source: Checkpoint, tmp_path: Path, dtype: str) -> None:
     weights = write_weights(source.tensors, dtype, tmp_path)  # type: ignore[arg-type]
     content = (tmp_path / weights.file.file).read_bytes()
@@ -52,6 +52,33 @@ def test_large_tensors_start_on_a_page_and_none_overlap(source: Checkpoint, tmp_
 def test_int8_takes_about_a_quarter(source: Checkpoint, tmp_path: Path) -> None:
     int8, fp32 = (write_weights(source.tensors, dtype, tmp_path).file.size_bytes for dtype in ("int8", "fp32"))  # type: ignore[arg-type]
     assert int8 < 0.45 * fp32  # a tiny model has much of its bytes in scales, biases and padding
+
+
+def test_fp16_takes_half_of_all_but_the_last_layer(source: Checkpoint, tmp_path: Path) -> None:
+    weights = write_weights(source.tensors, "fp16", tmp_path)
+    in_float = {name for name, stored in weights.tensors.items() if stored.dtype == np.float32}
+    assert in_float == {"classifier.weight", "classifier.bias"}
+    whole = write_weights(source.tensors, "fp32", tmp_path)
+    for name in weights.tensors.keys() - in_float:
+        assert 2 * weights.tensors[name].size_bytes == whole.tensors[name].size_bytes
+
+
+def test_the_reference_computes_with_the_weights_that_fp16_stores(source: Checkpoint, tmp_path: Path) -> None:
+    weights, rounded = write_weights(source.tensors, "fp16", tmp_path), as_stored(source, "fp16")
+    content = (tmp_path / "weights-fp16.bin").read_bytes()
+    for name in ("word", "position", "1.q.weight", "1.q.bias", "0.ffn_norm.weight", "classifier.weight"):
+        place = weights.tensors[name]
+        found = np.frombuffer(content, place.dtype, int(np.prod(place.shape)), place.offset).reshape(place.shape)
+        np.testing.assert_array_equal(found.astype(np.float32), rounded[name])
+        np.testing.assert_allclose(found, source.tensors[name], rtol=2**-11, atol=2**-25)
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_weights_that_float16_does_not_hold_are_refused(source: Checkpoint, tmp_path: Path, write: bool) -> None:
+    source.tensors["1.q.weight"][3, 5] = -65_520
+    message = "expected weights of 1.q.weight of at most 65504 in fp16, found 65520; export fp32 or int8 instead"
+    with pytest.raises(ExportError, match=message):
+        write_weights(source.tensors, "fp16", tmp_path) if write else as_stored(source, "fp16")
 
 
 def test_rounded_weights_are_near_the_originals(source: Checkpoint) -> None:
@@ -73,7 +100,7 @@ def test_positions_are_cut_and_hold_the_type_of_single_texts(source: Checkpoint)
     assert "type" not in singles
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
 def test_tensors_that_are_equal_are_stored_once(source: Checkpoint, tmp_path: Path, dtype: Storage) -> None:
     writer = WeightWriter(tmp_path, dtype)
     first = writer.add(source.tensors)
@@ -85,7 +112,8 @@ def test_tensors_that_are_equal_are_stored_once(source: Checkpoint, tmp_path: Pa
     assert second.file.size_bytes == stored.offset + stored.size_bytes < first.file.size_bytes + 64 + stored.size_bytes
     content = (tmp_path / second.file.file).read_bytes()
     assert second.file.sha256 == hashlib.sha256(content).hexdigest()
-    assert np.frombuffer(content[stored.offset :], np.float32).tolist() == changed["pooler.bias"].tolist()
+    expected = changed["pooler.bias"].astype(stored.dtype)
+    assert np.frombuffer(content[stored.offset :], stored.dtype).tolist() == expected.tolist()
     assert hashlib.sha256((tmp_path / second.file.pieces.file).read_bytes()).hexdigest() == second.file.pieces.sha256
 
 

@@ -1,6 +1,8 @@
+import msgspec
 import pytest
 
 from edgebert.engines.session import engines_here
+from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, thread_counts
 from edgebert.measuring.ways import combinations, hopeless_ways, ways_to_measure
@@ -37,6 +39,15 @@ def test_a_network_is_combined_with_the_flavors_that_it_has(builtin: Bundle) -> 
         for subnet in subnets
         for flavor, threads in (("fused", 1), ("portable", 1), ("portable", 2))
     ]
+
+
+def test_fp16_is_not_measured_on_the_cpu(builtin: Bundle) -> None:
+    int8 = builtin.manifest.subnetworks[0]
+    fp16 = msgspec.structs.replace(int8, precision="fp16")
+    assert [one.subnet for one in combinations([fp16, int8], [FUSED])] == [int8]
+    message = "cpu is no engine for fp16; choose another provider or export more precisions"
+    with pytest.raises(ProfileError, match=message):
+        combinations([fp16], [FUSED, PORTABLE])
 
 
 @pytest.mark.parametrize(
