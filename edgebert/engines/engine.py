@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.device import thread_counts
+from edgebert.machine.device import default_threads, thread_counts
 from edgebert.machine.memory import Memory, process_memory
 from edgebert.subnet import Flavor, Precision, Way
 from edgebert.tasks.task import Outputs
@@ -63,8 +63,13 @@ class Engine(ABC):
         return True
 
     def thread_counts(self) -> tuple[int, ...]:
-        """Return the thread counts worth measuring, in ascending order; the last is the usual one."""
+        """Return the thread counts worth measuring, in ascending order."""
         return thread_counts()
+
+    def usual_threads(self) -> int:
+        """Return the thread count that is taken where nothing was measured."""
+        counts, most = self.thread_counts(), default_threads()
+        return max((count for count in counts if count <= most), default=counts[0])
 
     def memory(self) -> Memory:
         """Return what this process holds, on the device that counts."""

@@ -78,7 +78,7 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     asked = way_filter(provider, threads)
     # The CPU, which is always there: whether another engine is faster only a profile tells.
     engine = engine_of(asked.engine or CPU.NAME)
-    threads = asked.threads or engine.thread_counts()[-1]
+    threads = asked.threads or engine.usual_threads()
     return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])
 
 

@@ -120,7 +120,7 @@ class Stability(Record, frozen=True):
 class DeviceProfile(Record, frozen=True):
     """What profile.json holds."""
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     schema_version: int
     bundle_sha256: Sha256

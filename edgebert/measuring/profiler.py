@@ -74,7 +74,7 @@ def profile(
         bundle, lengths=lengths, batch_sizes=batch_sizes, quick=quick, requests_per_s=requests_per_s, emulate=emulate
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
-    pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
+    pairs = combinations(chosen, list(ways_to_measure(asked, settings.max_threads, quick=quick)))
 
     with profile_cache.measuring_alone():
         return _measured(bundle, settings, pairs, on_progress, quick=quick)
@@ -120,7 +120,9 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
         if cached is not None:
             lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
         settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
-        pairs = combinations(bundle.manifest.subnetworks, list(ways_to_measure(asked, settings.threads, quick=True)))
+        pairs = combinations(
+            bundle.manifest.subnetworks, list(ways_to_measure(asked, settings.max_threads, quick=True))
+        )
         measured = _measured(bundle, settings, pairs, quick=True)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)

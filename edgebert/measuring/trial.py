@@ -30,6 +30,7 @@ from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileErro
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, Tokenizer
+from edgebert.machine.device import cpus_by_speed
 from edgebert.machine.limits import impose
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
 from edgebert.records import Line, Natural, NotNegative, Positive, Record
@@ -284,7 +285,7 @@ def main() -> None:
     try:
         trial = msgspec.json.decode(line, type=Trial)
         if trial.settings.emulated is not None:
-            impose(trial.settings.emulated)
+            impose(trial.settings.emulated, cpus_by_speed())
         result = measure(trial)
     except EdgeBertError as problem:
         # What cannot be run in one way may be right in another.
