@@ -40,6 +40,9 @@ class Engine(ABC):
     OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # settings worth trying beside its usual ones
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
+    # For who has not installed it: what it is good for, and the command; none for what is always there.
+    GOOD_FOR: ClassVar[str] = ""
+    INSTALL: ClassVar[str] = ""
 
     @abstractmethod
     def devices(self) -> tuple[str, ...]:
@@ -57,6 +60,10 @@ class Engine(ABC):
             BundleError: the graph is refused.
             EdgeBertError: the engine runs it elsewhere than asked for.
         """
+
+    def could_run(self) -> bool:
+        """Return whether it would work on this machine if it was installed, as far as that can be told before."""
+        return True
 
     def takes(self, precision: Precision) -> bool:
         """Return whether it runs graphs of a precision."""

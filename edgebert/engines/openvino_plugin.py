@@ -14,6 +14,7 @@ import onnxruntime
 
 from edgebert.engines.engine import Engine
 from edgebert.engines.onnx_runtime import OnnxRuntimeSession, open_graph, runtime_version, session_options
+from edgebert.machine.device import this_processor
 from edgebert.subnet import Flavor, Precision, Way
 
 
@@ -24,6 +25,8 @@ class OpenVinoPlugin(Engine):
     PROVIDER: ClassVar[str] = "OpenVINOExecutionProvider"
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("portable",)
     NEW_SHAPES_COST: ClassVar[bool] = True
+    GOOD_FOR: ClassVar[str] = "Intel's processors"
+    INSTALL: ClassVar[str] = "pip install 'edgebert[openvino]'"
 
     def __init__(self, package: str = "onnxruntime_ep_openvino"):
         """Take the plugin from an installed package of that name."""
@@ -32,6 +35,10 @@ class OpenVinoPlugin(Engine):
     def devices(self) -> tuple[str, ...]:
         """Return the CPU, where the plugin is installed and takes it."""
         return ("cpu",) if _plugin_devices(self._package, self.PROVIDER) else ()
+
+    def could_run(self) -> bool:
+        """Return whether this is one of Intel's processors: it refuses all others."""
+        return "Intel" in this_processor().name
 
     def version(self) -> str:
         """Return the versions of the plugin and of what it is plugged into."""

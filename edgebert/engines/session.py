@@ -69,6 +69,11 @@ def engines_here() -> list[Engine]:
     return [engine for engine in ENGINES if engine.devices()]
 
 
+def installable_engines() -> list[Engine]:
+    """Return the engines that are not here, and could be if they were installed."""
+    return [engine for engine in ENGINES if engine.INSTALL and not engine.devices() and engine.could_run()]
+
+
 def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """Return how a network is run where nothing was measured: by the CPU, and on all cores, unless asked otherwise.
 

@@ -12,7 +12,7 @@ from edgebert.machine.processor import Core, Processor, grouped, one_line, relev
 _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
 # What each of ARM's cores tells of itself, after a line with its number.
-_ARM_FACTS = re.compile(r"^(processor|CPU (?:implementer|variant|part|revision))\s*:\s*(\w+)$", re.MULTILINE)
+_ARM_FACTS = r"^(processor|CPU (?:implementer|variant|part|revision))\s*:\s*(\w+)$"
 # Where Linux lists the cores of each kind of a hybrid x86 processor.
 _X86_KINDS = {"cpu_core": "P-core", "cpu_atom": "E-core", "cpu_lowpower": "LP E-core"}
 
@@ -20,31 +20,37 @@ _X86_KINDS = {"cpu_core": "P-core", "cpu_atom": "E-core", "cpu_lowpower": "LP E-
 def processor(root: Path = _ROOT, *, otherwise: str = "unknown processor") -> Processor:
     """Return the processor of the machine whose files are under `root`, called `otherwise` where they give no name."""
     text = system_file(root / "proc/cpuinfo")
-    name = one_line(_fact(text, "model name") or _fact(text, "uarch")) or otherwise
+    # Each core has a paragraph; what is of all stands in the first, or on its own in the last or the one before.
+    last = text.rstrip().rsplit("\n\n", 2)[-2:]
+    facts = facts_in("\n".join(last)) | facts_in(text.partition("\n\n")[0])
+    name = one_line(facts.get("model name") or facts.get("uarch") or "") or otherwise
     arm = _arm_kinds(text)
     kinds = arm or _x86_kinds(root)
     # Older kernels give ARM's numbers once for all cores, and a core may have been switched on just now.
     usual = next(iter(arm.values()), name)
     cores = tuple(_core(root, number, logical, kinds.get(number, usual)) for number, logical in _cores(root, text))
+    board = one_line(system_file(root / "proc/device-tree/model") or facts.get("Model") or facts.get("Hardware") or "")
     return Processor(
         name=_arm_name(cores) if arm else name,
-        board=_board(root, text),
-        instruction_sets=relevant_sets((_fact(text, "flags") or _fact(text, "Features")).split()),
+        board=board or None,  # x86 computers have no such file, and the names that their makers gave them tell little
+        instruction_sets=relevant_sets((facts.get("flags") or facts.get("Features") or "").split()),
         cores=cores,
     )
 
 
-def _fact(text: str, name: str) -> str:
-    """Return what /proc/cpuinfo says under a name first; nothing if it does not."""
-    found = re.search(rf"^{name}\s*:[ \t]*(.*)$", text, re.MULTILINE)
-    return found[1].strip() if found else ""
+def facts_in(text: str) -> dict[str, str]:
+    """Return what lines such as `model name : AMD EPYC` say, by name."""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _arm_kinds(text: str) -> dict[int, str]:
     """Return the kind of each of ARM's cores, such as ARM Cortex-A76 r4p1, by its number; none on other processors."""
+    if "CPU implementer" not in text:
+        return {}
     facts: dict[int, dict[str, str]] = {}
     number = 0
-    for name, value in _ARM_FACTS.findall(text):
+    for name, value in re.findall(_ARM_FACTS, text, re.MULTILINE):
         if name == "processor":
             number = int(value) if value.isdigit() else number
         else:
@@ -67,12 +73,6 @@ def _x86_kinds(root: Path) -> dict[int, str]:
     """Return the kind of each core of a hybrid x86 processor, by its number; none on others."""
     lists = ((system_file(root / f"sys/devices/{name}/cpus"), kind) for name, kind in _X86_KINDS.items())
     return {number: kind for text, kind in lists for number in numbers_in(text)}
-
-
-def _board(root: Path, text: str) -> str | None:
-    """Return the model of the board; x86 computers have no such file, and their names tell little."""
-    told = system_file(root / "proc/device-tree/model") or _fact(text, "Model") or _fact(text, "Hardware")
-    return one_line(told) or None
 
 
 def _cores(root: Path, text: str) -> Iterator[tuple[int, frozenset[int]]]:
@@ -110,6 +110,8 @@ def number_in(path: Path) -> float | None:
 def numbers_in(text: str) -> list[int]:
     """Return the numbers of a list as Linux writes it, such as 0-3,8."""
     numbers: list[int] = []
-    for first, last in re.findall(r"(\d+)(?:-(\d+))?", text):
-        numbers += range(int(first), int(last or first) + 1)
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            numbers += range(int(first), int(last or first) + 1)
     return numbers

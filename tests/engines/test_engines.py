@@ -64,6 +64,13 @@ def test_an_engine_here_says_what_it_takes_and_what_it_is(engine: Engine) -> Non
     assert any(character.isdigit() for character in engine.version())
 
 
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
+def test_an_engine_that_must_be_installed_says_what_for_and_how(engine: Engine) -> None:
+    assert bool(engine.INSTALL) == bool(engine.GOOD_FOR) == (engine is not CPU)
+    assert engine.could_run() or not engine.devices()
+    assert engine.usual_threads() in engine.thread_counts()
+
+
 def test_a_cloud_service_is_no_engine() -> None:
     assert {engine.NAME for engine in engines_here()} <= {"cpu", "openvino"}
     assert engine_versions().keys() == {engine.NAME for engine in engines_here()}
