@@ -37,6 +37,10 @@ class Cluster(Record, frozen=True):
     max_clock_mhz: Positive | None
     capacity: Positive | None
 
+    def __post_init__(self) -> None:
+        if self.usable_cores > self.cores:
+            raise ValueError(f"expected at most {self.cores} usable cores in a cluster, found {self.usable_cores}")
+
     def __str__(self) -> str:
         clock = f" at {self.max_clock_mhz:.0f} MHz" if self.max_clock_mhz else ""
         usable = "" if self.usable_cores == self.cores else f", {self.usable_cores} usable"
@@ -153,9 +157,9 @@ def thread_counts() -> tuple[int, ...]:
 
 
 def fastest_cpus() -> list[int]:
-    """Return the numbers of the logical cores of the fastest cluster that this process may run on, if any are told."""
+    """Return a number for each core of the fastest cluster that this process may run on, if the system tells any."""
     groups = this_processor().usable(_allowed())
-    return [cpu for core in groups[0].cores for cpu in core.cpus] if groups else []
+    return [min(core.cpus) for core in groups[0].cores if core.cpus] if groups else []
 
 
 def cpus_by_speed() -> list[int]:

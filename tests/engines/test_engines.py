@@ -20,7 +20,7 @@ from edgebert.engines.session import ENGINES, engine_versions, engines_here, ope
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.device import default_threads
+from edgebert.machine.device import thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import settings_for
 from edgebert.measuring.profiler import Profiling
@@ -31,7 +31,7 @@ from edgebert.subnet import Flavor, Precision, Way, WayFilter
 from edgebert.tasks.task import Outputs
 from profiles import way
 
-WAYS_HERE = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
+WAYS_HERE = list(ways_to_measure(WayFilter(), thread_counts()[-1], quick=False))
 
 
 @pytest.mark.parametrize("one", WAYS_HERE, ids=str)

@@ -9,6 +9,7 @@ from machines import MACHINES, clock, write, zone
 
 from edgebert.machine import linux_processor
 from edgebert.machine.device import (
+    Cluster,
     Device,
     cpus_by_speed,
     default_threads,
@@ -60,7 +61,7 @@ def test_another_core_another_board_and_another_number_of_cores_make_another_fin
     for change in (
         {"board": "Raspberry Pi 4 Model B Rev 1.5"},
         {"clusters": (msgspec.structs.replace(cluster, kind="ARM Cortex-A72 r0p4"),)},
-        {"clusters": (msgspec.structs.replace(cluster, cores=2),), "physical_cores": 2},
+        {"clusters": (msgspec.structs.replace(cluster, cores=2, usable_cores=2),), "physical_cores": 2},
     ):
         assert msgspec.structs.replace(device, **change).fingerprint != device.fingerprint
 
@@ -83,6 +84,11 @@ def test_clusters_that_are_not_all_of_the_cores_are_refused() -> None:
     content = msgspec.json.encode({**msgspec.to_builtins(this_device()), "physical_cores": 1000})
     with pytest.raises(msgspec.ValidationError, match=r"expected clusters of 1000 physical cores in all, found \d+"):
         msgspec.json.decode(content, type=Device)
+
+
+def test_a_cluster_has_no_more_usable_cores_than_cores() -> None:
+    with pytest.raises(ValueError, match="expected at most 4 usable cores in a cluster, found 5"):
+        Cluster(kind="ARM Cortex-A53 r0p4", cores=4, usable_cores=5, max_clock_mhz=None, capacity=None)
 
 
 def test_the_fastest_cores_come_first_and_each_but_once() -> None:
