@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from fake_trials import READING
+
 from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
-from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
@@ -86,7 +87,7 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
             worst_drift=1.0,
             canary_drift=1.0,
             others_share=0.0,
-            readings=(Reading(canary_ms=10.0, others_share=0.0, clock_mhz=None, temperature_c=None),),
+            readings=(READING,),
             unsettled=(),
             warning=None,
         ),

@@ -31,6 +31,8 @@ class OpenVinoEngine(Engine):
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("portable",)
     OPTIONS: ClassVar[tuple[Options, ...]] = ((),)
     NEW_SHAPES_COST: ClassVar[bool] = True
+    GOOD_FOR: ClassVar[str] = "requests of one length and batches, in int8-static"
+    INSTALL: ClassVar[str] = "pip install 'edgebert[openvino]'"
 
     def __init__(self, package: str = "openvino"):
         """Take the runtime from an installed package of that name."""

@@ -70,6 +70,11 @@ def engines_here() -> list[Engine]:
     return [engine for engine in ENGINES if engine.devices()]
 
 
+def installable_engines() -> list[Engine]:
+    """Return the engines that are not here, and could be if they were installed."""
+    return [engine for engine in ENGINES if engine.INSTALL and not engine.devices() and engine.could_run()]
+
+
 def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """Return how a network is run where nothing was measured: by the CPU, and on all cores, unless asked otherwise.
 
@@ -79,7 +84,7 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     asked = way_filter(provider, threads)
     # The CPU, which is always there: whether another engine is faster only a profile tells.
     engine = engine_of(provider or CPU.NAME)
-    threads = asked.threads or engine.thread_counts()[-1]
+    threads = asked.threads or engine.usual_threads()
     return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])
 
 

@@ -89,7 +89,7 @@ def profile(
         emulate=emulate,
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
-    ways = list(ways_to_measure(asked, settings.threads, quick=quick))
+    ways = list(ways_to_measure(asked, settings.max_threads, quick=quick))
     pairs = combinations(bundle.manifest, chosen, ways, quick=quick)
 
     with profile_cache.measuring_alone():
@@ -136,7 +136,7 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
         if cached is not None:
             lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
         settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
-        ways = list(ways_to_measure(asked, settings.threads, quick=True))
+        ways = list(ways_to_measure(asked, settings.max_threads, quick=True))
         pairs = combinations(bundle.manifest, bundle.manifest.subnetworks, ways, quick=True)
         measured = _measured(bundle, settings, pairs, quick=True)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.

@@ -28,6 +28,7 @@ from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, cause_of, one_line
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays, Tokenizer
+from edgebert.machine.device import cpus_by_speed
 from edgebert.machine.limits import impose
 from edgebert.measuring.numerics import Numerics, numerics
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
@@ -241,7 +242,7 @@ def main() -> None:
     try:
         trial = msgspec.json.decode(line, type=Trial)
         if trial.settings.emulated is not None:
-            impose(trial.settings.emulated)
+            impose(trial.settings.emulated, cpus_by_speed())
         result = measure(trial)
     except EdgeBertError as problem:
         # What cannot be run in one way may be right in another.

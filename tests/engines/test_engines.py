@@ -20,7 +20,7 @@ from edgebert.engines.session import ENGINES, engine_of, engine_versions, engine
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.device import default_threads
+from edgebert.machine.device import thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import settings_for
 from edgebert.measuring.profiler import Profiling
@@ -31,7 +31,7 @@ from edgebert.subnet import Flavor, Precision, Way, WayFilter
 from edgebert.tasks.task import Outputs
 from profiles import way
 
-WAYS_HERE = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
+WAYS_HERE = list(ways_to_measure(WayFilter(), thread_counts()[-1], quick=False))
 
 
 @pytest.mark.parametrize("one", WAYS_HERE, ids=str)
@@ -63,6 +63,13 @@ def test_an_engine_here_says_what_it_takes_and_what_it_is(engine: Engine) -> Non
     assert list(engine.thread_counts()) == sorted(set(engine.thread_counts()))
     assert engine.memory().resident_mb >= (0 if engine.NAME == "cuda" else 1)  # nothing of a GPU before it is used
     assert any(character.isdigit() for character in engine.version())
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
+def test_an_engine_that_must_be_installed_says_what_for_and_how(engine: Engine) -> None:
+    assert bool(engine.INSTALL) == bool(engine.GOOD_FOR) == (engine is not CPU)
+    assert engine.could_run() or not engine.devices()
+    assert engine.usual_threads() in engine.thread_counts()
 
 
 def test_a_cloud_service_is_no_engine() -> None:
