@@ -85,9 +85,7 @@ def export(
     pairs = pairs and head_of(summaries[0].source).takes_pairs
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     if reduce_range and not any(map(rounds_inputs, used)):
-        raise ExportError(
-            "7 bits are for products of int8; export int8 or int8-static too, or leave --reduce-range out"
-        )
+        raise ExportError("7 bits are for products of int8; export int8 or int8-static, or leave --reduce-range out")
     manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
     manifest = msgspec.structs.replace(manifest, reduce_range=reduce_range)
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []

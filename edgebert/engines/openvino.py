@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgebert.engines.engine import Engine, Options
+from edgebert.engines.forks import keep_in_forks
 from edgebert.errors import BundleError, OutputError, one_line
 from edgebert.inputs.graph_file import in_memory, references
 from edgebert.inputs.tokenization import Arrays
@@ -86,6 +87,7 @@ class OpenVinoSession:
     def __init__(self, compiled: Any, mapped: mmap.mmap):
         """Wrap a compiled model, which reads rows of tables from the mapped weight file for as long as it is there."""
         self._compiled, self._mapped = compiled, mapped
+        keep_in_forks(compiled, of_forks=True)
         # One is used by one thread at a time; as many are made as threads ask at once.
         self._requests: list[Any] = [compiled.create_infer_request()]
         self.input_names: tuple[str, ...] = tuple(value.any_name for value in compiled.inputs)

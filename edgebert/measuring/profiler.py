@@ -90,7 +90,7 @@ def profile(
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     ways = list(ways_to_measure(asked, settings.max_threads, quick=quick))
-    pairs = combinations(bundle.manifest, chosen, ways, quick=quick)
+    pairs = combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range, quick=quick)
 
     with profile_cache.measuring_alone():
         return _measured(bundle, settings, pairs, on_progress, quick=quick)
@@ -137,7 +137,8 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
             lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
         settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
         ways = list(ways_to_measure(asked, settings.max_threads, quick=True))
-        pairs = combinations(bundle.manifest, bundle.manifest.subnetworks, ways, quick=True)
+        manifest = bundle.manifest
+        pairs = combinations(manifest.subnetworks, ways, reduce_range=manifest.reduce_range, quick=True)
         measured = _measured(bundle, settings, pairs, quick=True)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)

@@ -11,7 +11,7 @@ import msgspec
 from edgebert.engines.engine import Engine
 from edgebert.engines.session import default_way, engine_of, engines_here
 from edgebert.errors import ProfileError
-from edgebert.inputs.manifest import ExportedSubnet, Manifest
+from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.subnet import Precision, Way, WayFilter
 
 # How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.
@@ -64,9 +64,11 @@ def usual_batch_sizes(asked: WayFilter) -> tuple[int, ...]:
 
 
 def combinations(
-    manifest: Manifest, subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, quick: bool
+    subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, reduce_range: bool = False, quick: bool = False
 ) -> list[Combination]:
     """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones.
+
+    `reduce_range` is whether the int8 weights have 7 bits.
 
     Raises:
         ProfileError: there is none.
@@ -75,7 +77,7 @@ def combinations(
     for subnet, way in itertools.product(subnets, ways):
         engine = engine_of(way.engine)
         if way.flavor in subnet.graphs and engine.takes(subnet.precision):
-            usual, *others = engine.options(subnet.precision, reduce_range=manifest.reduce_range)
+            usual, *others = engine.options(subnet.precision, reduce_range=reduce_range)
             for options in [usual] if quick else [usual, *others]:
                 found.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
     if not found:

@@ -7,7 +7,7 @@ import pytest
 
 from edgebert.engines import session
 from edgebert.engines.cpu import CPU
-from edgebert.engines.openvino_plugin import OpenVinoPlugin
+from edgebert.engines.openvino import OpenVinoEngine
 from edgebert.engines.session import engines_here
 from edgebert.machine.device import this_device
 
@@ -28,7 +28,7 @@ def test_clusters_and_what_a_thread_count_means_are_shown(edgebert: Edgebert) ->
     assert "worth measuring; the fastest cores first" in text
 
 
-class Installable(OpenVinoPlugin):
+class Installable(OpenVinoEngine):
     """An engine that is not installed, on a machine that it would work on or not."""
 
     def __init__(self, could_run: bool):
@@ -44,7 +44,7 @@ def test_an_engine_that_could_be_installed_is_named_with_the_command(
     edgebert: Edgebert, monkeypatch: pytest.MonkeyPatch, could_run: bool
 ) -> None:
     monkeypatch.setattr(session, "ENGINES", (CPU, Installable(could_run)))
-    line = "not installed     openvino, for Intel's processors: pip install 'edgebert[openvino]'"
+    line = "not installed     openvino, for requests of one length and batches, in int8-static: pip install 'edgebert[openvino]'"
     assert (line in edgebert("devices").out.splitlines()) == could_run
     installable = json.loads(edgebert("devices", "--json").out)["installable"]
     assert [one["name"] for one in installable] == ["openvino"] * could_run

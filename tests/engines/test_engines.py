@@ -15,7 +15,7 @@ from edgebert.engines import session
 from edgebert.engines.cpu import CPU, CpuEngine
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.onnx_runtime import open_graph, session_options
-from edgebert.engines.openvino_plugin import OpenVinoPlugin
+from edgebert.engines.openvino import OpenVinoEngine
 from edgebert.engines.session import ENGINES, engine_of, engine_versions, engines_here, open_session
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
@@ -24,7 +24,8 @@ from edgebert.machine.device import thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import settings_for
 from edgebert.measuring.profiler import Profiling
-from edgebert.measuring.trial import measure, numerics
+from edgebert.measuring.numerics import numerics
+from edgebert.measuring.trial import measure
 from edgebert.measuring.trial_journal import TrialJournal
 from edgebert.measuring.ways import combinations, ways_to_measure
 from edgebert.subnet import Flavor, Precision, Way, WayFilter
@@ -77,10 +78,8 @@ def test_a_cloud_service_is_no_engine() -> None:
     assert engine_versions().keys() == {engine.NAME for engine in engines_here()}
 
 
-@pytest.mark.parametrize("package", ["no_such_package", "edgebert.errors"])
-def test_a_plugin_that_finds_no_device_is_not_here(package: str) -> None:
-    """OpenVINO's takes no processors but Intel's; a plugin that cannot be imported is none either."""
-    assert OpenVinoPlugin(package).devices() == ()
+def test_an_engine_whose_package_is_missing_is_not_here() -> None:
+    assert OpenVinoEngine("no_such_package").devices() == ()
 
 
 def test_a_provider_that_falls_back_to_another_is_found_out(builtin: Bundle) -> None:
@@ -189,7 +188,7 @@ def planted(device: str) -> Way:
 
 @pytest.mark.usefixtures("two_engines")
 def test_an_engine_is_measured_on_all_its_devices() -> None:
-    assert list(ways_to_measure(WayFilter(engine="planted"), 1, quick=False)) == [planted("right"), planted("wrong")]
+    assert list(ways_to_measure(WayFilter(engines=("planted",)), 1, quick=False)) == [planted("right"), planted("wrong")]
     assert [engine.NAME for engine in engines_here()] == ["cpu", "planted"]
     assert session.default_way("planted") == planted("right")
 

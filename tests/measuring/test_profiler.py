@@ -132,7 +132,7 @@ def test_a_sub_network_whose_process_dies_is_left_out(builtin: Bundle, caplog: p
 
 
 def test_all_ways_to_run_a_network_are_measured_or_left_out_with_a_reason(builtin: Bundle) -> None:
-    ways = tuple(ways_to_measure(WayFilter(engine="cpu"), thread_counts()[-1], quick=False))
+    ways = tuple(ways_to_measure(WayFilter(engines=("cpu",)), thread_counts()[-1], quick=False))
     trials = FakeTrials(lambda trial, _: 1.5 if trial.way.flavor == "portable" else 1.0)
     found = profiling(builtin, trials).run(pairs_of(builtin, ways=ways))
     assert found.tried() == {(subnet_id, one) for subnet_id in TWO for one in ways}

@@ -27,7 +27,7 @@ def test_all_flavors_and_thread_counts_of_all_engines_are_tried() -> None:
 
 
 def test_only_what_was_asked_for_is_tried() -> None:
-    asked = WayFilter(engine="cpu", threads=3)
+    asked = WayFilter(engines=("cpu",), threads=3)
     assert {(one.engine, one.threads) for one in ways_to_measure(asked, 1, quick=False)} == {("cpu", 3)}
     assert list(ways_to_measure(asked, 1, quick=True)) == [way(3)]
 
@@ -45,7 +45,7 @@ def test_a_board_is_measured_on_its_fast_cores_and_on_all(
     monkeypatch.setattr(device, "_allowed", lambda: None)
     settings = settings_for(builtin)
     assert (settings.threads, settings.max_threads) == (4, 8)
-    found = ways_to_measure(WayFilter(engine="cpu"), settings.max_threads, quick=False)
+    found = ways_to_measure(WayFilter(engines=("cpu",)), settings.max_threads, quick=False)
     assert {one.threads for one in found} == {1, 2, 4, 8}
     assert list(ways_to_measure(WayFilter(), settings.max_threads, quick=True)) == [way(4)]
     smaller = settings_for(builtin, emulate=Limits(cpus=2.0))
