@@ -83,11 +83,8 @@ def export(
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions, dims)
     out = Path(out).absolute()
     pairs = pairs and head_of(summaries[0].source).takes_pairs
+    manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs, reduce_range)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
-    if reduce_range and not any(map(rounds_inputs, used)):
-        raise ExportError("7 bits are for products of int8; export int8 or int8-static, or leave --reduce-range out")
-    manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
-    manifest = msgspec.structs.replace(manifest, reduce_range=reduce_range)
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
     # Before anything is written, so that a label which is wrong costs no time.
     evaluator = evaluator_of(summaries[0].source.task, evaluation_data, texts)
@@ -178,8 +175,12 @@ def _exported(
         yield _Exported(exported, _golden_output(subnet, expected[0], tolerances), answers)
 
 
-def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
+def _manifest(
+    summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool, reduce_range: bool
+) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
+    if reduce_range and not any(rounds_inputs(subnet.precision) for one in summaries for subnet in one.subnets):
+        raise ExportError("7 bits are for products of int8; export int8 or int8-static, or leave --reduce-range out")
     sources = [summary.source for summary in summaries]
     if sources[0].task.PAIRS_ONLY and not pairs:
         raise ExportError(f"{sources[0].task.NAME} is about pairs of texts, found --no-pairs; leave that out")
@@ -198,7 +199,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         tokenizer=unwritten,
         inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
         pairs=pairs,
-        reduce_range=False,
+        reduce_range=reduce_range,
         golden=unwritten,
         answers=None,
         weight_files=(),

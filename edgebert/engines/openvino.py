@@ -3,8 +3,10 @@
 A thread is one of OpenVINO's own. Graphs have free shapes: a length that is met for the first time takes longer.
 """
 
+import importlib
 import importlib.util
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -57,8 +59,7 @@ class OpenVinoEngine(Engine):
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> "OpenVinoSession":
         """Load a graph; products of int8 are summed up in integers, all else is computed in float32."""
-        import openvino
-
+        openvino = importlib.import_module(self._package)
         settings = {
             "INFERENCE_NUM_THREADS": way.threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -74,7 +75,7 @@ class OpenVinoEngine(Engine):
             with NATIVE_CALL:
                 core = openvino.Core()
                 model = core.read_model(in_memory(graph, np.frombuffer(mapped, np.uint8).ctypes.data))
-                _fold(model)
+                _fold(model, openvino.op.Constant)
                 compiled = core.compile_model(model, "CPU", settings | dict(way.options))
         except Exception as problem:  # OpenVINO raises RuntimeError for almost everything
             raise BundleError(_refusal("load", problem)) from None
@@ -113,10 +114,8 @@ def _mapped(graph: bytes, weights: Path) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _fold(model: Any) -> None:
+def _fold(model: Any, constant: Callable[[Any], Any]) -> None:
     """Compute what a model's graph makes of constants alone, so that each matrix is one constant of int8."""
-    from openvino import opset13
-
     for node in model.get_ordered_ops():
         sources = [value.get_source_output().get_node() for value in node.inputs()]
         if node.get_type_name() in _FOLDED and all(one.get_type_name() == "Constant" for one in sources):
@@ -125,7 +124,7 @@ def _fold(model: Any) -> None:
                 folded = np.ascontiguousarray(first.transpose(*others))
             else:
                 folded = np.concatenate([first, *others], node.get_attributes()["axis"])
-            node.output(0).replace(opset13.constant(folded).output(0))
+            node.output(0).replace(constant(folded).output(0))
 
 
 def _refusal(verb: str, problem: Exception) -> str:

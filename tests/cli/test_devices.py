@@ -44,7 +44,7 @@ def test_an_engine_that_could_be_installed_is_named_with_the_command(
     edgebert: Edgebert, monkeypatch: pytest.MonkeyPatch, could_run: bool
 ) -> None:
     monkeypatch.setattr(session, "ENGINES", (CPU, Installable(could_run)))
-    line = "not installed     openvino, for requests of one length and batches, in int8-static: pip install 'edgebert[openvino]'"
+    line = f"not installed     openvino, for {Installable.GOOD_FOR}: pip install 'edgebert[openvino]'"
     assert (line in edgebert("devices").out.splitlines()) == could_run
     installable = json.loads(edgebert("devices", "--json").out)["installable"]
     assert [one["name"] for one in installable] == ["openvino"] * could_run
