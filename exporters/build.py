@@ -68,11 +68,10 @@ def export(
 
     Quality is measured with each sub-network's graph: by the task's metrics on labelled `evaluation_data`, else by
     fidelity on `texts` without labels, which is how often a sub-network answers as the full network does. The precision
-    int8-static needs `calibration_data`. Embeddings may be cut to `dims`, if they were trained for that. Without
-    `max_length`, the longest that all models take. Without `pairs` what only pairs of texts need is left out.
-    With `reduce_range` int8 weights have 7 bits: x86 processors without VNNI are faster then, and all are less exact.
-    `on_progress` is told of each sub-network that is done. A bundle that stands at `out` is replaced when the new one
-    is finished, and untouched otherwise.
+    int8-static needs `calibration_data`; with `reduce_range` int8 weights have 7 bits, which is faster on x86
+    processors without VNNI. Embeddings may be cut to `dims`, if they were trained for that. Without `max_length`, the
+    longest that all models take. Without `pairs` what only pairs of texts need is left out. `on_progress` is told of
+    each sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished.
 
     Raises:
         ExportError: a checkpoint cannot be exported, two do not go together, a graph does not compute what it should,
@@ -92,8 +91,7 @@ def export(
     # One weight file for each storage type: all precisions of int8 read the same one.
     storages = sorted(set(map(storage_of, used)))
     with staged(out, _BUNDLE) as folder:
-        tokenizer = summaries[0].tokenizer.cut_at(manifest.max_length)
-        writer = BundleWriter(manifest, tokenizer, folder, storages)
+        writer = BundleWriter(manifest, summaries[0].tokenizer.cut_at(manifest.max_length), folder, storages)
         if evaluator and evaluator.compared_files:
             # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
             largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
