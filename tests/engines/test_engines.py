@@ -114,6 +114,20 @@ def test_a_version_without_exact_sums_is_refused_where_others_saturate(
         engine.open(*arguments)
 
 
+def test_sums_that_cannot_saturate_are_tried_without_exactness_too() -> None:
+    saturating, exact = CpuEngine(saturates=lambda: True), CpuEngine(saturates=lambda: False)
+    inexact = (("session.x64quantprecision", "0"),)
+    assert saturating.options("int8", reduce_range=True) == ((), inexact)
+    assert saturating.options("int8", reduce_range=False) == ((),)
+    assert saturating.options("fp32", reduce_range=True) == exact.options("int8", reduce_range=True) == ((),)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
+def test_a_profile_may_hold_whatever_an_engine_tries(engine: Engine) -> None:
+    tried = {*engine.options("int8", reduce_range=True), *engine.options("fp32", reduce_range=False), *engine.cures()}
+    assert tried <= set(engine.OPTIONS)
+
+
 def test_options_of_a_way_reach_the_engine(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     subnet, options = builtin.subnet(TWO[0]), (("session.intra_op.allow_spinning", "0"),)
     monkeypatch.setattr(CpuEngine, "OPTIONS", ((), options))
