@@ -159,7 +159,7 @@ def _exported(
 
     for subnet in summary.subnets:
         # Chosen first: the graphs hold the roundings, and the reference rounds by them.
-        roundings = find_outliers(source, subnet, golden) if rounds_inputs(subnet.precision) else {}
+        roundings = find_outliers(source, subnet, stored["int8"], golden) if rounds_inputs(subnet.precision) else {}
         if subnet.precision == "int8-static":
             roundings = calibrated(graphs, subnet, roundings, stored["int8"], texts, evaluator)
         exported, answers = graphs.add(subnet, roundings), None

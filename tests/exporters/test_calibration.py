@@ -15,6 +15,7 @@ from edgebert.exporters.build import GOLDEN_TEXTS, export
 from edgebert.exporters.checkpoint_reader import read_checkpoint
 from edgebert.exporters.plan import full_subnet
 from edgebert.exporters.verify import random_inputs
+from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import Bundle
 
 # One of 128 columns may be an outlier, and two neurons of half of them.
@@ -82,9 +83,21 @@ def test_vectors_of_networks_with_outliers_are_those_in_float32(
 def test_outliers_are_the_few_columns_that_make_a_range_wide(tmp_path: Path) -> None:
     source = read_checkpoint(save(with_outliers("bert"), tmp_path))
     inputs, _ = random_inputs(source, 64, token_types=False)
-    roundings = calibration.find_outliers(source, full_subnet(source, "int8"), inputs)
+    stored = as_stored(source, "int8")
+    roundings = calibration.find_outliers(source, full_subnet(source, "int8"), stored, inputs)
     found = {unit: rounding.outliers for unit, rounding in roundings.items() if rounding.outliers}
     assert found == {**dict.fromkeys(("1.q", "1.k", "1.v", "1.ffn_in"), (COLUMN,)), "1.ffn_out": tuple(NEURONS)}
+
+
+def test_outliers_that_do_little_harm_are_rounded_like_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_checkpoint(save(with_outliers("bert"), tmp_path))
+    inputs, _ = random_inputs(source, 64, token_types=False)
+    arguments = source, full_subnet(source, "int8"), as_stored(source, "int8"), inputs
+    assert any(one.outliers for one in calibration.find_outliers(*arguments).values())
+    monkeypatch.setattr(calibration, "_HARMLESS", np.inf)
+    assert not any(one.outliers for one in calibration.find_outliers(*arguments).values())
 
 
 def test_only_layers_with_outliers_have_a_part_for_them(tmp_path: Path) -> None:
