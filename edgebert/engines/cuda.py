@@ -124,8 +124,10 @@ def _why_not(problem: Exception) -> str:
         ctypes.CDLL(str(path))
     except OSError as missing:
         if "cannot open shared object" in str(missing):
-            advice = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-            return f"CUDA could not start: {one_line(str(missing))}; {advice} (docs/deployment.md)"
+            advice = (
+                "install the driver and 'onnxruntime-gpu[cuda,cudnn]' (docs/deployment.md), or choose another provider"
+            )
+            return f"CUDA could not start: {one_line(str(missing))}; {advice}"
     return str(problem)
 
 
