@@ -107,7 +107,7 @@ def test_where_cuda_does_not_start_nothing_runs_on_the_cpu_in_its_place(engine: 
     if CUDA.devices():
         pytest.skip("it starts here")
     graph = builtin.graph(builtin.manifest.subnetworks[0], "portable")
-    with pytest.raises(EdgeBertError, match=r"CUDA\w* could not start(:| and ONNX Runtime fell back)"):
+    with pytest.raises(EdgeBertError, match=r"CUDAExecutionProvider could not start(:| and ONNX Runtime fell back)"):
         engine.open(graph, builtin.path, "fp32", on_gpu(flavor="portable"))
 
 
@@ -118,9 +118,7 @@ def test_a_driver_that_fails_is_no_fault_of_the_bundle(
 
     def failing(*_: Any, **__: Any) -> Any:
         place = "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc:63 "
-        found = (
-            "CUDA failure 36: API call is not supported in the installed CUDA driver ; GPU=-1 ; hostname=vm ; line=70"
-        )
+        found = "CUDA failure 36: API call is not supported in the installed CUDA driver ; GPU=-1 ; line=70"
         raise RuntimeError(place + found)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", failing)
