@@ -52,17 +52,17 @@ class Way(Record, frozen=True):
 
 
 class WayFilter(Record, frozen=True):
-    """Which ways somebody asked for: those of an engine, those on so many threads; None admits all."""
+    """Which ways somebody asked for: those of some engines, those on so many threads; None admits all."""
 
-    engine: str | None = None
+    engines: tuple[str, ...] | None = None
     threads: int | None = None
 
     def admits(self, way: Way) -> bool:
         """Return whether a way is one of them."""
-        return self.engine in (None, way.engine) and self.threads in (None, way.threads)
+        return (self.engines is None or way.engine in self.engines) and self.threads in (None, way.threads)
 
     def __str__(self) -> str:
-        return f"{self.engine or 'any engine'} with {self.threads or 'any number of'} threads"
+        return f"{' or '.join(self.engines or ('any engine',))} with {self.threads or 'any number of'} threads"
 
 
 def storage_of(precision: Precision) -> Storage:

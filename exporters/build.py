@@ -1,7 +1,7 @@
 """Turns checkpoints into a bundle: reads, cuts, rounds, writes, verifies and measures them, in this order."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from edgebert.exporters.calibration import calibrated, calibration_texts, find_o
 from edgebert.exporters.heads import head_of
 from edgebert.exporters.quality import Evaluator, answers_to, evaluator_of, float_results
 from edgebert.exporters.summary import CheckpointSummary, read_summaries
-from edgebert.exporters.verify import Verifier, device_tolerance, random_inputs
+from edgebert.exporters.verify import Verifier, random_inputs
 from edgebert.exporters.weights import as_stored
 from edgebert.inputs.bundle import Bundle, Golden, GoldenOutput, GoldenValues, SubnetAnswers
 from edgebert.inputs.bundle_file import MANIFEST
@@ -56,6 +56,7 @@ def export(
     dims: Sequence[int] = (),
     max_length: int | None = None,
     pairs: bool = True,
+    reduce_range: bool = False,
     name: str | None = None,
     on_progress: Progress = no_progress,
 ) -> Bundle:
@@ -67,10 +68,10 @@ def export(
 
     Quality is measured with each sub-network's graph: by the task's metrics on labelled `evaluation_data`, else by
     fidelity on `texts` without labels, which is how often a sub-network answers as the full network does. The precision
-    int8-static needs `calibration_data`. Embeddings may be cut to `dims`, if they were trained for that. Without
-    `max_length`, the longest that all models take. Without `pairs` what only pairs of texts need is left out.
-    `on_progress` is told of each sub-network that is done. A bundle that stands
-    at `out` is replaced when the new one is finished, and untouched otherwise.
+    int8-static needs `calibration_data`; with `reduce_range` int8 weights have 7 bits, which is faster on x86
+    processors without VNNI. Embeddings may be cut to `dims`, if they were trained for that. Without `max_length`, the
+    longest that all models take. Without `pairs` what only pairs of texts need is left out. `on_progress` is told of
+    each sub-network that is done. A bundle that stands at `out` is replaced when the new one is finished.
 
     Raises:
         ExportError: a checkpoint cannot be exported, two do not go together, a graph does not compute what it should,
@@ -81,7 +82,7 @@ def export(
     summaries = read_summaries(paths, tuple(labels) if labels else None, task, widths, depths, precisions, dims)
     out = Path(out).absolute()
     pairs = pairs and head_of(summaries[0].source).takes_pairs
-    manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs)
+    manifest = _manifest(summaries, one_line(name or out.name), max_length, pairs, reduce_range)
     used = {subnet.precision for summary in summaries for subnet in summary.subnets}
     calibration = calibration_texts(calibration_data) if "int8-static" in used else []
     # Before anything is written, so that a label which is wrong costs no time.
@@ -90,8 +91,7 @@ def export(
     # One weight file for each storage type: all precisions of int8 read the same one.
     storages = sorted(set(map(storage_of, used)))
     with staged(out, _BUNDLE) as folder:
-        tokenizer = summaries[0].tokenizer.cut_at(manifest.max_length)
-        writer = BundleWriter(manifest, tokenizer, folder, storages)
+        writer = BundleWriter(manifest, summaries[0].tokenizer.cut_at(manifest.max_length), folder, storages)
         if evaluator and evaluator.compared_files:
             # The largest of all checkpoints: each compared with itself, the smallest would seem as good as the largest.
             largest = max(summaries, key=lambda summary: summary.parameters).checkpoint()
@@ -148,7 +148,8 @@ def _exported(
     # Texts one by one, as an app asks: padding would count among what enters a product.
     texts = [pad([tokenizer.encode(text)], graphs.inputs) for text in calibration]
 
-    stored = {storage: as_stored(source, storage) for storage in graphs.weights}
+    reduce_range = writer.manifest.reduce_range
+    stored = {storage: as_stored(source, storage, reduce_range=reduce_range) for storage in graphs.weights}
     has_types = "token_type_ids" in graphs.inputs
     random = random_inputs(source, writer.manifest.max_length, token_types=has_types)
     # The golden texts first: what they must give goes into the bundle.
@@ -168,11 +169,16 @@ def _exported(
 
         if evaluator is not None:
             exported, answers = evaluator.measured(graphs.bundle, exported, exact[subnet.id])
-        yield _Exported(exported, _golden_output(subnet, expected[0], exact_outputs[0]), answers)
+        tolerances = verifier.golden_tolerances(subnet, roundings, expected[0])
+        yield _Exported(exported, _golden_output(subnet, expected[0], tolerances), answers)
 
 
-def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool) -> Manifest:
+def _manifest(
+    summaries: Sequence[CheckpointSummary], name: str, max_length: int | None, pairs: bool, reduce_range: bool
+) -> Manifest:
     """Return the manifest of a bundle that holds nothing yet."""
+    if reduce_range and not any(rounds_inputs(subnet.precision) for one in summaries for subnet in one.subnets):
+        raise ExportError("7 bits are for products of int8; export int8 or int8-static, or leave --reduce-range out")
     sources = [summary.source for summary in summaries]
     if sources[0].task.PAIRS_ONLY and not pairs:
         raise ExportError(f"{sources[0].task.NAME} is about pairs of texts, found --no-pairs; leave that out")
@@ -191,6 +197,7 @@ def _manifest(summaries: Sequence[CheckpointSummary], name: str, max_length: int
         tokenizer=unwritten,
         inputs=graph_inputs(token_types=pairs and any(summary.token_types for summary in summaries)),
         pairs=pairs,
+        reduce_range=reduce_range,
         golden=unwritten,
         answers=None,
         weight_files=(),
@@ -215,14 +222,14 @@ def _max_length(summaries: Sequence[CheckpointSummary], asked: int | None, pairs
     return usual if asked is None else asked
 
 
-def _golden_output(subnet: Subnet, outputs: Outputs, exact: Outputs) -> GoldenOutput:
+def _golden_output(subnet: Subnet, outputs: Outputs, tolerances: Mapping[str, float]) -> GoldenOutput:
     values = tuple(
         GoldenValues(
             name=name,
             shape=array.shape,
             # Six digits: the strictest tolerance is 1e-4.
             values=tuple(round(value, 6) for value in array.ravel().tolist()),
-            tolerance=device_tolerance(subnet.precision, [array], [exact[name]]),
+            tolerance=tolerances[name],
         )
         for name, array in outputs.items()
     )

@@ -62,7 +62,9 @@ class BundleWriter:
 
     def __init__(self, manifest: Manifest, tokenizer: bytes, folder: Path, storages: Sequence[Storage]):
         self._folder, self._tokenizer = folder, tokenizer
-        self._writers = {storage: WeightWriter(folder, storage) for storage in storages}
+        self._writers = {
+            storage: WeightWriter(folder, storage, reduce_range=manifest.reduce_range) for storage in storages
+        }
         self.manifest = msgspec.structs.replace(manifest, tokenizer=_write(folder, "tokenizer.json", tokenizer))
 
     @property

@@ -37,6 +37,10 @@ TOLERANCE: dict[Precision, tuple[float, float]] = {
 # where the rounding of the weights happened to move them little).
 _TIMES_WEIGHTS = 4
 
+# So often the reference is run with noise, to learn how far rounding moves a sub-network's outputs; a device may be off
+# by so much more, in logits, or of the largest number where that is less.
+_DRAWS, _DEVICE_TOLERANCE = 8, 1e-3
+
 # Of texts that graphs are compared on. The reference holds a score for each two tokens of a text, and positions beyond
 # are those of the same tables.
 _MOST_TOKENS = 1024
@@ -87,6 +91,33 @@ class Verifier:
             outputs = (reference.outputs(subnet, self.source, tensors, inputs) for inputs in self.batches)
             self._exact[part] = self._of_tokens(outputs)
         return self._exact[part]
+
+    def golden_tolerances(self, subnet: Subnet, roundings: InputRoundings, expected: Outputs) -> dict[str, float]:
+        """Return how far each output for the golden texts, the first batch, may be from the expected one on a device.
+
+        That is what rounding explains. Processors add up in another order, so that a number between two levels may
+        become the other one; the reference is run again with numbers that differ in their last bits.
+        """
+        if subnet.precision == "fp16":
+            return {name: tolerance("fp16", [right], [self.exact(subnet)[0][name]]) for name, right in expected.items()}
+        moved = [self._with_noise(subnet, roundings, seed) for seed in range(_DRAWS)]
+        return {
+            name: max(mean_difference(one, {name: right}) for one in moved)
+            + _DEVICE_TOLERANCE * min(1.0, float(np.abs(right).max()))
+            for name, right in expected.items()
+        }
+
+    def _with_noise(self, subnet: Subnet, roundings: InputRoundings, seed: int) -> Outputs:
+        """Return the outputs for the golden texts where what enters products differs by float32's last bits."""
+        generator, rounding = np.random.default_rng(seed), rounding_of(subnet.precision, roundings)
+
+        def noisy(unit: str, x: Array) -> Array:
+            noise = generator.standard_normal(x.shape, np.float32)
+            return rounding(unit, x + noise * np.finfo(np.float32).eps * np.abs(x).max())
+
+        inputs, tensors = self.batches[0], self.stored[storage_of(subnet.precision)]
+        outputs = reference.outputs(subnet, self.source, tensors, inputs, noisy)
+        return self.source.task.without_padding(outputs, inputs["attention_mask"])
 
     def _of_tokens(self, outputs: Iterable[Outputs]) -> list[Outputs]:
         """Return the outputs for all batches without those of padding."""
@@ -155,7 +186,7 @@ def check_close(
     """
     for name in expected[0]:
         right, unrounded = [outputs[name] for outputs in expected], [outputs[name] for outputs in exact]
-        allowed = (tolerance if engine == CPU.NAME else device_tolerance)(subnet.precision, right, unrounded)
+        allowed = tolerance(subnet.precision, right, unrounded)
         difference = _difference([outputs[name] for outputs in found], right)
         # So that what is not a number is refused too.
         if not difference <= allowed:
@@ -181,11 +212,6 @@ def tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[A
     # Where levels are wide apart, as with MPNet's few large neurons, roundings that fall the other way move outputs
     # as far as rounding itself does.
     return max(allowed, _difference(expected, exact)) if rounds_inputs(precision) else allowed
-
-
-def device_tolerance(precision: Precision, expected: Sequence[Array], exact: Sequence[Array]) -> float:
-    """Return how far an output may lie from the expected one on a device, where int8-weights may be in bfloat16."""
-    return tolerance("int8" if precision == "int8-weights" else precision, expected, exact)
 
 
 def random_inputs(source: Checkpoint, max_length: int, *, token_types: bool, seed: int = 0) -> tuple[Arrays, ...]:

@@ -18,7 +18,7 @@ from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.family import Sizes
 from edgebert.exporters.positions import with_positions
-from edgebert.exporters.quantize import check_fits_half, quantize_rows
+from edgebert.exporters.quantize import QuantizedRows, check_fits_half, quantize_rows
 from edgebert.inputs.bundle_file import PIECE_BYTES
 from edgebert.inputs.manifest import FileRef, WeightFile
 from edgebert.subnet import Storage, Subnet
@@ -113,13 +113,15 @@ def prepared(source: Checkpoint, max_length: int, *, token_types: bool) -> dict[
     return tensors
 
 
-def layout(tensors: Mapping[str, NDArray[Any]], dtype: Storage) -> Iterator[tuple[str, NDArray[Any]]]:
+def layout(
+    tensors: Mapping[str, NDArray[Any]], dtype: Storage, *, reduce_range: bool = False
+) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors of a weight file, by name, as they are stored; int8 matrices are followed by their scales."""
     # What is cut becomes the rows, so that a narrower network reads a prefix; the rest lies as MatMul takes it.
     for name, tensor in tensors.items():
         is_matrix = _is_matrix(name, tensor)
         transposed = is_matrix and unit_of(name) not in (*_OUTPUTS_FIRST, "word")
-        rows = quantize_rows(tensor) if is_matrix and dtype == "int8" else None
+        rows = _rounded(name, tensor, reduce_range) if is_matrix and dtype == "int8" else None
         values: NDArray[Any] = _halved(name, tensor) if dtype == "fp16" else tensor if rows is None else rows.values
         yield name, values.T if transposed else values
         if rows is not None:
@@ -127,7 +129,7 @@ def layout(tensors: Mapping[str, NDArray[Any]], dtype: Storage) -> Iterator[tupl
             yield scale_name(name), rows.scales[:, None] if name == "word" else rows.scales
 
 
-def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
+def as_stored(source: Checkpoint, dtype: Storage, *, reduce_range: bool = False) -> dict[str, Array]:
     """Return the checkpoint's tensors, (outputs, inputs) in float32, rounded as the storage type rounds them."""
     if dtype == "fp32":
         return source.tensors
@@ -138,8 +140,13 @@ def as_stored(source: Checkpoint, dtype: Storage) -> dict[str, Array]:
         if dtype == "fp16" and id(tensor) not in rounded:
             rounded[id(tensor)] = _halved(name, tensor).astype(np.float32, copy=False)
         elif _is_matrix(name, tensor) and id(tensor) not in rounded:
-            rounded[id(tensor)] = quantize_rows(tensor).dequantized()
+            rounded[id(tensor)] = _rounded(name, tensor, reduce_range).dequantized()
     return {name: rounded.get(id(tensor), tensor) for name, tensor in source.tensors.items()}
+
+
+def _rounded(name: str, tensor: Array, reduce_range: bool) -> QuantizedRows:
+    """Return a matrix in int8: of 7 bits, if asked for, where it is one of a product."""
+    return quantize_rows(tensor, reduce_range=reduce_range and name != "word")
 
 
 def rows_read(subnets: Sequence[Subnet], sizes: Sizes) -> dict[str, int]:
@@ -162,8 +169,8 @@ def rows_read(subnets: Sequence[Subnet], sizes: Sizes) -> dict[str, int]:
 class WeightWriter:
     """Writes a weight file: tensors are appended to it; one that it holds already is not stored again."""
 
-    def __init__(self, folder: Path, dtype: Storage):
-        self._path, self._dtype = folder / f"weights-{dtype}.bin", dtype
+    def __init__(self, folder: Path, dtype: Storage, *, reduce_range: bool = False):
+        self._path, self._dtype, self._reduce_range = folder / f"weights-{dtype}.bin", dtype, reduce_range
         self._offsets: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def add(self, tensors: Mapping[str, NDArray[Any]], rows: Mapping[str, int] | None = None) -> Weights:
@@ -177,7 +184,7 @@ class WeightWriter:
         try:
             with open(self._path, "ab") as file:
                 places = {}
-                for name, whole in layout(tensors, self._dtype):
+                for name, whole in layout(tensors, self._dtype, reduce_range=self._reduce_range):
                     array = _read(name, whole, rows or {})
                     places[name] = Stored(array.dtype, array.shape, self._place(array, file))
         except OSError as problem:

@@ -4,12 +4,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from edgebert.machine.canary import Reading
-from edgebert.measuring.trial import Measurement, Numerics, Trial
+from edgebert.measuring.numerics import Numerics
+from edgebert.measuring.trial import Measurement, Trial
 
 # The smallest and the largest sub-network of the built-in bundle.
 TWO = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")
-READING = Reading(canary_ms=10.0, others_share=0.0, clock_mhz=None, temperature_c=None)
-RIGHT = Numerics(difference=0.0, tolerance=1.0, wrong_answers=0)
+# Of a machine that shows neither its clock nor its heat.
+READING = Reading(
+    canary_ms=10.0, others_share=0.0, clock_mhz=None, clock_share=None, temperature_c=None, is_throttled=None
+)
+RIGHT = Numerics(drift=0.0, tolerance=1.0, wrong_answers=0)
+WRONG = Numerics(drift=2.0, tolerance=1.0, wrong_answers=0)
 
 
 def measurement(

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from fake_trials import READING, RIGHT, WRONG
+
 from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
-from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
@@ -52,7 +53,7 @@ def entry(
         steady_memory_mb=peak_memory_mb,
         private_memory_mb=peak_memory_mb / 2,
         numerics_ok=numerics_ok,
-        numerics="outputs are 0.01 off, 0.1 is allowed",
+        numerics=RIGHT if numerics_ok else WRONG,
         pad_to=(),
         latency=tuple(rows),
     )
@@ -86,7 +87,7 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
             worst_drift=1.0,
             canary_drift=1.0,
             others_share=0.0,
-            readings=(Reading(canary_ms=10.0, others_share=0.0, clock_mhz=None, temperature_c=None),),
+            readings=(READING,),
             unsettled=(),
             warning=None,
         ),

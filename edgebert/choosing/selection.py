@@ -229,7 +229,7 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
         if subnet is None or subnet.id not in worth:
             rejected.append(Rejection(*entry.key, "unknown-quality", _UNKNOWN))
         elif not entry.numerics_ok:
-            reason = f"it does not give the golden outputs on this device: {entry.numerics}"
+            reason = f"it does not give the golden outputs on this device: {entry.what_is_wrong}"
             rejected.append(Rejection(*entry.key, "wrong-numerics", reason))
         elif predicted is None:
             rejected.append(Rejection(*entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))

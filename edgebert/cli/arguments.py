@@ -48,7 +48,7 @@ def add(
 
 def add_provider(parser: argparse._ActionsContainer, default: str) -> None:
     """Add the engine; `default` says in words which one it is without."""
-    engines = "what runs the networks: cpu, openvino (see edgebert devices), or ONNX Runtime's name for it"
+    engines = "what runs the networks: cpu, openvino, cuda (see edgebert devices), or ONNX Runtime's name for it"
     add(parser, "--provider", str, "NAME", f"{engines} (default: {default})")
 
 

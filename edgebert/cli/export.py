@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(group, "--depths", shares, "D,...", depths)
     precisions = "of int8, int8-static, int8-weights, fp16 and fp32 (default: int8)"
     add(group, "--precisions", names, "NAME,...", precisions)
+    reduced = "int8 weights of 7 bits, faster on x86 processors without VNNI and less exact on all"
+    group.add_argument("--reduce-range", action="store_true", help=reduced)
     add(group, "--calibrate", str, "DATA", "texts to find the ranges of activations with, which int8-static needs")
 
     group = parser.add_argument_group("task")

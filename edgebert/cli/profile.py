@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(parser, "--threads", arguments.count, "N", "default: one, half the cores and all")
     arguments.add_provider(parser, "all")
+    add(parser, "--engines", arguments.names, "NAME,...", "several of these (`edgebert devices` lists them)")
     add(parser, "--subnets", arguments.names, "ID,...", "only these sub-networks")
     parser.add_argument("--quick", action="store_true", help="about 5 s: one round, on the CPU, with all cores")
     pace = "requests a second, as the app sends them (default: one after the other)"
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     if out is not None:
         check_writable(out, ProfileError)
         # Some sub-networks or ways are added to what the file holds; else it is written anew.
-        if out.exists() and (options.subnets or options.provider or options.threads):
+        if out.exists() and (options.subnets or options.provider or options.engines or options.threads):
             earlier = DeviceProfile.load(out)
     # An empty host is refused there: a variable that is not set must not measure this machine instead.
     found = _profile_here(bundle, options) if options.host is None else _profile_elsewhere(bundle, options)
@@ -77,7 +78,7 @@ def _profile_elsewhere(bundle: "Bundle", options: argparse.Namespace) -> "Device
 
     # What is not given is not passed on either: the defaults are those of the version on the host.
     given = ["--quick"] if options.quick else []
-    for name in ("lengths", "batch_sizes", "threads", "provider", "subnets", "requests_per_s", "emulate"):
+    for name in ("lengths", "batch_sizes", "threads", "provider", "engines", "subnets", "requests_per_s", "emulate"):
         value = getattr(options, name)
         if name == "emulate" and value:
             value = arguments.limits_as_text(value)

@@ -89,15 +89,17 @@ def print_profile(report: "ProfileReport") -> None:
     print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{pace}{emulated}")
     print_text(f"profile of bundle {profile.bundle_sha256[:16]}, measured {profile.created_at} on {_whose(report)}")
     front = f"* is on the Pareto front of {metric} against p95 at the last length"
-    print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}\n")
+    drift = "drift is how far outputs are from those that were exported"
+    print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}; {drift}\n")
     rows = []
     for row in report.rows:
         entry, times = row.entry, (f"{one.p50_ms:.2f} / {one.p95_ms:.2f}" for one in row.latency)
         costs = (*times, f"{entry.load_ms:.0f}", f"{entry.peak_memory_mb:.0f}")
-        marks = ("right" if entry.numerics_ok else "WRONG", "*" if row.is_on_front else "")
+        drift = f"{entry.numerics.drift:.1g}"
+        marks = (drift if entry.numerics_ok else f"{drift} WRONG", "*" if row.is_on_front else "")
         rows.append([entry.id, entry.way, _number(row.quality), *costs, *marks])
     lengths = [f"{length} tokens" for length in settings.lengths]
-    headers = ["sub-network", "run by", metric, *lengths, "load ms", "peak MB", "numerics", "front"]
+    headers = ["sub-network", "run by", metric, *lengths, "load ms", "peak MB", "drift", "front"]
     _print_with_methods(rows, headers, [row.method for row in report.rows])
     for doubt in report.doubts:
         print_text(f"\n{_doubt(doubt)}")

@@ -43,6 +43,8 @@ class CudaEngine(Engine):
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("fused", "portable")
     OPTIONS: ClassVar[tuple[Options, ...]] = ((), _STRICT_NORMS)
     BATCH_SIZES: ClassVar[tuple[int, ...]] = (1, 8, 32)
+    GOOD_FOR: ClassVar[str] = "NVIDIA's GPUs and batches, in fp16"
+    INSTALL: ClassVar[str] = "pip uninstall onnxruntime && pip install 'edgebert[cuda]' (docs/engines.md)"
 
     def __init__(self, gpus: Gpus | None = None):
         """Take the GPUs of the machine."""
@@ -55,6 +57,10 @@ class CudaEngine(Engine):
             return ()
         return tuple(f"cuda:{number}" for number in range(self._gpus.visible()))
 
+    def could_run(self) -> bool:
+        """Return whether a GPU's driver is here."""
+        return bool(self._gpus.names())
+
     def version(self) -> str:
         """Return the versions of CUDA, of the driver and of ONNX Runtime, and what GPUs they run on."""
         cuda = getattr(onnxruntime, "cuda_version", None) or "of unknown version"
@@ -64,6 +70,10 @@ class CudaEngine(Engine):
     def takes(self, precision: Precision) -> bool:
         """Return whether there are kernels for a precision."""
         return precision in ("fp16", "fp32", "int8-weights")
+
+    def cures(self) -> tuple[Options, ...]:
+        """Return norms in float32."""
+        return (_STRICT_NORMS,)
 
     def thread_counts(self) -> tuple[int, ...]:
         """Return one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.device import thread_counts
+from edgebert.machine.device import default_threads, thread_counts
 from edgebert.machine.memory import Memory, process_memory
 from edgebert.subnet import Flavor, Precision, Way
 from edgebert.tasks.task import Outputs
@@ -37,10 +37,13 @@ class Engine(ABC):
     NAME: ClassVar[str]  # short, as users give it
     PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
     FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
-    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # settings worth trying beside its usual ones
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # all settings beside its usual ones that a profile may hold
     BATCH_SIZES: ClassVar[tuple[int, ...]] = (1,)  # measured where nobody asks for others
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
+    # For who has not installed it: what it is good for, and the command; none for what is always there.
+    GOOD_FOR: ClassVar[str] = ""
+    INSTALL: ClassVar[str] = ""
 
     @abstractmethod
     def devices(self) -> tuple[str, ...]:
@@ -59,13 +62,33 @@ class Engine(ABC):
             EdgeBertError: the engine runs it elsewhere than asked for.
         """
 
+    def could_run(self) -> bool:
+        """Return whether it would work on this machine if it was installed, as far as that can be told before."""
+        return True
+
     def takes(self, precision: Precision) -> bool:
         """Return whether graphs of a precision are worth running with it."""
         return True
 
+    def options(self, precision: Precision, *, reduce_range: bool) -> tuple[Options, ...]:
+        """Return the settings worth trying on this machine, its usual ones first.
+
+        With `reduce_range` the int8 weights have 7 bits.
+        """
+        return ((),)
+
+    def cures(self) -> tuple[Options, ...]:
+        """Return the settings to be tried on this machine where its usual ones compute something else."""
+        return ()
+
     def thread_counts(self) -> tuple[int, ...]:
-        """Return the thread counts worth measuring, in ascending order; the last is the usual one."""
+        """Return the thread counts worth measuring, in ascending order."""
         return thread_counts()
+
+    def usual_threads(self) -> int:
+        """Return the thread count that is taken where nothing was measured."""
+        counts, most = self.thread_counts(), default_threads()
+        return max((count for count in counts if count <= most), default=counts[0])
 
     def memory(self) -> Memory:
         """Return what this process holds, on the device that counts."""

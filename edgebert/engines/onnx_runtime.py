@@ -1,10 +1,7 @@
 """What all engines that are providers of ONNX Runtime share: sessions, and one form for their errors."""
 
-import ctypes
 import logging
-import os
 import re
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from edgebert import telemetry
+from edgebert.engines.forks import keep_in_forks
 from edgebert.errors import BundleError, EdgeBertError, OutputError
 from edgebert.inputs.tokenization import Arrays
 from edgebert.python_exit import NATIVE_CALL
@@ -34,20 +32,6 @@ RECORD_PLACES = ("session.record_ep_graph_assignment_info", "1")
 # What CUDA says of its driver or device, amid ONNX Runtime's words.
 _DEVICE_FAILURE = re.compile(r"CUDA failure \d+: [^;]*")
 
-_SESSIONS: "weakref.WeakSet[onnxruntime.InferenceSession]" = weakref.WeakSet()
-
-
-def _keep_for_ever() -> None:
-    """Keep a forked process from destroying the sessions that it has from its parent, even when it ends."""
-    # To destroy one is to wait for its threads, which no fork has: that hangs or aborts. A reference that nobody gives
-    # back is all that Python's end respects; the memory is the parent's until it is written to.
-    for session in _SESSIONS:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_for_ever)
-
 
 class OnnxRuntimeSession:
     """A session of ONNX Runtime; `run` may be called from several threads at once."""
@@ -55,7 +39,7 @@ class OnnxRuntimeSession:
     def __init__(self, session: onnxruntime.InferenceSession):
         """Wrap a session."""
         self._session = session
-        _SESSIONS.add(session)
+        keep_in_forks(session)
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
         self._output_names = [value.name for value in session.get_outputs()]
 

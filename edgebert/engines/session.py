@@ -3,13 +3,13 @@
 To add an engine, write its file and put it into `ENGINES`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edgebert.engines.checked_session import CheckedSession
 from edgebert.engines.cpu import CPU
 from edgebert.engines.cuda import CUDA
 from edgebert.engines.engine import Engine, Session
-from edgebert.engines.openvino_plugin import OPENVINO_PLUGIN
+from edgebert.engines.openvino import OPENVINO
 from edgebert.errors import BundleError, EdgeBertError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
@@ -17,7 +17,7 @@ from edgebert.python_exit import Pool
 from edgebert.subnet import MAX_THREADS, Way, WayFilter
 from edgebert.tasks.tasks import task_in
 
-ENGINES: tuple[Engine, ...] = (CPU, CUDA, OPENVINO_PLUGIN)
+ENGINES: tuple[Engine, ...] = (CPU, OPENVINO, CUDA)
 
 
 def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
@@ -70,6 +70,11 @@ def engines_here() -> list[Engine]:
     return [engine for engine in ENGINES if engine.devices()]
 
 
+def installable_engines() -> list[Engine]:
+    """Return the engines that are not here, and could be if they were installed."""
+    return [engine for engine in ENGINES if engine.INSTALL and not engine.devices() and engine.could_run()]
+
+
 def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """Return how a network is run where nothing was measured: by the CPU, and on all cores, unless asked otherwise.
 
@@ -78,13 +83,14 @@ def default_way(provider: str | None = None, threads: int | None = None) -> Way:
     """
     asked = way_filter(provider, threads)
     # The CPU, which is always there: whether another engine is faster only a profile tells.
-    engine = engine_of(asked.engine or CPU.NAME)
-    threads = asked.threads or engine.thread_counts()[-1]
+    engine = engine_of(provider or CPU.NAME)
+    threads = asked.threads or engine.usual_threads()
     return Way(engine.NAME, engine.devices()[0], engine.FLAVORS[0], threads, engine.OPTIONS[0])
 
 
-def way_filter(provider: str | None, threads: int | None) -> WayFilter:
-    """Return which ways are asked for by a provider, under its short name or ONNX Runtime's own, and a thread count.
+def way_filter(provider: str | None, threads: int | None, engines: Sequence[str] | None = None) -> WayFilter:
+    """Return which ways are asked for by a provider or several engines, under their short names or ONNX Runtime's own,
+    and a thread count.
 
     Raises:
         EdgeBertError: there is no such engine here, or threads out of range.
@@ -92,7 +98,8 @@ def way_filter(provider: str | None, threads: int | None) -> WayFilter:
     # By its type, since True is an int too.
     if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
-    return WayFilter(engine=None if provider is None else engine_of(provider).NAME, threads=threads)
+    names = tuple(engines or ()) + ((provider,) if provider is not None else ())
+    return WayFilter(tuple(dict.fromkeys(engine_of(name).NAME for name in names)) or None, threads)
 
 
 def engine_versions(names: Iterable[str] | None = None) -> dict[str, str]:

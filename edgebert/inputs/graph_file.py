@@ -7,7 +7,7 @@ any of it is refused. protobuf's own parser would take 40 ms to import, as long 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebert.errors import BundleError
@@ -55,6 +55,11 @@ _ATTRIBUTE_TENSOR = _tag(5)
 _EXTERNAL_DATA, _DATA_LOCATION = _tag(13), _tag(14, _VARINT)
 _EXTERNAL = 1  # of the values of data_location
 _ENTRY_KEY, _ENTRY_VALUE = _tag(1), _tag(2)
+# The fields that lead from a model to an entry of the external data of one of its tensors.
+_TO_ENTRIES = ((_MODEL_GRAPH, _MODEL), (_GRAPH_INITIALIZER, _GRAPH), (_EXTERNAL_DATA, _INITIALIZER))
+
+# What ONNX Runtime and OpenVINO take for the name of a file that lies in memory, from the address `offset` on.
+_MEMORY = "*/_ORT_MEM_ADDR_/*"
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,19 @@ def references(graph: bytes, name: str) -> list[Reference]:
 
 def moved(graph: bytes, file: str, other: str) -> bytes:
     """Return a graph that `references` has read, with another file in the place of one that it refers to."""
-    path = ((_MODEL_GRAPH, _MODEL), (_GRAPH_INITIALIZER, _GRAPH), (_EXTERNAL_DATA, _INITIALIZER))
-    return _replaced(graph, (0, len(graph)), path, (_location(file), _location(other)))
+    old, new = _as_entry("location", file), _as_entry("location", other)
+    return _replaced(graph, (0, len(graph)), _TO_ENTRIES, lambda entry: new if entry == old else entry)
+
+
+def in_memory(graph: bytes, address: int) -> bytes:
+    """Return a graph that `references` has read, whose one file of weights lies in this process's memory."""
+
+    def change(entry: bytes) -> bytes:
+        key, value = _entry(entry, 0, len(entry))
+        changed = {"location": _MEMORY, "offset": str(address + int(value)) if key == "offset" else ""}
+        return _as_entry(key, changed.get(key, value))
+
+    return _replaced(graph, (0, len(graph)), _TO_ENTRIES, change)
 
 
 def _references(data: bytes) -> Iterator[Reference]:
@@ -181,19 +197,17 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _replaced(
-    data: bytes, whole: tuple[int, int], path: Sequence[tuple[int, _Fields]], contents: tuple[bytes, bytes]
+    data: bytes, whole: tuple[int, int], path: Sequence[tuple[int, _Fields]], change: Callable[[bytes], bytes]
 ) -> bytes:
-    """Return a message with one content in the place of another, in the fields that a path of tags leads to."""
+    """Return a message after a change of the content of all fields that a path of tags leads to."""
     if not path:
-        old, new = contents
-        content = data[slice(*whole)]
-        return new if content == old else content
+        return change(data[slice(*whole)])
     (tag, known), *deeper = path
     out = bytearray()
     before = whole[0]
     for found, start, stop in _fields(data, *whole, known):
         if found == tag:
-            content = _replaced(data, (start, stop), deeper, contents)
+            content = _replaced(data, (start, stop), deeper, change)
             out += _as_varint(tag) + _as_varint(len(content)) + content
         else:
             out += data[before:stop]
@@ -201,9 +215,9 @@ def _replaced(
     return bytes(out)
 
 
-def _location(file: str) -> bytes:
-    """Return the entry of external data that names a file."""
-    fields = ((_ENTRY_KEY, b"location"), (_ENTRY_VALUE, file.encode()))
+def _as_entry(key: str, value: str) -> bytes:
+    """Return an entry of external data."""
+    fields = ((_ENTRY_KEY, key.encode()), (_ENTRY_VALUE, value.encode()))
     return b"".join(_as_varint(tag) + _as_varint(len(content)) + content for tag, content in fields)
 
 

@@ -121,7 +121,7 @@ class Manifest(Record, frozen=True):
     cascade of the task.
     """
 
-    VERSION: ClassVar[int] = 6
+    VERSION: ClassVar[int] = 7
 
     schema_version: int
     sha256: str
@@ -135,6 +135,8 @@ class Manifest(Record, frozen=True):
     tokenizer: FileRef
     inputs: Annotated[tuple[GraphInput, ...], Meta(min_length=1)]
     pairs: bool
+    # Whether the int8 weights lie within plus and minus 63: then no processor's sums of their products saturate.
+    reduce_range: bool
     golden: FileRef
     answers: FileRef | None
     weight_files: tuple[WeightFile, ...]

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import psutil
 
+from edgebert.machine.device import fastest_cpus
+from edgebert.machine.thermal import fastest_clock, is_throttled, temperature_c
 from edgebert.python_exit import Pool
 from edgebert.records import NotNegative, Positive, Record, Share
 
@@ -28,14 +30,18 @@ _NOT_SHOWN = (AttributeError, OSError, RuntimeError)
 class Reading(Record, frozen=True):
     """The state of the machine around one measurement.
 
-    `others_share` is how much of all cores' time went to other processes meanwhile. Clock and temperature are None
-    where the system does not show them.
+    `others_share` is how much of all cores' time went to other processes meanwhile. The clock is that of the fastest
+    cluster's busiest core while all work, `clock_share` which share of its maximum that is. `temperature_c` is that of
+    the hottest part, `is_throttled` whether the clock was held down for heat or want of power. What the system does not
+    show is None.
     """
 
     canary_ms: Positive
     others_share: Share
     clock_mhz: NotNegative | None
+    clock_share: Share | None
     temperature_c: float | None
+    is_throttled: bool | None
 
 
 @contextlib.contextmanager
@@ -43,7 +49,10 @@ def watching(threads: int) -> Iterator[list[Reading]]:
     """Read the state of the machine around a measurement in child processes: it is in the list that this gives."""
     readings: list[Reading] = []
     # Before, not meanwhile: both would be slower for the other.
-    canary_ms = min(run(threads) for _ in range(_RUNS))
+    canary_ms = run(threads)
+    clock = fastest_clock(fastest_cpus())  # at once, before it goes down since there is nothing to do
+    for _ in range(1, _RUNS):
+        canary_ms = min(canary_ms, run(threads))
     start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
 
     yield readings
@@ -55,8 +64,10 @@ def watching(threads: int) -> Iterator[list[Reading]]:
         Reading(
             canary_ms=round(canary_ms, 4),
             others_share=round(min(1.0, max(0.0, others_s / all_s)), 4),
-            clock_mhz=_clock_mhz(),
+            clock_mhz=round(clock.mhz) if clock else _clock_mhz(),
+            clock_share=round(clock.share, 4) if clock else None,
             temperature_c=_temperature_c(),
+            is_throttled=is_throttled(),
         )
     )
 
@@ -88,6 +99,7 @@ def _work(_: int) -> None:
 
 
 def _clock_mhz() -> float | None:
+    """Return the clock where Linux has no files of it."""
     with contextlib.suppress(*_NOT_SHOWN):
         frequency = psutil.cpu_freq()
         return round(frequency.current) if frequency else None
@@ -95,7 +107,10 @@ def _clock_mhz() -> float | None:
 
 
 def _temperature_c() -> float | None:
-    """Return the temperature of the hottest sensor."""
+    """Return the temperature of the hottest thermal zone, or where there are none of the hottest sensor."""
+    found = temperature_c()
+    if found is not None:
+        return found
     with contextlib.suppress(*_NOT_SHOWN):
         sensors = itertools.chain.from_iterable(psutil.sensors_temperatures().values())
         return max((sensor.current for sensor in sensors), default=None)

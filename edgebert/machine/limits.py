@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,8 @@ from edgebert.records import Positive, Record
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIPS = Path("/proc/self/cgroup")
+# Of the groups' kinds those that limit what counts here; "" is version 2, which has one group for all.
+_CONTROLLERS = {"cpu", "memory", ""}
 # What Linux writes for "no limit" in version 1 is beyond any machine.
 _UNLIMITED_MB = 1e12 / 1e6
 
@@ -37,6 +40,9 @@ def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
     cpus, memory_mb = [], []
     # A line for each group, such as 3:cpu:/a; in version 2 the controllers are left out.
     for controllers, path in re.findall(r"^[^:\n]*:([^:\n]*):(.*)$", system_file(memberships), re.MULTILINE):
+        # Others set no limit, and each group takes several files to ask.
+        if _CONTROLLERS.isdisjoint(controllers.split(",")):
+            continue
         for folder in _folders(root / controllers, path):
             cpus += _cpus(folder)
             in_bytes = _numbers(folder / "memory.max") + _numbers(folder / "memory.limit_in_bytes")
@@ -48,16 +54,20 @@ def granted(root: Path = _CGROUPS, memberships: Path = _MEMBERSHIPS) -> Limits:
     )
 
 
-def usable_cores() -> int:
-    """Return the number of logical cores that this process may run on; what a container grants is rounded up."""
+def usable_cores(limits: Limits | None = None) -> int:
+    """Return the number of logical cores that this process may run on; what a container grants is rounded up.
+
+    `limits` are what `granted` returns, for who has asked it already.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    return min(allowed, math.ceil(granted().cpus or allowed))
+    return min(allowed, math.ceil((limits or granted()).cpus or allowed))
 
 
-def impose(limits: Limits) -> None:
+def impose(limits: Limits, by_speed: Sequence[int] = ()) -> None:
     """Give this process, which should be a fresh one, no more than a smaller machine would have.
 
-    Processors are taken away by affinity, memory by a limit on what is private to the process (RLIMIT_DATA).
+    Processors are taken away by affinity, those last that are first in `by_speed`. Memory is taken away by a limit on
+    what is private to the process (RLIMIT_DATA).
 
     Raises:
         EdgeBertError: this system has no such limits.
@@ -65,7 +75,8 @@ def impose(limits: Limits) -> None:
     process = psutil.Process()
     try:
         if limits.cpus is not None:
-            allowed = process.cpu_affinity()
+            places = {cpu: place for place, cpu in enumerate(by_speed)}
+            allowed = sorted(process.cpu_affinity(), key=lambda cpu: places.get(cpu, len(places)))
             process.cpu_affinity(allowed[: limits.whole_cores(len(allowed))])
         if limits.memory_mb is not None:
             import resource

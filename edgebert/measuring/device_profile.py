@@ -16,6 +16,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import Device
 from edgebert.measuring.cost_model import CostModel, Latency
+from edgebert.measuring.numerics import Numerics
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
 from edgebert.records import Count, Line, NotNegative, Record, Sha256, Share
 from edgebert.subnet import Way, WayFilter
@@ -55,7 +56,8 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
     the first time adds. `peak_memory_mb` is the most that loading it and serving the largest profiled shape added to a
     fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file.
-    `numerics_ok` is whether this device computes the golden outputs. Inputs are padded to the lengths in `pad_to`.
+    `numerics_ok` is whether this device computes the golden outputs, of this sub-network and of all others of its
+    precision in this way. Inputs are padded to the lengths in `pad_to`.
     """
 
     load_ms: NotNegative
@@ -65,7 +67,7 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     steady_memory_mb: NotNegative
     private_memory_mb: NotNegative
     numerics_ok: bool
-    numerics: Line
+    numerics: Numerics
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
 
@@ -73,6 +75,13 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
         if not self.private_memory_mb <= self.steady_memory_mb <= self.peak_memory_mb:
             found = f"{self.private_memory_mb:g}, {self.steady_memory_mb:g} and {self.peak_memory_mb:g}"
             raise ValueError(f"expected private, steady and peak memory_mb in ascending order, found {found}")
+        if self.numerics_ok and not self.numerics.ok:
+            raise ValueError(f"expected right numerics, found that {self.numerics}")
+
+    @property
+    def what_is_wrong(self) -> str:
+        """Why its outputs are not to be trusted, where they are not."""
+        return f"{self.numerics}{'; in this way other networks of its precision are wrong' * self.numerics.ok}"
 
     @cached_property
     def cost(self) -> CostModel:
@@ -120,7 +129,7 @@ class Stability(Record, frozen=True):
 class DeviceProfile(Record, frozen=True):
     """What profile.json holds."""
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     schema_version: int
     bundle_sha256: Sha256
@@ -247,7 +256,7 @@ class DeviceProfile(Record, frozen=True):
         """
         entries = tuple(entry for entry in self.subnetworks if asked.admits(entry.way))
         if not entries:
-            asked_for = {"--provider": asked.engine, "--threads": asked.threads}
+            asked_for = {"--engines": ",".join(asked.engines or ()), "--threads": asked.threads}
             options = " ".join(f"{name} {value}" for name, value in asked_for.items() if value)
             raise ProfileError(f"the profile holds nothing measured on {asked}; profile again with {options}")
         return msgspec.structs.replace(self, subnetworks=entries)

@@ -31,7 +31,7 @@ def profiled_subnet(
     pads = new_shapes_cost and costs["new_shape_ms"] > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency)
 
     # One round with wrong numbers is enough to distrust them all.
-    worst = max(rounds, key=lambda each: (not each.numerics.ok, each.numerics.difference)).numerics
+    worst = max(rounds, key=lambda each: (not each.numerics.ok, each.numerics.drift)).numerics
     return ProfiledSubnet(
         id=subnet_id,
         way=way,
@@ -39,7 +39,7 @@ def profiled_subnet(
         # Not the median: where memory is short, one round over the limit is a process that dies.
         peak_memory_mb=rounded(max(each.peak_memory_mb for each in rounds)),
         numerics_ok=worst.ok,
-        numerics=str(worst),
+        numerics=worst,
         pad_to=settings.lengths if pads else (),
         latency=latency,
     )

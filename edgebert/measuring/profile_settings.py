@@ -9,7 +9,7 @@ from msgspec import Meta
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import MAX_LENGTH
-from edgebert.machine.device import default_threads
+from edgebert.machine.device import default_threads, thread_counts
 from edgebert.machine.limits import Limits
 from edgebert.records import Count, NotNegative, Positive, Record
 
@@ -73,9 +73,16 @@ class ProfileSettings(Record, frozen=True):
 
     @property
     def threads(self) -> int:
-        """The most threads that are worth it on this machine, or on the one that is emulated."""
-        cores = default_threads()
-        return self.emulated.whole_cores(cores) if self.emulated else cores
+        """The usual number of threads on this machine, or on the one that is emulated."""
+        return self._on_emulated(default_threads())
+
+    @property
+    def max_threads(self) -> int:
+        """The most threads that are worth measuring there."""
+        return self._on_emulated(thread_counts()[-1])
+
+    def _on_emulated(self, threads: int) -> int:
+        return self.emulated.whole_cores(threads) if self.emulated else threads
 
 
 def settings_for(

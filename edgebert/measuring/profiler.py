@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from edgebert.engines.session import engine_of, engine_versions, way_filter
-from edgebert.errors import ProfileError
+from edgebert.errors import ProfileError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine import canary
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
-from edgebert.measuring.device_profile import MAX_THREADS_PER_CORE, DeviceProfile, LeftOut
+from edgebert.measuring.device_profile import MAX_THREADS_PER_CORE, DeviceProfile, LeftOut, ProfiledSubnet
 from edgebert.measuring.latency_statistics import is_known, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.stability import stability_of
@@ -27,12 +27,13 @@ from edgebert.measuring.ways import (
     Combination,
     MediansByWay,
     combinations,
+    cures_of,
     hopeless_ways,
     usual_batch_sizes,
     ways_to_measure,
 )
 from edgebert.progress import Progress, no_progress
-from edgebert.subnet import WayFilter
+from edgebert.subnet import Precision, Way, WayFilter
 from edgebert.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def profile(
     batch_sizes: Sequence[int] | None = None,
     threads: int | None = None,
     provider: str | None = None,
+    engines: Sequence[str] | None = None,
     subnets: Sequence[str] | None = None,
     quick: bool = False,
     requests_per_s: float | None = None,
@@ -61,12 +63,12 @@ def profile(
     """Measure load time, latency, memory and numerics of a bundle's sub-networks on this device.
 
     Every sub-network is measured with every engine, flavor of graph and thread count that is worth it, unless
-    `provider` or `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the bundle takes them, and its
-    longest input; without `batch_sizes` those that suit the engine asked for: 1, 8 and 32 for `cuda`, 1 for others.
-    `quick` measures for about 5 s, in one round and one way. Requests come back to back, or `requests_per_s` of them.
-    `emulate` imposes the limits of a smaller machine. `on_progress` is called after each measurement. A profiling that
-    was killed goes on where it was; a complete profile is cached for `load` and `select`, and one of some sub-networks
-    or ways is added to the cached one.
+    `provider`, or several `engines`, and `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the
+    bundle takes them, and its longest input; without `batch_sizes` those that suit the engine asked for: 1, 8 and 32
+    for `cuda`, 1 for others. `quick` measures for about 5 s, in one round and one way. Requests come back to back, or
+    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is called after each
+    measurement. A profiling that was killed goes on where it was; a complete profile is cached for `load` and `select`,
+    and one of some sub-networks or ways is added to the cached one.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
@@ -74,7 +76,7 @@ def profile(
         EdgeBertError: there is no such engine here, or threads out of range.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    asked = way_filter(provider, threads)
+    asked = way_filter(provider, threads, engines)
     most = MAX_THREADS_PER_CORE * this_device().usable_cores
     if asked.threads and asked.threads > most:
         raise ProfileError(f"expected at most {most} threads on this machine, found {threads}; lower --threads")
@@ -87,7 +89,8 @@ def profile(
         emulate=emulate,
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
-    pairs = combinations(chosen, list(ways_to_measure(asked, settings.threads, quick=quick)))
+    ways = list(ways_to_measure(asked, settings.max_threads, quick=quick))
+    pairs = combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range, quick=quick)
 
     with profile_cache.measuring_alone():
         return _measured(bundle, settings, pairs, on_progress, quick=quick)
@@ -133,7 +136,9 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
         if cached is not None:
             lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
         settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
-        pairs = combinations(bundle.manifest.subnetworks, list(ways_to_measure(asked, settings.threads, quick=True)))
+        ways = list(ways_to_measure(asked, settings.max_threads, quick=True))
+        manifest = bundle.manifest
+        pairs = combinations(manifest.subnetworks, ways, reduce_range=manifest.reduce_range, quick=True)
         measured = _measured(bundle, settings, pairs, quick=True)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)
@@ -168,10 +173,13 @@ class Profiling:
             ProfileError: nothing could be measured.
         """
         records = self._run_rounds(self._worthwhile(pairs))
-        entries = []
-        for one, of_one in records.items():
-            pays = engine_of(one.way.engine).NEW_SHAPES_COST
-            entries.append(profiled_subnet(*one.key, measurements_in(of_one), self._settings, new_shapes_cost=pays))
+        wrong = _wrong_arithmetic(records)
+        cures = cures_of(one for one in records if one.arithmetic in wrong)
+        if cures:
+            logger.warning("outputs are wrong here: trying %s", listed(sorted({str(one.way) for one in cures})))
+            records |= self._run_rounds(cures)
+        if not records:
+            raise ProfileError("no sub-network could be measured here; see the warnings above")
         return DeviceProfile(
             schema_version=DeviceProfile.VERSION,
             bundle_sha256=self._bundle.sha256,
@@ -180,10 +188,19 @@ class Profiling:
             engine_versions=engine_versions(sorted({one.way.engine for one in records})),
             device=this_device(),
             settings=self._settings,
-            subnetworks=tuple(entries),
+            subnetworks=self._entries(records),
             left_out=tuple(self._left_out),
             stability=stability_of(records.values(), self._settings),
         )
+
+    def _entries(self, records: Mapping[Combination, Sequence[TrialRecord]]) -> tuple[ProfiledSubnet, ...]:
+        """Return what was measured of each sub-network in each way."""
+        entries, wrong = [], _wrong_arithmetic(records)
+        for one, of_one in records.items():
+            pays = engine_of(one.way.engine).NEW_SHAPES_COST
+            entry = profiled_subnet(*one.key, measurements_in(of_one), self._settings, new_shapes_cost=pays)
+            entries.append(msgspec.structs.replace(entry, numerics_ok=one.arithmetic not in wrong))
+        return tuple(entries)
 
     def _worthwhile(self, pairs: Sequence[Combination]) -> list[Combination]:
         """Return the combinations without the hopeless ways of each precision."""
@@ -206,7 +223,9 @@ class Profiling:
         # What is slow for both of them is taken to be slow for all between.
         for subnet_id in dict.fromkeys((by_size[-1].subnet.id, by_size[0].subnet.id)):
             records = [self._record(_LOOK, one) for one in pairs if one.subnet.id == subnet_id]
-            networks.append({one.way: one.result.medians_ms for one in records if isinstance(one.result, Measurement)})
+            # What is wrong rules out nothing, however fast it is.
+            measured = [(one.way, one.result) for one in records if isinstance(one.result, Measurement)]
+            networks.append({way: result.medians_ms for way, result in measured if result.numerics.ok})
         return networks
 
     def _run_rounds(self, pairs: Sequence[Combination]) -> dict[Combination, list[TrialRecord]]:
@@ -235,8 +254,6 @@ class Profiling:
                 self._done += 1
                 self._on_progress(self._done, total, one.subnet.id)
 
-        if not records:
-            raise ProfileError("no sub-network could be measured here; see the warnings above")
         return records
 
     def _is_settled(self, records: Sequence[TrialRecord]) -> bool:
@@ -259,3 +276,13 @@ class Profiling:
         record = TrialRecord(this_round, *one.key, readings[0], result)
         self._journal.add(record)
         return record
+
+
+def _wrong_arithmetic(records: Mapping[Combination, Sequence[TrialRecord]]) -> set[tuple[Precision, Way]]:
+    """Return the precisions and ways that missed the golden outputs of a network."""
+    # Of all networks then: in a deep one, roundings that fall the other way hide what is wrong in every product.
+    return {
+        one.arithmetic
+        for one, of_one in records.items()
+        if not all(measured.numerics.ok for measured in measurements_in(of_one))
+    }

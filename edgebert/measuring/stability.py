@@ -52,10 +52,14 @@ def warning_of(
     canary_drift: float, median_drift: float, others_share: float, readings: Sequence[Reading]
 ) -> str | None:
     """Return why a profile is not to be trusted and what to do, None if it is."""
-    if canary_drift <= _MAX_CANARY_DRIFT and median_drift <= _MAX_DRIFT and others_share <= _MAX_OTHERS_SHARE:
+    throttling = _throttling(readings)
+    disturbed = canary_drift > _MAX_CANARY_DRIFT or median_drift > _MAX_DRIFT or others_share > _MAX_OTHERS_SHARE
+    if not (disturbed or throttling):
         return None
 
     what = f"rounds differ by {median_drift:.2f}x in the median, the machine itself by {canary_drift:.2f}x"
+    if throttling:
+        return f"{what}; {throttling}: let it cool, cool it better or give it more power, and profile again"
     clocks_mhz = [reading.clock_mhz for reading in readings if reading.clock_mhz]
     if clocks_mhz and min(clocks_mhz) < _MIN_CLOCK_SHARE * max(clocks_mhz):
         clock = f"its clock went from {max(clocks_mhz):.0f} to {min(clocks_mhz):.0f} MHz"
@@ -63,6 +67,21 @@ def warning_of(
     if others_share > _MAX_OTHERS_SHARE:
         return f"{what}; other processes took {others_share:.0%} of it: close them and profile again"
     return f"{what}; close other programs, let it cool or set its power mode, and profile again"
+
+
+def _throttling(readings: Sequence[Reading]) -> str | None:
+    """Return in words that the machine could not keep its clock, None if it could or the system does not tell."""
+    shares = [reading.clock_share for reading in readings if reading.clock_share]
+    temperatures_c = [reading.temperature_c for reading in readings if reading.temperature_c is not None]
+    heat = f" at up to {max(temperatures_c):.0f} C" if temperatures_c else ""
+    throttled = sum(bool(reading.is_throttled) for reading in readings)
+    if throttled:
+        clock = f", its clock down to {min(shares):.0%} of the maximum" if shares else ""
+        return f"it was throttled in {throttled} of {len(readings)} rounds{heat}{clock}"
+    # The first round against the last: a clock that only ever is low is that of the power mode.
+    if shares and shares[-1] < _MIN_CLOCK_SHARE * shares[0]:
+        return f"its clock went from {shares[0]:.0%} to {shares[-1]:.0%} of the maximum{heat}"
+    return None
 
 
 def _drifts(records: Sequence[TrialRecord]) -> list[float]:
@@ -73,8 +92,10 @@ def _drifts(records: Sequence[TrialRecord]) -> list[float]:
 
 def _middle(readings: Sequence[Reading]) -> Reading:
     """Return the median state of the machine; what the system does not show stays None."""
-    medians: dict[str, float | None] = {}
+    medians: dict[str, float | bool | None] = {}
     for name in Reading.__struct_fields__:
         shown = [value for value in (getattr(reading, name) for reading in readings) if value is not None]
         medians[name] = rounded(np.median(shown)) if shown else None
-    return msgspec.convert(medians, Reading)
+    throttled = medians["is_throttled"]
+    # In half of the round's measurements at least.
+    return msgspec.convert(medians | {"is_throttled": None if throttled is None else throttled >= 0.5}, Reading)

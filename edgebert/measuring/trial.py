@@ -7,7 +7,6 @@ on standard input, which stays open, and a `Measurement` is printed. Where the i
 import contextlib
 import gc
 import itertools
-import math
 import os
 import random
 import statistics
@@ -28,14 +27,13 @@ from edgebert.engines.engine import Session
 from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, cause_of, one_line
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays, Tokenizer
+from edgebert.machine.device import cpus_by_speed
 from edgebert.machine.limits import impose
+from edgebert.measuring.numerics import Numerics, numerics
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
-from edgebert.records import Line, Natural, NotNegative, Positive, Record
+from edgebert.records import Line, NotNegative, Positive, Record
 from edgebert.subnet import Way
-from edgebert.tasks.task import mean_difference
-from edgebert.tasks.tasks import task_in
 
 _INPUT = 0
 _WAITING_STACK_BYTES = 1 << 18
@@ -49,26 +47,6 @@ class Trial(Record, frozen=True):
     subnet: str
     way: Way
     settings: ProfileSettings
-
-
-class Numerics(Record, frozen=True):
-    """How far the golden outputs are missed: by how much on average, and for how many texts the answer is wrong.
-
-    An answer counts only where the right one is clear beyond the tolerance.
-    """
-
-    difference: NotNegative
-    tolerance: NotNegative
-    wrong_answers: Natural
-
-    @property
-    def ok(self) -> bool:
-        """Whether this device computes what was exported."""
-        return self.difference <= self.tolerance and self.wrong_answers == 0
-
-    def __str__(self) -> str:
-        difference = f"outputs are {self.difference:.2g} off, {self.tolerance:.2g} is allowed"
-        return f"{difference}; {self.wrong_answers} answers are wrong" if self.wrong_answers else difference
 
 
 class Measurement(Record, frozen=True, tag=True):
@@ -223,26 +201,6 @@ def request_of(bundle: Bundle, session: Session, shape: Shape) -> Arrays:
     return {name: columns[name] for name in session.input_names}
 
 
-def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numerics:
-    """Return how far a session misses a sub-network's golden outputs: of several, the one that is farthest off."""
-    golden = bundle.golden()
-    expected = golden.values_of(subnet.id)
-    if not expected:
-        raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
-    inputs: Arrays = {
-        name: np.array(rows, np.int64) for name, rows in golden.inputs.items() if name in session.input_names
-    }
-
-    task, right = task_in(bundle.manifest), {output.name: output.array for output in expected}
-    found = task.without_padding(session.run(inputs), inputs["attention_mask"])
-    misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]
-    difference, tolerance = max(misses, key=lambda miss: miss[0] / miss[1])
-    # No JSON number is infinite.
-    if not math.isfinite(difference):
-        return Numerics(sys.float_info.max, tolerance, wrong_answers=len(golden.texts))
-    return Numerics(difference, tolerance, task.wrong_answers(found, right, tolerance))
-
-
 def _new_shape_ms(bundle: Bundle, session: Session, settings: ProfileSettings) -> float:
     """Return what a length costs that was not met before: the median over lengths between the measured ones."""
     lengths = sorted({2, *settings.lengths})
@@ -284,7 +242,7 @@ def main() -> None:
     try:
         trial = msgspec.json.decode(line, type=Trial)
         if trial.settings.emulated is not None:
-            impose(trial.settings.emulated)
+            impose(trial.settings.emulated, cpus_by_speed())
         result = measure(trial)
     except EdgeBertError as problem:
         # What cannot be run in one way may be right in another.

@@ -12,7 +12,7 @@ from edgebert.engines.engine import Engine
 from edgebert.engines.session import default_way, engine_of, engines_here
 from edgebert.errors import ProfileError
 from edgebert.inputs.manifest import ExportedSubnet
-from edgebert.subnet import Way, WayFilter
+from edgebert.subnet import Precision, Way, WayFilter
 
 # How many times the latency of the best way rules a way out, if it is so for every network and shape looked at.
 _HOPELESS = 2.0
@@ -35,6 +35,11 @@ class Combination:
         """What it is called in journals and profiles."""
         return self.subnet.id, self.way
 
+    @property
+    def arithmetic(self) -> tuple[Precision, Way]:
+        """What decides whether its outputs are right, beside the weights."""
+        return self.subnet.precision, self.way
+
     def __str__(self) -> str:
         return f"{self.subnet.id} ({self.way})"
 
@@ -42,36 +47,39 @@ class Combination:
 def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Iterator[Way]:
     """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
     if quick:
-        way = default_way(asked.engine, asked.threads)
+        way = default_way(asked.engines[0] if asked.engines else None, asked.threads)
         # A thread count that is asked for is taken as it is; that of this machine may be more than an emulated one has.
         yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
         return
 
-    for engine in [engine_of(asked.engine)] if asked.engine else engines_here():
+    for engine in map(engine_of, asked.engines) if asked.engines else engines_here():
         counts = [asked.threads] if asked.threads else [n for n in engine.thread_counts() if n <= max_threads]
-        for device, threads, flavor, options in itertools.product(
-            engine.devices(), counts, engine.FLAVORS, engine.OPTIONS
-        ):
-            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=options)
+        for device, threads, flavor in itertools.product(engine.devices(), counts, engine.FLAVORS):
+            yield Way(engine=engine.NAME, device=device, flavor=flavor, threads=threads, options=())
 
 
 def usual_batch_sizes(asked: WayFilter) -> tuple[int, ...]:
-    """Return the batch sizes to measure where nobody says which: those that suit the engine asked for."""
-    return engine_of(asked.engine).BATCH_SIZES if asked.engine else Engine.BATCH_SIZES
+    """Return the batch sizes to measure where nobody says which: those that suit the one engine asked for."""
+    return engine_of(asked.engines[0]).BATCH_SIZES if asked.engines and len(asked.engines) == 1 else Engine.BATCH_SIZES
 
 
-def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list[Combination]:
-    """Return each sub-network in each way that it can be run in.
+def combinations(
+    subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, reduce_range: bool = False, quick: bool = False
+) -> list[Combination]:
+    """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones.
+
+    `reduce_range` is whether the int8 weights have 7 bits.
 
     Raises:
         ProfileError: there is none.
     """
-    subnets, ways = list(subnets), list(ways)
-    found = [
-        Combination(subnet, way)
-        for subnet, way in itertools.product(subnets, ways)
-        if way.flavor in subnet.graphs and engine_of(way.engine).takes(subnet.precision)
-    ]
+    subnets, ways, found = list(subnets), list(ways), []
+    for subnet, way in itertools.product(subnets, ways):
+        engine = engine_of(way.engine)
+        if way.flavor in subnet.graphs and engine.takes(subnet.precision):
+            usual, *others = engine.options(subnet.precision, reduce_range=reduce_range)
+            for options in [usual] if quick else [usual, *others]:
+                found.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
     if not found:
         engines, precisions = (
             " and ".join(sorted(names))
@@ -81,6 +89,16 @@ def combinations(subnets: Iterable[ExportedSubnet], ways: Iterable[Way]) -> list
             f"{engines} is no engine for {precisions}; choose another provider or export more precisions"
         )
     return found
+
+
+def cures_of(pairs: Iterable[Combination]) -> list[Combination]:
+    """Return sub-networks, found to be computed wrong in some ways, with the settings that may help."""
+    return [
+        Combination(one.subnet, msgspec.structs.replace(one.way, options=options))
+        for one in pairs
+        for options in engine_of(one.way.engine).cures()
+        if not one.way.options
+    ]
 
 
 def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:

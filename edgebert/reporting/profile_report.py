@@ -86,7 +86,7 @@ def _doubts(profile: DeviceProfile) -> Iterator[Doubt]:
     """Yield what is doubtful, what forbids a choice first."""
     for entry in profile.subnetworks:
         if not entry.numerics_ok:
-            yield Doubt("wrong-numerics", entry.numerics, (entry.id,), entry.way)
+            yield Doubt("wrong-numerics", entry.what_is_wrong, (entry.id,), entry.way)
 
     # A way is left out for many sub-networks at once, for the same reason.
     alike: dict[tuple[Way, str], list[str]] = defaultdict(list)

@@ -42,7 +42,7 @@ def predict_all(
 
     It reads a few thousand texts ahead, so that texts of equal length can share batches: any iterable will do, of any
     length. Without a bundle the built-in one answers, and of a bundle the best sub-network, unless `subnet` names one,
-    by its id or as a value. Without `threads` all cores are used. `options` are those of a `Predictor`'s call.
+    by its id or as a value. Without `threads` all fast cores are used. `options` are those of a `Predictor`'s call.
 
     Raises:
         BundleError: the bundle is damaged or has no such sub-network.

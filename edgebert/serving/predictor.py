@@ -78,7 +78,7 @@ def load(
         adaptive: whether each request gets the best sub-network for its own length and the device's present speed.
         profile: the profile to choose by; by default the cached one, or else a quick one is measured (about 5 s).
         provider: an engine, by its short name or ONNX Runtime's own for it.
-        threads: on how many threads networks run; by default on all cores, or what the profile says is best.
+        threads: on how many threads networks run; by default what the profile says is best, or one for each fast core.
         cascade: whether a small sub-network answers first and a larger one where that is unsure, if it costs less.
         warm_up: whether a text is answered before this returns, so that the first request is as fast as the others.
         dims: to how many dimensions embeddings are cut where a call does not say so; by default to none fewer.

@@ -91,7 +91,7 @@ def test_wrong_numerics_and_unknown_qualities_are_never_chosen() -> None:
     chosen = select(bundle, profile, Budget(latency_ms=10))
     assert chosen.subnetwork == IDS[2]
     assert reasons(chosen) == {
-        IDS[0]: "it does not give the golden outputs on this device: outputs are 0.01 off, 0.1 is allowed",
+        IDS[0]: "it does not give the golden outputs on this device: outputs are 2 off, 1 is allowed",
         IDS[1]: "its quality is not known; export with --eval or --texts",
     }
 

@@ -14,7 +14,7 @@ from edgebert.engines.session import default_way, open_session
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
-from edgebert.measuring.trial import numerics
+from edgebert.measuring.numerics import numerics
 from edgebert.tasks.task import Outputs
 
 SMALL = "w0.25-d0.50-int8"

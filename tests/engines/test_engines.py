@@ -15,23 +15,24 @@ from edgebert.engines import session
 from edgebert.engines.cpu import CPU, CpuEngine
 from edgebert.engines.engine import Engine, Session
 from edgebert.engines.onnx_runtime import open_graph, session_options
-from edgebert.engines.openvino_plugin import OpenVinoPlugin
+from edgebert.engines.openvino import OpenVinoEngine
 from edgebert.engines.session import ENGINES, engine_of, engine_versions, engines_here, open_session
 from edgebert.errors import BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
-from edgebert.machine.device import default_threads
+from edgebert.machine.device import thread_counts
 from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.numerics import numerics
 from edgebert.measuring.profile_settings import settings_for
 from edgebert.measuring.profiler import Profiling
-from edgebert.measuring.trial import measure, numerics
+from edgebert.measuring.trial import measure
 from edgebert.measuring.trial_journal import TrialJournal
 from edgebert.measuring.ways import combinations, ways_to_measure
 from edgebert.subnet import Flavor, Precision, Way, WayFilter
 from edgebert.tasks.task import Outputs
 from profiles import way
 
-WAYS_HERE = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
+WAYS_HERE = list(ways_to_measure(WayFilter(), thread_counts()[-1], quick=False))
 
 
 @pytest.mark.parametrize("one", WAYS_HERE, ids=str)
@@ -65,15 +66,20 @@ def test_an_engine_here_says_what_it_takes_and_what_it_is(engine: Engine) -> Non
     assert any(character.isdigit() for character in engine.version())
 
 
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
+def test_an_engine_that_must_be_installed_says_what_for_and_how(engine: Engine) -> None:
+    assert bool(engine.INSTALL) == bool(engine.GOOD_FOR) == (engine is not CPU)
+    assert engine.could_run() or not engine.devices()
+    assert engine.usual_threads() in engine.thread_counts()
+
+
 def test_a_cloud_service_is_no_engine() -> None:
     assert {engine.NAME for engine in engines_here()} <= {"cpu", "cuda", "openvino"}
     assert engine_versions().keys() == {engine.NAME for engine in engines_here()}
 
 
-@pytest.mark.parametrize("package", ["no_such_package", "edgebert.errors"])
-def test_a_plugin_that_finds_no_device_is_not_here(package: str) -> None:
-    """OpenVINO's takes no processors but Intel's; a plugin that cannot be imported is none either."""
-    assert OpenVinoPlugin(package).devices() == ()
+def test_an_engine_whose_package_is_missing_is_not_here() -> None:
+    assert OpenVinoEngine("no_such_package").devices() == ()
 
 
 def test_a_provider_that_falls_back_to_another_is_found_out(builtin: Bundle) -> None:
@@ -98,17 +104,28 @@ def test_where_int8_sums_saturate_products_are_made_exact(builtin: Bundle, flavo
 
 
 @pytest.mark.parametrize(("version", "flavor"), [("1.29.0", "fused"), ("1.24.4", "fused"), ("1.24.4", "portable")])
-def test_a_version_that_would_end_the_process_is_not_asked_for_exact_sums(
+def test_a_version_without_exact_sums_is_refused_where_others_saturate(
     builtin: Bundle, monkeypatch: pytest.MonkeyPatch, version: str, flavor: Flavor
 ) -> None:
     monkeypatch.setattr(onnxruntime, "__version__", version)
     subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
     arguments = builtin.graph(subnet, flavor), builtin.path, subnet.precision, way(flavor=flavor)
-    if flavor == "portable":  # it has no such operator
-        engine.open(*arguments)
-        return
     with pytest.raises(EdgeBertError, match=rf"need ONNX Runtime 1.30, found {version}; pip install"):
         engine.open(*arguments)
+
+
+def test_sums_that_cannot_saturate_are_tried_without_exactness_too() -> None:
+    saturating, exact = CpuEngine(saturates=lambda: True), CpuEngine(saturates=lambda: False)
+    inexact = (("session.x64quantprecision", "0"),)
+    assert saturating.options("int8", reduce_range=True) == ((), inexact)
+    assert saturating.options("int8", reduce_range=False) == ((),)
+    assert saturating.options("fp32", reduce_range=True) == exact.options("int8", reduce_range=True) == ((),)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
+def test_a_profile_may_hold_whatever_an_engine_tries(engine: Engine) -> None:
+    tried = {*engine.options("int8", reduce_range=True), *engine.options("fp32", reduce_range=False), *engine.cures()}
+    assert tried <= set(engine.OPTIONS)
 
 
 def test_options_of_a_way_reach_the_engine(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +199,8 @@ def planted(device: str) -> Way:
 
 @pytest.mark.usefixtures("two_engines")
 def test_an_engine_is_measured_on_all_its_devices() -> None:
-    assert list(ways_to_measure(WayFilter(engine="planted"), 1, quick=False)) == [planted("right"), planted("wrong")]
+    asked = WayFilter(engines=("planted",))
+    assert list(ways_to_measure(asked, 1, quick=False)) == [planted("right"), planted("wrong")]
     assert [engine.NAME for engine in engines_here()] == ["cpu", "planted"]
     assert session.default_way("planted") == planted("right")
 

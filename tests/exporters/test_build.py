@@ -22,7 +22,7 @@ from edgebert.exporters import bundle_writer
 from edgebert.exporters.build import export
 from edgebert.exporters.checkpoint import Checkpoint
 from edgebert.inputs.bundle import Bundle
-from edgebert.measuring.trial import numerics
+from edgebert.measuring.numerics import numerics
 from edgebert.subnet import Flavor, Subnet
 from profiles import way
 

@@ -22,7 +22,7 @@ from edgebert.exporters.build import export
 from edgebert.exporters.plan import PRECISIONS
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
-from edgebert.measuring.trial import numerics
+from edgebert.measuring.numerics import numerics
 from edgebert.reporting.profile_report import profile_report
 from edgebert.serving.bulk import predict_all
 from profiles import way

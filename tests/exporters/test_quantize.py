@@ -15,6 +15,13 @@ def test_a_number_moves_by_half_a_step_at_most(matrix: np.ndarray) -> None:
     assert (np.abs(rows.dequantized() - matrix) <= rows.scales[:, None] * 0.5001).all()
 
 
+@given(arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32)))
+def test_with_7_bits_no_two_products_with_uint8_saturate(matrix: np.ndarray) -> None:
+    rows = quantize_rows(matrix, reduce_range=True)
+    assert 2 * 255 * np.abs(rows.values.astype(np.int64)).max() < 2**15
+    assert (np.abs(rows.dequantized() - matrix) <= rows.scales[:, None] * 0.5001).all()
+
+
 def test_a_row_of_zeros_stays_zero() -> None:
     rows = quantize_rows(np.zeros((2, 3), dtype=np.float32))
     assert np.isfinite(rows.scales).all()

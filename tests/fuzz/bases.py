@@ -186,8 +186,9 @@ def _entries() -> list:
 
 def _cache(folder: Path) -> None:
     """Write a cache with the profile of the built-in bundle on this device and what a killed profiling leaves."""
+    from fake_trials import READING
+
     from edgebert.inputs.bundle import Bundle
-    from edgebert.machine.canary import Reading
     from edgebert.measuring import profile_cache
     from edgebert.measuring.trial import Died
     from edgebert.measuring.trial_journal import TrialJournal, TrialRecord
@@ -200,9 +201,8 @@ def _cache(folder: Path) -> None:
         profile = profile_with(bundle, *_entries())
         profile_cache.keep(profile, bundle, quick=False)
         journal = TrialJournal(next(folder.rglob("*.json")).with_name("one.journal.jsonl"))
-        reading = Reading(canary_ms=10.0, others_share=0.0, clock_mhz=None, temperature_c=None)
         for number, subnet in enumerate(profile.subnetworks):
-            journal.add(TrialRecord(number, subnet.id, subnet.way, reading, Died(reason="killed")))
+            journal.add(TrialRecord(number, subnet.id, subnet.way, READING, Died(reason="killed")))
     finally:
         if before is None:
             del os.environ["XDG_CACHE_HOME"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import BUILTIN, Bundle
-from edgebert.inputs.graph_file import Reference, moved, references
+from edgebert.inputs.graph_file import Reference, in_memory, moved, references
 
 
 def varint(value: int) -> bytes:
@@ -50,6 +50,16 @@ def graphs() -> Iterator[bytes]:
 def test_a_real_graph_refers_to_its_weight_file_alone() -> None:
     for content in graphs():
         assert {reference.file for reference in references(content, "x")} == {"weights-int8.bin"}
+
+
+def test_a_graph_whose_weights_are_in_memory_refers_to_the_same_places() -> None:
+    address = 0x7FFF12345000
+    for content in graphs():
+        inside = references(in_memory(content, address), "x")
+        assert {one.file for one in inside} == {"*/_ORT_MEM_ADDR_/*"}
+        assert [(one.start - address, one.size) for one in inside] == [
+            (one.start, one.size) for one in references(content, "x")
+        ]
 
 
 @pytest.mark.full

@@ -31,6 +31,11 @@ def test_version_1_limits_count(tmp_path: Path) -> None:
     assert granted_in(tmp_path, "3:cpu:/a\n2:memory:/a\n") == Limits(cpus=0.5, memory_mb=None)
 
 
+def test_controllers_that_share_a_group_are_found(tmp_path: Path) -> None:
+    group(tmp_path / "cgroup" / "cpu,cpuacct" / "a", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
+    assert granted_in(tmp_path, "4:cpu,cpuacct:/a\n2:pids:/a\n") == Limits(cpus=2.0)
+
+
 @pytest.mark.parametrize("memberships", ["", "nonsense\n", "0::/no/such/group\n"])
 def test_without_groups_there_are_no_limits(tmp_path: Path, memberships: str) -> None:
     group(tmp_path / "cgroup")
@@ -44,6 +49,16 @@ def test_processors_are_taken_away() -> None:
     try:
         impose(Limits(cpus=1.9))
         assert len(os.sched_getaffinity(0)) == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no CPU affinity")
+def test_the_fastest_processors_are_left() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        impose(Limits(cpus=1.0), by_speed=sorted(allowed, reverse=True))
+        assert os.sched_getaffinity(0) == {max(allowed)}
     finally:
         os.sched_setaffinity(0, allowed)
 

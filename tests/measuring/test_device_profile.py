@@ -131,11 +131,11 @@ def test_a_profile_knows_which_ways_it_holds(builtin: Bundle) -> None:
     threads = default_threads()
     profile = profile_with(builtin, entry(FULL, 1.0), entry(HALF, 1.0))
     assert profile.holds(WayFilter())
-    assert profile.holds(WayFilter("cpu", threads))
-    assert not profile.holds(WayFilter("cpu", threads + 1))
+    assert profile.holds(WayFilter(("cpu",), threads))
+    assert not profile.holds(WayFilter(("cpu",), threads + 1))
     died = LeftOut(id=HALF, way=way(threads), reason="its process ended")
     one_died = msgspec.structs.replace(profile_with(builtin, entry(FULL, 1.0)), left_out=(died,))
-    assert one_died.holds(WayFilter("cpu", threads))
+    assert one_died.holds(WayFilter(("cpu",), threads))
 
 
 def test_an_unknown_sub_network_lists_the_known(profile: DeviceProfile) -> None:
@@ -151,7 +151,7 @@ def test_a_percentile_that_is_not_held_is_refused(profile: DeviceProfile, percen
 
 def test_entries_can_be_narrowed_to_an_engine_and_threads(builtin: Bundle) -> None:
     profile = profile_with(builtin, entry(FULL, 1.0))
-    assert profile.narrowed(WayFilter()) == profile.narrowed(WayFilter("cpu", default_threads())) == profile
+    assert profile.narrowed(WayFilter()) == profile.narrowed(WayFilter(("cpu",), default_threads())) == profile
     with pytest.raises(ProfileError, match="nothing measured on any engine with 99 threads; profile again"):
         profile.narrowed(WayFilter(threads=99))
 

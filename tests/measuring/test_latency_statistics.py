@@ -63,14 +63,14 @@ def test_a_cost_is_the_median_over_rounds_and_a_peak_the_most() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        Numerics(difference=2.0, tolerance=1.0, wrong_answers=0),
-        Numerics(difference=0.0, tolerance=1.0, wrong_answers=1),
+        Numerics(drift=2.0, tolerance=1.0, wrong_answers=0),
+        Numerics(drift=0.0, tolerance=1.0, wrong_answers=1),
     ],
 )
 def test_one_round_with_wrong_numbers_is_enough(wrong: Numerics) -> None:
     rounds = [measurement(1.0, 2.0), measurement(1.0, 2.0, numerics=wrong), measurement(1.0, 2.0)]
     entry = profiled_subnet("a", way(), rounds, SETTINGS, new_shapes_cost=False)
-    assert (entry.numerics_ok, entry.numerics) == (False, str(wrong))
+    assert (entry.numerics_ok, entry.numerics) == (False, wrong)
 
 
 @pytest.mark.parametrize(

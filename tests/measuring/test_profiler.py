@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_trials import READING, TWO, FakeTrials, measurement, quiet_machine
+from fake_trials import READING, TWO, WRONG, FakeTrials, measurement, quiet_machine
 from waiting import has_ended, soon, trial_of
 
+from edgebert.choosing.selection import Budget, select
+from edgebert.engines.cpu import CpuEngine
 from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device, thread_counts
@@ -131,8 +133,48 @@ def test_a_sub_network_whose_process_dies_is_left_out(builtin: Bundle, caplog: p
         profiling(builtin, killed).run(pairs_of(builtin, TWO[1:]))
 
 
+WITHOUT_KLEIDIAI = (("mlas.disable_kleidiai", "1"),)
+
+
+def trials_wrong_in(wrong: Callable[[Trial], bool], ms: float = 1.0) -> Callable[[Trial], Measurement]:
+    """Return trials that miss the golden outputs in some of them, which take so long."""
+
+    def trial(one: Trial) -> Measurement:
+        shapes = one.settings.shapes
+        return measurement(*(ms for _ in shapes), numerics=WRONG) if wrong(one) else measurement(*(1.0 for _ in shapes))
+
+    return trial
+
+
+def test_where_a_way_is_wrong_what_may_help_is_measured_too(
+    builtin: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(CpuEngine, "cures", lambda _: (WITHOUT_KLEIDIAI,))
+    found = profiling(builtin, trials_wrong_in(lambda trial: not trial.way.options)).run(pairs_of(builtin))
+    assert {(entry.way.options, entry.numerics_ok) for entry in found.subnetworks} == {
+        ((), False),
+        (WITHOUT_KLEIDIAI, True),
+    }
+    assert "outputs are wrong here: trying cpu, fused, 1 thread, mlas.disable_kleidiai=1" in caplog.text
+    assert select(builtin, found, Budget(length=8)).way.options == WITHOUT_KLEIDIAI
+
+
+def test_a_way_that_is_wrong_for_one_network_is_trusted_for_none_of_its_precision(builtin: Bundle) -> None:
+    found = profiling(builtin, trials_wrong_in(lambda trial: trial.subnet == TWO[0])).run(pairs_of(builtin))
+    assert not any(entry.numerics_ok for entry in found.subnetworks if not entry.way.options)
+    reasons = {entry.id: entry.what_is_wrong for entry in found.subnetworks}
+    assert reasons[TWO[0]] == "outputs are 2 off, 1 is allowed"
+    assert reasons[TWO[1]].endswith("; in this way other networks of its precision are wrong")
+
+
+def test_what_is_wrong_rules_out_no_slower_way(builtin: Bundle) -> None:
+    fast_and_wrong = trials_wrong_in(lambda trial: trial.way.flavor == "fused", ms=0.1)
+    found = profiling(builtin, fast_and_wrong).run(pairs_of(builtin, ways=(way(), way(flavor="portable"))))
+    assert {entry.way.flavor for entry in found.subnetworks if entry.numerics_ok} == {"portable"}
+
+
 def test_all_ways_to_run_a_network_are_measured_or_left_out_with_a_reason(builtin: Bundle) -> None:
-    ways = tuple(ways_to_measure(WayFilter(engine="cpu"), default_threads(), quick=False))
+    ways = tuple(ways_to_measure(WayFilter(engines=("cpu",)), thread_counts()[-1], quick=False))
     trials = FakeTrials(lambda trial, _: 1.5 if trial.way.flavor == "portable" else 1.0)
     found = profiling(builtin, trials).run(pairs_of(builtin, ways=ways))
     assert found.tried() == {(subnet_id, one) for subnet_id in TWO for one in ways}

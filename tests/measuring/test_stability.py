@@ -51,3 +51,45 @@ def test_a_clock_that_goes_down_is_named() -> None:
     found = warning_of(canary_drift=1.5, median_drift=1.4, others_share=0.0, readings=readings)
     assert found is not None
     assert "its clock went from 3000 to 2000 MHz: let it cool" in found
+
+
+@pytest.mark.parametrize(
+    ("clock_shares", "throttled", "words"),
+    [
+        (
+            (1.0, 0.8, 0.6),
+            (False, False, False),
+            "its clock went from 100% to 60% of the maximum at up to 84 C: ",
+        ),
+        (
+            (1.0, 0.9, 0.6),
+            (False, False, True),
+            "throttled in 1 of 3 rounds at up to 84 C, its clock down to 60%",
+        ),
+        (
+            (None,) * 3,
+            (True, True, True),
+            "throttled in 3 of 3 rounds at up to 84 C: let it cool, cool it",
+        ),
+        ((0.6, 0.6, 0.6), (False, False, False), None),  # its power mode
+        ((1.0, 0.95, 0.92), (None, None, None), None),
+        ((0.7, 0.8, 1.0), (False, None, None), None),
+    ],
+)
+def test_a_machine_that_was_throttled_is_not_trusted_even_if_its_rounds_agree(
+    clock_shares: Sequence[float | None], throttled: Sequence[bool | None], words: str | None
+) -> None:
+    readings = [
+        msgspec.structs.replace(READING, clock_share=share, is_throttled=held_down, temperature_c=celsius)
+        for share, held_down, celsius in zip(clock_shares, throttled, (60.0, 80.0, 84.0), strict=True)
+    ]
+    found = stability_of([records([1.0, 1.0, 1.0], readings)], SETTINGS)
+    assert [reading.is_throttled for reading in found.readings] == list(throttled)
+    assert found.warning is None if words is None else words in (found.warning or "")
+
+
+def test_a_round_was_throttled_if_half_of_its_measurements_were() -> None:
+    held_down = msgspec.structs.replace(READING, is_throttled=True)
+    free = msgspec.structs.replace(READING, is_throttled=False)
+    found = stability_of([records([1.0] * 3, [held_down, free, READING]), records([1.0] * 3, [free] * 3)], SETTINGS)
+    assert [reading.is_throttled for reading in found.readings] == [True, False, False]

@@ -14,17 +14,16 @@ from edgebert.errors import BundleError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.tokenization import Arrays
 from edgebert.machine.limits import Limits
+from edgebert.measuring.numerics import Numerics, numerics
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.trial import (
     Died,
     Failure,
     Measurement,
-    Numerics,
     Trial,
     latencies,
     measure,
     measure_apart,
-    numerics,
 )
 from edgebert.subnet import Way
 from edgebert.tasks.task import Outputs
@@ -110,9 +109,9 @@ def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) 
 
 
 def test_a_wrong_answer_is_wrong_however_near_the_outputs() -> None:
-    assert Numerics(difference=0.1, tolerance=0.1, wrong_answers=0).ok
-    assert not Numerics(difference=0.2, tolerance=0.1, wrong_answers=0).ok
-    assert not Numerics(difference=0.0, tolerance=0.1, wrong_answers=1).ok
+    assert Numerics(drift=0.1, tolerance=0.1, wrong_answers=0).ok
+    assert not Numerics(drift=0.2, tolerance=0.1, wrong_answers=0).ok
+    assert not Numerics(drift=0.0, tolerance=0.1, wrong_answers=1).ok
 
 
 class FakeSession:

@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import msgspec
 import pytest
+from machines import MACHINES, write
 
 from edgebert.engines.session import engines_here
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
+from edgebert.machine import device, linux_processor
 from edgebert.machine.device import default_threads, thread_counts
+from edgebert.machine.limits import Limits
+from edgebert.measuring.profile_settings import settings_for
 from edgebert.measuring.ways import combinations, hopeless_ways, ways_to_measure
 from edgebert.subnet import WayFilter
 from profiles import way
@@ -13,7 +19,7 @@ FUSED, PORTABLE = way(), way(flavor="portable")
 
 
 def test_all_flavors_and_thread_counts_of_all_engines_are_tried() -> None:
-    found = list(ways_to_measure(WayFilter(), default_threads(), quick=False))
+    found = list(ways_to_measure(WayFilter(), thread_counts()[-1], quick=False))
     assert len(set(found)) == len(found)
     assert {one.engine for one in found} == {engine.NAME for engine in engines_here()}
     on_cpu = {(one.flavor, one.threads) for one in found if one.engine == "cpu"}
@@ -21,7 +27,7 @@ def test_all_flavors_and_thread_counts_of_all_engines_are_tried() -> None:
 
 
 def test_only_what_was_asked_for_is_tried() -> None:
-    asked = WayFilter(engine="cpu", threads=3)
+    asked = WayFilter(engines=("cpu",), threads=3)
     assert {(one.engine, one.threads) for one in ways_to_measure(asked, 1, quick=False)} == {("cpu", 3)}
     assert list(ways_to_measure(asked, 1, quick=True)) == [way(3)]
 
@@ -29,6 +35,21 @@ def test_only_what_was_asked_for_is_tried() -> None:
 def test_a_quick_profile_has_one_way_on_the_threads_that_there_are() -> None:
     assert list(ways_to_measure(WayFilter(), default_threads(), quick=True)) == [way(default_threads())]
     assert list(ways_to_measure(WayFilter(), 1, quick=True)) == [way(1)]
+
+
+def test_a_board_is_measured_on_its_fast_cores_and_on_all(
+    builtin: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = linux_processor.processor(write(tmp_path, MACHINES["ROCK 5B"]))
+    monkeypatch.setattr(device, "this_processor", lambda: board)
+    monkeypatch.setattr(device, "_allowed", lambda: None)
+    settings = settings_for(builtin)
+    assert (settings.threads, settings.max_threads) == (4, 8)
+    found = ways_to_measure(WayFilter(engines=("cpu",)), settings.max_threads, quick=False)
+    assert {one.threads for one in found} == {1, 2, 4, 8}
+    assert list(ways_to_measure(WayFilter(), settings.max_threads, quick=True)) == [way(4)]
+    smaller = settings_for(builtin, emulate=Limits(cpus=2.0))
+    assert (smaller.threads, smaller.max_threads) == (2, 2)
 
 
 def test_a_network_is_combined_with_the_flavors_that_it_has(builtin: Bundle) -> None:

@@ -21,7 +21,7 @@ def test_wrong_numerics_are_not_on_the_front_and_doubtful(builtin: Bundle) -> No
     wrong = entry(BEST, 5.0, numerics_ok=False)
     report = profile_report(profile_with(builtin, wrong, entry(LEAST, 10.0)), builtin)
     assert [row.is_on_front for row in report.rows] == [False, True]
-    assert Doubt("wrong-numerics", wrong.numerics, (BEST,), wrong.way) in report.doubts
+    assert Doubt("wrong-numerics", str(wrong.numerics), (BEST,), wrong.way) in report.doubts
 
 
 def test_without_its_bundle_a_profile_has_rows_but_no_front(builtin: Bundle) -> None:
