@@ -44,7 +44,7 @@ class CudaEngine(Engine):
     OPTIONS: ClassVar[tuple[Options, ...]] = ((), _STRICT_NORMS)
     BATCH_SIZES: ClassVar[tuple[int, ...]] = (1, 8, 32)
     GOOD_FOR: ClassVar[str] = "NVIDIA's GPUs and batches, in fp16"
-    INSTALL: ClassVar[str] = "pip uninstall onnxruntime && pip install 'edgebert[cuda]' (docs/engines.md)"
+    INSTALL: ClassVar[str] = "onnxruntime-gpu in the place of onnxruntime (docs/deployment.md)"
 
     def __init__(self, gpus: Gpus | None = None):
         """Take the GPUs of the machine."""
