@@ -21,7 +21,7 @@ from edgebert.engines.onnx_runtime import (
     runtime_version,
     session_options,
 )
-from edgebert.errors import BundleError, EdgeBertError, one_line
+from edgebert.errors import EdgeBertError, one_line
 from edgebert.machine.gpus import Gpus
 from edgebert.machine.memory import Memory
 from edgebert.subnet import Flavor, Precision, Way
@@ -44,7 +44,7 @@ class CudaEngine(Engine):
     OPTIONS: ClassVar[tuple[Options, ...]] = ((), _STRICT_NORMS)
     BATCH_SIZES: ClassVar[tuple[int, ...]] = (1, 8, 32)
     GOOD_FOR: ClassVar[str] = "NVIDIA's GPUs and batches, in fp16"
-    INSTALL: ClassVar[str] = "pip uninstall onnxruntime && pip install 'edgebert[cuda]' (docs/engines.md)"
+    INSTALL: ClassVar[str] = "onnxruntime-gpu in the place of onnxruntime (docs/deployment.md)"
 
     def __init__(self, gpus: Gpus | None = None):
         """Take the GPUs of the machine."""
@@ -99,10 +99,8 @@ class CudaEngine(Engine):
         settings = {**_SETTINGS, "device_id": way.device.rpartition(":")[2], **dict(way.options)}
         try:
             session = open_graph(graph, options, self.PROVIDER, [(self.PROVIDER, settings)])
-        except BundleError:
-            raise
         except EdgeBertError as problem:
-            raise EdgeBertError(_why_not(problem)) from None
+            raise _why_not(problem) from None
         check_places(session, "CPUExecutionProvider")
         return session
 
@@ -127,16 +125,18 @@ def _load_libraries() -> None:
             onnxruntime.preload_dlls()
 
 
-def _why_not(problem: Exception) -> str:
-    """Return a problem with the library that is missing, if that is why the provider could not start."""
+def _why_not(problem: EdgeBertError) -> EdgeBertError:
+    """Return why the provider could not start: the library that is missing, where ONNX Runtime says no more than that
+    it fell back."""
     path = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-    try:
-        ctypes.CDLL(str(path))
-    except OSError as missing:
-        if "cannot open shared object" in str(missing):
-            advice = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-            return f"CUDA could not start: {one_line(str(missing))}; {advice} (docs/deployment.md)"
-    return str(problem)
+    if "fell back" in str(problem) and path.exists():
+        try:
+            ctypes.CDLL(str(path))
+        except OSError as missing:
+            if "cannot open shared object" in str(missing):
+                advice = "install the driver and 'onnxruntime-gpu[cuda,cudnn]' (docs/deployment.md)"
+                return EdgeBertError(f"{CudaEngine.PROVIDER} could not start: {one_line(str(missing))}; {advice}")
+    return problem
 
 
 CUDA = CudaEngine()

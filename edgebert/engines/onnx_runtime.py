@@ -1,6 +1,7 @@
 """What all engines that are providers of ONNX Runtime share: sessions, and one form for their errors."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ if telemetry.MAY_BE_ON:
 
 # The entry of a session's options that has it remember which provider runs what.
 RECORD_PLACES = ("session.record_ep_graph_assignment_info", "1")
+
+# What CUDA says of its driver or device, amid ONNX Runtime's words.
+_DEVICE_FAILURE = re.compile(r"CUDA failure \d+: [^;]*")
+
 
 class OnnxRuntimeSession:
     """A session of ONNX Runtime; `run` may be called from several threads at once."""
@@ -76,12 +81,16 @@ def open_graph(
 
     Raises:
         BundleError: ONNX Runtime refuses the graph.
-        EdgeBertError: it fell back to another provider.
+        EdgeBertError: it fell back to another provider, or the provider's device failed.
     """
     try:
         # Its fallback to the CPU prints to standard output.
         session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as problem:  # ONNX Runtime raises a dozen unrelated kinds
+        failure = _DEVICE_FAILURE.search(str(problem))
+        if failure:  # no fault of the graph
+            found = f"{provider} could not start: {failure[0].strip()}"
+            raise EdgeBertError(f"{found}; see to the driver and its memory, or choose another provider") from None
         raise BundleError(_refusal("load", problem)) from None
     # A provider that is not installed is left out without an error.
     if session.get_providers()[0] != provider:

@@ -13,7 +13,7 @@ from edgebert.engines import cuda, session
 from edgebert.engines.cpu import CPU
 from edgebert.engines.cuda import CUDA, CudaEngine, check_places
 from edgebert.engines.onnx_runtime import RECORD_PLACES, OnnxRuntimeSession, open_graph, session_options
-from edgebert.errors import BudgetError, EdgeBertError
+from edgebert.errors import BudgetError, BundleError, EdgeBertError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.gpus import Gpus
 from edgebert.measuring.cost_model import Latency
@@ -105,8 +105,25 @@ def test_where_cuda_does_not_start_nothing_runs_on_the_cpu_in_its_place(engine: 
     if CUDA.devices():
         pytest.skip("it starts here")
     graph = builtin.graph(builtin.manifest.subnetworks[0], "portable")
-    with pytest.raises(EdgeBertError, match=r"CUDA\w* could not start(:| and ONNX Runtime fell back)"):
+    with pytest.raises(EdgeBertError, match=r"CUDAExecutionProvider could not start(:| and ONNX Runtime fell back)"):
         engine.open(graph, builtin.path, "fp32", on_gpu(flavor="portable"))
+
+
+def test_a_driver_that_fails_is_no_fault_of_the_bundle(
+    engine: CudaEngine, builtin: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As onnxruntime-gpu 1.31.1 put it where a driver that can do nothing had been planted."""
+
+    def failing(*_: Any, **__: Any) -> Any:
+        place = "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc:63 "
+        found = "CUDA failure 36: API call is not supported in the installed CUDA driver ; GPU=-1 ; line=70"
+        raise RuntimeError(place + found)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", failing)
+    with pytest.raises(EdgeBertError, match="CUDAExecutionProvider could not start: CUDA failure 36: API call is") as e:
+        engine.open(b"", builtin.path, "fp16", on_gpu())
+    assert not isinstance(e.value, BundleError)
+    assert "in the installed CUDA driver; see to the driver and its memory, or choose another provider" in str(e.value)
 
 
 @pytest.fixture

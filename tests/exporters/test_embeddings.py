@@ -1,5 +1,6 @@
 """Models that embed texts: bundles give what sentence-transformers gives, from folder to vector."""
 
+import itertools
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -52,11 +53,11 @@ def vectors_of(bundle: Bundle, subnet_id: str, flavor: str, texts: list[str]) ->
 @pytest.mark.parametrize("case", CASES)
 def test_vectors_are_those_of_sentence_transformers(case: str, tmp_path: Path) -> None:
     model = sentence_model(tmp_path / "model", *CASES[case])
-    bundle = export(tmp_path / "model", tmp_path / "bundle", precisions=["fp32"])
+    bundle = export(tmp_path / "model", tmp_path / "bundle", precisions=["fp32", "fp16"])
     right = model.encode(TEXTS)
-    for flavor in ("fused", "portable"):
-        found = vectors_of(bundle, "full-fp32", flavor, TEXTS)
-        np.testing.assert_allclose(found, right, atol=2e-5 * np.abs(right).max())
+    for flavor, (precision, share) in itertools.product(("fused", "portable"), {"fp32": 2e-5, "fp16": 0.01}.items()):
+        found = vectors_of(bundle, f"full-{precision}", flavor, TEXTS)
+        np.testing.assert_allclose(found, right, atol=share * np.abs(right).max())
 
 
 # Where the first token is not what classifiers of the family read, and where it is.
