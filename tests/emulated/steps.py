@@ -15,7 +15,7 @@ from emulated.machine import Machine
 # One deep network among them, in which a level may flip, and three in which hardly any does.
 FEW = "w0.25-d0.50-int8,w0.50-d0.50-int8,w0.75-d0.50-int8,w1.00-d1.00-int8"
 _LARGEST, _SMALLEST = "w1.00-d1.00-int8", "w0.25-d0.50-int8"
-_NOT_OF_DEVICES = ("exporters", "elastic", "parity", "fuzz", "emulated")
+_NOT_OF_DEVICES = ("exporters", "elastic", "parity", "fuzz")
 
 
 def golden(machine: Machine) -> list[str]:
