@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import edgebert
 
@@ -55,17 +56,15 @@ class Installation:
 
     def add_qemu(self) -> None:
         """Install qemu."""
-        if not self.qemu("aarch64").exists():
+        if not (self.folder / "qemu").exists():
             apt = _Apt(self.folder / "apt", _output(["dpkg", "--print-architecture"]).strip())
             apt.unpack(["qemu-user"], self.folder / "qemu")
 
     def add_arm(self) -> None:
         """Install Arm's Python, and beside what is installed here of edgebert what that and its tests need."""
-        if not self.arm_python.exists():
+        if not self.arm_root.exists():
             apt = _Apt(self.folder / "apt-arm64", "arm64")
             apt.unpack(apt.closure(_ARM_PACKAGES), self.arm_root)
-            # Where programs look for what starts them; Debian's packages leave that link to its installer.
-            (self.arm_root / "lib").symlink_to("usr/lib")
         needed = [line for line in metadata.requires("edgebert") or () if "extra ==" not in line]
         self._add_wheels([*needed, "pytest", "hypothesis"])
         own = [Path(edgebert.__file__).parent, *Path(sysconfig.get_path("purelib")).glob("edgebert-*.dist-info")]
@@ -118,11 +117,17 @@ class _Apt:
         return sorted(set(re.findall(r"^[a-z0-9]\S*", found, re.MULTILINE)))
 
     def unpack(self, packages: Iterable[str], folder: Path) -> None:
-        """Download packages and unpack them into a folder; nothing of them is run."""
+        """Download packages and unpack them into a new folder; nothing of them is run."""
         _run(["apt-get", *self._options, "--quiet=2", "download", *packages], cwd=self._packages)
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
         for package in self._packages.glob("*.deb"):
-            _run(["dpkg-deb", "--extract", str(package), str(folder)])
+            _run(["dpkg-deb", "--extract", str(package), str(unfinished)])
             package.unlink()
+        # Where programs look for what starts them; Debian's packages leave that link to its installer.
+        if not (unfinished / "lib").exists():
+            (unfinished / "lib").symlink_to("usr/lib")
+        unfinished.rename(folder)
 
 
 def _keys() -> Path:
@@ -142,12 +147,12 @@ def _mirror() -> str:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return _run(command, stdout=subprocess.PIPE).stdout
 
 
-def _run(command: list[str], cwd: Path | None = None) -> None:
+def _run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
     try:
-        subprocess.run(command, check=True, cwd=cwd)
+        return subprocess.run(command, check=True, text=True, **options)
     except FileNotFoundError:
         raise NotPossibleError(f"{command[0]} is not here; run it on Debian") from None
     except subprocess.CalledProcessError as problem:
