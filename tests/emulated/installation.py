@@ -14,13 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import edgebert
-
 REPOSITORY = Path(__file__).parents[2]
 # With qemu 7.2, of the release before it, products that use SME are wrong; 10.0 computes what its documents say.
 _RELEASE = "trixie"
 _KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _SOURCES = Path("/etc/apt")
+_HERE = Path(sysconfig.get_path("purelib"))
 # What wheels lean on and Python does not.
 _ARM_PACKAGES = ("python3", "libstdc++6")
 _ARM_PYTHON = "3.13"
@@ -67,7 +66,10 @@ class Installation:
             apt.unpack(apt.closure(_ARM_PACKAGES), self.arm_root)
         needed = [line for line in metadata.requires("edgebert") or () if "extra ==" not in line]
         self._add_wheels([*needed, "pytest", "hypothesis"])
-        own = [Path(edgebert.__file__).parent, *Path(sysconfig.get_path("purelib")).glob("edgebert-*.dist-info")]
+        # Not that of the working folder, which Python may import first.
+        own = [*_HERE.glob("edgebert"), *_HERE.glob("edgebert-*.dist-info")]
+        if len(own) != 2:
+            raise NotPossibleError(f"expected edgebert as a wheel in {_HERE}, found none; use `make check-arm64`")
         for path in own:
             link = self.arm_packages / path.name
             link.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from emulated.machine import Machine
 
 # One deep network among them, in which a level may flip, and three in which hardly any does.
 FEW = "w0.25-d0.50-int8,w0.50-d0.50-int8,w0.75-d0.50-int8,w1.00-d1.00-int8"
+# What runs is what is installed, whatever the working folder holds.
+_EDGEBERT = ("-P", "-m", "edgebert")
 _LARGEST, _SMALLEST = "w1.00-d1.00-int8", "w0.25-d0.50-int8"
 _NOT_OF_DEVICES = ("exporters", "elastic", "parity", "fuzz")
 
@@ -44,14 +46,13 @@ def tests(machine: Machine) -> list[str]:
     _say(f"{len(LEFT_OUT)} tests are left out, for the reasons above")
     options = [part for test in LEFT_OUT for part in ("--deselect", test)]
     options += [part for folder in _NOT_OF_DEVICES for part in ("--ignore", f"tests/{folder}")]
-    # -P: what is tested is what is installed, as `pytest` alone does it.
     done = machine.run("-P", "-m", "pytest", "-p", "no:cacheprovider", "-q", *options, cwd=REPOSITORY)
     return [f"pytest ended with status {done.returncode}"] if done.returncode else []
 
 
 def profile(machine: Machine) -> list[str]:
-    """Profile quickly; latencies of emulated processors say nothing, so that no profile is kept."""
-    done = machine.run("-m", "edgebert", "profile", "--quick", "--out", str(machine.folder / "profile.json"))
+    """Profile quickly; latencies of emulated processors say nothing, so that the profile stays in the folder."""
+    done = machine.run(*_EDGEBERT, "profile", "--quick", "--out", str(machine.folder / "profile.json"))
     return [f"edgebert profile ended with status {done.returncode}"] if done.returncode else []
 
 
@@ -62,7 +63,7 @@ def labels(machine: Machine) -> list[str]:
     for subnet in (_LARGEST, _SMALLEST):
         here = machine.folder.parent / f"{subnet}.csv"
         there = machine.folder / f"{subnet}.csv"
-        predict = ["-m", "edgebert", "predict", "--file", str(texts), "--subnet", subnet, "--out"]
+        predict = [*_EDGEBERT, "predict", "--file", str(texts), "--subnet", subnet, "--out"]
         for out in (here, there):
             out.unlink(missing_ok=True)
         subprocess.run([sys.executable, *predict, str(here)], check=True)

@@ -68,9 +68,9 @@ def test_agreement_is_the_share_of_equal_labels(tmp_path: Path) -> None:
         agreement.agreement(here, there)
 
 
-@pytest.mark.parametrize("test", LEFT_OUT)
-def test_what_is_left_out_is_a_test_and_has_a_reason(test: str) -> None:
-    file, _, name = test.partition("::")
-    names = {node.name for node in ast.walk(ast.parse((REPOSITORY / file).read_text())) if hasattr(node, "name")}
-    assert name.partition("[")[0] in names
-    assert LEFT_OUT[test]
+def test_what_is_left_out_is_a_test_and_has_a_reason() -> None:
+    for test, reason in LEFT_OUT.items():
+        file, _, name = test.partition("::")
+        names = {node.name for node in ast.walk(ast.parse((REPOSITORY / file).read_text())) if hasattr(node, "name")}
+        assert name.partition("[")[0] in names
+        assert reason
