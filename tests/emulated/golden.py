@@ -53,7 +53,7 @@ def _found(bundle: Any, combination: Any) -> Finding:
     outputs = session.run({name: inputs[name] for name in session.input_names})
     found = task_in(bundle.manifest).without_padding(outputs, inputs["attention_mask"])
     off = [
-        np.abs(found[right.name] - right.array).reshape(len(right.array), -1).mean(axis=1)
+        np.abs(found[right.name] - right.array).reshape(len(right.array), -1).max(axis=1)
         for right in golden.values_of(combination.subnet.id)
     ]
     return {"off": np.max(off, axis=0).tolist(), "is_taken": numerics(bundle, combination.subnet, session).ok}
