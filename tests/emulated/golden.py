@@ -22,17 +22,14 @@ ALLOWED = 1e-3  # of a logit
 
 def findings(subnets: list[str]) -> Iterator[Finding]:
     """Yield what each sub-network does in each way that this machine offers."""
-    from edgebert.engines.session import engines_here
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.ways import combinations, ways_to_measure
     from edgebert.subnet import WayFilter
 
     bundle = Bundle.load()
     chosen = [bundle.subnet(id) for id in subnets or [one.id for one in bundle.manifest.subnetworks]]
-    for engine in engines_here():
-        ways = ways_to_measure(WayFilter(engine.NAME, 1), 1, quick=False)
-        for combination in combinations(chosen, ways):
-            yield {"subnet": combination.subnet.id, "way": str(combination.way), **_found(bundle, combination)}
+    for combination in combinations(chosen, ways_to_measure(WayFilter(threads=1), 1, quick=False)):
+        yield {"subnet": combination.subnet.id, "way": str(combination.way), **_found(bundle, combination)}
 
 
 def _found(bundle: Any, combination: Any) -> Finding:
