@@ -1,0 +1,76 @@
+"""What is checked on emulated processors, tried on this one; `make check-arm64` and `make check-x86` try others."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from emulated import agreement
+from emulated.golden import ALLOWED, judged
+from emulated.left_out import LEFT_OUT
+from emulated.processors import PROCESSORS
+from emulated.steps import FEW
+
+REPOSITORY = Path(__file__).parents[2]
+RIGHT, WRONG = [0.0, ALLOWED / 2, 1.0], [0.0, ALLOWED * 2, ALLOWED * 2]
+
+
+def finding(subnet: str, way: str, off: list[float], *, is_taken: bool = True) -> dict:
+    return {"subnet": subnet, "way": way, "off": off, "is_taken": is_taken}
+
+
+def test_this_processor_computes_the_golden_outputs_of_four_networks() -> None:
+    command = [sys.executable, str(REPOSITORY / "tests/emulated/golden.py"), "--subnets", FEW]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    texts, faults = judged(findings)
+    assert {one["subnet"] for one in findings} == set(FEW.split(","))
+    assert len(texts) >= 2
+    assert faults == []
+
+
+def test_a_text_that_is_far_off_is_forgiven() -> None:
+    assert judged([finding("a", "fused", RIGHT), finding("b", "fused", RIGHT)])[1] == []
+
+
+def test_a_wrong_way_that_is_taken_is_a_fault() -> None:
+    lines = [finding("a", "portable", RIGHT), finding("a", "fused", WRONG)]
+    assert judged(lines)[1] == ["fused is wrong, and taken for a"]
+
+
+def test_a_wrong_way_may_be_refused_where_another_is_right() -> None:
+    seen, refused = finding("a", "fused", WRONG, is_taken=False), {"subnet": "a", "way": "fused", "refused": "a reason"}
+    for line in (seen, refused):
+        assert judged([line, finding("a", "portable", RIGHT)])[1] == []
+        assert judged([line]) == (judged([line])[0], ["a has no right way"])
+    assert "    a is refused: a reason" in judged([refused])[0]
+
+
+@pytest.mark.parametrize("processor", PROCESSORS.values(), ids=lambda processor: processor.name)
+def test_linux_describes_each_core_of_a_processor(processor) -> None:  # type: ignore[no-untyped-def]
+    blocks = processor.cpu_info(3).split("\n\n")
+    assert blocks.pop() == ""
+    numbers = [dict(line.split("\t: ") for line in block.splitlines())["processor"] for block in blocks]
+    assert numbers == ["0", "1", "2"]
+
+
+def test_agreement_is_the_share_of_equal_labels(tmp_path: Path) -> None:
+    answers = ["label,score,text", *(f"positive,0.9,text {number}" for number in range(agreement.TEXTS))]
+    here, there = tmp_path / "here.csv", tmp_path / "there.csv"
+    here.write_text("\n".join(answers))
+    there.write_text("\n".join([answers[0], *(f"negative,0.5,text {number}" for number in range(10)), *answers[11:]]))
+    assert agreement.agreement(here, here) == 1
+    assert agreement.agreement(here, there) == 1 - 10 / agreement.TEXTS
+    there.write_text("\n".join(answers[:-1]))
+    with pytest.raises(ValueError, match="the same ones, found 2000 and 1999"):
+        agreement.agreement(here, there)
+
+
+def test_what_is_left_out_is_a_test_and_has_a_reason() -> None:
+    for test, reason in LEFT_OUT.items():
+        file, _, name = test.partition("::")
+        names = {node.name for node in ast.walk(ast.parse((REPOSITORY / file).read_text())) if hasattr(node, "name")}
+        assert name.partition("[")[0] in names
+        assert reason
