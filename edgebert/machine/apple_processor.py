@@ -33,12 +33,14 @@ def processor(read: Read | None = None, *, otherwise: str = "unknown processor")
 
 def _cores(read: Read, name: str) -> Iterator[Core]:
     """Yield the cores of each performance level; level 0 is the fastest."""
-    for level in range(_number(read, "hw.nperflevels")):
+    levels = _number(read, "hw.nperflevels")
+    if levels < 2:  # Intel's, and older systems
+        yield from [Core(name)] * _number(read, "hw.physicalcpu")
+        return
+    for level in range(levels):
         prefix = f"hw.perflevel{level}"
         kind = f"{name} {_text(read, f'{prefix}.name') or f'level {level}'}"
         yield from [Core(one_line(kind))] * _number(read, f"{prefix}.physicalcpu")
-    if not _number(read, "hw.nperflevels"):  # Intel's
-        yield from [Core(name)] * _number(read, "hw.physicalcpu")
 
 
 def _sets(read: Read) -> Iterator[str]:

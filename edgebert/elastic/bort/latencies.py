@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -63,6 +63,8 @@ class MeasuredArchitecture(Record, frozen=True):
 
 class Latencies(Record, frozen=True):
     """The file of what was measured so far: under which conditions, on which device and in which way."""
+
+    VERSION: ClassVar[int] = 2
 
     schema_version: int
     conditions: Conditions
