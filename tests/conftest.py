@@ -69,15 +69,17 @@ def alter_manifest(bundle_path: Path) -> Alter:
 
 @pytest.fixture
 def alter_graph(bundle_path: Path, alter_manifest: Alter) -> Alter:
-    """Replace bytes in the first sub-network's graph and put the new hash into the manifest, as a forger would."""
+    """Replace bytes in a sub-network's graph and put the new hash into the manifest, as a forger would."""
 
-    def alter(old: bytes, new: bytes) -> Path:
-        subnetworks = Bundle.load(bundle_path).manifest.subnetworks
-        graph = subnetworks[0].graphs["fused"]
+    def alter(old: bytes, new: bytes, subnet_id: str | None = None) -> Path:
+        bundle = Bundle.load(bundle_path)
+        altered = bundle.subnet(subnet_id) if subnet_id else bundle.manifest.subnetworks[0]
+        graph = altered.graphs["fused"]
         content = (bundle_path / graph.file).read_bytes().replace(old, new)
         (bundle_path / graph.file).write_bytes(content)
-        first = msgspec.structs.replace(subnetworks[0], graphs={"fused": FileRef.of(graph.file, content)})
-        return alter_manifest(subnetworks=(first, *subnetworks[1:]))
+        forged = msgspec.structs.replace(altered, graphs={"fused": FileRef.of(graph.file, content)})
+        subnetworks = [forged if one is altered else one for one in bundle.manifest.subnetworks]
+        return alter_manifest(subnetworks=tuple(subnetworks))
 
     return alter
 

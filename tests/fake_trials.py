@@ -8,7 +8,7 @@ from edgebert.measuring.numerics import Numerics
 from edgebert.measuring.trial import Measurement, Trial
 
 # The smallest and the largest sub-network of the built-in bundle.
-TWO = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")
+TWO = ("w0.25-d0.50-int8-static", "w1.00-d1.00-int8-static")
 # Of a machine that shows neither its clock nor its heat.
 READING = Reading(
     canary_ms=10.0, others_share=0.0, clock_mhz=None, clock_share=None, temperature_c=None, is_throttled=None

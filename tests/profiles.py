@@ -16,8 +16,8 @@ LENGTHS = (16, 64, 128)
 
 
 def _by_quality() -> list[str]:
-    """Return ids of the built-in bundle's sub-networks, the best first, one for each quality."""
-    measured = {one.quality.value: one.id for one in reversed(Bundle.load().manifest.subnetworks) if one.quality}
+    """Return ids of the built-in bundle's sub-networks, the best first, of equals the smallest."""
+    measured = {one.quality.value: one.id for one in Bundle.load().manifest.subnetworks if one.quality}
     return [measured[value] for value in sorted(measured, reverse=True)]
 
 

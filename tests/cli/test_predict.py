@@ -186,9 +186,9 @@ def test_a_long_file_does_not_have_to_fit_into_memory(tmp_path: Path) -> None:
 import resource, sys
 from edgebert.cli.main import main
 def highest_kib(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-main(["predict", "a great film", "--subnet", "w0.25-d0.50-int8"])
+main(["predict", "a great film", "--subnet", "w0.25-d0.50-int8-static"])
 before = highest_kib()
-status = main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", "w0.25-d0.50-int8"])
+status = main(["predict", "--file", {str(tmp_path / "long.txt")!r}, "--subnet", "w0.25-d0.50-int8-static"])
 print(highest_kib() - before)
 sys.exit(status)
 """

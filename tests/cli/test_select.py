@@ -14,7 +14,8 @@ Edgebert = Callable[..., Any]
 def test_a_selection_and_its_reasons_are_shown(edgebert: Edgebert, profile_file: str) -> None:
     lines = edgebert("select", "--latency-ms", "20", "--profile", profile_file).out.splitlines()
     assert lines[0] == f"{LEAST} (dynabert) is the best within 20 ms at p95 for 128 tokens"
-    assert lines[1].startswith("accuracy 0.857, 10.00 ms, 30 MB, run by cpu, fused, ")
+    accuracy = Bundle.load().manifest.qualities[LEAST]
+    assert lines[1].startswith(f"accuracy {accuracy:.3f}, 10.00 ms, 30 MB, run by cpu, fused, ")
     assert [line.split("  ")[0] for line in lines[5:]] == [BEST, "10 sub-networks"]
     assert "over the budget: 40.00 ms" in lines[5]
     assert "it is not in the profile" in lines[6]
@@ -35,7 +36,8 @@ def test_sub_networks_that_lost_for_one_reason_share_a_line(
         "9 sub-networks",
         f"{BEST} (cpu, fused, 1 thread)",
     ]
-    assert "less accuracy: 0.857 to 0.8" in reasons[0]
+    accuracies = [f"{builtin.manifest.qualities[name]:.3f}" for name in (LEAST, MIDDLE)]
+    assert f"less accuracy: {' to '.join(accuracies)}" in reasons[0]
     assert "no better, and slower: 4.00 ms" in reasons[2]
     assert len(edgebert(*arguments, "-v").out.splitlines()[5:]) == 5 + 9
 

@@ -38,7 +38,7 @@ def _found(bundle: Any, combination: Any) -> Finding:
 
     from edgebert.engines.session import open_session
     from edgebert.errors import EdgeBertError
-    from edgebert.measuring.trial import numerics
+    from edgebert.measuring.numerics import numerics
     from edgebert.tasks.tasks import task_in
 
     golden = bundle.golden()

@@ -17,7 +17,7 @@ from edgebert.inputs.tokenization import Arrays
 from edgebert.measuring.numerics import numerics
 from edgebert.tasks.task import Outputs
 
-SMALL = "w0.25-d0.50-int8"
+SMALL = "w0.25-d0.50-int8-static"
 
 
 class Planted:

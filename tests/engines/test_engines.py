@@ -110,6 +110,9 @@ def test_a_version_without_exact_sums_is_refused_where_others_saturate(
     monkeypatch.setattr(onnxruntime, "__version__", version)
     subnet, engine = builtin.subnet(TWO[1]), CpuEngine(saturates=lambda: True)
     arguments = builtin.graph(subnet, flavor), builtin.path, subnet.precision, way(flavor=flavor)
+    if flavor == "portable":  # of int8-static: computed as written
+        engine.open(*arguments)
+        return
     with pytest.raises(EdgeBertError, match=rf"need ONNX Runtime 1.30, found {version}; pip install"):
         engine.open(*arguments)
 

@@ -12,7 +12,7 @@ from edgebert.inputs.bundle_file import MANIFEST, MOST_BYTES, PIECE_BYTES, Weigh
 
 
 def answer(path: Path) -> object:
-    with edgebert.load(path, subnet="w0.25-d0.50-int8", threads=1) as model:
+    with edgebert.load(path, subnet="w0.25-d0.50-int8-static", threads=1) as model:
         return model("a great film")
 
 
@@ -58,7 +58,7 @@ def test_what_a_cache_links_to_is_checked_as_any_file(tmp_path: Path) -> None:
         answer(path)
 
 
-@pytest.mark.parametrize("name", ["weights-int8.bin", "tokenizer.json", "w1.00-d1.00-int8.fused.onnx"])
+@pytest.mark.parametrize("name", ["weights-int8.bin", "tokenizer.json", "w1.00-d1.00-int8-static.fused.onnx"])
 def test_a_link_out_of_a_bundle_is_refused(bundle_path: Path, tmp_path: Path, name: str) -> None:
     (bundle_path / name).rename(tmp_path / name)
     (bundle_path / name).symlink_to(tmp_path / name)

@@ -89,7 +89,12 @@ def test_a_graph_is_moved_to_another_file_and_is_else_the_same() -> None:
 def test_a_narrower_network_refers_to_fewer_bytes(builtin: Bundle) -> None:
     sizes = [
         sum(reference.size for reference in references(builtin.graph(builtin.subnet(name), "fused"), name))
-        for name in ("w1.00-d1.00-int8", "w0.50-d1.00-int8", "w0.50-d0.50-int8", "w0.25-d0.50-int8")
+        for name in (
+            "w1.00-d1.00-int8-static",
+            "w0.50-d1.00-int8-static",
+            "w0.50-d0.50-int8-static",
+            "w0.25-d0.50-int8-static",
+        )
     ]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] <= builtin.manifest.weight_files[0].size_bytes
@@ -191,7 +196,7 @@ def test_a_graph_with_changed_bytes_is_read_as_protobuf_reads_it_or_refused(chan
     import onnx
     from google.protobuf import message
 
-    content = bytearray((BUILTIN / "w0.25-d0.50-int8.fused.onnx").read_bytes())
+    content = bytearray((BUILTIN / "w0.25-d0.50-int8-static.fused.onnx").read_bytes())
     for place, byte in changes:
         content[place] = byte
     if is_refused(bytes(content)):

@@ -81,7 +81,7 @@ def test_an_unknown_key_in_the_manifest_is_named(bundle_path: Path) -> None:
 
 
 def test_another_schema_version_is_refused(alter_manifest: Alter) -> None:
-    with pytest.raises(BundleError, match=r"expected schema_version 6, found 4"):
+    with pytest.raises(BundleError, match=r"expected schema_version 7, found 4"):
         Bundle.load(alter_manifest(schema_version=4))
 
 
@@ -93,7 +93,7 @@ def test_sub_networks_with_the_same_name_are_refused(builtin: Bundle, alter_mani
 
 def test_a_sub_network_needs_numbers_for_each_layer(builtin: Bundle, alter_manifest: Alter) -> None:
     first = msgspec.structs.replace(builtin.manifest.subnetworks[0], heads=(12,))
-    with pytest.raises(BundleError, match=r"expected heads and ffn for each layer of w1.00-d1.00-int8; make"):
+    with pytest.raises(BundleError, match=r"expected heads and ffn for each layer of w1.00-d1.00-int8-static; make"):
         Bundle.load(alter_manifest(subnetworks=(first,)))
 
 

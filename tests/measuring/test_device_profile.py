@@ -14,7 +14,7 @@ from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.subnet import WayFilter
 from profiles import entry, profile_of_costs, profile_with, way
 
-FULL, HALF = "w1.00-d1.00-int8", "w0.50-d0.50-int8"
+FULL, HALF = "w1.00-d1.00-int8-static", "w0.50-d0.50-int8-static"
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def test_of_several_ways_the_fastest_is_expected(builtin: Bundle) -> None:
 
 def test_entries_are_added_to_a_profile_or_take_the_place_of_older_ones(builtin: Bundle) -> None:
     earlier = profile_with(builtin, entry(FULL, 12.8), entry(HALF, 6.4))
-    merged = earlier.merged(profile_with(builtin, entry(HALF, 7.0), entry("w0.25-d0.50-int8", 1.0)))
+    merged = earlier.merged(profile_with(builtin, entry(HALF, 7.0), entry("w0.25-d0.50-int8-static", 1.0)))
     assert {one.id: one.latency[-1].p50_ms for one in merged.subnetworks} == {
         FULL: 12.8,
         HALF: 7.0,
-        "w0.25-d0.50-int8": 1.0,
+        "w0.25-d0.50-int8-static": 1.0,
     }
 
 

@@ -9,7 +9,7 @@ from edgebert.measuring.evaluation import evaluate
 
 Alter = Callable[..., Path]
 
-FULL = "w1.00-d1.00-int8"
+FULL = "w1.00-d1.00-int8-static"
 DATA = (
     "text\tlabel\na great, moving film\tpositive\nwonderful\t1\ndull and awful\tnegative\na terrible mess\tpositive\n"
 )

@@ -22,7 +22,7 @@ from profiles import BEST, LEAST, profile_of_costs
 pytestmark = [pytest.mark.full, pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")]
 
 EDGEBERT = shlex.join([sys.executable, "-m", "edgebert"])
-SUBNETS = ("w0.25-d0.50-int8", "w1.00-d1.00-int8")
+SUBNETS = ("w0.25-d0.50-int8-static", "w1.00-d1.00-int8-static")
 
 
 @dataclass(frozen=True)

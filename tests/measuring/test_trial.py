@@ -31,7 +31,7 @@ from profiles import way
 
 Alter = Callable[..., Path]
 
-SUBNET = "w0.25-d0.50-int8"
+SUBNET = "w0.25-d0.50-int8-static"
 
 
 def settings(bundle: Bundle, **changes: Any) -> ProfileSettings:
@@ -53,7 +53,7 @@ def test_every_shape_is_timed_as_often_as_asked(builtin: Bundle) -> None:
 
 
 def test_a_fresh_process_tells_the_memory_that_a_sub_network_adds(builtin: Bundle) -> None:
-    small, large = (measure_apart(trial(builtin, subnet)) for subnet in (SUBNET, "w1.00-d1.00-int8"))
+    small, large = (measure_apart(trial(builtin, subnet)) for subnet in (SUBNET, "w1.00-d1.00-int8-static"))
     assert isinstance(small, Measurement)
     assert isinstance(large, Measurement)
     assert 0 < small.steady_memory_mb <= small.peak_memory_mb < large.peak_memory_mb < 200
@@ -101,7 +101,7 @@ def test_outputs_that_are_no_numbers_are_of_a_way_and_not_of_the_bundle(builtin:
 
 
 def test_numerics_are_right_here_and_wrong_for_another_network(builtin: Bundle) -> None:
-    full, small = builtin.subnet("w1.00-d1.00-int8"), builtin.subnet(SUBNET)
+    full, small = builtin.subnet("w1.00-d1.00-int8-static"), builtin.subnet(SUBNET)
     assert numerics(builtin, full, open_session(builtin, full, default_way())).ok
     wrong = numerics(builtin, full, open_session(builtin, small, default_way()))
     assert not wrong.ok
@@ -164,11 +164,11 @@ def test_a_process_that_ends_without_an_answer_is_told_from_one_that_refuses(
 def test_a_process_without_the_memory_ends_and_one_with_it_does_not(builtin: Bundle) -> None:
     assert isinstance(measure_apart(trial(builtin, emulated=Limits(cpus=1.0, memory_mb=400.0))), Measurement)
     with contextlib.suppress(ProfileError, BundleError):
-        found = measure_apart(trial(builtin, "w1.00-d1.00-int8", emulated=Limits(memory_mb=20.0)))
+        found = measure_apart(trial(builtin, "w1.00-d1.00-int8-static", emulated=Limits(memory_mb=20.0)))
         assert isinstance(found, Died)
 
 
 def test_an_altered_graph_is_not_measured(alter_graph: Alter) -> None:
     bundle = Bundle.load(alter_graph(b"weights-int8.bin", b"../weights-int8b"))
     with pytest.raises(BundleError, match=r"reads '../weights-int8b', no weight file of its bundle"):
-        measure(trial(bundle, "w1.00-d1.00-int8"))
+        measure(trial(bundle, "w1.00-d1.00-int8-static"))

@@ -33,7 +33,9 @@ ENDINGS = (".tsv", ".csv", ".jsonl")
 
 
 WAY = Way(engine="cpu", device="cpu", flavor="fused", threads=2, options=())
-ORIGIN = AnswerOrigin(2, "0.1.0", "ab" * 32, None, "w0.25-d0.50-int8", WAY, Budget(length=128), {"top_k": "best"})
+ORIGIN = AnswerOrigin(
+    2, "0.1.0", "ab" * 32, None, "w0.25-d0.50-int8-static", WAY, Budget(length=128), {"top_k": "best"}
+)
 
 
 def go_on(path: Path, answers: Sequence[Answer], origin: AnswerOrigin = ORIGIN) -> Kept:
@@ -171,7 +173,7 @@ def test_texts_that_came_to_the_end_are_answered_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"subnetwork": "w1.00"}, r"subnetwork w0.25-d0.50-int8 \(now w1.00\)"),
+        ({"subnetwork": "w1.00"}, r"subnetwork w0.25-d0.50-int8-static \(now w1.00\)"),
         ({"bundle_sha256": "cd" * 32}, r"bundle_sha256 abab\w* \(now cdcd\w*\)"),
         ({"edgebert_version": "0.2.0"}, r"edgebert_version 0.1.0 \(now 0.2.0\)"),
         ({"options": {"top_k": 2}}, r"top_k best \(now 2\)"),
@@ -301,7 +303,7 @@ def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n".join(texts))
     out = tmp_path / "out.tsv"
     command = [sys.executable, "-m", "edgebert", "predict", "--file", str(tmp_path / "t.txt"), "--out", str(out)]
-    command += ["--subnet", "w0.25-d0.50-int8"]
+    command += ["--subnet", "w0.25-d0.50-int8-static"]
     # Else Python leaves truncated bytecode behind.
     small = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     full = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_disk, env=small)

@@ -190,9 +190,11 @@ def test_what_is_loaded_counts_against_the_memory_budget(device: Device) -> None
 
 def test_a_cascade_is_the_first_to_take_memory(builtin: Bundle) -> None:
     qualities = builtin.manifest.qualities
-    device = Device(builtin, {one: 40.0 if one == LEAST else 200.0 for one in qualities} | {BEST: 440.0})
-    entries = [entry(one, ms, 30.0 if one == BEST else 15.0) for one, ms in device.ms.items()]
-    # The best is chosen; two others are as good together, for less than it takes alone, and no third has room.
+    bests = [one for one, quality in qualities.items() if quality == qualities[BEST]]
+    small = "w0.25-d0.75-int8-static"
+    device = Device(builtin, {one: 40.0 if one == small else 200.0 for one in qualities} | dict.fromkeys(bests, 440.0))
+    entries = [entry(one, ms, 20.0 if one in bests else 15.0) for one, ms in device.ms.items()]
+    # The best is chosen; behind a small one it is as good and takes less, and no third has room.
     budget = Budget(memory_mb=36)
     model, residents = device.predictor(budget, profile_with(builtin, *entries), cascade=True)
     assert model.subnet.id == BEST

@@ -372,7 +372,7 @@ def test_a_predictor_goes_on_with_what_it_has_loaded_of_a_bundle_that_was_replac
     ):
         before = fixed(TEXTS)
         # The graph of the best network is another one, and so is the bundle.
-        other = alter_graph(b"edgebert", b"edgeberz")
+        other = alter_graph(b"edgebert", b"edgeberz", BEST)
         replace(replaced_path, other)
 
         assert fixed(TEXTS) == before
@@ -392,7 +392,7 @@ def test_a_budget_for_one_request_is_served_by_what_was_loaded_before_the_bundle
     # The fastest network is asked for with the first request that has a budget of its own.
     fastest_is_best = profile_of_costs(builtin, {BEST: 100.0, LEAST: 200.0})
     with edgebert.load(replaced_path, subnet=LEAST, profile=fastest_is_best) as model:
-        replace(replaced_path, alter_graph(b"edgebert", b"edgeberz"))
+        replace(replaced_path, alter_graph(b"edgebert", b"edgeberz", BEST))
         assert model("fine", latency_ms=1e6)[0]["label"] == "positive"
         assert "requests are answered without the fastest network: the bundle at" in caplog.text
         assert list(model.stats().subnetworks) == [LEAST]
