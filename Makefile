@@ -79,8 +79,9 @@ check-emulated: STEPS = golden-few
 check-emulated: emulated-tools
 	$(EMULATED) --cpus $(or $(CPUS),$(FEW_CPUS))
 
-emulated-tools: $(DEVICE)/installed
+emulated-tools: $(DEVICE)/installed $(DEV)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
+	PYTHONPATH=tests/exporters $(DEV)/bin/python tests/emulated/planted.py build/emulated
 
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py

@@ -1,4 +1,4 @@
-"""How far each way of running each sub-network misses the golden outputs: `python golden.py [--subnets ID,...]`.
+"""How far each way of running each sub-network misses the golden outputs: `golden.py [--bundle B] [--subnets ID,...]`.
 
 Runs on the processor that is asked about and prints JSON lines; `judged` says what they mean.
 
@@ -20,16 +20,18 @@ Finding = dict[str, Any]  # of one sub-network in one way
 ALLOWED = 1e-3  # of a logit
 
 
-def findings(subnets: list[str]) -> Iterator[Finding]:
+def findings(path: str | None, subnets: list[str]) -> Iterator[Finding]:
     """Yield what each sub-network does in each way that this machine offers."""
     from edgebert.inputs.bundle import Bundle
     from edgebert.measuring.ways import combinations, ways_to_measure
     from edgebert.subnet import WayFilter
 
-    bundle = Bundle.load()
+    bundle = Bundle.load(path)
     chosen = [bundle.subnet(id) for id in subnets or [one.id for one in bundle.manifest.subnetworks]]
-    for combination in combinations(chosen, ways_to_measure(WayFilter(threads=1), 1, quick=False)):
-        yield {"subnet": combination.subnet.id, "way": str(combination.way), **_found(bundle, combination)}
+    ways = ways_to_measure(WayFilter(threads=1), 1, quick=False)
+    for combination in combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range):
+        way = f"{combination.subnet.precision}, {combination.way}"
+        yield {"subnet": combination.subnet.id, "way": way, **_found(bundle, combination)}
 
 
 def _found(bundle: Any, combination: Any) -> Finding:
@@ -87,6 +89,8 @@ def _summary(off: list[float], taken: int, networks: int) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", help="default: the built-in one")
     parser.add_argument("--subnets", default="")
-    for finding in findings([id for id in parser.parse_args().subnets.split(",") if id]):
+    options = parser.parse_args()
+    for finding in findings(options.bundle, [id for id in options.subnets.split(",") if id]):
         sys.stdout.write(json.dumps(finding) + "\n")

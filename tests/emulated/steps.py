@@ -13,24 +13,38 @@ from emulated.left_out import LEFT_OUT
 from emulated.machine import Machine
 
 # One deep network among them, in which a level may flip, and three in which hardly any does.
-FEW = "w0.25-d0.50-int8,w0.50-d0.50-int8,w0.75-d0.50-int8,w1.00-d1.00-int8"
+FEW = "w0.25-d0.50-int8-static,w0.50-d0.50-int8-static,w0.75-d0.50-int8-static,w1.00-d1.00-int8-static"
 # What runs is what is installed, whatever the working folder holds.
 _EDGEBERT = ("-P", "-m", "edgebert")
-_LARGEST, _SMALLEST = "w1.00-d1.00-int8", "w0.25-d0.50-int8"
+_LARGEST, _SMALLEST = "w1.00-d1.00-int8-static", "w0.25-d0.50-int8-static"
+# Made by planted.py, if anybody did: all precisions, and weights that make sums saturate.
+_PLANTED = ("planted", "planted-7-bits")
 _NOT_OF_DEVICES = ("exporters", "elastic", "parity", "fuzz")
 
 
 def golden(machine: Machine) -> list[str]:
-    """Compute the golden outputs of all sub-networks in every way."""
-    return _golden(machine, [])
+    """Compute the golden outputs of all sub-networks in every way, and those of the planted bundles."""
+    return _golden(machine) + _golden_of_planted(machine)
 
 
 def golden_few(machine: Machine) -> list[str]:
-    """Compute those of four sub-networks."""
-    return _golden(machine, ["--subnets", FEW])
+    """Compute those of four sub-networks, and those of the planted bundles."""
+    return _golden(machine, "--subnets", FEW) + _golden_of_planted(machine)
 
 
-def _golden(machine: Machine, options: list[str]) -> list[str]:
+def _golden_of_planted(machine: Machine) -> list[str]:
+    faults = []
+    for name in _PLANTED:
+        bundle = machine.folder.parent / name
+        if bundle.exists():
+            _say(f"{name}:")
+            faults += _golden(machine, "--bundle", str(bundle))
+        else:
+            faults.append(f"there is no bundle {bundle}; make it with tests/emulated/planted.py")
+    return faults
+
+
+def _golden(machine: Machine, *options: str) -> list[str]:
     done = machine.run(str(Path(__file__).with_name("golden.py")), *options, stdout=subprocess.PIPE)
     if done.returncode != 0:
         return [f"golden.py ended with status {done.returncode}"]

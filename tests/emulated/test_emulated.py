@@ -2,10 +2,12 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from emulated import agreement
 from emulated.golden import ALLOWED, judged
@@ -21,10 +23,36 @@ def finding(subnet: str, way: str, off: list[float], *, is_taken: bool = True) -
     return {"subnet": subnet, "way": way, "off": off, "is_taken": is_taken}
 
 
-def test_this_processor_computes_the_golden_outputs_of_four_networks() -> None:
-    command = [sys.executable, str(REPOSITORY / "tests/emulated/golden.py"), "--subnets", FEW]
+def golden(*options: str) -> list[dict]:
+    """Return what golden.py finds on this processor."""
+    command = [sys.executable, str(REPOSITORY / "tests/emulated/golden.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.full
+def test_weights_that_make_sums_saturate_are_right_here_in_every_way(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests/exporters")}
+    command = [sys.executable, str(REPOSITORY / "tests/emulated/planted.py"), str(tmp_path)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    for name, most in (("planted", 127), ("planted-7-bits", 63)):
+        findings = golden("--bundle", str(tmp_path / name))
+        assert judged(findings)[1] == []
+        assert {one["way"].partition(",")[0] for one in findings} == {"int8", "int8-static", "int8-weights", "fp32"}
+        assert largest_weight(tmp_path / name, "1.ffn_in.weight") == most
+
+
+def largest_weight(bundle: Path, name: str) -> int:
+    """Return the largest absolute number of a stored matrix."""
+    import onnx
+
+    graph = onnx.load(next(bundle.glob("*-int8.fused.onnx"))).graph
+    (matrix,) = (onnx.numpy_helper.to_array(one) for one in graph.initializer if one.name == name)
+    return int(np.abs(matrix.astype(int)).max())
+
+
+def test_this_processor_computes_the_golden_outputs_of_four_networks() -> None:
+    findings = golden("--subnets", FEW)
     texts, faults = judged(findings)
     assert {one["subnet"] for one in findings} == set(FEW.split(","))
     assert len(texts) >= 2
