@@ -93,7 +93,7 @@ def profile(
     pairs = combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range, quick=quick)
 
     with profile_cache.measuring_alone():
-        return _measured(bundle, settings, pairs, on_progress, quick=quick)
+        return _measured(bundle, settings, pairs, on_progress, quick=quick, keep_engines=asked.engines is not None)
 
 
 def _measured(
@@ -103,10 +103,11 @@ def _measured(
     on_progress: Progress = no_progress,
     *,
     quick: bool,
+    keep_engines: bool = False,
 ) -> DeviceProfile:
     """Measure and cache a profile; no other process measures meanwhile."""
     journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
-    found = Profiling(bundle, settings, journal, on_progress).run(pairs)
+    found = Profiling(bundle, settings, journal, on_progress, keep_engines=keep_engines).run(pairs)
     if found.stability.warning:
         logger.warning("unstable: %s", found.stability.warning)
     # In this order: who is killed in between has measured nothing in vain.
@@ -155,11 +156,16 @@ class Profiling:
         journal: TrialJournal,
         on_progress: Progress = no_progress,
         *,
+        keep_engines: bool = False,
         measure: Callable[[Trial], Measurement | Died] = measure_apart,
         watch: Watch = canary.watching,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Take what to measure and how; what makes the trials, watches the machine and tells the time in seconds."""
+        """Take what to measure and how; what makes the trials, watches the machine and tells the time in seconds.
+
+        With `keep_engines` those are measured too that are nowhere faster than the first.
+        """
+        self._keep_engines = keep_engines
         self._bundle, self._settings, self._journal, self._on_progress = bundle, settings, journal, on_progress
         self._measure, self._watch, self._clock = measure, watch, clock
         self._left_out: list[LeftOut] = []
@@ -209,7 +215,8 @@ class Profiling:
         for precision in dict.fromkeys(one.subnet.precision for one in pairs):
             alike = [one for one in pairs if one.subnet.precision == precision]
             if len({one.way for one in alike}) > 1:
-                for way, reason in hopeless_ways(self._look_at(alike)).items():
+                found = hopeless_ways(self._look_at(alike), keep_engines=self._keep_engines)
+                for way, reason in found.items():
                     logger.info("%s (%s) is left out: %s", precision, way, reason)
                     reasons |= {one: reason for one in alike if one.way == way}
 

@@ -18,6 +18,8 @@ from edgebert.subnet import Precision, Way, WayFilter
 _HOPELESS = 2.0
 # How many times faster a flavor that is not the engine's own must be: a short look is no more exact.
 _GAINS = 1.03
+# How many times faster another engine than the first must be at one shape at least: each takes minutes of measuring.
+_ENGINE_GAINS = 1.05
 
 # The median latencies of one network in each way, shape by shape.
 MediansByWay = Mapping[Way, Sequence[float]]
@@ -101,8 +103,11 @@ def cures_of(pairs: Iterable[Combination]) -> list[Combination]:
     ]
 
 
-def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
-    """Return the ways that are not worth it, and why, from a short look at some networks of one precision."""
+def hopeless_ways(networks: Sequence[MediansByWay], *, keep_engines: bool = False) -> dict[Way, str]:
+    """Return the ways that are not worth it, and why, from a short look at some networks of one precision.
+
+    With `keep_engines` an engine is kept that is nowhere faster than the first one.
+    """
     hopeless = {}
     # A way that a trial died in is missing there: it is judged by the networks that it ran.
     for way in dict.fromkeys(itertools.chain.from_iterable(networks)):
@@ -111,6 +116,11 @@ def hopeless_ways(networks: Sequence[MediansByWay]) -> dict[Way, str]:
         # Somewhat slower is not enough: fewer threads leave cores to others.
         if min(slower) >= _HOPELESS:
             hopeless[way] = f"{min(slower):.1f} to {max(slower):.1f} times as slow as the fastest way"
+            continue
+
+        gains = [times for medians in looked_at for times in _times_first_engine(way, medians)]
+        if gains and not keep_engines and min(gains) > 1 / _ENGINE_GAINS:
+            hopeless[way] = f"nowhere faster than another engine, at best {min(gains):.2f} times as slow"
             continue
 
         beside = [times for medians in looked_at for times in _times_other_flavors(way, medians)]
@@ -128,6 +138,13 @@ def _times_other_flavors(way: Way, medians: MediansByWay) -> list[float]:
     alike = (other for other in medians if msgspec.structs.replace(other, flavor=way.flavor) == way)
     others = [medians[other] for other in alike if other != way]
     return _times_best(medians[way], others) if others else []
+
+
+def _times_first_engine(way: Way, medians: MediansByWay) -> list[float]:
+    """Return how many times slower a way of another engine is than the best of the first one on as many threads."""
+    first = next(iter(medians)).engine
+    others = [medians[other] for other in medians if (other.engine, other.threads) == (first, way.threads)]
+    return _times_best(medians[way], others) if others and way.engine != first else []
 
 
 def _times_best(own_ms: Sequence[float], all_ms: Iterable[Sequence[float]]) -> list[float]:

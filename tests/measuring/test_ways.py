@@ -92,3 +92,16 @@ def test_fewer_threads_stay_though_they_are_slower() -> None:
 
 def test_ways_that_failed_rule_nothing_out() -> None:
     assert hopeless_ways([{}, {FUSED: [1.0]}]) == {}
+
+
+def test_an_engine_that_is_nowhere_faster_than_the_first_is_left_out_unless_it_is_asked_for() -> None:
+    other = way(engine="openvino", flavor="portable")
+    slower, faster = [{FUSED: [1.0, 4.0], other: [1.5, 3.9]}], [{FUSED: [1.0, 4.0], other: [1.5, 3.0]}]
+    reason = "nowhere faster than another engine, at best 0.97 times as slow"
+    assert hopeless_ways(slower) == {other: reason}
+    assert hopeless_ways(slower, keep_engines=True) == hopeless_ways(faster) == {}
+
+
+def test_an_engine_is_compared_with_the_first_on_as_many_threads() -> None:
+    on_one = way(engine="openvino", flavor="portable")
+    assert hopeless_ways([{way(1): [3.0], way(2): [2.0], on_one: [2.5]}]) == {}
