@@ -1,9 +1,9 @@
 """Makes the built-in bundle again, from nothing but the package index (about an hour on 2 cores).
 
 MiniLM-L6 is fine-tuned on the movie-review snippets, rewired and distilled into twelve sub-networks, on the training
-split and on unlabelled tweets, product reviews and editorials; they are exported as int8-static graphs, calibrated on the
-training split, with their accuracy on the dev split. The test split is not touched. The commands are those that a user would type; a run that was interrupted
-goes on where it was.
+split and on unlabelled tweets, product reviews and editorials; they are exported as int8-static graphs, calibrated on
+the training split, with their accuracy on the dev split. The test split is not touched. The commands are those that a
+user would type; a run that was interrupted goes on where it was.
 
     python benchmarks/builtin_bundle.py --work checkpoints/builtin --out edgebert/builtin
 """

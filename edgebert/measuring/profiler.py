@@ -107,7 +107,7 @@ def _measured(
 ) -> DeviceProfile:
     """Measure and cache a profile; no other process measures meanwhile."""
     journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
-    found = Profiling(bundle, settings, journal, on_progress, keep_engines=keep_engines).run(pairs)
+    found = Profiling(bundle, settings, journal, on_progress).run(pairs, keep_engines=keep_engines)
     if found.stability.warning:
         logger.warning("unstable: %s", found.stability.warning)
     # In this order: who is killed in between has measured nothing in vain.
@@ -156,29 +156,26 @@ class Profiling:
         journal: TrialJournal,
         on_progress: Progress = no_progress,
         *,
-        keep_engines: bool = False,
         measure: Callable[[Trial], Measurement | Died] = measure_apart,
         watch: Watch = canary.watching,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Take what to measure and how; what makes the trials, watches the machine and tells the time in seconds.
-
-        With `keep_engines` those are measured too that are nowhere faster than the first.
-        """
-        self._keep_engines = keep_engines
+        """Take what to measure and how; what makes the trials, watches the machine and tells the time in seconds."""
         self._bundle, self._settings, self._journal, self._on_progress = bundle, settings, journal, on_progress
         self._measure, self._watch, self._clock = measure, watch, clock
         self._left_out: list[LeftOut] = []
         self._done = 0
 
-    def run(self, pairs: Sequence[Combination]) -> DeviceProfile:
+    def run(self, pairs: Sequence[Combination], *, keep_engines: bool = False) -> DeviceProfile:
         """Measure all that are worth it and return the profile.
+
+        With `keep_engines` those are worth it too that are nowhere faster than the first.
 
         Raises:
             BundleError: the bundle is damaged.
             ProfileError: nothing could be measured.
         """
-        records = self._run_rounds(self._worthwhile(pairs))
+        records = self._run_rounds(self._worthwhile(pairs, keep_engines))
         wrong = _wrong_arithmetic(records)
         cures = cures_of(one for one in records if one.arithmetic in wrong)
         if cures:
@@ -208,14 +205,14 @@ class Profiling:
             entries.append(msgspec.structs.replace(entry, numerics_ok=one.arithmetic not in wrong))
         return tuple(entries)
 
-    def _worthwhile(self, pairs: Sequence[Combination]) -> list[Combination]:
+    def _worthwhile(self, pairs: Sequence[Combination], keep_engines: bool) -> list[Combination]:
         """Return the combinations without the hopeless ways of each precision."""
         # By precision, since each has products of its own: what is slow for one may be fast for another.
         reasons: dict[Combination, str] = {}
         for precision in dict.fromkeys(one.subnet.precision for one in pairs):
             alike = [one for one in pairs if one.subnet.precision == precision]
             if len({one.way for one in alike}) > 1:
-                found = hopeless_ways(self._look_at(alike), keep_engines=self._keep_engines)
+                found = hopeless_ways(self._look_at(alike), keep_engines=keep_engines)
                 for way, reason in found.items():
                     logger.info("%s (%s) is left out: %s", precision, way, reason)
                     reasons |= {one: reason for one in alike if one.way == way}

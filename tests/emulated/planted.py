@@ -1,7 +1,8 @@
 """Writes bundles whose int8 weights are the worst for sums that saturate: `python planted.py FOLDER`.
 
 Half of the rows of every matrix have one value of either sign, which is plus or minus 127 in int8: two neighbours,
-times uint8, are beyond 16 bits. One bundle has 8 bits, the other the 7 of --reduce-range. Needs torch and the exporters.
+times uint8, are beyond 16 bits. One bundle has 8 bits, the other the 7 of --reduce-range. Needs torch and the
+exporters.
 """
 
 import sys
