@@ -1,0 +1,101 @@
+"""What is OpenVINO's own: the laws of all engines, golden outputs among them, are those of test_engines.py."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgebert.engines.engine import Session
+from edgebert.engines.session import default_way, open_session
+from edgebert.errors import EdgeBertError, OutputError
+from edgebert.inputs.bundle import Bundle
+from edgebert.inputs.tokenization import Arrays, Tokenizer, pad
+from edgebert.measuring.ways import combinations, ways_to_measure
+from edgebert.subnet import WayFilter
+from profiles import LEAST
+
+TEXTS = ["a great film", "dull " * 20, "not bad at all, and not good either", "fine"]
+
+
+@pytest.fixture(scope="module")
+def session(builtin: Bundle) -> Session:
+    return open_session(builtin, builtin.subnet(LEAST), default_way("openvino", threads=1))
+
+
+def asked(bundle: Bundle, *texts: str) -> Arrays:
+    return pad(Tokenizer.of(bundle).encode_all(texts), bundle.manifest.inputs)
+
+
+def test_whether_it_is_here_is_known_without_loading_it() -> None:
+    code = (
+        "import sys; from edgebert.engines.openvino import OPENVINO as o; o.devices(); print('openvino' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.full
+def test_a_text_has_one_answer_whatever_its_length_its_batch_and_what_was_asked_before(
+    builtin: Bundle, session: Session
+) -> None:
+    alone = [session.run(asked(builtin, text))["logits"][0] for text in TEXTS]
+    together = session.run(asked(builtin, *TEXTS))["logits"]
+    np.testing.assert_allclose(together, alone, atol=0.05)
+    again = [session.run(asked(builtin, text))["logits"][0] for text in TEXTS]
+    np.testing.assert_array_equal(again, alone)
+
+
+@pytest.mark.full
+def test_it_answers_from_several_threads_at_once(builtin: Bundle, session: Session) -> None:
+    inputs = [asked(builtin, text) for text in TEXTS] * 10
+    expected = [session.run(one)["logits"] for one in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: session.run(one)["logits"], inputs))
+    for one, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, right)
+
+
+@pytest.mark.full
+def test_what_it_cannot_run_is_one_line(builtin: Bundle, session: Session) -> None:
+    inputs = asked(builtin, "fine")
+    with pytest.raises(OutputError, match=r"^OpenVINO cannot run the graph: .*; export the bundle again$"):
+        session.run({**inputs, "input_ids": inputs["input_ids"][None]})
+    assert session.run(inputs)["logits"].shape == (1, 2)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+@pytest.mark.parametrize("what", ["nothing", "answer", "open"])
+def test_a_forked_process_answers_and_ends(what: str) -> None:
+    program = """
+import os, sys, numpy as np
+from edgebert.engines.session import default_way, open_session
+from edgebert.inputs.bundle import Bundle
+bundle, way = Bundle.load(), default_way("openvino", threads=2)
+subnet = bundle.subnet(sys.argv[1])
+def answer(session):
+    ids = np.ones((1, 16), np.int64)
+    return session.run({name: ids for name in session.input_names})["logits"]
+session = open_session(bundle, subnet, way)
+right = answer(session)
+child = os.fork()
+if not child:
+    found = {"nothing": lambda: right, "answer": lambda: answer(session),
+             "open": lambda: answer(open_session(bundle, subnet, way))}[sys.argv[2]]()
+    sys.exit(0 if np.array_equal(found, right) else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, LEAST, what]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+@pytest.mark.full
+def test_ranges_of_each_request_are_left_to_others(builtin: Bundle) -> None:
+    int8 = [msgspec.structs.replace(one, precision="int8") for one in builtin.manifest.subnetworks]
+    ways = ways_to_measure(WayFilter(engines=("openvino",)), 1, quick=False)
+    with pytest.raises(EdgeBertError, match="openvino is no engine for int8; choose another provider"):
+        combinations(int8, ways)
