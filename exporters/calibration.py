@@ -26,7 +26,8 @@ from edgebert.tasks.task import Outputs, Task
 # float32 costs little, and only if it is so many times as large as the largest column that may be none.
 _COLUMNS_AN_OUTLIER = 128
 _OUTLIER = 3
-# A share of the outputs: up to it, answers are as good without outliers, which cost 6 to 9 % (docs/log.md).
+# A share of the outputs; of vectors it is a cosine of 0.995. Up to it outliers, which cost 6 to 9 %, are not needed
+# (docs/log.md).
 _HARMLESS = 0.1
 
 _MOST_TEXTS = 128

@@ -124,9 +124,11 @@ def hopeless_ways(networks: Sequence[MediansByWay], *, keep_engines: bool = Fals
             continue
 
         beside = [times for medians in looked_at for times in _times_other_flavors(way, medians)]
+        if not beside:
+            continue
         # Of logarithms: the median of an even number of ratios is then 1 over that of the inverse ones, so that exactly
         # one of two flavors is left, whichever is taken first.
-        times_slower = math.exp(median(map(math.log, beside))) if beside else 0.0
+        times_slower = math.exp(median(map(math.log, beside)))
         is_own = way.flavor == engine_of(way.engine).FLAVORS[0]
         if times_slower > (_GAINS if is_own else 1 / _GAINS):
             hopeless[way] = f"{times_slower:.2f} times as slow as the other flavor"

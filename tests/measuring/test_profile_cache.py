@@ -145,7 +145,7 @@ def quickly(bundle_of_two: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[WayF
     """Let profiling take no time."""
     asked: list[WayFilter] = []
 
-    def made_up(_: Profiling, pairs: Sequence[Combination]) -> DeviceProfile:
+    def made_up(_: Profiling, pairs: Sequence[Combination], *, keep_engines: bool) -> DeviceProfile:
         asked.append(WayFilter(threads=pairs[0].way.threads))
         return profile_with(bundle_of_two, *(entry(one.subnet.id, 8.0, run=one.way) for one in pairs))
 
