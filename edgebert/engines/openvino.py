@@ -14,7 +14,7 @@ import numpy as np
 
 from edgebert.engines.engine import Engine, Options
 from edgebert.engines.forks import keep_in_forks
-from edgebert.errors import BundleError, OutputError, one_line
+from edgebert.errors import BundleError, EdgeBertError, OutputError, one_line
 from edgebert.inputs.graph_file import in_memory, references
 from edgebert.inputs.tokenization import Arrays
 from edgebert.python_exit import NATIVE_CALL
@@ -59,7 +59,10 @@ class OpenVinoEngine(Engine):
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> "OpenVinoSession":
         """Load a graph; products of int8 are summed up in integers, all else is computed in float32."""
-        openvino = importlib.import_module(self._package)
+        try:
+            openvino = importlib.import_module(self._package)
+        except ImportError as problem:  # it is there, but not as it should be
+            raise EdgeBertError(f"OpenVINO cannot be loaded: {one_line(str(problem))}; install it again") from None
         settings = {
             "INFERENCE_NUM_THREADS": way.threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -79,23 +82,32 @@ class OpenVinoEngine(Engine):
                 compiled = core.compile_model(model, "CPU", settings | dict(way.options))
         except Exception as problem:  # OpenVINO raises RuntimeError for almost everything
             raise BundleError(_refusal("load", problem)) from None
-        return OpenVinoSession(compiled, mapped)
+        return OpenVinoSession(compiled, mapped, _rows(model))
 
 
 class OpenVinoSession:
     """A compiled model; `run` may be called from several threads at once."""
 
-    def __init__(self, compiled: Any, mapped: mmap.mmap):
-        """Wrap a compiled model, which reads rows of tables from the mapped weight file for as long as it is there."""
+    def __init__(self, compiled: Any, mapped: mmap.mmap, rows: dict[str, int]):
+        """Wrap a compiled model, which reads rows of tables from the mapped weight file for as long as it is there.
+
+        `rows` says how many rows there are for numbers of an input.
+        """
         self._compiled, self._mapped = compiled, mapped
         keep_in_forks(compiled, of_forks=True)
         # One is used by one thread at a time; as many are made as threads ask at once.
         self._requests: list[Any] = [compiled.create_infer_request()]
         self.input_names: tuple[str, ...] = tuple(value.any_name for value in compiled.inputs)
         self._output_names = [value.any_name for value in compiled.outputs]
+        self._rows = rows
 
     def run(self, inputs: Arrays) -> Outputs:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
+        for name, rows in self._rows.items():
+            # OpenVINO takes zeros for a row that is not there.
+            if not 0 <= inputs[name].min() <= inputs[name].max() < rows:
+                found = f"found {inputs[name].min()} to {inputs[name].max()}"
+                raise OutputError(f"expected {name} of 0 to {rows - 1}, {found}; export the bundle again")
         try:
             with NATIVE_CALL:
                 request = self._requests.pop() if self._requests else self._compiled.create_infer_request()
@@ -125,6 +137,21 @@ def _fold(model: Any, constant: Callable[[Any], Any]) -> None:
             else:
                 folded = np.concatenate([first, *others], node.get_attributes()["axis"])
             node.output(0).replace(constant(folded).output(0))
+
+
+def _rows(model: Any) -> dict[str, int]:
+    """Return how many rows the smallest table has that is read by numbers of an input, by the input's name."""
+    rows: dict[str, int] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Gather":
+            table, numbers = (value.get_source_output() for value in node.inputs()[:2])
+            source = numbers.get_node()
+            while source.get_type_name() == "Convert":
+                source = source.input(0).get_source_output().get_node()
+            if source.get_type_name() == "Parameter":
+                name, size = source.output(0).any_name, table.get_shape()[0]
+                rows[name] = min(size, rows.get(name, size))
+    return rows
 
 
 def _refusal(verb: str, problem: Exception) -> str:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from edgebert.engines.engine import Session
-from edgebert.errors import ProfileError
+from edgebert.errors import BundleError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Arrays
@@ -40,7 +40,7 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session) -> Numeri
     golden = bundle.golden()
     expected = golden.values_of(subnet.id)
     if not expected:
-        raise ProfileError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
+        raise BundleError(f"bundle '{bundle.manifest.name}' has no golden output for {subnet.id}; export it again")
     inputs: Arrays = {
         name: np.array(rows, np.int64) for name, rows in golden.inputs.items() if name in session.input_names
     }

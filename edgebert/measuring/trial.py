@@ -80,7 +80,7 @@ class Failure(Record, frozen=True, tag=True):
 
 
 class Died(Record, frozen=True, tag=True):
-    """A measuring process ended without an answer, for example for want of memory."""
+    """A measuring process ended without an answer, for example for want of memory, or could not run the network."""
 
     reason: Line
 
@@ -90,7 +90,7 @@ def measure_apart(trial: Trial) -> Measurement | Died:
 
     Raises:
         BundleError: the bundle is damaged.
-        ProfileError: the sub-network cannot be run in this way.
+        ProfileError: no process can be started.
     """
     try:
         done = _run(msgspec.json.encode(trial) + b"\n")
@@ -102,7 +102,10 @@ def measure_apart(trial: Trial) -> Measurement | Died:
         return Died(reason=one_line(f"its process ended with status {done.returncode} ({reason})"))
     result = msgspec.json.decode(done.stdout, type=Measurement | Failure)
     if isinstance(result, Failure):
-        raise (BundleError if result.of_bundle else ProfileError)(result.error)
+        if result.of_bundle:
+            raise BundleError(result.error)
+        # An engine that is not as it should be, or a way that it cannot take, leaves the others to be measured.
+        return Died(reason=one_line(result.error))
     return result
 
 

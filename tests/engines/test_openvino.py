@@ -67,6 +67,15 @@ def test_what_it_cannot_run_is_one_line(builtin: Bundle, session: Session) -> No
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("number", [-1, 30522, 2**40])
+def test_a_token_that_there_is_not_is_refused(builtin: Bundle, session: Session, number: int) -> None:
+    inputs = asked(builtin, "fine")
+    wrong = {**inputs, "input_ids": np.full_like(inputs["input_ids"], number)}
+    with pytest.raises(OutputError, match=rf"expected input_ids of 0 to 30521, found {number} to {number}; export"):
+        session.run(wrong)
+
+
+@pytest.mark.full
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
 @pytest.mark.parametrize("what", ["nothing", "answer", "open"])
 def test_a_forked_process_answers_and_ends(what: str) -> None:
