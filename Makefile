@@ -6,7 +6,7 @@ DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
 .PHONY: profile test lint test-device test-exporters test-elastic test-rest parity families fuzz kills watch \
-	check-arm64 check-x86 check-emulated emulated-tools coverage builtin-bundle clean
+	check-arm64 check-x86 check-emulated emulated-installed emulated-tools coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -78,6 +78,10 @@ check-x86: emulated-tools
 check-emulated: STEPS = golden-few
 check-emulated: emulated-tools
 	$(EMULATED) --cpus $(or $(CPUS),$(FEW_CPUS))
+
+# Whether that can be done here: qemu and what it needs are installed, and nothing is checked.
+emulated-installed: emulated-tools
+	PYTHONPATH=tests $(DEVICE)/bin/python -m emulated --cpus $(FEW_CPUS) --steps ''
 
 emulated-tools: $(DEVICE)/installed $(DEV)/installed
 	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
