@@ -43,7 +43,8 @@ FIRST_ANSWER = "import edgebert; print(edgebert.load()('a great film'))"
 REQUEST = """
 import statistics, time
 import edgebert
-with edgebert.load(subnet="w0.25-d0.50-int8", threads=1) as model:
+smallest = edgebert.Bundle.load().manifest.subnetworks[-1].id
+with edgebert.load(subnet=smallest, threads=1) as model:
     samples = []
     for _ in range(3000):
         start = time.perf_counter()

@@ -38,7 +38,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 
 SHARES = (0.4, 0.6, 0.8, 1.0)
 HOGS, PHASE_S = (0, 1, 0, 2), 3.0
-SMALLEST = "w0.25-d0.50-int8"
+SMALLEST = "w0.25-d0.50-int8-static"
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,16 @@ def way_filter(provider: str | None, threads: int | None, engines: Sequence[str]
     and a thread count.
 
     Raises:
-        EdgeBertError: there is no such engine here, or threads out of range.
+        EdgeBertError: there is no such engine here, both are given, or threads out of range.
     """
     # By its type, since True is an int too.
     if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise EdgeBertError(f"expected 1 to {MAX_THREADS} threads, found {threads}")
-    names = tuple(engines or ()) + ((provider,) if provider is not None else ())
+    if engines and provider is not None:
+        raise EdgeBertError(
+            f"expected a provider or engines, found {provider} and {listed(engines)}; give one of the two"
+        )
+    names = engines or ([] if provider is None else [provider])
     return WayFilter(tuple(dict.fromkeys(engine_of(name).NAME for name in names)) or None, threads)
 
 

@@ -47,11 +47,12 @@ class Combination:
 
 
 def ways_to_measure(asked: WayFilter, max_threads: int, *, quick: bool) -> Iterator[Way]:
-    """Yield the ways to run a network: all that are there, or with `quick` the usual one of the engine asked for."""
+    """Yield the ways to run a network: all that are there, or with `quick` the usual one of each engine asked for."""
     if quick:
-        way = default_way(asked.engines[0] if asked.engines else None, asked.threads)
-        # A thread count that is asked for is taken as it is; that of this machine may be more than an emulated one has.
-        yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
+        for name in asked.engines or (None,):
+            way = default_way(name, asked.threads)
+            # One that is asked for is taken as it is; that of this machine may be more than an emulated one has.
+            yield way if asked.threads else msgspec.structs.replace(way, threads=min(way.threads, max_threads))
         return
 
     for engine in map(engine_of, asked.engines) if asked.engines else engines_here():

@@ -54,6 +54,9 @@ def test_without_a_wish_the_cpu_runs_networks_on_all_cores() -> None:
 
 def test_a_wish_for_ways_is_checked() -> None:
     assert way_filter(None, None) == WayFilter()
+    assert way_filter(None, None, ["CPUExecutionProvider", "cpu"]) == WayFilter(engines=("cpu",))
+    with pytest.raises(EdgeBertError, match="expected a provider or engines, found cpu and cpu; give one of the two"):
+        way_filter("cpu", None, ["cpu"])
     assert way_filter("CPUExecutionProvider", 2) == WayFilter(engines=("cpu",), threads=2)
     for threads in (0, 1025, 1.5, True):
         with pytest.raises(EdgeBertError, match=f"expected 1 to 1024 threads, found {threads}"):

@@ -30,6 +30,8 @@ def test_only_what_was_asked_for_is_tried() -> None:
     asked = WayFilter(engines=("cpu",), threads=3)
     assert {(one.engine, one.threads) for one in ways_to_measure(asked, 1, quick=False)} == {("cpu", 3)}
     assert list(ways_to_measure(asked, 1, quick=True)) == [way(3)]
+    twice = WayFilter(engines=("cpu", "cpu"))
+    assert len(list(ways_to_measure(twice, 1, quick=True))) == 2  # the usual way of each
 
 
 def test_a_quick_profile_has_one_way_on_the_threads_that_there_are() -> None:
