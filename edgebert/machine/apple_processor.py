@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from edgebert.machine.processor import Core, Processor, one_line, relevant_sets
+from edgebert.machine.processor import Core, Processor, printable_name, relevant_sets
 
 # Reads a value of the system as the bytes that it is stored in; None if there is none of that name.
 Read = Callable[[str], bytes | None]
@@ -22,10 +22,10 @@ _X86_SETS = {"FMA": "fma", "AVX2": "avx2", "AVX512F": "avx512f", "AVX512VNNI": "
 def processor(read: Read | None = None, *, otherwise: str = "unknown processor") -> Processor:
     """Return the processor of this Mac, called `otherwise` where it has no name; `read` reads a value of the system."""
     read = read or _reader()
-    name = one_line(_text(read, "machdep.cpu.brand_string")) or otherwise
+    name = printable_name(_text(read, "machdep.cpu.brand_string")) or otherwise
     return Processor(
         name=name,
-        board=one_line(_text(read, "hw.model")) or None,
+        board=printable_name(_text(read, "hw.model")) or None,
         instruction_sets=relevant_sets(_sets(read)),
         cores=tuple(_cores(read, name)),
     )
@@ -40,7 +40,7 @@ def _cores(read: Read, name: str) -> Iterator[Core]:
     for level in range(levels):
         prefix = f"hw.perflevel{level}"
         kind = f"{name} {_text(read, f'{prefix}.name') or f'level {level}'}"
-        yield from [Core(one_line(kind))] * _number(read, f"{prefix}.physicalcpu")
+        yield from [Core(printable_name(kind))] * _number(read, f"{prefix}.physicalcpu")
 
 
 def _sets(read: Read) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgebert.machine.arm_parts import core_name
 from edgebert.machine.limits import system_file
-from edgebert.machine.processor import Core, Processor, grouped, one_line, relevant_sets
+from edgebert.machine.processor import Core, Processor, grouped, printable_name, relevant_sets
 
 _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
@@ -23,13 +23,15 @@ def processor(root: Path = _ROOT, *, otherwise: str = "unknown processor") -> Pr
     # Each core has a paragraph; what is of all stands in the first, or on its own in the last or the one before.
     last = text.rstrip().rsplit("\n\n", 2)[-2:]
     facts = facts_in("\n".join(last)) | facts_in(text.partition("\n\n")[0])
-    name = one_line(facts.get("model name") or facts.get("uarch") or "") or otherwise
+    name = printable_name(facts.get("model name") or facts.get("uarch") or "") or otherwise
     arm = _arm_kinds(text)
     kinds = arm or _x86_kinds(root)
     # Older kernels give ARM's numbers once for all cores, and a core may have been switched on just now.
     usual = next(iter(arm.values()), name)
     cores = tuple(_core(root, number, logical, kinds.get(number, usual)) for number, logical in _cores(root, text))
-    board = one_line(system_file(root / "proc/device-tree/model") or facts.get("Model") or facts.get("Hardware") or "")
+    board = printable_name(
+        system_file(root / "proc/device-tree/model") or facts.get("Model") or facts.get("Hardware") or ""
+    )
     return Processor(
         name=_arm_name(cores) if arm else name,
         board=board or None,  # x86 computers have no such file, and the names that their makers gave them tell little

@@ -113,7 +113,7 @@ def relevant_sets(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted((_X86_SETS | _ARM_SETS).intersection(names)))
 
 
-def one_line(text: str) -> str:
+def printable_name(text: str) -> str:
     """Return a name that a system gives, without what a line of a table cannot hold."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 

@@ -4,7 +4,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from edgebert.machine.processor import Core, Processor, one_line, relevant_sets
+from edgebert.machine.processor import Core, Processor, printable_name, relevant_sets
 
 # By the numbers of IsProcessorFeaturePresent (winnt.h); Windows does not tell whether an x86 processor has VNNI.
 _FEATURES = {
@@ -55,10 +55,10 @@ def described(
     values: Mapping[str, str], has: Callable[[int], int], cpu_sets: bytes, *, otherwise: str = "unknown processor"
 ) -> Processor:
     """Return a processor by values of the registry, the features that it has by number, and its logical cores."""
-    name = one_line(values.get("ProcessorNameString", "")) or otherwise
+    name = printable_name(values.get("ProcessorNameString", "")) or otherwise
     return Processor(
         name=name,
-        board=one_line(values.get("SystemProductName", "")) or None,
+        board=printable_name(values.get("SystemProductName", "")) or None,
         instruction_sets=relevant_sets(ours for number, ours in _FEATURES.items() if has(number)),
         cores=tuple(_cores(cpu_sets, name)),
     )

@@ -4,7 +4,7 @@ import pytest
 from machines import MACHINES, write
 
 from edgebert.machine import linux_processor
-from edgebert.machine.processor import Core, Processor, grouped, one_line, relevant_sets
+from edgebert.machine.processor import Core, Processor, grouped, printable_name, relevant_sets
 
 
 def test_cores_are_put_together_by_kind_and_speed_the_fastest_first() -> None:
@@ -42,7 +42,7 @@ def test_instruction_sets_that_matter_are_kept_and_no_others() -> None:
 
 
 def test_a_name_is_one_line_without_control_characters() -> None:
-    assert one_line(" Radxa\x1b[2J ROCK\n5B\0") == "Radxa [2J ROCK 5B"
+    assert printable_name(" Radxa\x1b[2J ROCK\n5B\0") == "Radxa [2J ROCK 5B"
 
 
 @pytest.mark.parametrize(
