@@ -24,6 +24,7 @@ FULL, SMALLEST = "w1.00-d1.00", "w0.25-d0.50"
 ANY_SHAPE = ("repeated", "mixed")
 PAYS_FOR_SHAPES = ("repeated", "mixed", "padded")
 STATIC_SHAPES = ("repeated", "padded")
+BUCKETS = (16, 24, 32, 48, 64, 96, 128)
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ class Outcome:
     logits: list[list[float]]
 
 
-def edgebert(precision: str, flavor: str, provider: str, subnet: str = FULL) -> Contender:
-    """Return a recipe of edgebert's, named after its precision, flavor and provider."""
+def edgebert(precision: str, flavor: str, provider: str, subnet: str = FULL, fixed: bool = False) -> Contender:
+    """Return a recipe of edgebert's, named after its precision, flavor and provider, and whether shapes are fixed."""
     return Contender(
-        name=f"{precision}/{flavor}/{provider}",
+        name=f"{precision}/{flavor}/{provider}{'/fixed' * fixed}",
         module="edgebert_session",
         artifact="bundle",
-        options={"subnet": f"{subnet}-{precision}", "flavor": flavor, "provider": provider},
-        jobs=ANY_SHAPE if provider == CPU else PAYS_FOR_SHAPES,
+        options={"subnet": f"{subnet}-{precision}", "flavor": flavor, "provider": provider}
+        | ({"lengths": BUCKETS, "batch_sizes": (1, 8)} if fixed else {}),
+        jobs=STATIC_SHAPES if fixed else ANY_SHAPE if provider == CPU else PAYS_FOR_SHAPES,
         ours=True,
     )
 
@@ -70,6 +72,7 @@ OURS = (
     edgebert("int8-static", "fused", CPU),
     edgebert("fp32", "fused", CPU),
     edgebert("int8-static", "portable", OPENVINO),
+    edgebert("int8-static", "portable", OPENVINO, fixed=True),
     edgebert("int8-weights", "portable", OPENVINO),
     edgebert("fp32", "portable", OPENVINO),
 )

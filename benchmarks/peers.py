@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import peer_models
-from peer_contenders import CONTENDERS, REFERENCE, Contender, Outcome, chosen, run
+from peer_contenders import BUCKETS, CONTENDERS, REFERENCE, Contender, Outcome, chosen, run
 from peer_journal import Check, Journal, Measurement, Settings
 from peer_report import report, show
 
@@ -32,7 +32,6 @@ from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.evaluation import targets_in
 from edgebert.tasks.tasks import task_in
 
-BUCKETS = (16, 24, 32, 48, 64, 96, 128)
 WARM_UP_TEXTS, MIXED_TEXTS = 100, 200
 RANDOM_TEXTS = 100  # so many show that contenders agree, where there is no accuracy to be found
 # How far fp32 logits may be from torch's; how many labels must be equal, or else how near the logits for their size.

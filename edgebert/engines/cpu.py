@@ -1,6 +1,6 @@
 """The engine `cpu`: ONNX Runtime's CPU provider. A thread is one of its pool's, the caller's included."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,7 +40,9 @@ class CpuEngine(Engine):
         # MiniLM-L6, one thread: 1.03 to 1.14 times as slow as fp32 (docs/log.md).
         return precision != "fp16"
 
-    def options(self, precision: Precision, *, reduce_range: bool) -> tuple[Options, ...]:
+    def options(
+        self, precision: Precision, *, reduce_range: bool, lengths: Sequence[int] = (), batch_sizes: Sequence[int] = ()
+    ) -> tuple[Options, ...]:
         """Return the usual settings and, where exact sums are slower and not needed, to do without them."""
         return ((), ((_EXACT, "0"),)) if reduce_range and rounds_inputs(precision) and self._saturates() else ((),)
 

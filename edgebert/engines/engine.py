@@ -4,6 +4,7 @@ Knows nothing about bundles: a graph is bytes and the folder of the weights that
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -37,7 +38,7 @@ class Engine(ABC):
     NAME: ClassVar[str]  # short, as users give it
     PROVIDER: ClassVar[str]  # ONNX Runtime's own name for it
     FLAVORS: ClassVar[tuple[Flavor, ...]]  # of the graphs that it runs, the one that suits it first
-    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # all settings beside its usual ones that a profile may hold
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)  # all settings beside its usual ones that are known beforehand
     BATCH_SIZES: ClassVar[tuple[int, ...]] = (1,)  # measured where nobody asks for others
     # Whether the first request of a length takes longer, so that inputs may be padded to lengths that were met.
     NEW_SHAPES_COST: ClassVar[bool] = False
@@ -70,12 +71,18 @@ class Engine(ABC):
         """Return whether graphs of a precision are worth running with it."""
         return True
 
-    def options(self, precision: Precision, *, reduce_range: bool) -> tuple[Options, ...]:
+    def options(
+        self, precision: Precision, *, reduce_range: bool, lengths: Sequence[int] = (), batch_sizes: Sequence[int] = ()
+    ) -> tuple[Options, ...]:
         """Return the settings worth trying on this machine, its usual ones first.
 
-        With `reduce_range` the int8 weights have 7 bits.
+        With `reduce_range` the int8 weights have 7 bits; requests have these `lengths` and `batch_sizes`, or any.
         """
         return ((),)
+
+    def knows(self, options: Options) -> bool:
+        """Return whether it can be run with settings that a profile holds, wherever that comes from."""
+        return options in self.OPTIONS
 
     def cures(self) -> tuple[Options, ...]:
         """Return the settings to be tried on this machine where its usual ones compute something else."""

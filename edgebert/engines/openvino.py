@@ -1,29 +1,27 @@
 """The engine `openvino`: OpenVINO's own runtime (extra `[openvino]`), on processors of Intel, AMD and ARM.
 
-A thread is one of OpenVINO's own. Graphs have free shapes: a length that is met for the first time takes longer.
+A thread is one of OpenVINO's own. Graphs have free shapes, so that a length that is met for the first time takes
+longer, or are compiled for each of some fixed ones.
 """
 
 import importlib
 import importlib.util
 import mmap
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from edgebert.engines import openvino_model
 from edgebert.engines.engine import Engine, Options
+from edgebert.engines.fixed_shapes import FixedShapes, filled
 from edgebert.engines.forks import keep_in_forks
 from edgebert.errors import BundleError, EdgeBertError, OutputError, one_line
-from edgebert.inputs.graph_file import in_memory, references
 from edgebert.inputs.tokenization import Arrays
 from edgebert.python_exit import NATIVE_CALL
 from edgebert.subnet import Flavor, Precision, Way
 from edgebert.tasks.task import Outputs
-
-# What graphs do with constants before they use them, such as the matrices of q, k and v side by side. OpenVINO takes a
-# matrix for one of int8 only where nothing is between its numbers and their scales.
-_FOLDED = ("Transpose", "Concat")
 
 
 class OpenVinoEngine(Engine):
@@ -32,7 +30,6 @@ class OpenVinoEngine(Engine):
     NAME: ClassVar[str] = "openvino"
     PROVIDER: ClassVar[str] = "OpenVINOExecutionProvider"
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("portable",)
-    OPTIONS: ClassVar[tuple[Options, ...]] = ((),)
     NEW_SHAPES_COST: ClassVar[bool] = True
     GOOD_FOR: ClassVar[str] = "requests of one length and batches, in int8-static"
     INSTALL: ClassVar[str] = "pip install 'edgebert[openvino]'"
@@ -57,6 +54,17 @@ class OpenVinoEngine(Engine):
         # Of ranges that are found in each request it makes float32 products, 3 to 6 times as slow (docs/log.md).
         return precision != "int8"
 
+    def options(
+        self, precision: Precision, *, reduce_range: bool, lengths: Sequence[int] = (), batch_sizes: Sequence[int] = ()
+    ) -> tuple[Options, ...]:
+        """Return free shapes and, where those of requests are known, a network for each of them."""
+        fixed = FixedShapes(tuple(lengths), tuple(batch_sizes))
+        return ((), fixed.options) if fixed.are_sound else ((),)
+
+    def knows(self, options: Options) -> bool:
+        """Return whether options are none, or name fixed shapes."""
+        return not options or FixedShapes.of(options) is not None
+
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> "OpenVinoSession":
         """Load a graph; products of int8 are summed up in integers, all else is computed in float32."""
         try:
@@ -73,33 +81,37 @@ class OpenVinoEngine(Engine):
             # Threads that are bound to a core wait where another program takes it.
             "ENABLE_CPU_PINNING": False,
         }
-        mapped = _mapped(graph, weights)
+        fixed = FixedShapes.of(way.options)
         try:
             with NATIVE_CALL:
                 core = openvino.Core()
-                model = core.read_model(in_memory(graph, np.frombuffer(mapped, np.uint8).ctypes.data))
-                _fold(model, openvino.op.Constant)
-                compiled = core.compile_model(model, "CPU", settings | dict(way.options))
+                model, mapped = openvino_model.read(core, openvino.op.Constant, graph, weights)
+                rows, per_token = openvino_model.rows_of_tables(model), openvino_model.per_token(model)
+                if fixed is None:
+                    return OpenVinoSession(_Compiled(core.compile_model(model, "CPU", settings)), mapped, rows)
+                openvino_model.split_products(model, openvino.opset13)
+                networks = {}
+                for shape in fixed:
+                    of_shape = model.clone()
+                    of_shape.reshape({value.any_name: list(shape) for value in of_shape.inputs})
+                    networks[shape] = _Compiled(core.compile_model(of_shape, "CPU", settings))
+        except EdgeBertError:
+            raise
         except Exception as problem:  # OpenVINO raises RuntimeError for almost everything
             raise BundleError(_refusal("load", problem)) from None
-        return OpenVinoSession(compiled, mapped, _rows(model))
+        return OpenVinoSession(_OfFixedShapes(networks, fixed, per_token), mapped, rows)
 
 
 class OpenVinoSession:
-    """A compiled model; `run` may be called from several threads at once."""
+    """Compiled models; `run` may be called from several threads at once."""
 
-    def __init__(self, compiled: Any, mapped: mmap.mmap, rows: dict[str, int]):
-        """Wrap a compiled model, which reads rows of tables from the mapped weight file for as long as it is there.
+    def __init__(self, networks: "_Compiled | _OfFixedShapes", mapped: mmap.mmap, rows: dict[str, int]):
+        """Wrap compiled models, which read rows of tables from the mapped weight file for as long as it is there.
 
         `rows` says how many rows there are for numbers of an input.
         """
-        self._compiled, self._mapped = compiled, mapped
-        keep_in_forks(compiled, of_forks=True)
-        # One is used by one thread at a time; as many are made as threads ask at once.
-        self._requests: list[Any] = [compiled.create_infer_request()]
-        self.input_names: tuple[str, ...] = tuple(value.any_name for value in compiled.inputs)
-        self._output_names = [value.any_name for value in compiled.outputs]
-        self._rows = rows
+        self._networks, self._mapped, self._rows = networks, mapped, rows
+        self.input_names: tuple[str, ...] = networks.input_names
 
     def run(self, inputs: Arrays) -> Outputs:
         """Return the named outputs, float32 (batch, ...), for graph inputs (batch, length) int64."""
@@ -110,48 +122,53 @@ class OpenVinoSession:
                 raise OutputError(f"expected {name} of 0 to {rows - 1}, {found}; export the bundle again")
         try:
             with NATIVE_CALL:
-                request = self._requests.pop() if self._requests else self._compiled.create_infer_request()
-                found = request.infer({name: inputs[name] for name in self.input_names}, share_inputs=True)
-                outputs = {name: found[index] for index, name in enumerate(self._output_names)}
-                self._requests.append(request)
+                return self._networks.run({name: inputs[name] for name in self.input_names})
+        except EdgeBertError:
+            raise
         except Exception as problem:  # OpenVINO raises RuntimeError for almost everything
             raise OutputError(_refusal("run", problem)) from None
+
+
+class _Compiled:
+    """A compiled model."""
+
+    def __init__(self, compiled: Any):
+        self._compiled = compiled
+        keep_in_forks(compiled, of_forks=True)
+        # One is used by one thread at a time; as many are made as threads ask at once.
+        self._requests: list[Any] = [compiled.create_infer_request()]
+        self.input_names = tuple(value.any_name for value in compiled.inputs)
+        self._output_names = [value.any_name for value in compiled.outputs]
+
+    def run(self, inputs: Arrays) -> Outputs:
+        request = self._requests.pop() if self._requests else self._compiled.create_infer_request()
+        found = request.infer(inputs, share_inputs=True)
+        outputs = {name: found[index] for index, name in enumerate(self._output_names)}
+        self._requests.append(request)
         return outputs
 
 
-def _mapped(graph: bytes, weights: Path) -> mmap.mmap:
-    """Return the weight file that a graph refers into, mapped and not copied."""
-    (name,) = {reference.file for reference in references(graph, "the graph")}
-    with open(weights / name, "rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+class _OfFixedShapes:
+    """A compiled model for each of some shapes; `per_token` are the outputs that have a value for each token."""
 
+    def __init__(self, networks: dict[tuple[int, int], _Compiled], fixed: FixedShapes, per_token: set[str]):
+        self._networks, self._fixed, self._per_token = networks, fixed, per_token
+        self.input_names = next(iter(networks.values())).input_names
 
-def _fold(model: Any, constant: Callable[[Any], Any]) -> None:
-    """Compute what a model's graph makes of constants alone, so that each matrix is one constant of int8."""
-    for node in model.get_ordered_ops():
-        sources = [value.get_source_output().get_node() for value in node.inputs()]
-        if node.get_type_name() in _FOLDED and all(one.get_type_name() == "Constant" for one in sources):
-            first, *others = (one.data for one in sources)
-            if node.get_type_name() == "Transpose":
-                folded = np.ascontiguousarray(first.transpose(*others))
-            else:
-                folded = np.concatenate([first, *others], node.get_attributes()["axis"])
-            node.output(0).replace(constant(folded).output(0))
+    def run(self, inputs: Arrays) -> Outputs:
+        shape = inputs["input_ids"].shape
+        if shape in self._networks:
+            return self._networks[shape].run(inputs)
 
-
-def _rows(model: Any) -> dict[str, int]:
-    """Return how many rows the smallest table has that is read by numbers of an input, by the input's name."""
-    rows: dict[str, int] = {}
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "Gather":
-            table, numbers = (value.get_source_output() for value in node.inputs()[:2])
-            source = numbers.get_node()
-            while source.get_type_name() == "Convert":
-                source = source.input(0).get_source_output().get_node()
-            if source.get_type_name() == "Parameter":
-                name, size = source.output(0).any_name, table.get_shape()[0]
-                rows[name] = min(size, rows.get(name, size))
-    return rows
+        rows, length = shape
+        padded, start = self._fixed.padded(length), 0
+        parts: list[Outputs] = []
+        for size in self._fixed.parts(rows):
+            outputs = self._networks[size, padded].run(filled(inputs, start, (size, padded)))
+            parts.append({name: values[: rows - start] for name, values in outputs.items()})
+            start += size
+        together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: values[:, :length] if name in self._per_token else values for name, values in together.items()}
 
 
 def _refusal(verb: str, problem: Exception) -> str:

@@ -30,7 +30,7 @@ def open_session(bundle: Bundle, subnet: ExportedSubnet, way: Way) -> Session:
     """
     engine = engine_of(way.engine)
     # A profile may come from anywhere: among ONNX Runtime's settings are names of files that it reads and writes.
-    if way.options not in engine.OPTIONS:
+    if not engine.knows(way.options):
         raise EdgeBertError(f"the engine {engine.NAME} is run with no such options: {way!s:.200}; profile again")
     with bundle.unreplaced():
         graph = bundle.open_graph(subnet, way.flavor)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.records import Count, Positive, Record
 
 # All sets of the four terms of a cost, the small ones first.
@@ -47,13 +48,16 @@ class Latency(Record, frozen=True):
 
 
 class CostModel:
-    """The cost of any shape for one sub-network and way, from a grid of shapes; `pad_to` are lengths to pad to."""
+    """The cost of any shape for one sub-network and way, from a grid of shapes.
 
-    def __init__(self, measured: Sequence[Latency], pad_to: Sequence[int] = ()):
+    `pad_to` are lengths to pad to; with `fixed` shapes a batch is run in parts.
+    """
+
+    def __init__(self, measured: Sequence[Latency], pad_to: Sequence[int] = (), fixed: FixedShapes | None = None):
         self._measured = {(row.batch_size, row.length): row for row in measured}
         self._batch_sizes = sorted({row.batch_size for row in measured})
         self._lengths = sorted({row.length for row in measured})
-        self._pad_to = sorted(pad_to)
+        self._pad_to, self._fixed = sorted(pad_to), fixed
         self._grids: dict[float, NDArray[np.float64]] = {}
 
     def expected_ms(self, length: int, batch_size: int = 1, percentile: float = 50) -> float:
@@ -61,6 +65,8 @@ class CostModel:
 
         A batch that is larger than any measured one is taken for inputs that are as many times longer.
         """
+        if self._fixed is not None and batch_size not in self._batch_sizes:
+            return sum(self.expected_ms(length, part, percentile) for part in self._fixed.parts(batch_size))
         length, most = self._padded(length), self._batch_sizes[-1]
         if batch_size > most:
             length, batch_size = round(length * batch_size / most), most
@@ -76,6 +82,9 @@ class CostModel:
         length = self._padded(length)
         if length > self._lengths[-1] or batch_size > self._batch_sizes[-1]:
             return None
+        if self._fixed is not None:
+            grid = self._grid(percentile)
+            return sum(self._between(grid, length, part) for part in self._fixed.parts(batch_size))
         return self._between(self._grid(percentile), length, batch_size)
 
     def _padded(self, length: int) -> int:

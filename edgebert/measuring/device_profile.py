@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edgebert import records
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.engines.session import ENGINES
 from edgebert.errors import ProfileError, listed
 from edgebert.inputs.bundle import Bundle
@@ -86,7 +87,7 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
     @cached_property
     def cost(self) -> CostModel:
         """What a request of any shape costs, by what was measured."""
-        return CostModel(self.latency, self.pad_to)
+        return CostModel(self.latency, self.pad_to, FixedShapes.of(self.way.options))
 
 
 class LeftOut(_Keyed, frozen=True):
@@ -167,7 +168,7 @@ class DeviceProfile(Record, frozen=True):
     def _impossible(self, way: Way) -> Iterator[str]:
         """Yield why nothing was run in a way on this machine."""
         engine = next((engine for engine in ENGINES if way.engine == engine.NAME), None)
-        if engine is None or way.flavor not in engine.FLAVORS or way.options not in engine.OPTIONS:
+        if engine is None or way.flavor not in engine.FLAVORS or not engine.knows(way.options):
             known = "; ".join(f"{one.NAME}, {' or '.join(one.FLAVORS)}" for one in ENGINES)
             yield f"expected a way of {known}, found {way}"
         most = MAX_THREADS_PER_CORE * self.device.usable_cores
@@ -180,6 +181,7 @@ class DeviceProfile(Record, frozen=True):
             yield f"expected an engine of engine_versions, found {entry.way.engine}", "way.engine"
         if entry.pad_to not in ((), self.settings.lengths):
             yield f"expected no lengths or those of the settings, found {list(entry.pad_to)}", "pad_to"
+        yield from self._unfixed(entry)
         shapes = tuple(Shape(row.batch_size, row.length) for row in entry.latency)
         if shapes != self.settings.shapes:
             expected, found = (", ".join(map(str, some)) for some in (self.settings.shapes, shapes))
@@ -187,6 +189,18 @@ class DeviceProfile(Record, frozen=True):
         for number, row in enumerate(entry.latency):
             if row.runs < self.settings.min_runs:
                 yield f"expected at least {self.settings.min_runs} runs, found {row.runs}", f"latency[{number}].runs"
+
+    def _unfixed(self, entry: ProfiledSubnet) -> Iterator[tuple[str, str]]:
+        """Yield what an entry of fixed shapes says otherwise than the settings."""
+        fixed = FixedShapes.of(entry.way.options)
+        if fixed is None:
+            return
+        if entry.pad_to != self.settings.lengths or not {*entry.pad_to} <= {*fixed.lengths}:
+            expected = f"expected inputs padded to {list(self.settings.lengths)}"
+            yield f"{expected}, found {list(entry.pad_to)} and a way of {list(fixed.lengths)}", "pad_to"
+        if fixed.batch_sizes != self.settings.batch_sizes:
+            expected = f"expected a way of the batch sizes {list(self.settings.batch_sizes)}"
+            yield f"{expected}, found {list(fixed.batch_sizes)}", "way.options"
 
     @classmethod
     def load(cls, path: str | Path) -> "DeviceProfile":
@@ -221,6 +235,10 @@ class DeviceProfile(Record, frozen=True):
             if entry.way.flavor not in graphs.get(entry.id, ()):
                 what = f"expected a graph of bundle '{bundle.manifest.name}', found {entry.id}, {entry.way.flavor}"
                 raise ProfileError(f"{name}: {what} at $.subnetworks[{number}]; {advice}")
+            fixed = FixedShapes.of(entry.way.options)
+            if fixed is not None and fixed.lengths[-1] != most:
+                what = f"expected a network for inputs of {most} tokens, found one for {fixed.lengths[-1]} at most"
+                raise ProfileError(f"{name}: {what} at $.subnetworks[{number}].way.options; {advice}")
 
     def predict_ms(self, subnet_id: str, *, length: int, batch_size: int = 1, percentile: float = 50) -> float:
         """Return the latency expected of a sub-network for inputs of any shape, run in the fastest way.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import ProfiledSubnet
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
@@ -28,7 +29,7 @@ def profiled_subnet(
     """
     latency = tuple(map(latency_of, settings.shapes, samples_by_shape(rounds)))
     costs = {name: rounded(np.median([getattr(each, name) for each in rounds])) for name in _MEDIAN_COUNTS}
-    pads = new_shapes_cost and costs["new_shape_ms"] > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency)
+    pays = new_shapes_cost and costs["new_shape_ms"] > _NEW_SHAPE_SHARE * max(row.p50_ms for row in latency)
 
     # One round with wrong numbers is enough to distrust them all.
     worst = max(rounds, key=lambda each: (not each.numerics.ok, each.numerics.drift)).numerics
@@ -40,7 +41,7 @@ def profiled_subnet(
         peak_memory_mb=rounded(max(each.peak_memory_mb for each in rounds)),
         numerics_ok=worst.ok,
         numerics=worst,
-        pad_to=settings.lengths if pads else (),
+        pad_to=settings.lengths if pays or FixedShapes.of(way.options) else (),
         latency=latency,
     )
 

@@ -90,10 +90,17 @@ def profile(
     )
     chosen = [bundle.subnet(one) for one in dict.fromkeys(subnets)] if subnets else bundle.manifest.subnetworks
     ways = list(ways_to_measure(asked, settings.max_threads, quick=quick))
-    pairs = combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range, quick=quick)
+    # Only who says which lengths there are wants networks for these: all else would be padded.
+    known = {"lengths": _with_longest(settings.lengths, bundle), "batch_sizes": settings.batch_sizes} if lengths else {}
+    pairs = combinations(chosen, ways, reduce_range=bundle.manifest.reduce_range, quick=quick, **known)
 
     with profile_cache.measuring_alone():
         return _measured(bundle, settings, pairs, on_progress, quick=quick, keep_engines=asked.engines is not None)
+
+
+def _with_longest(lengths: Sequence[int], bundle: Bundle) -> tuple[int, ...]:
+    """Return lengths and that of the longest input, so that there is a network for every text."""
+    return tuple(sorted({*lengths, bundle.manifest.max_length}))
 
 
 def _measured(

@@ -24,6 +24,7 @@ from msgspec import Meta
 
 from edgebert import standard_output
 from edgebert.engines.engine import Session
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.engines.session import engine_of, open_session
 from edgebert.errors import BundleError, EdgeBertError, OutputError, ProfileError, cause_of, one_line
 from edgebert.inputs.bundle import Bundle
@@ -154,7 +155,7 @@ def measure(trial: Trial) -> Measurement:
         private_memory_mb=min(steady_memory_mb, max(0.0, after.private_mb - before.private_mb)),
         # Last: both meet shapes that were not asked for.
         new_shape_ms=_new_shape_ms(bundle, session, trial.settings),
-        numerics=numerics(bundle, subnet, session),
+        numerics=numerics(bundle, subnet, session, FixedShapes.of(trial.way.options)),
         samples_ms=samples_ms,
     )
 

@@ -18,6 +18,8 @@ from edgebert.subnet import Precision, Way, WayFilter
 _HOPELESS = 2.0
 # How many times faster a flavor that is not the engine's own must be: a short look is no more exact.
 _GAINS = 1.03
+# How many times faster settings other than the usual ones must be.
+_OPTIONS_GAIN = 1.03
 # How many times faster another engine than the first must be at one shape at least: each takes minutes of measuring.
 _ENGINE_GAINS = 1.05
 
@@ -67,11 +69,17 @@ def usual_batch_sizes(asked: WayFilter) -> tuple[int, ...]:
 
 
 def combinations(
-    subnets: Iterable[ExportedSubnet], ways: Iterable[Way], *, reduce_range: bool = False, quick: bool = False
+    subnets: Iterable[ExportedSubnet],
+    ways: Iterable[Way],
+    *,
+    reduce_range: bool = False,
+    quick: bool = False,
+    lengths: Sequence[int] = (),
+    batch_sizes: Sequence[int] = (),
 ) -> list[Combination]:
     """Return each sub-network in each way that it can be run in, with all settings worth trying, or the usual ones.
 
-    `reduce_range` is whether the int8 weights have 7 bits.
+    `reduce_range` is whether the int8 weights have 7 bits; requests have these `lengths` and `batch_sizes`, or any.
 
     Raises:
         ProfileError: there is none.
@@ -80,7 +88,9 @@ def combinations(
     for subnet, way in itertools.product(subnets, ways):
         engine = engine_of(way.engine)
         if way.flavor in subnet.graphs and engine.takes(subnet.precision):
-            usual, *others = engine.options(subnet.precision, reduce_range=reduce_range)
+            usual, *others = engine.options(
+                subnet.precision, reduce_range=reduce_range, lengths=lengths, batch_sizes=batch_sizes
+            )
             for options in [usual] if quick else [usual, *others]:
                 found.append(Combination(subnet, msgspec.structs.replace(way, options=options)))
     if not found:
@@ -124,12 +134,15 @@ def hopeless_ways(networks: Sequence[MediansByWay], *, keep_engines: bool = Fals
             hopeless[way] = f"nowhere faster than another engine, at best {min(gains):.2f} times as slow"
             continue
 
+        usual = [times for medians in looked_at for times in _times_usual_options(way, medians)]
+        if usual and _typical(usual) > 1 / _OPTIONS_GAIN:
+            hopeless[way] = f"{_typical(usual):.2f} times as slow as with the usual settings"
+            continue
+
         beside = [times for medians in looked_at for times in _times_other_flavors(way, medians)]
         if not beside:
             continue
-        # Of logarithms: the median of an even number of ratios is then 1 over that of the inverse ones, so that exactly
-        # one of two flavors is left, whichever is taken first.
-        times_slower = math.exp(median(map(math.log, beside)))
+        times_slower = _typical(beside)
         is_own = way.flavor == engine_of(way.engine).FLAVORS[0]
         if times_slower > (_GAINS if is_own else 1 / _GAINS):
             hopeless[way] = f"{times_slower:.2f} times as slow as the other flavor"
@@ -141,6 +154,19 @@ def _times_other_flavors(way: Way, medians: MediansByWay) -> list[float]:
     alike = (other for other in medians if msgspec.structs.replace(other, flavor=way.flavor) == way)
     others = [medians[other] for other in alike if other != way]
     return _times_best(medians[way], others) if others else []
+
+
+def _times_usual_options(way: Way, medians: MediansByWay) -> list[float]:
+    """Return how many times slower a way is than the same one with the engine's usual settings."""
+    usual = msgspec.structs.replace(way, options=())
+    return _times_best(medians[way], [medians[usual]]) if way.options and usual in medians else []
+
+
+def _typical(times_slower: Iterable[float]) -> float:
+    """Return the median of ratios."""
+    # Of logarithms: the median of an even number of ratios is then 1 over that of the inverse ones, so that exactly
+    # one of two flavors is left, whichever is taken first.
+    return math.exp(median(map(math.log, times_slower)))
 
 
 def _times_first_engine(way: Way, medians: MediansByWay) -> list[float]:

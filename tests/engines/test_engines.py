@@ -127,8 +127,10 @@ def test_sums_that_cannot_saturate_are_tried_without_exactness_too() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.NAME)
 def test_a_profile_may_hold_whatever_an_engine_tries(engine: Engine) -> None:
-    tried = {*engine.options("int8", reduce_range=True), *engine.options("fp32", reduce_range=False), *engine.cures()}
-    assert tried <= set(engine.OPTIONS)
+    shapes = {"lengths": (16, 64), "batch_sizes": (1, 8)}
+    tried = [engine.options("int8", reduce_range=True), engine.options("fp32", reduce_range=False, **shapes)]
+    assert all(map(engine.knows, {*itertools.chain(*tried), *engine.cures()}))
+    assert not engine.knows((("session.save_model_path", "/etc/x"),))
 
 
 def test_options_of_a_way_reach_the_engine(builtin: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 
 from edgebert.engines.engine import Session
+from edgebert.engines.fixed_shapes import FixedShapes
+from edgebert.engines.openvino import OPENVINO
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import EdgeBertError, OutputError
 from edgebert.inputs.bundle import Bundle
-from edgebert.inputs.tokenization import Arrays, Tokenizer, pad
+from edgebert.inputs.tokenization import Arrays, Tokenizer, Tokens, pad
+from edgebert.measuring.numerics import numerics
 from edgebert.measuring.ways import combinations, ways_to_measure
-from edgebert.subnet import WayFilter
+from edgebert.subnet import Way, WayFilter
+from edgebert.tasks.task import Outputs
 from profiles import LEAST
 
 TEXTS = ["a great film", "dull " * 20, "not bad at all, and not good either", "fine"]
@@ -73,6 +77,81 @@ def test_a_token_that_there_is_not_is_refused(builtin: Bundle, session: Session,
     wrong = {**inputs, "input_ids": np.full_like(inputs["input_ids"], number)}
     with pytest.raises(OutputError, match=rf"expected input_ids of 0 to 30521, found {number} to {number}; export"):
         session.run(wrong)
+
+
+@pytest.fixture(scope="module")
+def of_fixed_shapes(builtin: Bundle) -> Session:
+    return open_session(builtin, builtin.subnet(LEAST), fixed_way(builtin))
+
+
+def fixed_way(bundle: Bundle) -> Way:
+    fixed = FixedShapes((16, 48, bundle.manifest.max_length), (1, 4))
+    return msgspec.structs.replace(default_way("openvino", threads=1), options=fixed.options)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rows", [1, 3, 4, 9])
+@pytest.mark.parametrize("length", [3, 16, 20, 128])
+def test_networks_of_fixed_shapes_answer_requests_of_all_shapes(
+    builtin: Bundle, session: Session, of_fixed_shapes: Session, rows: int, length: int
+) -> None:
+    tokens = Tokenizer.of(builtin).encode_all([" ".join(TEXTS[place % 4] for place in range(9))] * rows)
+    cut = [Tokens(one.ids[: max(2, length - row)], one.types[: max(2, length - row)]) for row, one in enumerate(tokens)]
+    inputs = pad(cut, builtin.manifest.inputs)
+    expected, found = (one.run(inputs)["logits"] for one in (session, of_fixed_shapes))
+    assert found.shape == (rows, 2)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+@pytest.mark.full
+def test_networks_of_fixed_shapes_give_the_golden_outputs_in_each_of_them(
+    builtin: Bundle, of_fixed_shapes: Session
+) -> None:
+    fixed = FixedShapes.of(fixed_way(builtin).options)
+    assert fixed is not None
+    assert numerics(builtin, builtin.subnet(LEAST), of_fixed_shapes, fixed).ok
+
+    class OneIsWrong:
+        """Answers as they do but for the network of one shape, which is not that of the golden texts together."""
+
+        input_names = of_fixed_shapes.input_names
+
+        def run(self, inputs: Arrays) -> Outputs:
+            outputs = of_fixed_shapes.run(inputs)
+            wrong = inputs["input_ids"].shape == (4, 128)
+            return {name: values + 1 if wrong else values for name, values in outputs.items()}
+
+    assert not numerics(builtin, builtin.subnet(LEAST), OneIsWrong(), fixed).ok
+
+
+@pytest.mark.full
+def test_a_text_longer_than_all_fixed_shapes_is_refused(builtin: Bundle, of_fixed_shapes: Session) -> None:
+    ids = np.ones((1, 129), np.int64)
+    with pytest.raises(OutputError, match="expected at most 128 tokens, found 129; profile longer ones"):
+        of_fixed_shapes.run(dict.fromkeys(of_fixed_shapes.input_names, ids))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (("lengths", "16"),),
+        (("batch_sizes", "1"), ("lengths", "16")),
+        (("lengths", "16,16"), ("batch_sizes", "1")),
+        (("lengths", "64,16"), ("batch_sizes", "1")),
+        (("lengths", "016"), ("batch_sizes", "1")),
+        (("lengths", "16,x"), ("batch_sizes", "1")),
+        (("lengths", ""), ("batch_sizes", "1")),
+        (("lengths", "0"), ("batch_sizes", "1")),
+        (("lengths", "1025"), ("batch_sizes", "1")),
+        (("lengths", "9" * 5000), ("batch_sizes", "1")),
+        (("lengths", "²"), ("batch_sizes", "1")),
+        (("lengths", ",".join(map(str, range(1, 18)))), ("batch_sizes", "1")),
+    ],
+    ids=lambda options: f"{options!s:.60}",
+)
+def test_options_that_name_no_shapes_are_refused(options: tuple[tuple[str, str], ...]) -> None:
+    assert FixedShapes.of(options) is None
+    assert not OPENVINO.knows(options)
 
 
 @pytest.mark.full

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.measuring.cost_model import CostModel, Latency
 
 
@@ -85,6 +86,15 @@ def test_padded_inputs_cost_what_the_next_length_costs() -> None:
     assert model.bound_ms(17) == model.bound_ms(64) == pytest.approx(4.0)
     assert model.expected_ms(17) == pytest.approx(4.0)
     assert model.bound_ms(129) is None
+
+
+def test_networks_of_fixed_shapes_cost_what_the_parts_of_a_batch_cost() -> None:
+    model = CostModel(MEASURED, pad_to=(16, 64, 128), fixed=FixedShapes((16, 64, 128), (1, 4)))
+    assert model.bound_ms(17) == pytest.approx(4.0)
+    assert model.bound_ms(64, 3) == model.expected_ms(20, 3) == pytest.approx(12.0)
+    assert model.expected_ms(16, 6) == pytest.approx(3.0 + 2 * 1.0)
+    assert model.bound_ms(128, 4) == pytest.approx(50.0)
+    assert model.bound_ms(16, 6) is model.bound_ms(129) is None
 
 
 def test_one_measured_shape_is_enough() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from edgebert import records
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device
@@ -186,6 +187,14 @@ def entry_of(content: Any) -> Any:
     return content["subnetworks"][0]
 
 
+def fix(content: Any, *, lengths: tuple[int, ...] = (16, 64, 128), batch_size: int = 1) -> None:
+    """Have an entry be of networks of fixed shapes."""
+    content["engine_versions"]["openvino"] = "OpenVINO 1"
+    options = FixedShapes(lengths, (batch_size,)).options
+    entry_of(content)["way"].update(engine="openvino", flavor="portable", options=options)
+    entry_of(content).update(pad_to=[16, 64, 128])
+
+
 CONTRADICTIONS: dict[str, tuple[Callable[[Any], object], str]] = {
     "an entry twice": (
         lambda c: c["subnetworks"].append(entry_of(c)),
@@ -229,6 +238,18 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "an engine without a version": (lambda c: c["engine_versions"].clear(), r"\$.subnetworks\[0\].way.engine"),
     "padding to what was not met": (lambda c: entry_of(c).update(pad_to=[17]), r"\$.subnetworks\[0\].pad_to"),
+    "networks of fixed shapes, and no padding": (
+        lambda c: (fix(c), entry_of(c).update(pad_to=[])),
+        r"padded to \[16, 64, 128\], found \[\] and a way of \[16, 64, 128\] at \$.subnetworks\[0\].pad_to",
+    ),
+    "networks of other shapes": (
+        lambda c: fix(c, lengths=(16, 128)),
+        r"found \[16, 64, 128\] and a way of \[16, 128\] at \$.subnetworks\[0\].pad_to",
+    ),
+    "networks of other batches": (
+        lambda c: fix(c, batch_size=2),
+        r"a way of the batch sizes \[1\], found \[2\] at \$.subnetworks\[0\].way.options",
+    ),
     "unsorted lengths": (lambda c: c["settings"].update(lengths=[64, 16, 128]), r"ascending order, .* at \$.settings"),
     "no readings": (lambda c: c["stability"].update(readings=[]), r"length >= 1 at \$.stability.readings"),
     "less memory at the peak": (
@@ -277,6 +298,17 @@ def test_a_profile_that_does_not_fit_a_bundle_is_refused(
         change = {"settings": msgspec.structs.replace(profile.settings, **change["settings"])}
     with pytest.raises(ProfileError, match=message):
         msgspec.structs.replace(profile, **change).check_fits(builtin, "p.json")
+
+
+def test_a_profile_without_a_network_for_the_longest_input_does_not_fit(
+    profile: DeviceProfile, builtin: Bundle
+) -> None:
+    fixed = records.decode(altered(profile, fix), DeviceProfile, "p.json", ProfileError)
+    fixed.check_fits(builtin)
+    shorter = msgspec.structs.replace(fixed.subnetworks[0].way, options=FixedShapes((16, 64), (1,)).options)
+    entries = (msgspec.structs.replace(fixed.subnetworks[0], way=shorter), *fixed.subnetworks[1:])
+    with pytest.raises(ProfileError, match="expected a network for inputs of 128 tokens, found one for 64 at most at"):
+        msgspec.structs.replace(fixed, subnetworks=entries).check_fits(builtin)
 
 
 def test_of_entries_measured_in_two_ways_the_settings_promise_the_lesser(profile: DeviceProfile) -> None:

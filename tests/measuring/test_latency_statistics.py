@@ -5,6 +5,7 @@ from fake_trials import measurement
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.latency_statistics import interval_share, is_known, latency_of, median_interval, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, Shape, settings_for
@@ -86,3 +87,9 @@ def test_inputs_are_padded_where_a_new_length_costs_more_than_half_a_request(
 ) -> None:
     rounds = [measurement(1.0, 2.0, new_shape_ms=new_shape_ms)]
     assert profiled_subnet("a", way(), rounds, SETTINGS, new_shapes_cost=new_shapes_cost).pad_to == pad_to
+
+
+def test_inputs_of_networks_of_fixed_shapes_are_always_padded() -> None:
+    fixed = msgspec.structs.replace(way(engine="openvino"), options=FixedShapes(SETTINGS.lengths, (1,)).options)
+    rounds = [measurement(1.0, 2.0, new_shape_ms=0.0)]
+    assert profiled_subnet("a", fixed, rounds, SETTINGS, new_shapes_cost=True).pad_to == SETTINGS.lengths

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from machines import MACHINES, write
 
+from edgebert.engines.fixed_shapes import FixedShapes
 from edgebert.engines.session import engines_here
 from edgebert.errors import ProfileError
 from edgebert.inputs.bundle import Bundle
@@ -15,6 +16,7 @@ from edgebert.measuring.ways import combinations, hopeless_ways, ways_to_measure
 from edgebert.subnet import WayFilter
 from profiles import way
 
+FIXED = FixedShapes((16, 64), (1, 8))
 FUSED, PORTABLE = way(), way(flavor="portable")
 
 
@@ -102,6 +104,25 @@ def test_an_engine_that_is_nowhere_faster_than_the_first_is_left_out_unless_it_i
     reason = "nowhere faster than another engine, at best 0.97 times as slow"
     assert hopeless_ways(slower) == {other: reason}
     assert hopeless_ways(slower, keep_engines=True) == hopeless_ways(faster) == {}
+
+
+def test_settings_that_gain_nothing_are_left_out_and_the_usual_ones_stay() -> None:
+    free = way(engine="openvino", flavor="portable")
+    fixed = msgspec.structs.replace(free, options=FIXED.options)
+    reason = "0.98 times as slow as with the usual settings"
+    assert hopeless_ways([{free: [1.0, 2.0], fixed: [0.98, 1.96]}]) == {fixed: reason}
+    assert hopeless_ways([{free: [1.0, 2.0], fixed: [0.95, 1.9]}]) == {}
+
+
+def test_networks_for_each_shape_are_tried_where_the_shapes_of_requests_are_known(builtin: Bundle) -> None:
+    subnet, free = builtin.manifest.subnetworks[0], way(engine="openvino", flavor="portable")
+    known = {"lengths": FIXED.lengths, "batch_sizes": FIXED.batch_sizes}
+    assert [one.way for one in combinations([subnet], [free])] == [free]
+    assert [one.way for one in combinations([subnet], [free], quick=True, **known)] == [free]
+    assert [one.way.options for one in combinations([subnet], [free, FUSED], **known)] == [(), FIXED.options, ()]
+    # As many copies of the weights as this nobody wants.
+    many = {"lengths": range(1, 18), "batch_sizes": [1]}
+    assert [one.way for one in combinations([subnet], [free], **many)] == [free]
 
 
 def test_an_engine_is_compared_with_the_first_on_as_many_threads() -> None:
