@@ -114,7 +114,7 @@ def admitted_by(law: Json, budget: Json) -> tuple[list[Json], list[Json]]:
         networks = {key: {**one, "worth": one["parameters"]} for key, one in networks.items()}
     admitted, rejected = [], []
     for one in law["entries"]:
-        network, ms = networks[one["id"]], cost_ms(one, budget)
+        network, ms = networks[one["id"]], cost_ms(one, budget, law["ways"][one["way"]])
         worth = network.get("worth", network["quality"])
         if worth is None:
             rejected.append(lost(one, "unknown-quality"))
@@ -155,7 +155,7 @@ def result(one: Json) -> Json:
     return {name: one[name] for name in ("id", "way", "peak_memory_mb")} | values
 
 
-def cost_ms(one: Json, budget: Json) -> float | None:
+def cost_ms(one: Json, budget: Json, way: Json) -> float | None:
     length = min((pad for pad in one["pad_to"] if pad >= budget["length"]), default=budget["length"])
     level = min(level for level in (50, 90, 95, 99) if budget["percentile"] <= level)
     costs = {(row["batch_size"], row["length"]): row[f"p{level}_ms"] for row in one["latency"]}
@@ -163,7 +163,13 @@ def cost_ms(one: Json, budget: Json) -> float | None:
     if length > lengths[-1] or budget["batch_size"] > sizes[-1]:
         return None
     by_size = {size: on_the_line(length, {n: costs[size, n] for n in lengths}) for size in sizes}
-    return on_the_line(budget["batch_size"], by_size)
+    if "batch_sizes" not in dict(way["options"]):
+        return on_the_line(budget["batch_size"], by_size)
+    ms, left, parts = 0.0, budget["batch_size"], [int(size) for size in dict(way["options"])["batch_sizes"].split(",")]
+    while left > 0:
+        part = max((size for size in parts if size <= left), default=min(parts))
+        ms, left = ms + by_size[part], left - part
+    return ms
 
 
 def on_the_line(at: float, values: dict[int, float]) -> float:
