@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     arguments.add_bundle(parser)
     add(parser, "--out", str, "FILE", "write the profile there too (it is always kept in the cache)")
-    lengths = "tokens of the inputs to measure (default: 16,64,128 and the longest there can be)"
+    lengths = (
+        "tokens of your inputs; some engines have a network for each (default: 16,64,128 and the longest there is)"
+    )
     add(parser, "--lengths", arguments.counts, "L,...", lengths)
     add(
         parser,

@@ -64,11 +64,12 @@ def profile(
 
     Every sub-network is measured with every engine, flavor of graph and thread count that is worth it, unless
     `provider`, or several `engines`, and `threads` say which. Without `lengths`, 16, 64 and 128 tokens as far as the
-    bundle takes them, and its longest input; without `batch_sizes` those that suit the engine asked for: 1, 8 and 32
-    for `cuda`, 1 for others. `quick` measures for about 5 s, in one round and one way. Requests come back to back, or
-    `requests_per_s` of them. `emulate` imposes the limits of a smaller machine. `on_progress` is called after each
-    measurement. A profiling that was killed goes on where it was; a complete profile is cached for `load` and `select`,
-    and one of some sub-networks or ways is added to the cached one.
+    bundle takes them, and its longest input; engines that gain by it have a network for each of `lengths`. Without
+    `batch_sizes` those that suit the engine asked for: 1, 8 and 32 for `cuda`, 1 for others. `quick` measures for about
+    5 s, in one round and one way. Requests come back to back, or `requests_per_s` of them. `emulate` imposes the limits
+    of a smaller machine. `on_progress` is called after each measurement. A profiling that was killed goes on where it
+    was; a complete profile is cached for `load` and `select`, and one of some sub-networks or ways is added to the
+    cached one.
 
     Raises:
         BundleError: the bundle is damaged, or has no such sub-network.
