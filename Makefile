@@ -84,7 +84,6 @@ emulated-installed: emulated-tools
 	PYTHONPATH=tests $(DEVICE)/bin/python -m emulated --cpus $(FEW_CPUS) --steps ''
 
 emulated-tools: $(DEVICE)/installed $(DEV)/installed
-	$(DEVICE)/bin/python $(PIP_INSTALL) pytest hypothesis
 	PYTHONPATH=tests/exporters $(DEV)/bin/python tests/emulated/planted.py build/emulated
 
 builtin-bundle: $(DEV)/installed

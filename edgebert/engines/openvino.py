@@ -7,7 +7,7 @@ longer, or are compiled for each of some fixed ones.
 import importlib
 import importlib.util
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +19,13 @@ from edgebert.engines.fixed_shapes import FixedShapes, filled
 from edgebert.engines.forks import keep_in_forks
 from edgebert.errors import BundleError, EdgeBertError, OutputError, one_line
 from edgebert.inputs.tokenization import Arrays
+from edgebert.machine.device import saturates_int8
 from edgebert.python_exit import NATIVE_CALL
-from edgebert.subnet import Flavor, Precision, Way
+from edgebert.subnet import Flavor, Precision, Way, rounds_inputs
 from edgebert.tasks.task import Outputs
+
+# Products of int8 where this processor's sums of them saturate.
+_INEXACT = (("LP_TRANSFORMS_MODE", "YES"),)
 
 
 class OpenVinoEngine(Engine):
@@ -34,9 +38,9 @@ class OpenVinoEngine(Engine):
     GOOD_FOR: ClassVar[str] = "requests of one length and batches, in int8-static"
     INSTALL: ClassVar[str] = "pip install 'edgebert[openvino]'"
 
-    def __init__(self, package: str = "openvino"):
-        """Take the runtime from an installed package of that name."""
-        self._package = package
+    def __init__(self, package: str = "openvino", saturates: Callable[[], bool] = saturates_int8):
+        """Take the runtime from an installed package, and what tells whether this processor's int8 sums are inexact."""
+        self._package, self._saturates = package, saturates
 
     def devices(self) -> tuple[str, ...]:
         """Return the CPU, where the package is installed."""
@@ -57,16 +61,17 @@ class OpenVinoEngine(Engine):
     def options(
         self, precision: Precision, *, reduce_range: bool, lengths: Sequence[int] = (), batch_sizes: Sequence[int] = ()
     ) -> tuple[Options, ...]:
-        """Return free shapes and, where those of requests are known, a network for each of them."""
+        """Return free shapes; where those of requests are known, a network for each; and inexact sums, where right."""
         fixed = FixedShapes(tuple(lengths), tuple(batch_sizes))
-        return ((), fixed.options) if fixed.are_sound else ((),)
+        inexact = reduce_range and rounds_inputs(precision) and self._saturates()
+        return ((), *[fixed.options] * fixed.are_sound, *[_INEXACT] * inexact)
 
     def knows(self, options: Options) -> bool:
-        """Return whether options are none, or name fixed shapes."""
-        return not options or FixedShapes.of(options) is not None
+        """Return whether options are none, name fixed shapes or allow inexact sums."""
+        return options in ((), _INEXACT) or FixedShapes.of(options) is not None
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> "OpenVinoSession":
-        """Load a graph; products of int8 are summed up in integers, all else is computed in float32."""
+        """Load a graph; sums of int8 products are exact on every processor, all else is computed in float32."""
         try:
             openvino = importlib.import_module(self._package)
         except ImportError as problem:  # it is there, but not as it should be
@@ -81,6 +86,9 @@ class OpenVinoEngine(Engine):
             # Threads that are bound to a core wait where another program takes it.
             "ENABLE_CPU_PINNING": False,
         }
+        if rounds_inputs(precision) and self._saturates() and way.options != _INEXACT:
+            # Then int8 graphs are computed as they are written, in float32: OpenVINO has no exact sums there.
+            settings["LP_TRANSFORMS_MODE"] = False
         fixed = FixedShapes.of(way.options)
         try:
             with NATIVE_CALL:

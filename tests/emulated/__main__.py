@@ -46,8 +46,10 @@ def main() -> int:
 def _machines(processors: list[Processor], installation: Installation) -> list[Machine]:
     start = time.monotonic()
     installation.add_qemu()
-    if any(processor.architecture == "arm64" for processor in processors):
-        installation.add_arm()
+    for architecture in sorted({processor.architecture for processor in processors}):
+        if architecture == "arm64":
+            installation.add_arm_python()
+        installation.add_packages(architecture)
     machines = [Machine(processor, installation) for processor in processors]
     for machine in machines:
         machine.check()

@@ -1,4 +1,4 @@
-"""What emulated processors need: qemu, and for Arm a Python and wheels of its own.
+"""What emulated processors need: qemu, wheels, OpenVINO among them, and for Arm a Python of its own.
 
 All of it is put into one folder; the system is not changed, and nobody needs to be root for it. Debian's packages come
 from the mirror that this machine's apt has, of one release whatever this machine's is.
@@ -23,7 +23,12 @@ _HERE = Path(sysconfig.get_path("purelib"))
 # What wheels lean on and Python does not.
 _ARM_PACKAGES = ("python3", "libstdc++6")
 _ARM_PYTHON = "3.13"
-_ARM_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64")
+_ARM_PLATFORMS = (
+    "manylinux_2_35_aarch64",
+    "manylinux_2_28_aarch64",
+    "manylinux_2_27_aarch64",
+    "manylinux_2_17_aarch64",
+)
 _NEVER_FOLLOWED = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 
 
@@ -44,10 +49,9 @@ class Installation:
         """Arm's Python, which runs under qemu alone."""
         return self.arm_root / f"usr/bin/python{_ARM_PYTHON}"
 
-    @property
-    def arm_packages(self) -> Path:
-        """The folder of the wheels that Arm's Python imports."""
-        return self.folder / "site-packages"
+    def packages(self, architecture: str) -> Path:
+        """Return the folder of the wheels that an emulated Python imports, on arm64 or amd64."""
+        return self.folder / f"site-packages-{architecture}"
 
     def qemu(self, machine: str) -> Path:
         """Return qemu for the programs of a machine, such as aarch64."""
@@ -59,34 +63,42 @@ class Installation:
             apt = _Apt(self.folder / "apt", _output(["dpkg", "--print-architecture"]).strip())
             apt.unpack(["qemu-user"], self.folder / "qemu")
 
-    def add_arm(self) -> None:
-        """Install Arm's Python, and beside what is installed here of edgebert what that and its tests need."""
+    def add_arm_python(self) -> None:
+        """Install Arm's Python."""
         if not self.arm_root.exists():
             apt = _Apt(self.folder / "apt-arm64", "arm64")
             apt.unpack(apt.closure(_ARM_PACKAGES), self.arm_root)
-        needed = [line for line in metadata.requires("edgebert") or () if "extra ==" not in line]
-        self._add_wheels([*needed, "pytest", "hypothesis"])
+
+    def add_packages(self, architecture: str) -> None:
+        """Install, beside what is installed here of edgebert, what that, its engines and its tests need."""
+        required = metadata.requires("edgebert") or ()
+        needed = [line for line in required if "extra ==" not in line]
+        needed += [line.partition(";")[0] for line in required if line.endswith('extra == "openvino"')]
+        folder = self.packages(architecture)
+        self._add_wheels([*needed, "pytest", "hypothesis"], folder, architecture)
         # Not that of the working folder, which Python may import first.
         own = [*_HERE.glob("edgebert"), *_HERE.glob("edgebert-*.dist-info")]
         if len(own) != 2:
             raise NotPossibleError(f"expected edgebert as a wheel in {_HERE}, found none; use `make check-arm64`")
         for path in own:
-            link = self.arm_packages / path.name
+            link = folder / path.name
             link.unlink(missing_ok=True)
             link.symlink_to(path)
 
-    def _add_wheels(self, packages: list[str]) -> None:
+    def _add_wheels(self, packages: list[str], folder: Path, architecture: str) -> None:
         constraints = REPOSITORY / "constraints.txt"
         wanted = "\n".join([*packages, constraints.read_text()])
-        done = self.folder / "wheels.txt"
+        done = folder.with_suffix(".txt")
         if done.exists() and done.read_text() == wanted:
             return
-        shutil.rmtree(self.arm_packages, ignore_errors=True)
-        platforms = [part for platform in _ARM_PLATFORMS for part in ("--platform", platform)]
-        target = ["--target", str(self.arm_packages), "--python-version", _ARM_PYTHON, "--only-binary=:all:"]
+        shutil.rmtree(folder, ignore_errors=True)
+        target = ["--target", str(folder), "--only-binary=:all:"]
+        if architecture == "arm64":
+            platforms = [part for platform in _ARM_PLATFORMS for part in ("--platform", platform)]
+            target += ["--python-version", _ARM_PYTHON, *platforms]
         # This Python has other packages, of which pip would say that they do not go together with these.
         target += ["--no-warn-conflicts", "--disable-pip-version-check", "-qq"]
-        _run([sys.executable, "-m", "pip", "install", *target, *platforms, "--constraint", str(constraints), *packages])
+        _run([sys.executable, "-m", "pip", "install", *target, "--constraint", str(constraints), *packages])
         done.write_text(wanted)
 
 

@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 from emulated.installation import Installation, NotPossibleError
@@ -20,20 +19,20 @@ class Machine:
     """An emulated processor, and a Python environment on it."""
 
     def __init__(self, processor: Processor, installation: Installation):
-        """Make the environment's folder: what Arm's Python needs is its own, x86's is that of the running Python."""
+        """Make the environment's folder: its Python is an own one for Arm, and the running one for x86."""
         self.processor = processor
         self.folder = installation.folder / processor.name
         self.python = self.folder / "bin" / "python"
         self._cpu_info = self.folder / "cpuinfo"
         if processor.architecture == "arm64":
-            packages, home = installation.arm_packages, installation.arm_python
+            home = installation.arm_python
             prefix = ["-L", str(installation.arm_root)]
             library = f"{home.name}/site-packages"
         else:
-            packages, home, prefix = Path(sysconfig.get_path("purelib")), Path(_real_python()), []
+            home, prefix = Path(_real_python()), []
             library = f"python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
         qemu = [str(installation.qemu(_QEMU[processor.architecture])), "-cpu", processor.model, *prefix]
-        self._make(qemu, home, self.folder / "lib" / library, packages)
+        self._make(qemu, home, self.folder / "lib" / library, installation.packages(processor.architecture))
 
     def run(self, *arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
         """Run this machine's Python, and return what became of it."""

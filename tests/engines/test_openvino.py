@@ -11,7 +11,7 @@ import pytest
 
 from edgebert.engines.engine import Session
 from edgebert.engines.fixed_shapes import FixedShapes
-from edgebert.engines.openvino import OPENVINO
+from edgebert.engines.openvino import OPENVINO, OpenVinoEngine
 from edgebert.engines.session import default_way, open_session
 from edgebert.errors import EdgeBertError, OutputError
 from edgebert.inputs.bundle import Bundle
@@ -179,6 +179,29 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     command = [sys.executable, "-W", "ignore", "-c", program, LEAST, what]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+@pytest.mark.full
+def test_where_int8_sums_saturate_products_are_made_of_floats(builtin: Bundle) -> None:
+    subnet, one = builtin.subnet(LEAST), default_way("openvino", threads=1)
+    graph, tokens = builtin.graph(subnet, "portable"), asked(builtin, *TEXTS)
+    saturating, exact = OpenVinoEngine(saturates=lambda: True), OpenVinoEngine(saturates=lambda: False)
+    in_floats = saturating.open(graph, builtin.path, subnet.precision, one)
+    assert numerics(builtin, subnet, in_floats).ok
+    in_int8 = exact.open(graph, builtin.path, subnet.precision, one).run(tokens)["logits"]
+    # The last bits tell which products were made.
+    assert not np.array_equal(in_floats.run(tokens)["logits"], in_int8)
+    (_, inexact) = saturating.options("int8-static", reduce_range=True)
+    allowed = saturating.open(graph, builtin.path, subnet.precision, msgspec.structs.replace(one, options=inexact))
+    np.testing.assert_array_equal(allowed.run(tokens)["logits"], in_int8)
+
+
+def test_sums_that_cannot_saturate_are_tried_as_they_are() -> None:
+    saturating, exact = OpenVinoEngine(saturates=lambda: True), OpenVinoEngine(saturates=lambda: False)
+    assert saturating.options("int8-static", reduce_range=True) == ((), (("LP_TRANSFORMS_MODE", "YES"),))
+    assert saturating.options("int8-static", reduce_range=False) == ((),)
+    assert saturating.options("int8-weights", reduce_range=True) == ((),)
+    assert exact.options("int8-static", reduce_range=True) == ((),)
 
 
 @pytest.mark.full
