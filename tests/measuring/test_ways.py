@@ -114,6 +114,7 @@ def test_settings_that_gain_nothing_are_left_out_and_the_usual_ones_stay() -> No
     assert hopeless_ways([{free: [1.0, 2.0], fixed: [0.95, 1.9]}]) == {}
 
 
+@pytest.mark.full
 def test_networks_for_each_shape_are_tried_where_the_shapes_of_requests_are_known(builtin: Bundle) -> None:
     subnet, free = builtin.manifest.subnetworks[0], way(engine="openvino", flavor="portable")
     known = {"lengths": FIXED.lengths, "batch_sizes": FIXED.batch_sizes}
