@@ -6,7 +6,7 @@ DEV := .venv
 SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
 
 .PHONY: profile test lint test-device test-exporters test-elastic test-rest parity families fuzz kills watch \
-	check-arm64 check-x86 check-emulated emulated-installed emulated-tools coverage builtin-bundle clean
+	check-arm64 check-x86 check-emulated emulated-installed emulated-tools test-web coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -85,6 +85,14 @@ emulated-installed: emulated-tools
 
 emulated-tools: $(DEVICE)/installed $(DEV)/installed
 	PYTHONPATH=tests/exporters $(DEV)/bin/python tests/emulated/planted.py build/emulated
+
+# The JavaScript side, in Node (18 or later) with what npm installs for it.
+test-web: js/node_modules/installed
+	cd js && npm run --silent types && npm test --silent
+
+js/node_modules/installed: js/package-lock.json
+	cd js && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 builtin-bundle: $(DEV)/installed
 	$(DEV)/bin/python benchmarks/builtin_bundle.py

@@ -1,56 +1,19 @@
 """The test vectors of the law of selection: `select` passes them, and so does the law as a plain program below."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import msgspec
+import law_vectors
 import pytest
+from law_vectors import bundle_of, profile_of, way_of
 
 from edgebert.choosing.selection import Budget, Miss, select
 from edgebert.errors import BudgetError
-from edgebert.inputs.bundle import BUILTIN, Bundle
-from edgebert.inputs.manifest import ExportedSubnet, Quality
-from edgebert.measuring.cost_model import Latency
-from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.subnet import Way
-from profiles import entry, profile_with
 
-FILES = sorted((Path(__file__).parents[1] / "laws").glob("*.json"))
-LAWS = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FILES}
+LAWS = law_vectors.read()
 CASES = [pytest.param(law, case, id=f"{name}: {case['name']}") for name, law in LAWS.items() for case in law["cases"]]
 
 Json = Any
-
-
-def bundle_of(law: Json) -> Bundle:
-    builtin = Bundle.load()
-    networks = [subnet_of(one, builtin.manifest.subnetworks[0]) for one in law["subnetworks"]]
-    manifest = msgspec.structs.replace(builtin.manifest, max_length=law["longest_length"], subnetworks=tuple(networks))
-    return Bundle(BUILTIN, manifest)
-
-
-def subnet_of(one: Json, like: ExportedSubnet) -> ExportedSubnet:
-    value = one["quality"]
-    quality = None if value is None else Quality(metric="accuracy", value=value, samples=100, dataset="x", also={})
-    return msgspec.structs.replace(like, id=one["id"], parameters=one["parameters"], quality=quality)
-
-
-def profile_of(law: Json, bundle: Bundle) -> DeviceProfile:
-    entries = [
-        msgspec.structs.replace(
-            entry(one["id"], 1.0, one["peak_memory_mb"], numerics_ok=one["numerics_ok"], run=way_of(law, one["way"])),
-            pad_to=tuple(one["pad_to"]),
-            latency=msgspec.convert(one["latency"], tuple[Latency, ...]),
-        )
-        for one in law["entries"]
-    ]
-    left_out = tuple(LeftOut(id=one["id"], way=way_of(law, one["way"]), reason="slow") for one in law["left_out"])
-    return msgspec.structs.replace(profile_with(bundle, *entries), left_out=left_out)
-
-
-def way_of(law: Json, name: str) -> Way:
-    return msgspec.convert(law["ways"][name], Way)
 
 
 def name_of(law: Json, way: Way) -> str:
