@@ -99,6 +99,7 @@ builtin-bundle: $(DEV)/installed
 
 $(DEVICE)/installed: setup.cfg setup.py constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEVICE)
+	rm -rf build/lib  # where a wheel finds what was removed since the last one
 	$(DEVICE)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
 	$(DEVICE)/bin/python $(PIP_INSTALL) .
 	touch $@
