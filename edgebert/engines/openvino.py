@@ -34,6 +34,7 @@ class OpenVinoEngine(Engine):
     NAME: ClassVar[str] = "openvino"
     PROVIDER: ClassVar[str] = "OpenVINOExecutionProvider"
     FLAVORS: ClassVar[tuple[Flavor, ...]] = ("portable",)
+    OPTIONS: ClassVar[tuple[Options, ...]] = ((), _INEXACT)
     NEW_SHAPES_COST: ClassVar[bool] = True
     GOOD_FOR: ClassVar[str] = "requests of one length and batches, in int8-static"
     INSTALL: ClassVar[str] = "pip install 'edgebert[openvino]'"
@@ -67,8 +68,8 @@ class OpenVinoEngine(Engine):
         return ((), *[fixed.options] * fixed.are_sound, *[_INEXACT] * inexact)
 
     def knows(self, options: Options) -> bool:
-        """Return whether options are none, name fixed shapes or allow inexact sums."""
-        return options in ((), _INEXACT) or FixedShapes.of(options) is not None
+        """Return whether options are known beforehand or name fixed shapes."""
+        return super().knows(options) or FixedShapes.of(options) is not None
 
     def open(self, graph: bytes, weights: Path, precision: Precision, way: Way) -> "OpenVinoSession":
         """Load a graph; sums of int8 products are exact on every processor, all else is computed in float32."""

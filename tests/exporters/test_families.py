@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import oracle
@@ -12,7 +13,9 @@ from random_models import list_slices, random_classifier, save, write_texts
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from edgebert.elastic_manifest import Slice
-from edgebert.engines.session import open_session
+from edgebert.engines.fixed_shapes import FixedShapes
+from edgebert.engines.openvino import OPENVINO
+from edgebert.engines.session import default_way, open_session
 from edgebert.exporters import reference
 from edgebert.exporters.build import export
 from edgebert.exporters.bundle_writer import FLAVORS
@@ -26,6 +29,7 @@ from edgebert.exporters.weights import WeightWriter, as_stored, prepared, rows_r
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.dataset import read_examples
 from edgebert.inputs.tokenization import Arrays, Tokenizer, pad
+from edgebert.measuring.numerics import numerics
 from edgebert.subnet import Flavor, Precision
 from edgebert.tasks.task import mean_difference
 from profiles import way
@@ -131,6 +135,17 @@ def test_graphs_are_transformers(exported: Exported, precision: Precision, flavo
             share = SHARE_OF_MODERNBERT_STATIC
         allowed = share * max(1, np.abs(expected["logits"]).max())
         assert mean_difference(found, expected) < allowed, subnet.id
+
+
+def test_openvino_gives_the_golden_outputs_in_free_and_in_fixed_shapes(exported: Exported) -> None:
+    _, bundle = exported
+    free = default_way("openvino", threads=1)
+    fixed = FixedShapes((12, min(64, bundle.manifest.max_length)), (1, 4))
+    for subnet in (one for one in bundle.manifest.subnetworks if OPENVINO.takes(one.precision)):
+        for options, shapes in (((), None), (fixed.options, fixed)):
+            session = open_session(bundle, subnet, msgspec.structs.replace(free, options=options))
+            found = numerics(bundle, subnet, session, shapes)
+            assert found.ok, (subnet.id, options, str(found))
 
 
 @pytest.mark.parametrize("case", CASES)
