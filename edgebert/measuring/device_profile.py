@@ -181,7 +181,7 @@ class DeviceProfile(Record, frozen=True):
             yield f"expected an engine of engine_versions, found {entry.way.engine}", "way.engine"
         if entry.pad_to not in ((), self.settings.lengths):
             yield f"expected no lengths or those of the settings, found {list(entry.pad_to)}", "pad_to"
-        yield from self._unfixed(entry)
+        yield from self._of_other_shapes(entry)
         shapes = tuple(Shape(row.batch_size, row.length) for row in entry.latency)
         if shapes != self.settings.shapes:
             expected, found = (", ".join(map(str, some)) for some in (self.settings.shapes, shapes))
@@ -190,7 +190,7 @@ class DeviceProfile(Record, frozen=True):
             if row.runs < self.settings.min_runs:
                 yield f"expected at least {self.settings.min_runs} runs, found {row.runs}", f"latency[{number}].runs"
 
-    def _unfixed(self, entry: ProfiledSubnet) -> Iterator[tuple[str, str]]:
+    def _of_other_shapes(self, entry: ProfiledSubnet) -> Iterator[tuple[str, str]]:
         """Yield what an entry of fixed shapes says otherwise than the settings."""
         fixed = FixedShapes.of(entry.way.options)
         if fixed is None:
