@@ -60,7 +60,9 @@ def tests(machine: Machine) -> list[str]:
     _say(f"{len(LEFT_OUT)} files and folders of tests are left out, for the reasons above")
     options = [part for test in LEFT_OUT for part in ("--deselect", test)]
     options += [part for folder in _NOT_OF_DEVICES for part in ("--ignore", f"tests/{folder}")]
-    done = machine.run("-P", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=10", *options, cwd=REPOSITORY)
+    done = machine.run(
+        "-P", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--durations=10", *options, cwd=REPOSITORY
+    )
     return [f"pytest ended with status {done.returncode}"] if done.returncode else []
 
 

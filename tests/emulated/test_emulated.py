@@ -99,6 +99,8 @@ def test_agreement_is_the_share_of_equal_labels(tmp_path: Path) -> None:
 def test_what_is_left_out_is_a_test_and_has_a_reason() -> None:
     for test, reason in LEFT_OUT.items():
         file, _, name = test.partition("::")
-        names = {node.name for node in ast.walk(ast.parse((REPOSITORY / file).read_text())) if hasattr(node, "name")}
-        assert name.partition("[")[0] in names
         assert reason
+        assert (REPOSITORY / file).exists(), file
+        if name:
+            tree = ast.parse((REPOSITORY / file).read_text())
+            assert name.partition("[")[0] in {node.name for node in ast.walk(tree) if hasattr(node, "name")}
