@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+import msgspec
 from fake_trials import READING, RIGHT, WRONG
 
 from edgebert.engines.session import default_way
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import this_device
+from edgebert.machine.javascript_device import JavaScriptDevice
 from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet, Stability
 from edgebert.measuring.profile_settings import ProfileSettings
@@ -32,7 +34,7 @@ def way(threads: int = 1, *, engine: str = "cpu", flavor: Flavor = "fused") -> W
 def entry(
     subnet_id: str,
     ms_at_128: float,
-    peak_memory_mb: float = 30.0,
+    peak_memory_mb: float | None = 30.0,
     *,
     numerics_ok: bool = True,
     run: Way | None = None,
@@ -42,7 +44,8 @@ def entry(
     for length in LENGTHS:
         ms = ms_at_128 * length / 128
         times = {"p50_ms": ms, "p90_ms": ms, "p95_ms": ms, "p99_ms": ms}
-        rows.append(Latency(batch_size=1, length=length, runs=100, **times, p50_ci95_ms=(ms, ms)))
+        shape = {"batch_size": 1, "length": length, "runs": 100, "runs_per_sample": 1}
+        rows.append(Latency(**shape, **times, p50_ci95_ms=(ms, ms)))
     return ProfiledSubnet(
         id=subnet_id,
         way=run or default_way(),
@@ -51,7 +54,7 @@ def entry(
         new_shape_ms=0.0,
         peak_memory_mb=peak_memory_mb,
         steady_memory_mb=peak_memory_mb,
-        private_memory_mb=peak_memory_mb / 2,
+        private_memory_mb=None if peak_memory_mb is None else peak_memory_mb / 2,
         numerics_ok=numerics_ok,
         numerics=RIGHT if numerics_ok else WRONG,
         pad_to=(),
@@ -91,6 +94,32 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
             unsettled=(),
             warning=None,
         ),
+    )
+
+
+PHONE = JavaScriptDevice(
+    name="Chrome 156 on Android, Pixel 8",
+    user_agent="Mozilla/5.0 (Linux; Android 10; K)",
+    cores=8,
+    memory_gb=8.0,
+    gpu="arm valhall",
+    isolated=True,
+    timer_step_ms=0.005,
+    fingerprint="0123456789abcdef" * 4,
+)
+
+
+def in_a_browser(profile: DeviceProfile) -> DeviceProfile:
+    """Return a profile as the browser of a phone would have measured it, on one thread."""
+    run = Way(engine="wasm", device="CPU", flavor="fused", threads=1, options=())
+    unknown = {"peak_memory_mb": None, "steady_memory_mb": None, "private_memory_mb": None}
+    reading = msgspec.structs.replace(READING, others_share=None)
+    return msgspec.structs.replace(
+        profile,
+        device=PHONE,
+        engine_versions={"wasm": "onnxruntime-web 1.30.0"},
+        subnetworks=tuple(msgspec.structs.replace(one, way=run, **unknown) for one in profile.subnetworks),
+        stability=msgspec.structs.replace(profile.stability, others_share=None, readings=(reading,)),
     )
 
 

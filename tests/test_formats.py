@@ -12,17 +12,20 @@ from edgebert.choosing.selection import Selection
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.inputs.bundle import Answers, Golden
 from edgebert.inputs.manifest import Manifest
+from edgebert.machine.device import Device
+from edgebert.machine.javascript_device import JavaScriptDevice
 from edgebert.machine.limits import Limits
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.evaluation import Evaluation
 from edgebert.measuring.trial_journal import TrialRecord
+from edgebert.reporting.comparison_report import Comparison
 from edgebert.serving.answer_origin import AnswerOrigin
 from edgebert.subnet import Way
 from edgebert.tasks.tasks import TASKS
 
 FORMATS = Path(__file__).parents[1] / "docs" / "formats.md"
 # Described once, where they are first named.
-SHARED = (Way, Limits)
+SHARED = (Way, Limits, Device, JavaScriptDevice)
 
 
 def keys_of(kind: msgspec.inspect.Type, path: str, *, is_whole: bool = False) -> Iterator[str]:
@@ -68,12 +71,15 @@ def check(name: str, kind: Any) -> None:
     [
         Way,
         Limits,
+        Device,
+        JavaScriptDevice,
         ElasticManifest,
         Manifest,
         Golden,
         Answers,
         DeviceProfile,
         Selection,
+        Comparison,
         Evaluation,
         TrialRecord,
         AnswerOrigin,

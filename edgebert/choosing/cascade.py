@@ -45,9 +45,9 @@ class Cascade:
         return self.first.bound_ms + self.second.bound_ms
 
     @property
-    def peak_memory_mb(self) -> float:
-        """What both need."""
-        return self.first.entry.peak_memory_mb + self.second.entry.peak_memory_mb
+    def memory_bound_mb(self) -> float:
+        """What both need at most; infinite where that of one is not known."""
+        return self.first.entry.memory_bound_mb + self.second.entry.memory_bound_mb
 
 
 def best_cascade(
@@ -64,7 +64,7 @@ def best_cascade(
     most_ms, most_mb = (np.inf if limit is None else limit for limit in (latency_ms, memory_mb))
     least = quality - _ROUNDING
     best = min(_cheapest_of_each_first(answers, options, least, most_ms, most_mb), key=_rank, default=None)
-    within = (option for option in options if option.bound_ms <= most_ms and option.entry.peak_memory_mb <= most_mb)
+    within = (option for option in options if option.bound_ms <= most_ms and option.entry.memory_bound_mb <= most_mb)
     alone_ms = min((option.expected_ms for option in within if option.quality >= least), default=np.inf)
     return best if best is not None and best.expected_ms < alone_ms else None
 
@@ -109,12 +109,12 @@ def _cheapest_of_each_first(
     places = np.array([counts.places[option.entry.id] for option in options], dtype=np.int64)
     expected_ms = np.array([option.expected_ms for option in options])
     bound_ms = np.array([option.bound_ms for option in options])
-    memory_mb = np.array([option.entry.peak_memory_mb for option in options])
+    memory_mb = np.array([option.entry.memory_bound_mb for option in options])
     for first in options:
         shares, qualities = after(first.entry.id)
         # A second that is no dearer had better answer alone.
         seconds = (places != counts.places[first.entry.id]) & (expected_ms > first.expected_ms)
-        seconds &= (first.bound_ms + bound_ms <= most_ms) & (first.entry.peak_memory_mb + memory_mb <= most_mb)
+        seconds &= (first.bound_ms + bound_ms <= most_ms) & (first.entry.memory_bound_mb + memory_mb <= most_mb)
         costs = first.expected_ms + shares * expected_ms[:, None]  # (options, thresholds)
         costs[~(seconds[:, None] & (qualities[places] >= least))] = np.inf
         if costs.min() < np.inf:
@@ -125,4 +125,4 @@ def _cheapest_of_each_first(
 
 def _rank(cascade: Cascade) -> tuple[float, float, float, float]:
     # Of thresholds that hand on the same samples the highest, which hands on whatever lies between them.
-    return cascade.expected_ms, cascade.share_second, cascade.peak_memory_mb, -cascade.threshold
+    return cascade.expected_ms, cascade.share_second, cascade.memory_bound_mb, -cascade.threshold

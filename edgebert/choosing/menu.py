@@ -41,7 +41,7 @@ class Menu:
             for entry in profile.subnetworks
             if entry.id in qualities
             and entry.numerics_ok
-            and (budget.memory_mb is None or entry.peak_memory_mb <= budget.memory_mb)
+            and (budget.memory_mb is None or entry.memory_bound_mb <= budget.memory_mb)
         ]
         self._known: dict[tuple[int, int], list[Option]] = {}
 
@@ -57,6 +57,6 @@ class Menu:
                 # Beyond the measured shapes nothing can be promised.
                 if bound_ms is not None:
                     found.append(Option(entry, quality, entry.cost.expected_ms(length, batch_size), bound_ms))
-            found.sort(key=lambda option: (-option.quality, option.bound_ms, option.entry.peak_memory_mb))
+            found.sort(key=lambda option: (-option.quality, option.bound_ms, option.entry.memory_bound_mb))
             known = self._known[batch_size, length] = found
         return known

@@ -30,6 +30,7 @@ RejectionKind = Literal[
     "less-quality",
     "over-budget",
     "beyond-profile",
+    "unknown-memory",
     "left-out",
     "wrong-numerics",
     "unknown-quality",
@@ -37,6 +38,7 @@ RejectionKind = Literal[
 ]
 
 _UNKNOWN = "its quality is not known; export with --eval or --texts"
+_UNKNOWN_MEMORY = "its memory is not known, since what ran it does not show that; give no limit of memory"
 
 
 class Budget(Record, frozen=True):
@@ -111,7 +113,7 @@ class Miss(Record, frozen=True):
     subnetwork: str
     way: Way
     predicted_ms: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None
     quality: float | None
 
 
@@ -127,7 +129,7 @@ class _Candidate:
     def strain(self, budget: Budget) -> float:
         """Return how many times over the budget this is: at most 1 if it is met."""
         latency = self.predicted_ms / budget.latency_ms if budget.latency_ms else 0.0
-        memory = self.entry.peak_memory_mb / budget.memory_mb if budget.memory_mb else 0.0
+        memory = self.entry.memory_bound_mb / budget.memory_mb if budget.memory_mb else 0.0
         return max(latency, memory)
 
     def over(self, budget: Budget) -> str:
@@ -135,8 +137,8 @@ class _Candidate:
         over = []
         if budget.latency_ms and self.predicted_ms > budget.latency_ms:
             over.append(f"{self.predicted_ms:.2f} ms is over {budget.latency_ms:g} ms")
-        if budget.memory_mb and self.entry.peak_memory_mb > budget.memory_mb:
-            over.append(f"{self.entry.peak_memory_mb:.1f} MB is over {budget.memory_mb:g} MB")
+        if budget.memory_mb and self.entry.memory_bound_mb > budget.memory_mb:
+            over.append(f"{self.entry.memory_bound_mb:.1f} MB is over {budget.memory_mb:g} MB")
         return " and ".join(over)
 
 
@@ -145,7 +147,9 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
 
     Raises:
         BudgetError: none does; its `nearest` is the `Miss` that comes closest.
+        ProfileError: another runtime than Python measured the profile.
     """
+    profile.check_runtime()
     _warn_of_unknown_quality(bundle)
     budget = budget.of(bundle)
     candidates, rejected = _candidates(bundle, profile, budget)
@@ -157,7 +161,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     # A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
     tolerance = (budget.tolerance if bundle.manifest.qualities else 0.0) + 1e-9
     tied = [candidate for candidate in within if best - candidate.worth <= tolerance]
-    chosen = min(tied, key=lambda one: (one.predicted_ms, one.entry.peak_memory_mb, one.subnet.parameters))
+    chosen = min(tied, key=lambda one: (one.predicted_ms, one.entry.memory_bound_mb, one.subnet.parameters))
 
     rejected += [_lost_to(other, chosen, tied, budget) for other in candidates if other is not chosen]
     selection = named(chosen.subnet, budget, chosen.entry.way, tuple(rejected))
@@ -231,6 +235,8 @@ def _candidates(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> tuple
         elif not entry.numerics_ok:
             reason = f"it does not give the golden outputs on this device: {entry.what_is_wrong}"
             rejected.append(Rejection(*entry.key, "wrong-numerics", reason))
+        elif budget.memory_mb and entry.peak_memory_mb is None:
+            rejected.append(Rejection(*entry.key, "unknown-memory", _UNKNOWN_MEMORY))
         elif predicted is None:
             rejected.append(Rejection(*entry.key, "beyond-profile", profile.beyond(length, budget.batch_size)))
         else:
@@ -279,7 +285,7 @@ def _infeasible(
     # Of equals the first in the profile: that is part of the law too.
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
-    needs += [f"{nearest.entry.peak_memory_mb:.1f} MB"] if budget.memory_mb else []
+    needs += [f"{nearest.entry.memory_bound_mb:.1f} MB"] if budget.memory_mb else []
     # A latency is that of a length, memory that of the longest input there can be.
     is_slow = budget.latency_ms is not None and nearest.predicted_ms > budget.latency_ms
     shorter = "give a shorter --length" if is_slow else "export again with a shorter --max-length"

@@ -58,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
         # Some sub-networks or ways are added to what the file holds; else it is written anew.
         if out.exists() and (options.subnets or options.provider or options.engines or options.threads):
             earlier = DeviceProfile.load(out)
+            earlier.check_runtime(out)
     # An empty host is refused there: a variable that is not set must not measure this machine instead.
     found = _profile_here(bundle, options) if options.host is None else _profile_elsewhere(bundle, options)
     if earlier is not None:

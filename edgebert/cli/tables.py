@@ -1,6 +1,6 @@
 """Prints what reports hold as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgebert.inputs.bundle import Bundle
     from edgebert.inputs.manifest import EmbeddingSettings, ExportedSubnet
     from edgebert.measuring.evaluation import Evaluation
+    from edgebert.reporting.comparison_report import ComparedEntry, Comparison
     from edgebert.reporting.profile_report import Doubt, ProfileReport
     from edgebert.reporting.selection_report import RejectionGroup, SelectionReport
 
@@ -86,18 +87,18 @@ def print_profile(report: "ProfileReport") -> None:
     profile, settings, metric = report.profile, report.profile.settings, report.metric or "quality"
     pace = f"; {settings.requests_per_s:g} requests a second" if settings.requests_per_s else ""
     emulated = f"; EMULATED, limited to {settings.emulated}" if settings.emulated else ""
-    print_text(f"{profile.device}; {', '.join(profile.engine_versions.values())}{pace}{emulated}")
-    print_text(f"profile of bundle {profile.bundle_sha256[:16]}, measured {profile.created_at} on {_whose(report)}")
+    print_text(f"{profile.device}; {_versions(profile.engine_versions)}{pace}{emulated}")
+    measured = f"measured {profile.created_at} by {profile.device.RUNTIME} on {_whose(report)}"
+    print_text(f"profile of bundle {profile.bundle_sha256[:16]}, {measured}")
     front = f"* is on the Pareto front of {metric} against p95 at the last length"
     drift = "drift is how far outputs are from those that were exported"
     print_text(f"batch {report.batch_size}, p50 / p95 in ms; {front}; {drift}\n")
     rows = []
     for row in report.rows:
         entry, times = row.entry, (f"{one.p50_ms:.2f} / {one.p95_ms:.2f}" for one in row.latency)
-        costs = (*times, f"{entry.load_ms:.0f}", f"{entry.peak_memory_mb:.0f}")
-        drift = f"{entry.numerics.drift:.1g}"
-        marks = (drift if entry.numerics_ok else f"{drift} WRONG", "*" if row.is_on_front else "")
-        rows.append([entry.id, entry.way, _number(row.quality), *costs, *marks])
+        costs = (*times, f"{entry.load_ms:.0f}", _number(entry.peak_memory_mb, ".0f"))
+        drift = _drift(entry.numerics.drift, is_right=entry.numerics_ok)
+        rows.append([entry.id, entry.way, _number(row.quality), *costs, drift, "*" if row.is_on_front else ""])
     lengths = [f"{length} tokens" for length in settings.lengths]
     headers = ["sub-network", "run by", metric, *lengths, "load ms", "peak MB", "drift", "front"]
     _print_with_methods(rows, headers, [row.method for row in report.rows])
@@ -105,12 +106,48 @@ def print_profile(report: "ProfileReport") -> None:
         print_text(f"\n{_doubt(doubt)}")
 
 
+def print_comparison(comparison: "Comparison") -> None:
+    """Print several profiles side by side: a line for each sub-network and profile."""
+    for place, one in enumerate(comparison.profiles):
+        measured = f"measured {one.created_at} by {one.device.RUNTIME}, {_versions(one.engine_versions)}"
+        print_text(f"{place + 1}  {one.name}: {one.device}; {measured}")
+        if one.warning:
+            print_text(f"   UNSTABLE: {one.warning}")
+    print_text(f"profiles of bundle {comparison.bundle_sha256[:16]}; each sub-network run in the fastest right way")
+    drift = "drift is how far outputs are from those that were exported"
+    print_text(f"batch {comparison.batch_size}, {comparison.length} tokens; ~ is of means of several runs; {drift}\n")
+    rows = []
+    for subnet in comparison.subnetworks:
+        for entry in subnet.measured:
+            # Once for all lines of a sub-network.
+            who = (subnet.id, _number(subnet.quality)) if entry is subnet.measured[0] else ("", "")
+            rows.append([*who, entry.profile + 1, entry.way, *_compared_cells(entry)])
+    headers = ["sub-network", comparison.metric or "quality", "profile", "run by", "p50 / p95 ms", "peak MB", "drift"]
+    print_table(rows, headers)
+
+
+def _compared_cells(entry: "ComparedEntry") -> list[str]:
+    means = " ~" if entry.runs_per_sample > 1 else ""
+    drift = _drift(entry.drift, is_right=entry.numerics_ok)
+    return [f"{entry.p50_ms:.2f} / {entry.p95_ms:.2f}{means}", _number(entry.peak_memory_mb, ".0f"), drift]
+
+
+def _versions(engine_versions: Mapping[str, str]) -> str:
+    """Return what ran graphs, each once: several engines may be of one library."""
+    return ", ".join(dict.fromkeys(engine_versions.values()))
+
+
+def _drift(drift: float, *, is_right: bool) -> str:
+    return f"{drift:.1g}" if is_right else f"{drift:.1g} WRONG"
+
+
 def print_selection(report: "SelectionReport", *, every: bool) -> None:
     """Print a choice and why the others lost: together, or `every` one of them."""
     chosen = report.selection
     print_text(f"{chosen.subnetwork} ({chosen.method}) is the best within {chosen.budget}")
     quality = "unknown quality" if chosen.quality is None else f"{report.metric} {chosen.quality:.3f}"
-    print_text(f"{quality}, {chosen.predicted_ms:.2f} ms, {chosen.peak_memory_mb:.0f} MB, run by {chosen.way}")
+    memory = "unknown memory" if chosen.peak_memory_mb is None else f"{chosen.peak_memory_mb:.0f} MB"
+    print_text(f"{quality}, {chosen.predicted_ms:.2f} ms, {memory}, run by {chosen.way}")
 
     if every:
         rows = [[one.subnetwork, one.way, one.reason] for one in chosen.rejected]

@@ -37,7 +37,7 @@ class Reading(Record, frozen=True):
     """
 
     canary_ms: Positive
-    others_share: Share
+    others_share: Share | None
     clock_mhz: NotNegative | None
     clock_share: Share | None
     temperature_c: float | None

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import psutil
@@ -47,13 +47,15 @@ class Cluster(Record, frozen=True):
         return f"{self.cores} x {self.kind}{clock}{usable}"
 
 
-class Device(Record, frozen=True):
-    """A machine as a profile describes it; `usable_cores` are those that this process may run on, logical ones too.
+class Device(Record, frozen=True, tag_field="runtime", tag="python"):
+    """A machine as a profile that Python measured describes it.
 
-    `board` is the model of the board or computer where the system tells it. `clusters` are its physical cores, the
-    fastest first: n threads are meant for the n fastest cores. Nothing is bound to them: that busy threads get the
-    fast ones is the system's doing.
+    `usable_cores` are those that this process may run on, logical ones too. `board` is the model of the board or
+    computer where the system tells it. `clusters` are its physical cores, the fastest first: n threads are meant for
+    the n fastest cores. Nothing is bound to them: that busy threads get the fast ones is the system's doing.
     """
+
+    RUNTIME: ClassVar[str] = "edgebert in Python"
 
     cpu: Line
     board: Line | None

@@ -20,11 +20,16 @@ _CHOICES = [list(some) for size in range(1, 5) for some in itertools.combination
 
 
 class Latency(Record, frozen=True):
-    """The latencies measured for one shape; `p50_ci95_ms` is the 95 % interval of the median."""
+    """The latencies measured for one shape; `p50_ci95_ms` is the 95 % interval of the median.
+
+    Of `runs` requests so many in a row as `runs_per_sample` are one sample, their mean: more than one where a single
+    run is too short for the clock. The percentiles are those of the samples.
+    """
 
     batch_size: Count
     length: Count
     runs: Count
+    runs_per_sample: Count
     p50_ms: Positive
     p90_ms: Positive
     p95_ms: Positive
@@ -32,6 +37,8 @@ class Latency(Record, frozen=True):
     p50_ci95_ms: tuple[Positive, Positive]
 
     def __post_init__(self) -> None:
+        if self.runs < self.runs_per_sample:
+            raise ValueError(f"expected at least the {self.runs_per_sample} runs of one sample, found {self.runs}")
         if not self.p50_ms <= self.p90_ms <= self.p95_ms <= self.p99_ms:
             found = ", ".join(f"{ms:g}" for ms in (self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms))
             raise ValueError(f"expected p50_ms, p90_ms, p95_ms and p99_ms in ascending order, found {found}")

@@ -1,5 +1,6 @@
 """The profile: what was measured for one bundle on one device, and the file that holds it."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -11,12 +12,13 @@ from msgspec import Meta
 
 from edgebert import records
 from edgebert.engines.fixed_shapes import FixedShapes
-from edgebert.engines.session import ENGINES
 from edgebert.errors import ProfileError, listed
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
 from edgebert.machine.device import Device
+from edgebert.machine.javascript_device import JavaScriptDevice
 from edgebert.measuring.cost_model import CostModel, Latency
+from edgebert.measuring.known_ways import engine_names, impossible
 from edgebert.measuring.numerics import Numerics
 from edgebert.measuring.profile_settings import ProfileSettings, Shape
 from edgebert.records import Count, Line, NotNegative, Record, Sha256, Share
@@ -26,8 +28,6 @@ from edgebert.subnet import Way, WayFilter
 MAX_PERCENTILE = 99
 # Of the state of the machine: twice as many rounds as one profile has at most.
 _MOST_READINGS = 20
-# Of those that are worth it none has more than one; a profile with more than this is not of the machine that it names.
-MAX_THREADS_PER_CORE = 8
 # Two machines' clocks differ, and one of them may be a time zone off.
 _CLOCKS_DIFFER = timedelta(days=1)
 
@@ -56,28 +56,37 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
 
     `load_ms` is verifying and loading its graph, `first_ms` its first answer, `new_shape_ms` what meeting a length for
     the first time adds. `peak_memory_mb` is the most that loading it and serving the largest profiled shape added to a
-    fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file.
-    `numerics_ok` is whether this device computes the golden outputs, of this sub-network and of all others of its
-    precision in this way. Inputs are padded to the lengths in `pad_to`.
+    fresh process, `steady_memory_mb` what it still adds afterwards, of which `private_memory_mb` is backed by no file;
+    all three are None where the runtime does not show them. `numerics_ok` is whether this device computes the golden
+    outputs, of this sub-network and of all others of its precision in this way. Inputs are padded to the lengths in
+    `pad_to`.
     """
 
     load_ms: NotNegative
     first_ms: NotNegative
     new_shape_ms: NotNegative
-    peak_memory_mb: NotNegative
-    steady_memory_mb: NotNegative
-    private_memory_mb: NotNegative
+    peak_memory_mb: NotNegative | None
+    steady_memory_mb: NotNegative | None
+    private_memory_mb: NotNegative | None
     numerics_ok: bool
     numerics: Numerics
     pad_to: tuple[int, ...]
     latency: Annotated[tuple[Latency, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        if not self.private_memory_mb <= self.steady_memory_mb <= self.peak_memory_mb:
-            found = f"{self.private_memory_mb:g}, {self.steady_memory_mb:g} and {self.peak_memory_mb:g}"
-            raise ValueError(f"expected private, steady and peak memory_mb in ascending order, found {found}")
+        memory_mb = (self.private_memory_mb, self.steady_memory_mb, self.peak_memory_mb)
+        known_mb = [mb for mb in memory_mb if mb is not None]
+        if known_mb and (len(known_mb) < len(memory_mb) or known_mb != sorted(known_mb)):
+            found = ", ".join("null" if mb is None else f"{mb:g}" for mb in memory_mb)
+            what = "private, steady and peak memory_mb in ascending order, or null for all three"
+            raise ValueError(f"expected {what}, found {found}")
         if self.numerics_ok and not self.numerics.ok:
             raise ValueError(f"expected right numerics, found that {self.numerics}")
+
+    @property
+    def memory_bound_mb(self) -> float:
+        """The most memory that it takes; infinite where that is not known, and so within no limit."""
+        return math.inf if self.peak_memory_mb is None else self.peak_memory_mb
 
     @property
     def what_is_wrong(self) -> str:
@@ -101,26 +110,28 @@ class Stability(Record, frozen=True):
 
     `median_drift` and `worst_drift` are the slowest round's median over the fastest's, for the median and the worst
     shape; `canary_drift` is the canary's 90th percentile over its 10th, `others_share` the share of the machine that
-    other processes took, and `readings` the median state of the machine in each of the last rounds. `unsettled` are the
-    entries whose medians are known less well than was asked for. `warning` says why the profile is not to be trusted
-    and what to do, None if it is.
+    other processes took, None where that is not shown, and `readings` the median state of the machine in each of the
+    last rounds. `unsettled` are the entries whose medians are known less well than was asked for. `warning` says why
+    the profile is not to be trusted and what to do, None if it is.
     """
 
     rounds: Count
     median_drift: Drift
     worst_drift: Drift
     canary_drift: Drift
-    others_share: Share
+    others_share: Share | None
     readings: Annotated[tuple[Reading, ...], Meta(min_length=1)]
     unsettled: tuple[Line, ...]
     warning: Line | None
 
     def merged(self, newer: "Stability") -> "Stability":
         """Return how far to trust entries of both: no further than the worse of the two."""
-        worse = ("median_drift", "worst_drift", "canary_drift", "others_share")
+        worse = ("median_drift", "worst_drift", "canary_drift")
+        shares = [share for share in (self.others_share, newer.others_share) if share is not None]
         return Stability(
             rounds=min(self.rounds, newer.rounds),
             **{name: max(getattr(self, name), getattr(newer, name)) for name in worse},
+            others_share=max(shares, default=None),
             readings=(self.readings + newer.readings)[-_MOST_READINGS:],
             unsettled=tuple(dict.fromkeys(self.unsettled + newer.unsettled)),
             warning=newer.warning or self.warning,
@@ -130,14 +141,14 @@ class Stability(Record, frozen=True):
 class DeviceProfile(Record, frozen=True):
     """What profile.json holds."""
 
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
 
     schema_version: int
     bundle_sha256: Sha256
     created_at: Line
     edgebert_version: Line
     engine_versions: dict[Line, Line]
-    device: Device
+    device: Device | JavaScriptDevice
     settings: ProfileSettings
     # What each value alone may be its type says, and `contradictions` what they say of each other.
     subnetworks: Annotated[tuple[ProfiledSubnet, ...], Meta(min_length=1)]
@@ -154,6 +165,10 @@ class DeviceProfile(Record, frozen=True):
             if is_future:
                 yield f"expected a time that this machine's clock has reached, found {self.created_at} at $.created_at"
 
+        engines = engine_names(self.device)
+        if strangers := sorted(self.engine_versions.keys() - set(engines)):
+            expected = f"engines of {self.device.RUNTIME} ({listed(engines)})"
+            yield f"expected {expected}, found {listed(strangers)} at $.engine_versions"
         known = set()
         for name in ("subnetworks", "left_out"):
             for number, one in enumerate(getattr(self, name)):
@@ -161,19 +176,9 @@ class DeviceProfile(Record, frozen=True):
                 if one.key in known:
                     yield f"expected each sub-network in each way once, found {one.id} ({one.way}) again at {path}"
                 known.add(one.key)
-                yield from (f"{problem} at {path}.way" for problem in self._impossible(one.way))
+                yield from (f"{problem} at {path}.way" for problem in impossible(one.way, self.device))
         for number, entry in enumerate(self.subnetworks):
             yield from (f"{problem} at $.subnetworks[{number}].{name}" for problem, name in self._incomplete(entry))
-
-    def _impossible(self, way: Way) -> Iterator[str]:
-        """Yield why nothing was run in a way on this machine."""
-        engine = next((engine for engine in ENGINES if way.engine == engine.NAME), None)
-        if engine is None or way.flavor not in engine.FLAVORS or not engine.knows(way.options):
-            known = "; ".join(f"{one.NAME}, {' or '.join(one.FLAVORS)}" for one in ENGINES)
-            yield f"expected a way of {known}, found {way}"
-        most = MAX_THREADS_PER_CORE * self.device.usable_cores
-        if way.threads > most:
-            yield f"expected at most {most} threads on {self.device.usable_cores} cores, found {way.threads}"
 
     def _incomplete(self, entry: ProfiledSubnet) -> Iterator[tuple[str, str]]:
         """Yield what an entry lacks of what the settings say was measured, and where in it."""
@@ -240,6 +245,17 @@ class DeviceProfile(Record, frozen=True):
                 what = f"expected a network for inputs of {most} tokens, found one for {fixed.lengths[-1]} at most"
                 raise ProfileError(f"{name}: {what} at $.subnetworks[{number}].way.options; {advice}")
 
+    def check_runtime(self, name: object = "the profile") -> None:
+        """Check that edgebert in Python measured this: what another runtime takes says nothing of this one.
+
+        Raises:
+            ProfileError: another one did.
+        """
+        if not isinstance(self.device, Device):
+            found = f"expected a profile measured by {Device.RUNTIME}, found one of {self.device.name}"
+            advice = "measure here with `edgebert profile`, and see this one with `edgebert inspect`"
+            raise ProfileError(f"{name}: {found}, measured by {self.device.RUNTIME}; {advice}")
+
     def predict_ms(self, subnet_id: str, *, length: int, batch_size: int = 1, percentile: float = 50) -> float:
         """Return the latency expected of a sub-network for inputs of any shape, run in the fastest way.
 
@@ -283,6 +299,8 @@ class DeviceProfile(Record, frozen=True):
         """Return what forbids to put the entries of two profiles side by side, None if nothing does."""
         if self.bundle_sha256 != other.bundle_sha256:
             return "it is of another bundle"
+        if self.device.RUNTIME != other.device.RUNTIME:
+            return f"it was measured by {self.device.RUNTIME} ({self.device})"
         if self.device.fingerprint != other.device.fingerprint:
             return f"it was measured on another device ({self.device})"
         # Entries of an engine that one of them lacks have nothing to be compared with.

@@ -51,7 +51,12 @@ def latency_of(shape: Shape, samples_ms: Sequence[float]) -> Latency:
     levels, (low, high) = (50, 90, 95, 99), map(rounded, median_interval(samples_ms))
     times = {f"p{level}_ms": rounded(ms) for level, ms in zip(levels, np.percentile(samples_ms, levels), strict=True)}
     return Latency(
-        batch_size=shape.batch_size, length=shape.length, runs=len(samples_ms), **times, p50_ci95_ms=(low, high)
+        batch_size=shape.batch_size,
+        length=shape.length,
+        runs=len(samples_ms),
+        runs_per_sample=1,  # no run is too short for Python's clock
+        **times,
+        p50_ci95_ms=(low, high),
     )
 
 

@@ -18,7 +18,7 @@ from edgebert.engines.session import engine_versions
 from edgebert.errors import ProfileError, cause_of
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine import canary
-from edgebert.machine.device import default_threads, this_device
+from edgebert.machine.device import Device, default_threads, this_device
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profile_settings import ProfileSettings
 from edgebert.measuring.trial_journal import is_current
@@ -51,12 +51,13 @@ def find(bundle: Bundle, batch_size: int, *, run_canary: Callable[[int], float] 
     except (OSError, ProfileError) as problem:
         _warn_once(f"measuring again, since the cached profile is of no use: {problem}")
         return None
-    if found.bundle_sha256 != bundle.sha256 or found.device.fingerprint != device.fingerprint:
+    was = found.device
+    if found.bundle_sha256 != bundle.sha256 or not isinstance(was, Device) or was.fingerprint != device.fingerprint:
         _warn_once(f"measuring again, since the cached profile is of another bundle or device: {path}")
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # the last use
-    changes = device.changes_since(found.device)
+    changes = device.changes_since(was)
     if not changes:
         return found
 

@@ -17,7 +17,8 @@ from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
-from edgebert.measuring.device_profile import MAX_THREADS_PER_CORE, DeviceProfile, LeftOut, ProfiledSubnet
+from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSubnet
+from edgebert.measuring.known_ways import MAX_THREADS_PER_CORE
 from edgebert.measuring.latency_statistics import is_known, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
 from edgebert.measuring.stability import stability_of

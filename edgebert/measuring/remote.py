@@ -157,6 +157,7 @@ def _failure(status: int, host: str, command: str) -> ProfileError:
 def _decoded(output: bytes, host: str, bundle: Bundle) -> DeviceProfile:
     try:
         found = records.decode(output, DeviceProfile, "its output", ProfileError)
+        found.check_runtime("its output")
     except ProfileError as problem:
         reason = str(problem).rpartition("; ")[0]  # without the advice for files
         advice = f"install edgebert {__version__} there too, and let the start of its shell print nothing"

@@ -34,14 +34,15 @@ def stability_of(entries: Collection[Sequence[TrialRecord]], settings: ProfileSe
     # Tenths, not the least and the most: a single late reading says nothing.
     low_ms, high_ms = np.percentile([record.reading.canary_ms for record in everything], (10, 90))
     canary_drift, median_drift = float(high_ms / low_ms), float(np.median(drifts))
-    others_share = float(np.mean([record.reading.others_share for record in everything]))
+    shares = [one.reading.others_share for one in everything if one.reading.others_share is not None]
+    others_share = float(np.mean(shares)) if shares else None
     unsettled = [records[0] for records in entries if not is_known(measurements_in(records), settings)]
     return Stability(
         rounds=len(rounds),
         median_drift=rounded(median_drift),
         worst_drift=rounded(max(drifts)),
         canary_drift=rounded(canary_drift),
-        others_share=rounded(others_share),
+        others_share=None if others_share is None else rounded(others_share),
         readings=readings,
         unsettled=tuple(f"{record.subnet} ({record.way})" for record in unsettled),
         warning=warning_of(canary_drift, median_drift, others_share, readings),
@@ -49,11 +50,12 @@ def stability_of(entries: Collection[Sequence[TrialRecord]], settings: ProfileSe
 
 
 def warning_of(
-    canary_drift: float, median_drift: float, others_share: float, readings: Sequence[Reading]
+    canary_drift: float, median_drift: float, others_share: float | None, readings: Sequence[Reading]
 ) -> str | None:
     """Return why a profile is not to be trusted and what to do, None if it is."""
     throttling = _throttling(readings)
-    disturbed = canary_drift > _MAX_CANARY_DRIFT or median_drift > _MAX_DRIFT or others_share > _MAX_OTHERS_SHARE
+    crowded = others_share is not None and others_share > _MAX_OTHERS_SHARE
+    disturbed = canary_drift > _MAX_CANARY_DRIFT or median_drift > _MAX_DRIFT or crowded
     if not (disturbed or throttling):
         return None
 
@@ -64,7 +66,7 @@ def warning_of(
     if clocks_mhz and min(clocks_mhz) < _MIN_CLOCK_SHARE * max(clocks_mhz):
         clock = f"its clock went from {max(clocks_mhz):.0f} to {min(clocks_mhz):.0f} MHz"
         return f"{what}; {clock}: let it cool, plug it in or set its power mode, and profile again"
-    if others_share > _MAX_OTHERS_SHARE:
+    if crowded:
         return f"{what}; other processes took {others_share:.0%} of it: close them and profile again"
     return f"{what}; close other programs, let it cool or set its power mode, and profile again"
 

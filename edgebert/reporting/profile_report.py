@@ -15,7 +15,7 @@ from edgebert.measuring.cost_model import Latency
 from edgebert.measuring.device_profile import DeviceProfile, ProfiledSubnet
 from edgebert.subnet import Way
 
-DoubtKind = Literal["wrong-numerics", "left-out", "rounds-differ", "unsettled", "unstable"]
+DoubtKind = Literal["wrong-numerics", "left-out", "rounds-differ", "unsettled", "coarse-clock", "unstable"]
 
 
 @dataclass(frozen=True)
@@ -108,5 +108,9 @@ def _doubts_of_stability(profile: DeviceProfile) -> Iterator[Doubt]:
             share = f"{profile.settings.interval_share:.0%}"
             found = f"in the time given, {len(stability.unsettled)} entries have a median that is not known to {share}"
             yield Doubt("unsettled", found, stability.unsettled)
+    most = max(row.runs_per_sample for entry in profile.subnetworks for row in entry.latency)
+    if most > 1:
+        timed = f"requests that are short for the clock were timed together, up to {most} as one"
+        yield Doubt("coarse-clock", f"{timed}: p95 and p99 of such means are lower than those of single requests")
     if stability.warning:
         yield Doubt("unstable", stability.warning)

@@ -53,7 +53,7 @@ class Dispatcher:
         budget, chosen = selection.budget, (selection.subnetwork, selection.way)
         if selection.peak_memory_mb is None:
             # Loaded by its name, whatever it takes: that is known now, and the others have so much less.
-            peaks_mb = [entry.peak_memory_mb for entry in profile.subnetworks if entry.id == selection.subnetwork]
+            peaks_mb = [entry.memory_bound_mb for entry in profile.subnetworks if entry.id == selection.subnetwork]
             residents.count(chosen, max(peaks_mb, default=0.0))
         self.profile = _without_idle_pools(profile, chosen)
         self.cascade: Cascade | None = None
@@ -68,10 +68,10 @@ class Dispatcher:
 
     def load_fastest(self) -> None:
         """Load what is chosen when nothing else is on time, the fastest network that there is room for."""
-        able = [one for one in self._usual_options if self._residents.fits(one.key, one.entry.peak_memory_mb)]
+        able = [one for one in self._usual_options if self._residents.fits(one.key, one.entry.memory_bound_mb)]
         if able:
             fastest = min(able, key=lambda option: option.bound_ms).entry
-            self._residents.load(fastest.key, fastest.peak_memory_mb)
+            self._residents.load(fastest.key, fastest.memory_bound_mb)
 
     def use_cascade(self, answers: Answers, quality: float) -> None:
         """Answer by two networks in a row from now on, if two are as good as asked for less on average.
@@ -85,7 +85,7 @@ class Dispatcher:
             return
         # No request waits for them later.
         for option in (self.cascade.first, self.cascade.second):
-            self._residents.load(option.key, option.entry.peak_memory_mb)
+            self._residents.load(option.key, option.entry.memory_bound_mb)
 
     def fastest_ms(self, batch: Batch) -> float:
         """Return what a batch should take at most on a quiet device; infinite if nothing can be promised."""
@@ -107,7 +107,7 @@ class Dispatcher:
         return self._run(option.entry, batch, option.expected_ms, options)
 
     def _run(self, entry: ProfiledSubnet, batch: Batch, expected_ms: float, options: Options) -> _Ran:
-        session = self._residents.get(entry.key, entry.peak_memory_mb)
+        session = self._residents.get(entry.key, entry.memory_bound_mb)
         start_s = self._clock()
         outputs = session.run(pad(batch.tokens, session.input_names, entry.pad_to))
         network_ms = self._ms_since(start_s)
@@ -153,11 +153,11 @@ class Dispatcher:
                 break
             if not self._is_on_time(option, allowed_ms):
                 continue
-            peak_memory_mb = option.entry.peak_memory_mb
+            memory_mb = option.entry.memory_bound_mb
             if self._residents.is_loaded(option.key):
                 on_time.append(option)
-            elif not on_time and not is_wanted and self._residents.fits(option.key, peak_memory_mb):
-                self._residents.want(option.key, peak_memory_mb)
+            elif not on_time and not is_wanted and self._residents.fits(option.key, memory_mb):
+                self._residents.want(option.key, memory_mb)
                 is_wanted = True
         if on_time:
             return min(on_time, key=lambda option: option.bound_ms)

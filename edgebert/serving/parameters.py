@@ -98,14 +98,16 @@ def profile_source(
     It has only the ways that are asked for, or raises a ProfileError.
 
     Raises:
-        ProfileError: the one given cannot be read, or is another bundle's.
+        ProfileError: the one given cannot be read, or is another bundle's or runtime's.
     """
     if given is None:
         # Measured when a choice first needs it: who names a sub-network, or has no limit, never waits for that.
         return functools.cache(lambda: profile_of(bundle, batch_size=batch_size, asked=asked).narrowed(asked))
 
     found = given if isinstance(given, DeviceProfile) else DeviceProfile.load(given)
-    found.check_fits(bundle, "the profile" if found is given else given)
+    name = "the profile" if found is given else given
+    found.check_fits(bundle, name)
+    found.check_runtime(name)
     if found.device.fingerprint != this_device().fingerprint:
         logger.warning("the profile was measured on another device (%s): its budget may not hold here", found.device)
     return functools.cache(lambda: found.narrowed(asked))

@@ -90,7 +90,7 @@ class Residents:
                 return session
             if peak_memory_mb is not None and not self.fits(key, peak_memory_mb):
                 found = f"{peak_memory_mb:.1f} MB for {key[0]} ({key[1]})"
-                left_mb = self._memory_mb - self._others_mb(key)
+                left_mb = max(0.0, self._memory_mb - self._others_mb(key))
                 raise EdgeBertError(f"expected at most {left_mb:.1f} MB, found {found}; raise memory_mb")
 
             logger.info("loading %s (%s)", *key)

@@ -9,6 +9,7 @@ import { checkFits, narrowed, readProfile } from "../src/inputs/profile.js";
 const text = (/** @type {string} */ path) => readFileSync(new URL(path, import.meta.url), "utf8");
 const manifest = decodeManifest(readFileSync(new URL("vectors/bundle.json", import.meta.url)), "bundle.json");
 const profile = readProfile(text("vectors/profile.json"));
+const ofABrowser = readProfile(text("vectors/profile-of-a-browser.json"));
 
 test("a profile that Python measured is read and fits its bundle", () => {
   const measured = text("../../profiles/amd-epyc-2-cores.json");
@@ -35,7 +36,8 @@ test("a profile with more than the bundle has is refused", () => {
 });
 
 test("what another runtime measured is refused, and of several only what this one measured is left", () => {
-  assert.throws(() => narrowed(profile, ["wasm"], "p.json"), /^ProfileError: p\.json was measured on "cpu, ONNX/);
+  const refused = /^ProfileError: p\.json was measured by edgebert in Python with "cpu, ONNX/;
+  assert.throws(() => narrowed(profile, ["wasm"], "p.json"), refused);
   const here = narrowed(profile, ["openvino"]);
   assert.deepEqual(here.subnetworks.map((one) => one.way.engine), ["openvino"]);
   assert.deepEqual(here.left_out, []);
@@ -43,8 +45,22 @@ test("what another runtime measured is refused, and of several only what this on
   assert.ok(Object.isFrozen(here) && Object.isFrozen(here.subnetworks));
 });
 
-test("an engine that Python does not know is one of this side", () => {
-  const native = text("vectors/profile.json");
-  const web = native.replaceAll('"engine": "cpu"', '"engine": "wasm"').replace('"cpu": "ONNX', '"wasm": "ONNX');
-  assert.equal(narrowed(readProfile(web), ["wasm"]).subnetworks.length, 2);
+test("what a browser measured is left of a profile of that browser", () => {
+  checkFits(ofABrowser, manifest);
+  const here = narrowed(ofABrowser, ["wasm", "node"]);
+  assert.deepEqual(here.subnetworks.map((one) => one.way.engine), ["wasm", "wasm"]);
+  assert.deepEqual(here.subnetworks.map((one) => one.peak_memory_mb), [null, null]);
+  assert.equal(narrowed(ofABrowser, ["wasm", "webgpu"]).subnetworks.length, 3);
+  assert.throws(() => narrowed(ofABrowser, ["node"], "p.json"), {
+    name: "ProfileError",
+    message:
+      "p.json was measured by edgebert in JavaScript on Chrome 156 on Android, Pixel 8 with " +
+      '"wasm, onnxruntime-web 1.30.0", "webgpu, onnxruntime-web 1.30.0"; expected "node": profile in this runtime',
+  });
+});
+
+test("a device that JavaScript describes is told by its runtime", () => {
+  const { device } = ofABrowser;
+  assert.ok(device.runtime === "javascript" && device.isolated && device.timer_step_ms === 0.005);
+  assert.equal(profile.device.runtime, "python");
 });

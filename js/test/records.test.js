@@ -20,6 +20,7 @@ const readers = {
   "bundle.json": (bytes) => decodeManifest(bytes, "the file"),
   "golden.json": (bytes) => readGolden(bytes, "the file", ["input_ids"]),
   "profile.json": (bytes) => readProfile(bytes, "the file"),
+  "profile-of-a-browser.json": (bytes) => readProfile(bytes, "the file"),
 };
 
 function read(/** @type {string} */ name) {
@@ -33,7 +34,7 @@ for (const { file, replace, by, at } of cases) {
     const bytes = new TextEncoder().encode(after);
     if (at === null) return void assert.deepEqual(readers[file](bytes), JSON.parse(after));
     assert.throws(() => readers[file](bytes), (/** @type {any} */ error) => {
-      assert.ok(error instanceof (file === "profile.json" ? ProfileError : BundleError), String(error.stack));
+      assert.ok(error instanceof (file.startsWith("profile") ? ProfileError : BundleError), String(error.stack));
       assert.ok(error.message.startsWith("the file: expected "), error.message);
       assert.ok(error.message.includes(` at ${at}`), error.message);
       assert.doesNotMatch(error.message, /[\x00-\x1f\x7f-\x9f\u202e]/);

@@ -64,7 +64,7 @@ def test_the_second_network_is_asked_where_the_first_is_unsure() -> None:
     assert (found.first, found.second) == (OPTIONS[0], OPTIONS[1])
     assert (found.threshold, found.share_second, found.quality) == (0.90, 0.4, 1.0)
     assert (found.expected_ms, found.bound_ms) == (pytest.approx(1.0 + 0.4 * 4.0), 2.0 + 8.0)
-    assert found.peak_memory_mb == 60.0
+    assert found.memory_bound_mb == 60.0
 
 
 def test_a_confidence_equal_to_the_threshold_is_enough() -> None:

@@ -63,7 +63,7 @@ def by_the_law(law: Json, case: Json) -> Json:
 
     best = max(one["worth"] for one in within)
     tied = [one for one in within if best - one["worth"] <= budget["tolerance"] + 1e-9]
-    chosen = min(tied, key=lambda one: (one["ms"], one["peak_memory_mb"], one["network"]["parameters"]))
+    chosen = min(tied, key=lambda one: (one["ms"], most_mb(one), one["network"]["parameters"]))
     for one in admitted:
         if one is not chosen:
             rejected.append(lost(one, "slower" if one in tied else "less-quality" if one in within else "over-budget"))
@@ -83,6 +83,8 @@ def admitted_by(law: Json, budget: Json) -> tuple[list[Json], list[Json]]:
             rejected.append(lost(one, "unknown-quality"))
         elif not one["numerics_ok"]:
             rejected.append(lost(one, "wrong-numerics"))
+        elif "memory_mb" in budget and one["peak_memory_mb"] is None:
+            rejected.append(lost(one, "unknown-memory"))
         elif ms is None:
             rejected.append(lost(one, "beyond-profile"))
         else:
@@ -100,6 +102,10 @@ def times_the_budget(one: Json, budget: Json) -> float | None:
 def keeps(one: Json, budget: Json) -> bool:
     limits = {"ms": budget.get("latency_ms"), "peak_memory_mb": budget.get("memory_mb")}
     return all(limit is None or one[name] <= limit for name, limit in limits.items())
+
+
+def most_mb(one: Json) -> float:
+    return float("inf") if one["peak_memory_mb"] is None else float(one["peak_memory_mb"])
 
 
 def never_measured(law: Json) -> list[Json]:
@@ -183,6 +189,7 @@ def test_there_are_vectors_of_every_kind() -> None:
         "slower",
         "unknown-quality",
         "wrong-numerics",
+        "unknown-memory",
         "beyond-profile",
         "left-out",
         "not-profiled",

@@ -1,7 +1,7 @@
 from edgebert.choosing.menu import Menu
 from edgebert.choosing.selection import Budget
 from edgebert.inputs.bundle import Bundle
-from profiles import BEST, LEAST, MIDDLE, entry, profile_with
+from profiles import BEST, LEAST, MIDDLE, entry, profile_with, way
 
 
 def menu(bundle: Bundle, budget: Budget) -> Menu:
@@ -26,3 +26,11 @@ def test_what_memory_forbids_is_left_out(builtin: Bundle) -> None:
 def test_nothing_is_offered_beyond_the_profile(builtin: Bundle) -> None:
     assert menu(builtin, Budget()).options(1, 129) == []
     assert menu(builtin, Budget()).options(2, 16) == []
+
+
+def test_memory_that_is_not_known_is_the_most_and_within_no_limit(builtin: Bundle) -> None:
+    profile = profile_with(builtin, entry(BEST, 10.0, None), entry(BEST, 10.0, 5000.0, run=way(2)))
+    peaks_mb = [option.entry.peak_memory_mb for option in Menu(builtin, profile, Budget()).options(1, 128)]
+    assert peaks_mb == [5000.0, None]
+    limited = Menu(builtin, profile, Budget(memory_mb=1e6)).options(1, 128)
+    assert [option.entry.peak_memory_mb for option in limited] == [5000.0]

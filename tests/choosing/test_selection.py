@@ -10,7 +10,7 @@ from edgebert.errors import BudgetError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import Quality
 from edgebert.measuring.device_profile import DeviceProfile
-from profiles import entry, profile_with, way
+from profiles import entry, in_a_browser, profile_with, way
 
 BUILTIN = Bundle.load()
 IDS = [subnet.id for subnet in BUILTIN.manifest.subnetworks][:5]
@@ -226,3 +226,8 @@ def test_every_sub_network_is_chosen_or_rejected_once(
 def test_the_pareto_front_holds_what_nothing_beats() -> None:
     points = [("a", 0.9, 10.0), ("b", 0.8, 5.0), ("c", 0.8, 6.0), ("d", 0.7, 5.0), ("e", 0.95, 20.0)]
     assert pareto_front(points) == {"a", "b", "e"}
+
+
+def test_what_another_runtime_measured_is_nothing_to_choose_from() -> None:
+    with pytest.raises(ProfileError, match=r"the profile: expected a profile measured by edgebert in Python, found"):
+        select(BUNDLE, in_a_browser(PROFILE), Budget(latency_ms=20))

@@ -10,7 +10,7 @@ import pytest
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.records import encode
-from profiles import BEST
+from profiles import BEST, LEAST, in_a_browser, profile_of_costs
 
 Edgebert = Callable[..., Any]
 Alter = Callable[..., Path]
@@ -108,3 +108,64 @@ def test_a_profile_says_whose_it_is(edgebert: Edgebert, profile_file: str, tmp_p
     other = msgspec.structs.replace(profile, device=msgspec.structs.replace(profile.device, cpu="another"))
     other.save(tmp_path / "other.json")
     assert "on another device: its times may not hold here" in edgebert("inspect", str(tmp_path / "other.json")).out
+
+
+@pytest.fixture
+def phone_file(builtin: Bundle, tmp_path: Path) -> str:
+    """The same as `profile_file`, measured in the browser of a phone."""
+    in_a_browser(profile_of_costs(builtin, {BEST: 90.0, LEAST: 25.0})).save(tmp_path / "phone.json")
+    return str(tmp_path / "phone.json")
+
+
+def test_a_browsers_profile_is_shown(edgebert: Edgebert, phone_file: str) -> None:
+    text = edgebert("inspect", phone_file).out
+    assert text.startswith("Chrome 156 on Android, Pixel 8, 8 cores, 8 GB, arm valhall (isolated, timer step 0.005 ms)")
+    assert "by edgebert in JavaScript on another device" in text
+    (row,) = [line for line in text.splitlines() if line.startswith(BEST)]
+    assert "wasm on CPU, fused, 1 thread" in row
+    assert row.split()[-3:] == ["-", "0", "*"]
+
+
+def test_profiles_are_shown_side_by_side(edgebert: Edgebert, profile_file: str, phone_file: str) -> None:
+    lines = edgebert("inspect", profile_file, phone_file).out.splitlines()
+    assert lines[0].startswith(f"1  {profile_file}: ")
+    assert "by edgebert in Python, ONNX Runtime 1.0" in lines[0]
+    assert lines[1].startswith(f"2  {phone_file}: Chrome 156 on Android, Pixel 8, ")
+    assert "(isolated, timer step 0.005 ms); measured 2026-01-01T00:00:00+00:00 by edgebert in JavaScript, " in lines[1]
+    assert "batch 1, 128 tokens" in lines[3]
+    here, phone = (line.split() for line in lines[7:9])
+    assert (here[0], here[-5:]) == (BEST, ["40.00", "/", "40.00", "30", "0"])
+    assert phone == ["2", "wasm", "on", "CPU,", "fused,", "1", "thread", "90.00", "/", "90.00", "-", "0"]
+
+
+def test_profiles_side_by_side_are_one_json_object(edgebert: Edgebert, profile_file: str, phone_file: str) -> None:
+    found = json.loads(edgebert("inspect", profile_file, phone_file, "--length", "16", "--json").out)
+    assert [one["device"]["runtime"] for one in found["profiles"]] == ["python", "javascript"]
+    assert found["length"] == 16
+    assert [one["peak_memory_mb"] for one in found["subnetworks"][0]["measured"]] == [30.0, None]
+
+
+def test_a_bundle_before_profiles_tells_their_qualities(
+    edgebert: Edgebert, builtin: Bundle, profile_file: str, phone_file: str, alter_manifest: Alter
+) -> None:
+    path = str(alter_manifest(name="another"))
+    assert "is of another bundle (expected" in edgebert("inspect", path, profile_file).error(1)
+    both = edgebert("inspect", str(builtin.path), profile_file, phone_file).out
+    assert both == edgebert("inspect", profile_file, phone_file).out
+    assert f"{builtin.manifest.qualities[BEST]:.3f}" in both
+    assert edgebert("inspect", str(builtin.path), phone_file).out == edgebert("inspect", phone_file).out
+
+
+def test_what_is_no_profile_is_not_shown_beside_one(edgebert: Edgebert, profile_file: str, tmp_path: Path) -> None:
+    assert "cannot read " in edgebert("inspect", profile_file, str(tmp_path / "nowhere")).error(1)
+    assert "cannot read " in edgebert("inspect", str(tmp_path), profile_file).error(1)
+    for alone in ([profile_file], []):
+        message = edgebert("inspect", *alone, "--length", "16").usage_error("inspect")
+        assert "expected several profiles to compare by --length, found one path" in message
+
+
+@pytest.mark.parametrize("verb", [["select"], ["predict", "a great film"]])
+def test_what_chooses_refuses_a_browsers_profile(edgebert: Edgebert, phone_file: str, verb: list[str]) -> None:
+    message = edgebert(*verb, "--latency-ms", "100", "--profile", phone_file).error(1)
+    assert message.startswith(f"error: {phone_file}: expected a profile measured by edgebert in Python, found one of ")
+    assert message.endswith("; measure here with `edgebert profile`, and see this one with `edgebert inspect`")

@@ -5,7 +5,7 @@ from typing import Any
 
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile
-from profiles import BEST, LEAST
+from profiles import BEST, LEAST, in_a_browser, profile_of_costs
 
 Edgebert = Callable[..., Any]
 
@@ -43,3 +43,11 @@ def test_sub_networks_are_added_to_a_profile(edgebert: Edgebert, tmp_path: Path)
 def test_an_emulated_machine_is_marked(edgebert: Edgebert) -> None:
     done = edgebert(*QUICK, "--subnets", LEAST, "--emulate", "cpus=1,memory-mb=1000")
     assert "EMULATED, limited to 1 processors and 1000 MB" in done.out
+
+
+def test_nothing_is_added_to_a_browsers_profile(edgebert: Edgebert, builtin: Bundle, tmp_path: Path) -> None:
+    in_a_browser(profile_of_costs(builtin, {BEST: 90.0})).save(tmp_path / "phone.json")
+    before = (tmp_path / "phone.json").read_bytes()
+    done = edgebert(*QUICK, "--subnets", LEAST, "--out", str(tmp_path / "phone.json"))
+    assert "phone.json: expected a profile measured by edgebert in Python" in done.error(1)
+    assert (tmp_path / "phone.json").read_bytes() == before

@@ -178,7 +178,8 @@ def measured(subnet_id: str, ms_of: Callable[[int], float], peak_memory_mb: floa
         for length in LENGTHS:
             ms = ms_of(size) * length / 128
             times = dict.fromkeys(("p50_ms", "p90_ms", "p95_ms", "p99_ms"), ms)
-            rows.append(Latency(batch_size=size, length=length, runs=100, **times, p50_ci95_ms=(ms, ms)))
+            shape = {"batch_size": size, "length": length, "runs": 100, "runs_per_sample": 1}
+            rows.append(Latency(**shape, **times, p50_ci95_ms=(ms, ms)))
     return msgspec.structs.replace(one, latency=tuple(rows))
 
 

@@ -19,6 +19,7 @@ KINDS: dict[str, Any] = {
     "bundle.json": (Manifest, BundleError),
     "golden.json": (Golden, BundleError),
     "profile.json": (DeviceProfile, ProfileError),
+    "profile-of-a-browser.json": (DeviceProfile, ProfileError),
 }
 GRAPHS = json.loads((VECTORS / "graphs.json").read_bytes())
 

@@ -13,6 +13,7 @@ def latency(length: int, p50_ms: float, batch_size: int = 1) -> Latency:
         batch_size=batch_size,
         length=length,
         runs=100,
+        runs_per_sample=1,
         p50_ms=p50_ms,
         p90_ms=p50_ms * 1.1,
         p95_ms=p50_ms * 1.2,

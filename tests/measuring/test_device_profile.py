@@ -13,7 +13,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.subnet import WayFilter
-from profiles import entry, profile_of_costs, profile_with, way
+from profiles import PHONE, entry, in_a_browser, profile_of_costs, profile_with, way
 
 FULL, HALF = "w1.00-d1.00-int8-static", "w0.50-d0.50-int8-static"
 
@@ -256,6 +256,24 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda c: entry_of(c).update(peak_memory_mb=1),
         r"memory_mb in .* at \$.subnetworks\[0\]",
     ),
+    "memory that is known in part": (
+        lambda c: entry_of(c).update(steady_memory_mb=None),
+        r"or null for all three, found 15, null, 30 at \$.subnetworks\[0\]",
+    ),
+    "fewer runs than a sample has": (
+        lambda c: entry_of(c)["latency"][0].update(runs_per_sample=101),
+        r"at least the 101 runs of one sample, found 100 at \$.subnetworks\[0\].latency\[0\]",
+    ),
+    "no runtime": (lambda c: c["device"].pop("runtime"), r"required field runtime at \$.device"),
+    "an unknown runtime": (lambda c: c["device"].update(runtime="abacus"), r"'abacus' at \$.device.runtime"),
+    "an engine of another runtime": (
+        lambda c: c["engine_versions"].update(wasm="onnxruntime-web 1"),
+        r"expected engines of edgebert in Python \(cpu, .*\), found wasm at \$.engine_versions",
+    ),
+    "a way of another runtime": (
+        lambda c: entry_of(c)["way"].update(engine="wasm", device="CPU"),
+        r"expected a way of cpu, .*, found wasm on CPU, .* at \$.subnetworks\[0\].way",
+    ),
     "no hash": (lambda c: c.update(bundle_sha256="ABC"), r"Expected 64 hexadecimal digits .* at \$.bundle_sha256"),
     "no time": (lambda c: c.update(created_at="2026-13-01"), r"expected a time with its zone, .* at \$.created_at"),
     "a time without a zone": (lambda c: c.update(created_at="2026-01-01T00:00:00"), r"zone, .* at \$.created_at"),
@@ -316,3 +334,78 @@ def test_of_entries_measured_in_two_ways_the_settings_promise_the_lesser(profile
     other = msgspec.structs.replace(profile, settings=quick, subnetworks=profile.subnetworks[:1])
     assert profile.merged(other).settings == quick
     assert other.merged(profile).settings == profile.settings  # all was measured again
+
+
+IN_A_BROWSER: dict[str, tuple[Callable[[Any], object], str]] = {
+    "an engine of Python": (
+        lambda c: c["engine_versions"].update(cpu="ONNX Runtime 1"),
+        r"engines of edgebert in JavaScript \(wasm, webgpu, node\), found cpu at \$.engine_versions",
+    ),
+    "a way of Python": (
+        lambda c: entry_of(c)["way"].update(engine="cpu", device="cpu"),
+        r"expected a way of wasm on CPU, fused or portable; .*, found cpu, fused, 1 thread at \$.subnetworks\[0\].way",
+    ),
+    "another device": (
+        lambda c: entry_of(c)["way"].update(device="GPU"),
+        r"wasm on GPU, .* at \$.subnetworks\[0\].way",
+    ),
+    "a fused graph on a GPU": (
+        lambda c: entry_of(c)["way"].update(engine="webgpu", device="GPU"),
+        r"webgpu on GPU, portable; .*, found webgpu on GPU, fused, .* at \$.subnetworks\[0\].way",
+    ),
+    "options": (lambda c: entry_of(c)["way"].update(options=[["a", "b"]]), r"a=b at \$.subnetworks\[0\].way"),
+    "more threads than there can be": (
+        lambda c: entry_of(c)["way"].update(threads=65),
+        r"expected at most 64 threads on 8 cores, found 65 at \$.subnetworks\[0\].way",
+    ),
+    "no step of the clock": (lambda c: c["device"].update(timer_step_ms=0), r"float > 0.0 at \$.device.timer_step_ms"),
+    "a key of the other device": (lambda c: c["device"].update(cpu="ARM"), r"unknown field cpu at \$.device"),
+    "half a fingerprint": (lambda c: c["device"].update(fingerprint="01" * 16), r"64 hex.* at \$.device.fingerprint"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), IN_A_BROWSER.values(), ids=IN_A_BROWSER)
+def test_a_browsers_profile_that_contradicts_itself_is_refused_with_the_path(
+    profile: DeviceProfile, change: Callable[[Any], object], message: str
+) -> None:
+    with pytest.raises(ProfileError, match=rf"p.json: .*{message}; make it again or restore it"):
+        records.decode(altered(in_a_browser(profile), change), DeviceProfile, "p.json", ProfileError)
+
+
+def test_a_browsers_profile_is_read_as_it_was_written(profile: DeviceProfile, tmp_path: Path) -> None:
+    found = in_a_browser(profile)
+    found.save(tmp_path / "p.json")
+    assert DeviceProfile.load(tmp_path / "p.json") == found
+    assert json.loads((tmp_path / "p.json").read_bytes())["device"]["runtime"] == "javascript"
+    # Cores that a browser does not tell limit nothing.
+    shy = msgspec.structs.replace(found, device=msgspec.structs.replace(PHONE, cores=None))
+    many = altered(shy, lambda c: entry_of(c)["way"].update(threads=1000))
+    assert records.decode(many, DeviceProfile, "p.json", ProfileError).device == shy.device
+
+
+def test_what_another_runtime_measured_is_not_chosen_from_and_not_merged(
+    profile: DeviceProfile, builtin: Bundle
+) -> None:
+    other = in_a_browser(profile)
+    other.check_fits(builtin)
+    profile.check_runtime()
+    found = "p.json: expected a profile measured by edgebert in Python, found one of Chrome 156 on Android, Pixel 8"
+    with pytest.raises(ProfileError, match=f"{found}, measured by edgebert in JavaScript; measure here with `edgebert"):
+        other.check_runtime("p.json")
+    message = "nothing can be added to the profile: it was measured by edgebert in {} "
+    with pytest.raises(ProfileError, match=message.format("JavaScript")):
+        other.merged(profile)
+    with pytest.raises(ProfileError, match=message.format("Python")):
+        profile.merged(other)
+
+
+def test_browsers_profiles_of_one_device_are_merged(profile: DeviceProfile, builtin: Bundle) -> None:
+    newer = in_a_browser(profile_with(builtin, entry(HALF, 7.0)))
+    merged = in_a_browser(profile).merged(newer)
+    assert [(one.id, one.latency[-1].p50_ms, one.memory_bound_mb) for one in merged.subnetworks] == [
+        (FULL, 12.8, float("inf")),
+        (HALF, 7.0, float("inf")),
+    ]
+    assert merged.stability.others_share is None
+    half_known = with_stability(newer, others_share=0.05)
+    assert in_a_browser(profile).merged(half_known).stability.others_share == 0.05

@@ -19,7 +19,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import Profiling, profile, profile_of
 from edgebert.measuring.ways import Combination
 from edgebert.subnet import WayFilter
-from profiles import entry, profile_with, way
+from profiles import entry, in_a_browser, profile_with, way
 
 ON_ONE_THREAD = WayFilter(threads=1)
 
@@ -129,9 +129,22 @@ def test_another_machines_profile_is_of_no_use(
     other = msgspec.structs.replace(
         complete_profile(bundle_of_two), device=msgspec.structs.replace(this_device(), cpu="another")
     )
-    other.save(cached_file(fresh_cache))
+    for one in (other, in_a_browser(other)):
+        one.save(cached_file(fresh_cache))
+        assert profile_cache.find(bundle_of_two, 1) is None
+        assert "the cached profile is of another bundle or device" in caplog.text
+
+
+def test_a_cached_profile_of_an_earlier_version_is_measured_again(
+    bundle_of_two: Bundle, fresh_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile_cache.keep(complete_profile(bundle_of_two), bundle_of_two, quick=True)
+    cached = cached_file(fresh_cache)
+    content = cached.read_text().replace('"schema_version": 5', '"schema_version": 4')
+    cached.write_text(content.replace('"runtime": "python",', "").replace('"runs_per_sample": 1,', ""))
     assert profile_cache.find(bundle_of_two, 1) is None
-    assert "the cached profile is of another bundle or device" in caplog.text
+    assert "measuring again, since the cached profile is of no use: " in caplog.text
+    assert "expected schema_version 5, found 4" in caplog.text
 
 
 def kept_on_threads(bundle: Bundle, *threads: int) -> None:

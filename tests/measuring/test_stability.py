@@ -46,6 +46,15 @@ def test_other_processes_are_named() -> None:
     assert "other processes took 30% of it: close them and profile again" in found.warning
 
 
+def test_where_others_are_not_shown_they_are_not_known() -> None:
+    shy = msgspec.structs.replace(READING, others_share=None)
+    found = stability_of([records([1.0, 1.0, 1.0], [shy] * 3)], SETTINGS)
+    assert (found.others_share, found.readings[0].others_share, found.warning) == (None, None, None)
+    warned = warning_of(canary_drift=1.5, median_drift=1.4, others_share=None, readings=[shy])
+    assert warned is not None
+    assert "close other programs" in warned
+
+
 def test_a_clock_that_goes_down_is_named() -> None:
     readings = [msgspec.structs.replace(READING, clock_mhz=mhz) for mhz in (3000, 2000)]
     found = warning_of(canary_drift=1.5, median_drift=1.4, others_share=0.0, readings=readings)

@@ -3,7 +3,7 @@ import msgspec
 from edgebert.inputs.bundle import Bundle
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.reporting.profile_report import Doubt, profile_report
-from profiles import BEST, LEAST, LENGTHS, MIDDLE, entry, profile_of_costs, profile_with, way
+from profiles import BEST, LEAST, LENGTHS, MIDDLE, entry, in_a_browser, profile_of_costs, profile_with, way
 
 
 def changed_stability(profile: DeviceProfile, **values: object) -> DeviceProfile:
@@ -52,3 +52,16 @@ def test_what_is_unsettled_or_unstable_is_a_doubt(builtin: Bundle) -> None:
         "unsettled", "in the time given, 1 entries have a median that is not known to 2%", (BEST,)
     )
     assert unstable == Doubt("unstable", "others took 80 %")
+
+
+def test_percentiles_of_means_are_a_doubt(builtin: Bundle) -> None:
+    profile = in_a_browser(profile_of_costs(builtin, {BEST: 40.0}))
+    assert [doubt.kind for doubt in profile_report(profile).doubts] == ["rounds-differ"]
+    (one,) = profile.subnetworks
+    first, *others = one.latency
+    latency = (msgspec.structs.replace(first, runs_per_sample=20), *others)
+    coarse = msgspec.structs.replace(profile, subnetworks=(msgspec.structs.replace(one, latency=latency),))
+    report = profile_report(coarse, builtin)
+    assert [doubt.kind for doubt in report.doubts] == ["rounds-differ", "coarse-clock"]
+    assert "up to 20 as one: p95 and p99 of such means are lower" in report.doubts[-1].reason
+    assert not report.is_of_this_device

@@ -211,6 +211,24 @@ def test_a_network_loaded_by_its_name_leaves_the_others_less_memory(device: Devi
     assert [subnet_id for subnet_id, _ in residents.loaded()] == [BEST]
 
 
+def test_a_network_of_unknown_memory_loaded_by_its_name_leaves_the_others_none(device: Device) -> None:
+    profile = profile_with(device.bundle, entry(BEST, MS[BEST], None), entry(LEAST, MS[LEAST], 10.0))
+    model, residents = device.predictor(Budget(memory_mb=80), profile, subnet=BEST)
+    with pytest.raises(EdgeBertError, match=r"expected at most 0.0 MB, found 10.0 MB for .*; raise memory_mb"):
+        model(LONGEST, latency_ms=120.0)
+    assert [subnet_id for subnet_id, _ in residents.loaded()] == [BEST]
+
+
+def test_without_a_limit_of_memory_it_need_not_be_known(device: Device) -> None:
+    profile = profile_with(device.bundle, *(entry(name, ms, None) for name, ms in MS.items()))
+    model, residents = device.predictor(Budget(latency_ms=250.0), profile)
+    assert (model.subnet.id, model.selection.peak_memory_mb) == (MIDDLE, None)
+    model("fine")  # has the best network loaded
+    residents.wait()
+    model("fine")
+    assert device.ran == [MIDDLE, BEST]
+
+
 def test_a_cascade_asks_a_second_network_where_the_first_is_not_sure(builtin: Bundle) -> None:
     device = Device(builtin, {BEST: 400.0, LEAST: 40.0})
     model, _ = device.predictor(Budget(tolerance=0.005), cascade=True)

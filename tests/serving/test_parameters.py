@@ -1,13 +1,15 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from edgebert.choosing.selection import Budget
 from edgebert.engines.session import default_way
-from edgebert.errors import BundleError, EdgeBertError
+from edgebert.errors import BundleError, EdgeBertError, ProfileError
 from edgebert.inputs.bundle import Bundle
-from edgebert.serving.parameters import budget_of, choose, length_of, subnet_in
-from edgebert.subnet import Subnet
-from profiles import BEST, LEAST
+from edgebert.serving.parameters import budget_of, choose, length_of, profile_source, subnet_in
+from edgebert.subnet import Subnet, WayFilter
+from profiles import BEST, LEAST, in_a_browser, profile_of_costs
 
 LIMITS = {"latency_ms": None, "memory_mb": None, "percentile": 95, "length": None, "batch_size": 1, "tolerance": 0.0}
 
@@ -49,3 +51,13 @@ def test_known_texts_have_the_length_of_the_longest(builtin: Bundle) -> None:
     assert length_of(builtin, "fine " * 1000) == length_of(builtin, []) == builtin.manifest.max_length
     with pytest.raises(EdgeBertError, match="expected a text, found an empty one"):
         length_of(builtin, ["fine", ""])
+
+
+def test_a_profile_of_another_runtime_is_refused_as_it_is_given(builtin: Bundle, tmp_path: Path) -> None:
+    profile = in_a_browser(profile_of_costs(builtin, {BEST: 40.0}))
+    profile.save(tmp_path / "phone.json")
+    for given in (profile, tmp_path / "phone.json"):
+        with pytest.raises(
+            ProfileError, match=r"(the profile|phone.json): expected a profile measured by edgebert in Py"
+        ):
+            profile_source(builtin, 1, WayFilter(), given)

@@ -199,6 +199,7 @@ def _with(
 
     # Latencies of two machines, or of two ways to run graphs, cannot be compared.
     device, way = profiled.device, entries[name].way  # a quick profile has one way
+    assert isinstance(device, Device)  # what profiles here and on a host is edgebert in Python
     if found and (found.device.fingerprint, found.way) != (device.fingerprint, way):
         expected = f"{found.device}; {found.way}"
         raise ProfileError(f"{path}: expected {expected}, found {device}; {way}; give another file")

@@ -3,7 +3,7 @@
 import { keyOf } from "../way.js";
 import { budgetOf } from "./budget.js";
 import { costOf } from "./cost-model.js";
-import { worthsOf } from "./selection.js";
+import { memoryBoundOf, worthsOf } from "./selection.js";
 
 /** @typedef {import("./selection.js").Entry} Entry */
 
@@ -37,7 +37,7 @@ export class Menu {
     this.#percentile = percentile;
     this.#entries = profile.subnetworks.flatMap((entry) => {
       const quality = worths.get(entry.id);
-      const fits = memoryMb === null || entry.peak_memory_mb <= memoryMb;
+      const fits = memoryMb === null || memoryBoundOf(entry) <= memoryMb;
       const key = `${entry.id} ${keyOf(entry.way)}`;
       return quality !== undefined && entry.numerics_ok && fits ? [{ key, entry, quality }] : [];
     });
@@ -72,7 +72,7 @@ export class Menu {
       (one, other) =>
         other.quality - one.quality ||
         one.boundMs - other.boundMs ||
-        one.entry.peak_memory_mb - other.entry.peak_memory_mb,
+        memoryBoundOf(one.entry) - memoryBoundOf(other.entry),
     );
   }
 }

@@ -46,7 +46,7 @@ import { costOf } from "./cost-model.js";
  * @typedef {object} Entry
  * @property {string} id
  * @property {Way} way
- * @property {number} peak_memory_mb
+ * @property {number | null} peak_memory_mb null where what ran it does not show that
  * @property {boolean} numerics_ok
  * @property {{drift: number, tolerance: number, wrong_answers: number}} numerics
  * @property {readonly number[]} pad_to
@@ -58,8 +58,8 @@ import { costOf } from "./cost-model.js";
  *
  * The kind "slower" is for what is as good as the chosen one: slower than it, or as fast and larger.
  *
- * @typedef {"slower" | "less-quality" | "over-budget" | "beyond-profile" | "left-out" | "wrong-numerics" |
- *   "unknown-quality" | "not-profiled"} RejectionKind
+ * @typedef {"slower" | "less-quality" | "over-budget" | "beyond-profile" | "unknown-memory" | "left-out" |
+ *   "wrong-numerics" | "unknown-quality" | "not-profiled"} RejectionKind
  */
 
 /** @typedef {{subnetwork: string, way: Way, kind: RejectionKind, reason: string}} Rejection `reason` is for people */
@@ -84,7 +84,7 @@ import { costOf } from "./cost-model.js";
  * @property {string} subnetwork
  * @property {Way} way
  * @property {number} predictedMs
- * @property {number} peakMemoryMb
+ * @property {number | null} peakMemoryMb
  * @property {number | null} quality
  */
 
@@ -95,6 +95,8 @@ import { costOf } from "./cost-model.js";
  */
 
 const UNKNOWN = "its quality is not known; export with --eval or --texts";
+const UNKNOWN_MEMORY = "its memory is not known, since what ran it does not show that; give no limit of memory";
+
 /**
  * Returns the best sub-network of a bundle that meets a budget on the profiled device.
  *
@@ -204,6 +206,8 @@ function admitted(manifest, profile, budget) {
     } else if (!entry.numerics_ok) {
       const reason = `it does not give the golden outputs on this device: ${whatIsWrong(entry)}`;
       rejected.push(rejection(id, way, "wrong-numerics", reason));
+    } else if (budget.memoryMb && entry.peak_memory_mb === null) {
+      rejected.push(rejection(id, way, "unknown-memory", UNKNOWN_MEMORY));
     } else if (predictedMs === null) {
       rejected.push(rejection(id, way, "beyond-profile", beyond(profile, budget)));
     } else {
@@ -222,6 +226,16 @@ function notMeasured(manifest, profile) {
     ...profile.left_out.map((one) => rejection(one.id, one.way, "left-out", one.reason)),
     ...others.map((one) => rejection(one.id, way, "not-profiled", "it is not in the profile")),
   ];
+}
+
+/**
+ * Returns the most megabytes that an entry takes; where that is not known, more than any limit.
+ *
+ * @param {Entry} entry
+ */
+export function memoryBoundOf(entry) {
+  // Not Infinity: two of them are to be as large as each other, and their difference would be no number.
+  return entry.peak_memory_mb ?? Number.MAX_VALUE;
 }
 
 /** @param {Entry} entry */
@@ -244,14 +258,14 @@ function beyond({ settings }, { length, batchSize }) {
  * @param {Candidate} one @param {Budget} budget
  */
 function strainOf({ predictedMs, entry }, { latencyMs, memoryMb }) {
-  return Math.max(latencyMs ? predictedMs / latencyMs : 0, memoryMb ? entry.peak_memory_mb / memoryMb : 0);
+  return Math.max(latencyMs ? predictedMs / latencyMs : 0, memoryMb ? memoryBoundOf(entry) / memoryMb : 0);
 }
 
 /** @param {Candidate} one @param {Candidate} other */
 function byCost(one, other) {
   return (
     one.predictedMs - other.predictedMs ||
-    one.entry.peak_memory_mb - other.entry.peak_memory_mb ||
+    memoryBoundOf(one.entry) - memoryBoundOf(other.entry) ||
     one.subnet.parameters - other.subnet.parameters
   );
 }
@@ -271,8 +285,9 @@ function lostTo(one, chosen, tied, budget) {
 }
 
 /** @param {Candidate} one @param {Budget} budget */
-function overOf({ predictedMs, entry: { peak_memory_mb: peakMb } }, { latencyMs, memoryMb }) {
+function overOf({ predictedMs, entry }, { latencyMs, memoryMb }) {
   const over = [];
+  const peakMb = memoryBoundOf(entry);
   if (latencyMs && predictedMs > latencyMs) over.push(`${predictedMs.toFixed(2)} ms is over ${short(latencyMs)} ms`);
   if (memoryMb && peakMb > memoryMb) over.push(`${peakMb.toFixed(1)} MB is over ${short(memoryMb)} MB`);
   return over.join(" and ");
@@ -307,7 +322,7 @@ function infeasible(manifest, candidates, rejected, budget) {
   const { subnet, entry, predictedMs } = nearest;
   const needs = [];
   if (budget.latencyMs) needs.push(`${predictedMs.toFixed(2)} ms`);
-  if (budget.memoryMb) needs.push(`${entry.peak_memory_mb.toFixed(1)} MB`);
+  if (budget.memoryMb) needs.push(`${memoryBoundOf(entry).toFixed(1)} MB`);
   // A latency is that of a length, memory that of the longest input there can be.
   const isSlow = budget.latencyMs && predictedMs > budget.latencyMs;
   const shorter = isSlow ? "give a shorter --length" : "export again with a shorter --max-length";
