@@ -3,10 +3,10 @@ PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEVICE := .venv-device
 DEV := .venv
-SOURCES := $(shell find edgebert exporters -type f -not -name '*.pyc')
+SOURCES := $(shell find edgebert exporters js/src -type f -not -name '*.pyc')
 
 .PHONY: profile test lint test-device test-exporters test-elastic test-rest parity families fuzz kills watch \
-	check-arm64 check-x86 check-emulated emulated-installed emulated-tools test-web coverage builtin-bundle clean
+	check-arm64 check-x86 check-emulated emulated-installed emulated-tools test-web demo coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -89,6 +89,17 @@ emulated-tools: $(DEVICE)/installed $(DEV)/installed
 # The JavaScript side, in Node (18 or later) with what npm installs for it.
 test-web: js/node_modules/installed
 	cd js && npm run --silent types && npm test --silent
+
+# The static page of examples/browser with all that it loads, in build/demo, and a server for this machine's browsers.
+demo: js/node_modules/installed
+	rm -rf build/demo
+	mkdir -p build/demo/ort build/demo/bundle
+	cp examples/browser/*.html examples/browser/*.css examples/browser/*.js build/demo
+	cp -r js/src build/demo/edgebert
+	cd js/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
+		$(CURDIR)/build/demo/ort
+	cp edgebert/builtin/* build/demo/bundle
+	$(PYTHON) examples/browser/serve.py build/demo --port $(or $(PORT),8080)
 
 js/node_modules/installed: js/package-lock.json
 	cd js && npm ci --ignore-scripts --no-audit --no-fund

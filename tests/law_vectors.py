@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from fake_trials import measurement
+from numpy.typing import NDArray
 
 from edgebert.choosing.selection import Budget, Rejection, select, select_unprofiled
 from edgebert.engines.fixed_shapes import FixedShapes
-from edgebert.errors import BudgetError
-from edgebert.inputs.bundle import BUILTIN, Bundle
-from edgebert.inputs.manifest import ExportedSubnet, Quality
+from edgebert.errors import BudgetError, EdgeBertError
+from edgebert.inputs.bundle import BUILTIN, Bundle, GoldenValues
+from edgebert.inputs.manifest import EmbeddingSettings, ExportedSubnet, Quality
 from edgebert.measuring.cost_model import CostModel, Latency
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
+from edgebert.measuring.latency_statistics import is_known, latency_of, samples_by_shape
+from edgebert.measuring.numerics import missed
+from edgebert.measuring.profile_settings import Shape, settings_for
 from edgebert.serving.governor import Governor
 from edgebert.subnet import Way
+from edgebert.tasks.sentence_embedding import SentenceEmbedding
+from edgebert.tasks.tasks import kind_of
 from profiles import entry, profile_with
 
 FOLDER = Path(__file__).parent / "laws"
@@ -114,6 +122,48 @@ def reasons(rejected: tuple[Rejection, ...]) -> list[str]:
     return [f"{one.subnetwork}: {one.reason}" for one in rejected]
 
 
+def with_numerics(law: Json) -> Json:
+    """Return a file of golden outputs with how far this side finds each case's outputs off."""
+    said = law["task"]
+    kind = kind_of(said["task"], EdgeBertError)
+    labels = tuple(said["labels"])
+    task = (
+        SentenceEmbedding((), msgspec.convert(said["embedding"], EmbeddingSettings))
+        if kind is SentenceEmbedding
+        else kind(labels)
+    )
+    mask = np.array(law["mask"], np.int64)
+    cases = []
+    for case in law["cases"]:
+        expected = msgspec.convert(case["right"], tuple[GoldenValues, ...])
+        found = {name: array_of(output) for name, output in case["found"].items()}
+        numbers = missed(task.without_padding(found, mask), expected, task)
+        cases.append({**case, "expected": msgspec.to_builtins(numbers)})
+    return {**law, "cases": cases}
+
+
+def array_of(output: Json) -> NDArray[np.float32]:
+    """Return the numbers of an output; those that JSON has none for are texts."""
+    return np.array([float(value) for value in output["values"]], np.float32).reshape(output["shape"])
+
+
+def with_medians(law: Json) -> Json:
+    """Return a file of samples with what this side says of them, shape by shape, and whether that is known well."""
+    said = {"min_rounds": law["min_rounds"], "interval_share": law["interval_share"]}
+    settings = msgspec.structs.replace(settings_for(Bundle.load()), **said)
+    cases = []
+    for case in law["cases"]:
+        rounds = [
+            msgspec.structs.replace(measurement(1.0), samples_ms=tuple(map(tuple, one))) for one in case["rounds"]
+        ]
+        samples_ms = samples_by_shape(rounds)
+        found = [latency_of(Shape(batch_size=1, length=2), of_shape) for of_shape in samples_ms]
+        rows = [json.loads(msgspec.json.encode(row)) for row in found]
+        medians = [{name: row[name] for name in row if name.startswith("p") or name == "runs"} for row in rows]
+        cases.append({**case, "latency": medians, "is_known": is_known(rounds, settings)})
+    return {**law, "cases": cases}
+
+
 def written(value: Json, margin: str = "") -> str:
     """Return a value as JSON: each element of a list in one line, and each value of an object that is short."""
     line = json.dumps(value)
@@ -126,8 +176,17 @@ def written(value: Json, margin: str = "") -> str:
     return f"{{\n{inner}" + f",\n{inner}".join(parts) + f"\n{margin}}}"
 
 
+ANSWERS: dict[str, Answered] = {
+    "costs": with_costs,
+    "governor": with_answers,
+    "words": with_words,
+    "golden": with_numerics,
+    "medians": with_medians,
+}
+
+
 def main() -> None:
-    for folder, answer in (("costs", with_costs), ("governor", with_answers), ("words", with_words)):
+    for folder, answer in ANSWERS.items():
         for name, law in read(folder).items():
             (FOLDER / folder / f"{name}.json").write_text(written(answer(law)) + "\n", encoding="utf-8")
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgebert.browser.posted import PageTrial
 from edgebert.choosing.selection import Selection
 from edgebert.elastic_manifest import ElasticManifest
 from edgebert.inputs.bundle import Answers, Golden
@@ -82,6 +83,7 @@ def check(name: str, kind: Any) -> None:
         Comparison,
         Evaluation,
         TrialRecord,
+        PageTrial,
         AnswerOrigin,
     ],
 )

@@ -23,18 +23,21 @@ PACKAGES = [
     "choosing",
     "serving",
     "reporting",
+    "browser",
     "exporters",
     "elastic",
     "cli",
 ]
 DEVICE_PACKAGES = PACKAGES[: PACKAGES.index("exporters")]
 DEVICE_LIBRARIES = {
+    "cryptography",  # of the extra `web`
     "edgebert",
     "msgspec",
     "numpy",
     "onnxruntime",
     "platformdirs",
     "psutil",
+    "segno",  # of the extra `web`
     "tabulate",
     "tokenizers",
     "tqdm",

@@ -3,10 +3,12 @@
 import argparse
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from edgebert.browser.server import Place
     from edgebert.machine.limits import Limits
 
 N = TypeVar("N", int, float)
@@ -123,6 +125,16 @@ two_or_more = _number(int, lambda value: value > 1, "a whole number above 1")
 whole_number = _number(int, lambda value: value >= 0, "whole numbers of at least 0")
 counts, whole_numbers = _list_of(count), _list_of(whole_number)
 shares = _list_of(_number(float, lambda value: 0 < value <= 1, "numbers above 0 and at most 1"))
+
+
+def place(text: str) -> "Place":
+    """Return where to listen, such as 0.0.0.0:8000, or [::1]:8000 or a name; without a port any that is free."""
+    from edgebert.browser.server import Place
+
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?", text)
+    if found is None or int(found[3] or 0) > 65535:
+        raise argparse.ArgumentTypeError(f"expected HOST or HOST:PORT, found {text}")
+    return Place(found[1] or found[2], int(found[3] or 0))
 
 
 def limits(text: str) -> "Limits":

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebert.cli import arguments
+from edgebert.cli import arguments, profile_page
 from edgebert.cli.arguments import add, from_options
 from edgebert.cli.output import print_json, progress_bar
 from edgebert.errors import ProfileError
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--emulate", arguments.limits, "cpus=N,memory-mb=M", "imitate a smaller machine")
     add(parser, "--host", str, "USER@DEVICE", "measure there, over ssh, and bring the profile back")
     add(parser, "--host-command", str, "COMMAND", "what runs edgebert on the host", "edgebert")
+    profile_page.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,16 +50,20 @@ def run(options: argparse.Namespace) -> None:
     from edgebert.records import check_writable
     from edgebert.reporting.profile_report import profile_report
 
+    profile_page.check(options)
     bundle = Bundle.load(options.bundle)
     out = Path(options.out) if options.out else None
     earlier = None
     # Before the measuring, which takes minutes: a place that cannot be written and a damaged file are told at once.
     if out is not None:
         check_writable(out, ProfileError)
-        # Some sub-networks or ways are added to what the file holds; else it is written anew.
-        if out.exists() and (options.subnets or options.provider or options.engines or options.threads):
-            earlier = DeviceProfile.load(out)
-            earlier.check_runtime(out)
+    if options.browser:
+        profile_page.run(options, bundle)
+        return
+    # Some sub-networks or ways are added to what the file holds; else it is written anew.
+    if out is not None and out.exists() and _names_some(options):
+        earlier = DeviceProfile.load(out)
+        earlier.check_runtime(out)
     # An empty host is refused there: a variable that is not set must not measure this machine instead.
     found = _profile_here(bundle, options) if options.host is None else _profile_elsewhere(bundle, options)
     if earlier is not None:
@@ -66,6 +71,11 @@ def run(options: argparse.Namespace) -> None:
     if out is not None:
         found.save(out)
     print_json(found) if options.json else print_profile(profile_report(found, bundle))
+
+
+def _names_some(options: argparse.Namespace) -> bool:
+    """Return whether options name some sub-networks or ways."""
+    return bool(options.subnets or options.provider or options.engines or options.threads)
 
 
 def _profile_here(bundle: "Bundle", options: argparse.Namespace) -> "DeviceProfile":

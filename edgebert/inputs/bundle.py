@@ -5,7 +5,7 @@ Every file is checked against its hash before it is used, and none may lie outsi
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -227,14 +227,21 @@ class Bundle:
         # Before pieces are counted: a place may be given as any number.
         if max(reference.start + reference.size for reference in used) > weights.size_bytes:
             raise BundleError(f"{weights.file} is too short for the graph of {subnet.id}; export the bundle again")
+        parts = self.open_weights(weights, sorted({piece for reference in used for piece in _pieces(reference)}))
+        # ONNX Runtime refuses links out of a graph's folder, and so gets the file that one leads to.
+        graph = graph if parts.path.name == weights.file else moved(graph, weights.file, parts.path.name)
+        return OpenGraph(graph, parts)
+
+    def open_weights(self, weights: WeightFile, pieces: Sequence[int]) -> WeightParts:
+        """Return some pieces of a weight file, which are still to be checked.
+
+        Raises:
+            BundleError: the file or the hashes of its pieces are missing or not what was exported.
+        """
         digests = self.verified(weights.pieces)
         if len(digests) != -(-weights.size_bytes // PIECE_BYTES) * DIGEST_BYTES:
             raise BundleError(f"{weights.pieces.file} does not fit {weights.file}; export the bundle again")
-        pieces = sorted({piece for reference in used for piece in _pieces(reference)})
-        path = self._located(weights)
-        # ONNX Runtime refuses links out of a graph's folder, and so gets the file that one leads to.
-        graph = graph if path.name == weights.file else moved(graph, weights.file, path.name)
-        return OpenGraph(graph, WeightParts(path, digests, pieces))
+        return WeightParts(self._located(weights), digests, pieces)
 
     def golden(self) -> Golden:
         """Return the golden inputs and outputs.

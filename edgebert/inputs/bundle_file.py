@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgebert.errors import BundleError, cause_of
@@ -159,11 +159,31 @@ class WeightParts:
         """Check the pieces of those numbers."""
         buffer = memoryview(bytearray(PIECE_BYTES))
         for piece in pieces:
-            with self._lock:  # the place in a file is one for all threads
-                self._file.seek(piece * PIECE_BYTES)
-                size_bytes = self._file.readinto(buffer)
-            digest = hashlib.sha256(buffer[:size_bytes]).digest()
-            _check_digest(self.path, digest.hex(), self._digests[piece * DIGEST_BYTES :][:DIGEST_BYTES].hex())
+            self._read_checked(piece, buffer)
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `stop`, each part after its piece was checked, of whichever pieces they are.
+
+        Raises:
+            BundleError: a piece was altered, or cannot be read.
+        """
+        buffer = memoryview(bytearray(PIECE_BYTES))
+        for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES)):
+            try:
+                content = self._read_checked(piece, buffer)
+            except OSError as problem:
+                raise BundleError(f"cannot read {self.path}: {cause_of(problem)}; {_COPY_AGAIN}") from None
+            first = piece * PIECE_BYTES
+            yield bytes(content[max(0, start - first) : stop - first])
+
+    def _read_checked(self, piece: int, buffer: memoryview) -> memoryview:
+        """Read the piece of that number into a buffer, and return the part of this that it fills."""
+        with self._lock:  # the place in a file is one for all threads
+            self._file.seek(piece * PIECE_BYTES)
+            size_bytes = self._file.readinto(buffer)
+        digest = hashlib.sha256(buffer[:size_bytes]).digest()
+        _check_digest(self.path, digest.hex(), self._digests[piece * DIGEST_BYTES :][:DIGEST_BYTES].hex())
+        return buffer[:size_bytes]
 
 
 def _check_size(path: Path, found: int, expected: int) -> None:

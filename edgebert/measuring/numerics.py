@@ -53,11 +53,11 @@ def numerics(bundle: Bundle, subnet: ExportedSubnet, session: Session, fixed: Fi
     right = {output.name: output.array for output in expected}
     answers = [session.run(inputs)]
     answers += [_answers_of_shape(session, inputs, right, task, shape) for shape in fixed or ()]
-    found = [_missed(task.without_padding(outputs, inputs["attention_mask"]), expected, task) for outputs in answers]
+    found = [missed(task.without_padding(outputs, inputs["attention_mask"]), expected, task) for outputs in answers]
     return max(found, key=lambda one: (not one.ok, one.drift / one.tolerance))
 
 
-def _missed(found: Outputs, expected: Sequence[GoldenValues], task: Task) -> Numerics:
+def missed(found: Outputs, expected: Sequence[GoldenValues], task: Task) -> Numerics:
     """Return how far outputs miss the expected ones."""
     misses = [(mean_difference(found, {output.name: output.array}), output.tolerance) for output in expected]
     difference, tolerance = max(misses, key=lambda miss: miss[0] / miss[1])

@@ -94,14 +94,33 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
 
 def journal_path(bundle: Bundle, settings: ProfileSettings, keys: Sequence[tuple[str, Way]]) -> Path | None:
     """Return where a profiling of these sub-networks and ways writes down how far it is, None for nowhere."""
+    return _journal_of((bundle.sha256, this_device().fingerprint, engine_versions(), settings, keys))
+
+
+def page_journal_path(bundle: Bundle, fingerprint: str, asked: object) -> Path | None:
+    """Return where the page of another device writes down how far it is with what was asked for, None for nowhere."""
+    return _journal_of(("page", bundle.sha256, fingerprint, asked))
+
+
+def page_profile_path(bundle: Bundle, fingerprint: str) -> Path | None:
+    """Return where the profile that a page made on another device is kept, None for nowhere."""
+    folder = _made_folder()
+    return None if folder is None else folder / f"{bundle.sha256[:16]}-{fingerprint[:32]}-page.json"
+
+
+def _journal_of(everything: object) -> Path | None:
+    folder = _made_folder()
+    return None if folder is None else folder / _JOURNALS.replace("*", _hash(everything)[:32])
+
+
+def _made_folder() -> Path | None:
+    """Return the folder of profiles, tidied, None where there is no home folder to have one in."""
     folder = _folder()
-    if folder is None:
-        return None
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        _tidy(folder)
-    everything = (bundle.sha256, this_device().fingerprint, engine_versions(), settings, keys)
-    return folder / _JOURNALS.replace("*", _hash(everything)[:32])
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            _tidy(folder)
+    return folder
 
 
 @contextlib.contextmanager

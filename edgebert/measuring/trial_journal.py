@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from edgebert.errors import ProfileError
 from edgebert.journal import Journal
@@ -14,6 +15,8 @@ from edgebert.records import Line, Natural, Record
 from edgebert.subnet import Way
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # A machine is not the same for longer: what is older is measured again.
 _LASTS_S = 3600
@@ -66,16 +69,21 @@ class TrialJournal:
                 self._file.remove()
 
     def _read(self) -> list[TrialRecord]:
-        """Return what is in the file; one that is too old, or that another version wrote, is deleted."""
-        if self._file is None or not self._file.path.is_file():
-            return []
-        if is_current(self._file.path):
-            try:
-                return self._file.read()
-            except ProfileError as problem:
-                logger.info("this profiling starts anew: %s", problem)
-        self.remove()
+        return [] if self._file is None else read_current(self._file)
+
+
+def read_current(file: Journal[T]) -> list[T]:
+    """Return what is in a journal; one that is too old, or that another version wrote, is deleted."""
+    if not file.path.is_file():
         return []
+    if is_current(file.path):
+        try:
+            return file.read()
+        except ProfileError as problem:
+            logger.info("this profiling starts anew: %s", problem)
+    with contextlib.suppress(OSError):
+        file.remove()
+    return []
 
 
 def measurements_in(records: Iterable[TrialRecord]) -> list[Measurement]:

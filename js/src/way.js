@@ -17,3 +17,9 @@
 export function keyOf(/** @type {Way} */ { engine, device, flavor, threads, options }) {
   return JSON.stringify([engine, device, flavor, threads, options]);
 }
+
+/** Returns what people read of a way. @param {Way} way */
+export function nameOf({ engine, device, flavor, threads, options }) {
+  const settings = options.map(([name, value]) => `, ${name}=${value}`).join("");
+  return `${engine} on ${device}, ${flavor}, ${threads} ${threads === 1 ? "thread" : "threads"}${settings}`;
+}

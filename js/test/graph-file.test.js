@@ -25,9 +25,14 @@ function found(graph) {
   }
 }
 
+/** @param {string} hex */
+function bytesOf(hex) {
+  return Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+}
+
 for (const { name, hex, references: expected } of vectors.cases) {
   test(`a graph with ${name} is ${expected ? "read" : "refused"} as Python does`, () => {
-    assert.deepEqual(found(Buffer.from(hex, "hex")), expected);
+    assert.deepEqual(found(bytesOf(hex)), expected);
   });
 }
 
@@ -36,8 +41,7 @@ test("a graph in which a byte was changed is read or refused as Python does", ()
   const whole = vectors.cases.find((one) => one.name === name);
   assert.ok(whole && bytes.length > 500);
   for (const [place, byte, expected] of bytes) {
-    /** @type {Uint8Array} */
-    const graph = Uint8Array.from(Buffer.from(whole.hex, "hex"));
+    const graph = bytesOf(whole.hex);
     graph[place] = byte;
     assert.deepEqual(found(graph), expected, `${byte} at ${place}`);
   }

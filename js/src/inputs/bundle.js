@@ -42,7 +42,8 @@ export async function loadBundle(place, { signal, cache } = {}) {
   const manifest = await currentManifest(folder, signal);
   // What lies on a disk is not kept once more.
   const usual = cache === undefined && !folder(MANIFEST).isLocal ? await openCache() : null;
-  return new Bundle(folder, manifest, cache ?? usual);
+  const localPlace = folder(MANIFEST).isLocal ? place : null;
+  return new Bundle(folder, manifest, cache ?? usual, localPlace);
 }
 
 /** @param {(name: string) => import("./source.js").StoredFile} folder @param {AbortSignal | undefined} signal */
@@ -65,13 +66,16 @@ export class Bundle {
   /**
    * @param {(name: string) => import("./source.js").StoredFile} folder
    * @param {import("./manifest.js").Manifest} manifest @param {import("./cache.js").HashCache | null} cache
+   * @param {string | URL | null} localPlace
    */
-  constructor(folder, manifest, cache) {
+  constructor(folder, manifest, cache, localPlace = null) {
     this.#folder = folder;
     this.#cache = cache;
     this.manifest = manifest;
     /** The hash that the manifest holds of itself, and so of all that it names. */
     this.sha256 = manifest.sha256;
+    /** Where it lies, for another process to open it, if that is on a disk. */
+    this.localPlace = localPlace;
     Object.freeze(this);
   }
 

@@ -2,7 +2,8 @@
 
 import { sha256Of } from "./hashing.js";
 
-const NAME = "edgebert";
+/** What the storage is called. */
+export const CACHE_NAME = "edgebert";
 
 /**
  * What was kept before; `get` returns bytes of that hash or nothing, and may be given to anybody.
@@ -17,7 +18,7 @@ const NAME = "edgebert";
  */
 export async function openCache() {
   try {
-    return new StoredCache(await globalThis.caches.open(NAME));
+    return new StoredCache(await globalThis.caches.open(CACHE_NAME));
   } catch {
     // Node, a page that is not secure, or one that may store nothing.
     return new MemoryCache();
@@ -26,7 +27,7 @@ export async function openCache() {
 
 /** Frees what all bundles keep in the browser's storage. */
 export async function clearCache() {
-  await globalThis.caches?.delete(NAME);
+  await globalThis.caches?.delete(CACHE_NAME);
 }
 
 /** Keeps bytes in memory. @implements {HashCache} */

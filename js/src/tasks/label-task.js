@@ -16,6 +16,8 @@ import { readOptions, rowsOf } from "./task.js";
 
 /** @typedef {LabelScore | LabelScore[]} LabelAnswer */
 
+/** @typedef {(found: Float32Array, right: Float32Array, tolerance: number) => boolean} IsWrong */
+
 /** @type {LabelOptions} */
 const DEFAULTS = { topK: "best" };
 
@@ -27,11 +29,13 @@ export class LabelTask {
    * @param {string} name
    * @param {readonly string[]} labels
    * @param {(logits: Float32Array) => Float32Array} scoresOf the scores of a text, (labels), from its logits
+   * @param {IsWrong} isWrong whether the logits of a text, (labels), mean another answer than the right ones
    */
-  constructor(name, labels, scoresOf) {
+  constructor(name, labels, scoresOf, isWrong) {
     this.name = name;
     this.labels = labels;
     this.scoresOf = scoresOf;
+    this.isWrong = isWrong;
     Object.freeze(this);
   }
 
@@ -85,6 +89,12 @@ export class LabelTask {
    */
   shaped(answers, form, { topK }) {
     return form === "object" || (form === "text" && topK !== "best") ? answers[0] : answers;
+  }
+
+  /** @type {import("./task.js").Task["wrongAnswers"]} */
+  wrongAnswers(found, right, tolerance) {
+    const rows = rowsOf(found.logits);
+    return rowsOf(right.logits).filter((row, text) => this.isWrong(rows[text], row, tolerance)).length;
   }
 }
 

@@ -8,5 +8,11 @@ import { LabelTask, sigmoid } from "./label-task.js";
  * @param {readonly string[]} labels
  */
 export function multiLabelTextClassification(labels) {
-  return new LabelTask("multi-label-text-classification", labels, sigmoid);
+  return new LabelTask("multi-label-text-classification", labels, sigmoid, isWrong);
+}
+
+/** @type {import("./label-task.js").IsWrong} */
+function isWrong(found, right, tolerance) {
+  const least = Math.fround(2 * tolerance);
+  return right.some((logit, label) => Math.abs(logit) > least && found[label] >= 0 !== logit >= 0);
 }

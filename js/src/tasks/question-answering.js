@@ -2,7 +2,7 @@
 
 import { EdgeBertError } from "../errors.js";
 import { joinedSpans, ranked, spansOfWindow } from "./spans.js";
-import { readOptions, rowsOf } from "./task.js";
+import { isOther, readOptions, rowsOf } from "./task.js";
 import { windows } from "./windows.js";
 
 /** @typedef {import("./spans.js").AnswerSpan} AnswerSpan */
@@ -100,6 +100,14 @@ export class QuestionAnswering {
   /** @param {(Answer | Answer[])[]} answers @param {import("./task.js").Form} form */
   shaped(answers, form) {
     return form === "several" ? answers : answers[0];
+  }
+
+  /** @type {import("./task.js").Task["wrongAnswers"]} */
+  wrongAnswers(found, right, tolerance) {
+    const names = Object.keys(this.outputs);
+    const isWrong = (/** @type {string} */ name, /** @type {number} */ text) =>
+      isOther(rowsOf(found[name])[text], rowsOf(right[name])[text], tolerance);
+    return rowsOf(right.start_logits).filter((_, text) => names.some((name) => isWrong(name, text))).length;
   }
 }
 

@@ -118,4 +118,9 @@ export class SentenceEmbedding {
   similarity(first, second) {
     return similarities(this.settings.similarity, first, second, this.settings.space);
   }
+
+  /** Returns 0: a vector is never another answer, only farther off. */
+  wrongAnswers() {
+    return 0;
+  }
 }

@@ -38,6 +38,8 @@ import { BundleError, EdgeBertError } from "../errors.js";
  * @property {(results: any[], options: any) => any[]} answers
  * @property {(answers: any[], form: Form, options: any, networks: readonly string[]) => any} shaped answers in the form
  *   for texts that came so; `networks` are the ids of the sub-networks that gave them
+ * @property {(found: Outputs, right: Outputs, tolerance: number) => number} wrongAnswers for how many texts the answer
+ *   is wrong, of those where the right one is clear beyond a tolerance
  * @property {(first: unknown, second: unknown) => Float32Array[]} [similarity] how alike answers are: of embeddings
  *   alone
  */
@@ -135,4 +137,18 @@ export function softmax(logits) {
  */
 export function largestAt(numbers) {
   return numbers.indexOf(Math.max(...numbers));
+}
+
+/**
+ * Returns whether another number is the largest than the right one, where that leads by more than both may be off.
+ *
+ * In float32 as the Python side counts, so that both come to the same.
+ *
+ * @param {Float32Array} found @param {Float32Array} right @param {number} tolerance
+ */
+export function isOther(found, right, tolerance) {
+  const best = largestAt(right);
+  if (largestAt(found) === best) return false;
+  const second = right.reduce((most, one, place) => (place === best ? most : Math.max(most, one)), -Infinity);
+  return Math.fround(right[best] - second) > Math.fround(2 * tolerance);
 }

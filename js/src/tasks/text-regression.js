@@ -8,5 +8,6 @@ import { LabelTask } from "./label-task.js";
  * @param {readonly string[]} labels
  */
 export function textRegression(labels) {
-  return new LabelTask("text-regression", labels, (logits) => logits.slice());
+  // A number is never another answer, only farther off.
+  return new LabelTask("text-regression", labels, (logits) => logits.slice(), () => false);
 }

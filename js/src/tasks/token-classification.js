@@ -2,7 +2,7 @@
 
 import { EdgeBertError } from "../errors.js";
 import { entitiesOf, entityAnswer, STRATEGIES, withoutOverlaps } from "./entities.js";
-import { inParts, readOptions, rowsOf, softmax } from "./task.js";
+import { inParts, isOther, readOptions, rowsOf, softmax } from "./task.js";
 import { located, windows } from "./windows.js";
 
 /** @typedef {import("./entities.js").Entity} Entity */
@@ -86,6 +86,16 @@ export class TokenClassification {
   /** @param {EntityAnswer[][]} answers @param {import("./task.js").Form} form */
   shaped(answers, form) {
     return form === "several" ? answers : answers[0];
+  }
+
+  /** @type {import("./task.js").Task["wrongAnswers"]} */
+  wrongAnswers(found, right, tolerance) {
+    const [rows, rightRows] = [found, right].map(({ logits }) => {
+      return rowsOf(logits).map((row) => inParts(row, logits.dims[2]));
+    });
+    const isWrong = (/** @type {Float32Array[]} */ tokens, /** @type {number} */ text) =>
+      tokens.some((token, place) => isOther(rows[text][place], token, tolerance));
+    return rightRows.filter(isWrong).length;
   }
 }
 

@@ -1,15 +1,15 @@
 /** Runs Python, with which the JavaScript side is compared: in the test environment, or as PYTHON says. */
 
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const SETTINGS = { cwd: ROOT, env: { ...process.env, PYTHONPATH: ROOT }, maxBuffer: 2 ** 28 };
 const PLACES = [process.env.PYTHON, `${ROOT}.venv/bin/python`, "python3"];
 
 /** @param {string | undefined} python @param {string[]} parts */
 function run(python, parts) {
-  const env = { ...process.env, PYTHONPATH: ROOT };
-  return spawnSync(String(python), parts, { cwd: ROOT, env, encoding: "utf8", maxBuffer: 2 ** 28 });
+  return spawnSync(String(python), parts, { ...SETTINGS, encoding: "utf8" });
 }
 
 const python = PLACES.find((place) => place && run(place, ["-c", "import edgebert, tokenizers"]).status === 0);
@@ -28,4 +28,20 @@ export function printed(script, ...parts) {
   const { status, stdout, stderr } = run(python, [`tests/${script}`, ...parts]);
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout);
+}
+
+/**
+ * Returns the text that a script of tests/ prints, which runs while other things are done.
+ *
+ * @param {string} script
+ * @param {...string} parts
+ * @returns {Promise<string>}
+ */
+export function printedLater(script, ...parts) {
+  return new Promise((done, fail) => {
+    execFile(String(python), [`tests/${script}`, ...parts], SETTINGS, (problem, text) => {
+      if (problem) fail(problem);
+      else done(text);
+    });
+  });
 }

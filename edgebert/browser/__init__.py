@@ -1,0 +1,1 @@
+"""A page that other devices, such as phones, open in a browser and measure themselves in."""
