@@ -39,7 +39,7 @@ import { refusal } from "./engine.js";
  * @typedef {object} Runtime
  * @property {{create: (graph: Uint8Array, options: object) => Promise<Session>}} InferenceSession
  * @property {new (type: "int64", data: BigInt64Array, dims: readonly number[]) => unknown} Tensor
- * @property {{versions: Record<string, string | undefined>, wasm?: {numThreads?: number, proxy?: boolean}}} env
+ * @property {{versions: Record<string, string | undefined>, wasm?: {numThreads?: number, wasmBinary?: ArrayBuffer}}} env
  */
 
 /**

@@ -1,6 +1,6 @@
 /** The engines of onnxruntime-web: `wasm` on the processor, and `webgpu` on the graphics card. */
 
-import { EdgeBertError } from "../errors.js";
+import { BundleError, EdgeBertError } from "../errors.js";
 import { countsUpTo } from "./engine.js";
 import { openWithWeb } from "./web-runtime.js";
 import { WorkerNetwork } from "./worker-network.js";
@@ -39,8 +39,12 @@ export function hasThreads() {
   return Boolean(globalThis.crossOriginIsolated && globalThis.SharedArrayBuffer);
 }
 
+/** Returns how many threads may run at once: in Firefox one, unless somebody asks for more. */
 function processors() {
-  return hasThreads() ? navigator.hardwareConcurrency : 1;
+  if (!hasThreads()) return 1;
+  // There, a Worker that starts threads may hang: 1 of 104 did, of those that compile the code themselves 16 of 44
+  // (Firefox 153, onnxruntime-web 1.30, 2 threads).
+  return navigator.userAgent.includes("Firefox/") ? 1 : navigator.hardwareConcurrency;
 }
 
 // A module with one function, which makes a vector: (func (result v128) i32.const 0 i8x16.splat).
@@ -51,6 +55,10 @@ export function checkBrowser() {
   if (globalThis.WebAssembly?.validate(Uint8Array.from(WITH_SIMD))) return;
   throw new EdgeBertError("expected a browser with WebAssembly SIMD, found one without; use a newer browser");
 }
+
+// Threads were reported to hang some browsers while they load weights (onnxruntime #26858).
+const LOADING_S = 120;
+const LATE = `expected a network that loads within ${LOADING_S} s, found one that does not; load it with threads: 1`;
 
 /** @param {"wasm" | "webgpu"} engine @param {Opening} opening */
 async function openedWith(engine, { graph, externalData, threads, ort, signal }) {
@@ -66,6 +74,7 @@ async function openedWith(engine, { graph, externalData, threads, ort, signal })
   const network = new WorkerNetwork();
   const end = () => void network.dispose();
   signal?.addEventListener("abort", end);
+  const late = setTimeout(() => network.endWith(new BundleError(LATE)), LOADING_S * 1000);
   try {
     await network.open(ort, opening);
     return network;
@@ -74,6 +83,7 @@ async function openedWith(engine, { graph, externalData, threads, ort, signal })
     signal?.throwIfAborted();
     throw problem;
   } finally {
+    clearTimeout(late);
     signal?.removeEventListener("abort", end);
   }
 }

@@ -1,6 +1,7 @@
 /** A network in a Worker of its own, which gives all memory back when it ends. */
 
 import { BundleError } from "../errors.js";
+import { compiledAt } from "./compiled.js";
 import { refusal } from "./engine.js";
 
 /** @typedef {import("./session-network.js").Network} Network */
@@ -30,7 +31,7 @@ export class WorkerNetwork {
     });
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
-      this.#endWith(refusal(event.message || "its Worker could not be started"));
+      this.endWith(refusal(event.message || "its Worker could not be started"));
     });
   }
 
@@ -42,7 +43,7 @@ export class WorkerNetwork {
   async open(address, opening) {
     // Given away, not copied: nobody else needs them.
     const buffers = [opening.graph.buffer, ...opening.externalData.map(({ data }) => data.buffer)];
-    this.inputNames = await this.#call("open", [address, opening], buffers);
+    this.inputNames = await this.#call("open", [address, opening, await compiledAt(address)], buffers);
   }
 
   /** @param {Inputs} inputs */
@@ -60,7 +61,7 @@ export class WorkerNetwork {
   }
 
   async dispose() {
-    this.#endWith(new BundleError("this network was let go of; load another"));
+    this.endWith(new BundleError("this network was let go of; load another"));
   }
 
   /** @param {string} call @param {unknown[]} args @param {Transferable[]} given */
@@ -73,8 +74,8 @@ export class WorkerNetwork {
     });
   }
 
-  /** @param {Error} reason */
-  #endWith(reason) {
+  /** Ends the Worker, and what waits for it with a reason. @param {Error} reason */
+  endWith(reason) {
     this.#end ??= reason;
     this.#worker.terminate();
     for (const { reject } of this.#waiting.values()) reject(this.#end);

@@ -4,6 +4,7 @@
  * It is told `{id, call, args}`, `open` first, and answers `{id, result}` or `{id, problem}`.
  */
 
+import { takeCompiled } from "./compiled.js";
 import { refusal } from "./engine.js";
 import { openWithWeb } from "./web-runtime.js";
 
@@ -19,12 +20,14 @@ let weightBytes = 0;
 const threads = [];
 
 const CALLS = {
-  /** @param {string} address @param {Opening} opening */
-  async open(address, opening) {
+  /** @param {string} address @param {Opening} opening @param {WebAssembly.Module | undefined} code */
+  async open(address, opening, code) {
     weightBytes = opening.externalData.reduce((sum, { data }) => sum + data.byteLength, 0);
     limitMemory(weightBytes);
     keepThreads();
-    network = await openWithWeb(await runtimeAt(address), opening, memoryMb);
+    const runtime = await runtimeAt(address);
+    if (code) takeCompiled(runtime, code);
+    network = await openWithWeb(runtime, opening, memoryMb);
     return network.inputNames;
   },
   run: /** @param {Parameters<Network["run"]>} args */ (...args) => network.run(...args),
@@ -34,7 +37,7 @@ const CALLS = {
 
 addEventListener("message", async ({ data: { id, call, args } }) => {
   try {
-    const result = await CALLS[/** @type {keyof typeof CALLS} */ (call)](.../** @type {[any, any]} */ (args));
+    const result = await CALLS[/** @type {keyof typeof CALLS} */ (call)](.../** @type {[any, any, any]} */ (args));
     postMessage({ id, result });
   } catch (problem) {
     postMessage({ id, problem: problem instanceof Error ? problem.message : String(problem) });

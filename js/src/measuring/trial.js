@@ -44,9 +44,6 @@ import { runsPerSample, sizeOf } from "./timer.js";
  * @typedef {{ort: Runtime | string, stepMs: number, signal?: AbortSignal | undefined}} Means
  */
 
-// Weights with several threads were reported to hang some browsers while they load (onnxruntime #26858).
-const LOADING_S = 120;
-
 /** The graphs that were downloaded: that is no part of loading. @type {WeakMap<Bundle, Set<string>>} */
 const read = new WeakMap();
 
@@ -91,7 +88,7 @@ async function readOnce(bundle, { subnet, way }, reading) {
  */
 async function measured(bundle, { subnet, way }, settings, golden, { ort, stepMs, signal }) {
   const startMs = performance.now();
-  const network = await opened(bundle, { subnet, way }, ort, signal);
+  const network = await openNetwork(bundle, subnet, way, { ort, signal });
   const loadMs = performance.now() - startMs;
   const end = () => void network.dispose();
   signal?.addEventListener("abort", end);
@@ -123,26 +120,6 @@ async function measured(bundle, { subnet, way }, settings, golden, { ort, stepMs
   } finally {
     signal?.removeEventListener("abort", end);
     await network.dispose();
-  }
-}
-
-/**
- * Returns a loaded network; a Worker that does not get there is ended.
- *
- * @param {Bundle} bundle @param {Combination} one @param {Runtime | string} ort @param {AbortSignal | undefined} signal
- */
-async function opened(bundle, { subnet, way }, ort, signal) {
-  const ending = new AbortController();
-  const end = () => ending.abort(signal?.reason);
-  signal?.addEventListener("abort", end);
-  const late = new EdgeBertError(`it could not be loaded within ${LOADING_S} s`);
-  const timer = setTimeout(() => ending.abort(late), LOADING_S * 1000);
-  try {
-    signal?.throwIfAborted();
-    return await openNetwork(bundle, subnet, way, { ort, signal: ending.signal });
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", end);
   }
 }
 

@@ -100,8 +100,10 @@ export class Server {
   }
 
   /** @param {string} name @param {object} content */
-  #post(name, content) {
-    return this.#answer(`${name}${this.#who}`, posting(content));
+  async #post(name, content) {
+    const response = await this.#answer(`${name}${this.#who}`, posting(content));
+    // To its end: the browser would break off what nobody reads.
+    await response.text();
   }
 
   /** @param {string} address @param {RequestInit} options */
