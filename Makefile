@@ -6,7 +6,8 @@ DEV := .venv
 SOURCES := $(shell find edgebert exporters js/src -type f -not -name '*.pyc')
 
 .PHONY: profile test lint test-device test-exporters test-elastic test-rest parity families fuzz kills watch \
-	check-arm64 check-x86 check-emulated emulated-installed emulated-tools test-web demo coverage builtin-bundle clean
+	check-arm64 check-x86 check-emulated emulated-installed emulated-tools test-web web-tools demo \
+	coverage builtin-bundle clean
 
 # The device side alone: what this machine can run, and the best of it within 20 ms.
 profile: $(DEVICE)/installed
@@ -86,9 +87,9 @@ emulated-installed: emulated-tools
 emulated-tools: $(DEVICE)/installed $(DEV)/installed
 	PYTHONPATH=tests/exporters $(DEV)/bin/python tests/emulated/planted.py build/emulated
 
-# The JavaScript side, in Node (18 or later) with what npm installs for it.
-test-web: js/node_modules/installed
-	cd js && npm run --silent types && npm test --silent
+# The JavaScript side: its types, its tests in Node (18 or later), and in Chromium, Firefox and WebKit without windows.
+test-web: web-tools js/node_modules/installed
+	cd js && npm run --silent types && npm test --silent && npm run --silent test:browsers
 
 # The static page of examples/browser with all that it loads, in build/demo, and a server for this machine's browsers.
 demo: js/node_modules/installed
@@ -100,6 +101,10 @@ demo: js/node_modules/installed
 		$(CURDIR)/build/demo/ort
 	cp edgebert/builtin/* build/demo/bundle
 	$(PYTHON) examples/browser/serve.py build/demo --port $(or $(PORT),8080)
+
+# Node and the browsers, from the system's packages.
+web-tools:
+	js/test/browsers/install.sh
 
 js/node_modules/installed: js/package-lock.json
 	cd js && npm ci --ignore-scripts --no-audit --no-fund

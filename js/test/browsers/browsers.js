@@ -31,6 +31,7 @@ import { openWebKit } from "./webkit.js";
  * @property {string[][]} programs
  * @property {string} packages
  * @property {boolean} hasThreads whether pages that are isolated have several
+ * @property {boolean} keepsThings whether what a page keeps is there when it is opened again
  * @property {(...programs: string[]) => Promise<Browser>} open
  */
 
@@ -44,6 +45,7 @@ export const KINDS = [
     programs: [["chromium", "chromium-browser", "google-chrome"]],
     packages: "chromium",
     hasThreads: true,
+    keepsThings: true,
     open: openChromium,
   },
   {
@@ -51,6 +53,7 @@ export const KINDS = [
     programs: [["firefox-esr", "firefox"]],
     packages: "firefox-esr",
     hasThreads: true,
+    keepsThings: true,
     open: openFirefox,
   },
   {
@@ -58,6 +61,8 @@ export const KINDS = [
     programs: [["WebKitWebDriver"], MINI_BROWSER, ["Xvfb"]],
     packages: "webkit2gtk-driver xvfb",
     hasThreads: false,
+    // Windows under its WebDriver are private ones.
+    keepsThings: false,
     open: openWebKit,
   },
 ];

@@ -10,18 +10,20 @@ const FOR_CHROMIUM = ["--no-proxy-server", "--disable-dev-shm-usage", "--disable
 const MEASURES_AT_ONCE = "--enable-blink-features=ForceEagerMeasureMemory";
 // Browsers' own sandboxes do not work for root in a container.
 const AS_ROOT = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+// Who started the tests ends them: with these browsers, and others too.
+const QUIET = { headless: true, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
 const FOR_FIREFOX = { "network.proxy.type": 0, "datareporting.policy.dataSubmissionEnabled": false };
 
 /** @param {string} program */
 export async function openChromium(program) {
   const args = [...FOR_CHROMIUM, MEASURES_AT_ONCE, ...AS_ROOT];
-  return opened(await puppeteer.launch({ browser: "chrome", executablePath: program, headless: true, args }));
+  return opened(await puppeteer.launch({ ...QUIET, browser: "chrome", executablePath: program, args }));
 }
 
 /** @param {string} program */
 export async function openFirefox(program) {
-  const options = { executablePath: program, headless: true, extraPrefsFirefox: FOR_FIREFOX };
-  return opened(await puppeteer.launch({ browser: "firefox", ...options }));
+  const options = { executablePath: program, extraPrefsFirefox: FOR_FIREFOX };
+  return opened(await puppeteer.launch({ ...QUIET, browser: "firefox", ...options }));
 }
 
 /** @param {import("puppeteer-core").Browser} browser */

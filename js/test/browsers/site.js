@@ -1,4 +1,4 @@
-/** The server of the pages that tests run in: files of this repository and the built-in bundle, served well or badly. */
+/** Serves the pages that tests run in: files of this repository and the built-in bundle, well or badly. */
 
 import { readFile, readdir } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -129,7 +129,11 @@ async function contentOf(path) {
   return (path.endsWith("/") ? names() : readFile(ROOT + path)).catch(() => undefined);
 }
 
-/** Says which part of a file is given, and returns it. @param {Response} response @param {Buffer} whole @param {string | undefined} range */
+/**
+ * Says which part of a file is given, and returns it.
+ *
+ * @param {Response} response @param {Buffer} whole @param {string | undefined} range
+ */
 function part(response, whole, range) {
   const [, first, last] = range?.match(/^bytes=(\d+)-(\d+)$/) ?? [];
   if (first === undefined) return whole;

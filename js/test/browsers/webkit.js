@@ -10,6 +10,7 @@ import { createServer } from "node:net";
 /** @typedef {import("node:child_process").ChildProcess} Process */
 
 const STARTS_WITHIN_MS = 20_000;
+const CALLS_WITHIN_MS = 180_000;
 const POLL_MS = 50;
 
 /** @param {string} driver @param {string} browser @param {string} screen */
@@ -18,15 +19,18 @@ export async function openWebKit(driver, browser, screen) {
   /** @type {Process[]} */
   const processes = [];
   const kill = () => processes.reverse().forEach(killed);
-  // Also where this process ends before it closes the browser.
-  process.once("exit", kill);
+  const clear = () => rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   const end = async () => {
     const gone = processes.map(ended);
     kill();
     await Promise.all(gone);
-    process.off("exit", kill);
-    rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    clear();
   };
+  // Where this process ends before it closes the browser.
+  process.once("exit", () => {
+    kill();
+    clear();
+  });
   try {
     const shown = spawn(screen, ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
@@ -93,13 +97,15 @@ async function newTab(ask, first) {
     go: (url) => there("POST", "/url", { url }),
     call: async (module, name, ...parts) => {
       await script(CALL, module, name, JSON.stringify(parts));
+      const endMs = Date.now() + CALLS_WITHIN_MS;
       // A script that is waited for would let no other tab have one.
-      for (;;) {
+      while (Date.now() < endMs) {
         const { result, problem } = JSON.parse((await script("return window.told ?? '{}'")) || "{}");
         if (problem !== undefined) throw new Error(problem);
         if (result) return result[0];
         await passed(POLL_MS);
       }
+      throw new Error(`${name} of ${module} did not end within ${CALLS_WITHIN_MS / 1000} s`);
     },
     close: () => there("DELETE", "/window"),
   };
