@@ -30,7 +30,7 @@ import { openWebKit } from "./webkit.js";
  * @property {string} name
  * @property {string[][]} programs
  * @property {string} packages
- * @property {boolean} hasThreads whether pages that are isolated have several
+ * @property {string | null} whyOneThread why networks are tried on one thread alone, null where they are on two
  * @property {boolean} keepsThings whether what a page keeps is there when it is opened again
  * @property {(...programs: string[]) => Promise<Browser>} open
  */
@@ -44,7 +44,7 @@ export const KINDS = [
     name: "Chromium",
     programs: [["chromium", "chromium-browser", "google-chrome"]],
     packages: "chromium",
-    hasThreads: true,
+    whyOneThread: null,
     keepsThings: true,
     open: openChromium,
   },
@@ -52,7 +52,7 @@ export const KINDS = [
     name: "Firefox",
     programs: [["firefox-esr", "firefox"]],
     packages: "firefox-esr",
-    hasThreads: true,
+    whyOneThread: "with which one load of a hundred never ends (Firefox 153): it has to be asked for",
     keepsThings: true,
     open: openFirefox,
   },
@@ -60,7 +60,7 @@ export const KINDS = [
     name: "WebKit",
     programs: [["WebKitWebDriver"], MINI_BROWSER, ["Xvfb"]],
     packages: "webkit2gtk-driver xvfb",
-    hasThreads: false,
+    whyOneThread: "which its pages do not have even if they are isolated",
     // Windows under its WebDriver are private ones.
     keepsThings: false,
     open: openWebKit,

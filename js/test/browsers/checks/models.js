@@ -48,7 +48,7 @@ function assertAnswers(found, asked, threads) {
 
 /** @type {import("./check.js").Check} */
 export async function models(t, browser, say) {
-  const { hasThreads } = browser.kind;
+  const { whyOneThread } = browser.kind;
   await t.test("all sub-networks answer as in Python, on 1 thread of an isolated page", async (own) => {
     const { call } = await opened(own, browser);
     const { networks: found, isIsolated } = await call("answersOfAll", texts, 1);
@@ -56,7 +56,7 @@ export async function models(t, browser, say) {
     assertAnswers(found, texts, 1);
   });
   await t.test("all sub-networks answer as in Python, on 2 threads of an isolated page", async (own) => {
-    if (!hasThreads) return say.notChecked("2 threads, which its pages do not have even if they are isolated");
+    if (whyOneThread) return say.notChecked(`2 threads, ${whyOneThread}`);
     const { call } = await opened(own, browser);
     const { networks: found, cores } = await call("answersOfAll", FEW, 2);
     if (cores < 2) say.notChecked("2 threads at once: this machine has one core");
