@@ -16,6 +16,7 @@ from edgebert.exporters.quantize import InputRoundings
 from edgebert.exporters.weights import Weights, WeightWriter, prepared, rows_read
 from edgebert.inputs.bundle import Answers, Bundle, Golden
 from edgebert.inputs.bundle_file import MANIFEST
+from edgebert.inputs.graph_file import references
 from edgebert.inputs.manifest import ExportDifference, ExportedSubnet, FileRef, GraphInput, Manifest
 from edgebert.subnet import Flavor, Storage, Subnet, storage_of
 
@@ -98,11 +99,14 @@ class BundleWriter:
     def finish(self, subnets: Sequence[ExportedSubnet], golden: Golden, answers: Answers | None) -> None:
         """Write what is left, and check that the folder is a bundle now."""
         folder = self._folder
+        graphs = [(subnet, flavor) for subnet in subnets for flavor in subnet.graphs]
+        used = [references(self.bundle.graph(subnet, flavor), subnet.id) for subnet, flavor in graphs]
         # Both are mostly numbers: on one line they take the least bytes.
         manifest = msgspec.structs.replace(
             self.manifest,
             golden=_write(folder, "golden.json", records.encode(golden, indent=0)),
             answers=_write(folder, "answers.json", records.encode(answers, indent=0)) if answers else None,
+            weight_files=tuple(writer.described(used) for writer in self._writers.values()),
             subnetworks=tuple(subnets),
         )
         # Last: a folder without a manifest is no bundle, whatever interrupts this.

@@ -5,6 +5,7 @@ A matrix whose outputs are cut (q, k, v, FFN-in and its gate) is stored as (outp
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from edgebert import records
 from edgebert.errors import ExportError, cause_of
 from edgebert.exporters.checkpoint import Array, Checkpoint
 from edgebert.exporters.family import Sizes
+from edgebert.exporters.pieces import ends_of_pieces
 from edgebert.exporters.positions import with_positions
 from edgebert.exporters.quantize import QuantizedRows, check_fits_half, quantize_rows
-from edgebert.inputs.bundle_file import PIECE_BYTES
+from edgebert.inputs.graph_file import Reference
 from edgebert.inputs.manifest import FileRef, WeightFile
+from edgebert.inputs.pieces import Pieces
 from edgebert.subnet import Storage, Subnet
 
 _OUTPUTS_FIRST = ("q", "k", "v", "ffn_in", "ffn_gate")
@@ -192,6 +195,11 @@ class WeightWriter:
             raise ExportError(f"{what}; make room or choose another --out") from None
         return Weights(_described(self._path, self._dtype), places)
 
+    def described(self, used: Sequence[Sequence[Reference]]) -> WeightFile:
+        """Return the file as it is now, in pieces cut by what each graph uses of it and of others."""
+        own = [[part for part in parts if part.file == self._path.name] for parts in used]
+        return _described(self._path, self._dtype, own)
+
     def _place(self, array: NDArray[Any], file: BinaryIO) -> int:
         """Return the offset of an array's bytes, which are written if the file does not hold them."""
         content = np.ascontiguousarray(array).tobytes()
@@ -212,21 +220,24 @@ def _read(name: str, array: NDArray[Any], rows: Mapping[str, int]) -> NDArray[An
     return array[: rows[unit]] if unit in rows and (is_outputs_first(unit) or part == "weight") else array
 
 
-def _described(path: Path, dtype: Storage) -> WeightFile:
-    """Return a weight file with its hashes; those of its pieces are written into a file beside it."""
+def _described(path: Path, dtype: Storage, used: Sequence[Sequence[Reference]] = ()) -> WeightFile:
+    """Return a weight file with its hashes; where its pieces end, and theirs, are written into a file beside it."""
+    size_bytes = path.stat().st_size
+    ends = ends_of_pieces(used, size_bytes)
     # Piece by piece: a weight file may be larger than the memory.
-    whole, pieces = hashlib.sha256(), b""
+    whole, digests = hashlib.sha256(), []
     with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(PIECE_BYTES), b""):
+        for start, end in itertools.pairwise([0, *ends]):
+            piece = file.read(end - start)
             whole.update(piece)
-            pieces += hashlib.sha256(piece).digest()
+            digests.append(hashlib.sha256(piece).digest())
 
-    beside = path.with_suffix(".sha256")
-    records.write_bytes(beside, pieces, ExportError)
+    beside, content = path.with_suffix(".pieces"), Pieces(ends, digests).content()
+    records.write_bytes(beside, content, ExportError)
     return WeightFile(
         file=path.name,
         dtype=dtype,
-        size_bytes=path.stat().st_size,
+        size_bytes=size_bytes,
         sha256=whole.hexdigest(),
-        pieces=FileRef.of(beside.name, pieces),
+        pieces=FileRef.of(beside.name, content),
     )

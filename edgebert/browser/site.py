@@ -123,7 +123,7 @@ class Site:
             return Answer([], 0, kind, 416, headers | {"Content-Range": f"bytes */{size_bytes}"})
         if found:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size_bytes}"
-        parts = self._bundle.open_weights(file, ()).read(start, stop)
+        parts = self._bundle.open_weights(file).read(start, stop)
         # The first part at once: what was altered there can still be said.
         first = next(parts)
         return Answer(_chained(first, parts), stop - start, kind, 206 if found else 200, headers)

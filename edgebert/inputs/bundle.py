@@ -16,17 +16,10 @@ from numpy.typing import NDArray
 
 from edgebert import records
 from edgebert.errors import BundleError, listed
-from edgebert.inputs.bundle_file import (
-    DIGEST_BYTES,
-    MANIFEST,
-    PIECE_BYTES,
-    WeightParts,
-    locate,
-    read_checked,
-    read_whole,
-)
+from edgebert.inputs.bundle_file import MANIFEST, WeightParts, locate, read_checked, read_whole
 from edgebert.inputs.graph_file import Reference, moved, references
 from edgebert.inputs.manifest import ExportedSubnet, FileRef, GraphInput, Manifest, WeightFile
+from edgebert.inputs.pieces import Pieces
 from edgebert.records import Record, Share
 from edgebert.subnet import Flavor
 
@@ -227,21 +220,20 @@ class Bundle:
         # Before pieces are counted: a place may be given as any number.
         if max(reference.start + reference.size for reference in used) > weights.size_bytes:
             raise BundleError(f"{weights.file} is too short for the graph of {subnet.id}; export the bundle again")
-        parts = self.open_weights(weights, sorted({piece for reference in used for piece in _pieces(reference)}))
+        parts = self.open_weights(weights, used)
         # ONNX Runtime refuses links out of a graph's folder, and so gets the file that one leads to.
         graph = graph if parts.path.name == weights.file else moved(graph, weights.file, parts.path.name)
         return OpenGraph(graph, parts)
 
-    def open_weights(self, weights: WeightFile, pieces: Sequence[int]) -> WeightParts:
-        """Return some pieces of a weight file, which are still to be checked.
+    def open_weights(self, weights: WeightFile, used: Sequence[Reference] = ()) -> WeightParts:
+        """Return the pieces of a weight file that hold what is used of it, which are still to be checked.
 
         Raises:
-            BundleError: the file or the hashes of its pieces are missing or not what was exported.
+            BundleError: the file or that of its pieces is missing or not what was exported.
         """
-        digests = self.verified(weights.pieces)
-        if len(digests) != -(-weights.size_bytes // PIECE_BYTES) * DIGEST_BYTES:
-            raise BundleError(f"{weights.pieces.file} does not fit {weights.file}; export the bundle again")
-        return WeightParts(self._located(weights), digests, pieces)
+        pieces = Pieces.read(self.verified(weights.pieces), weights.size_bytes, weights.file)
+        read = {piece for part in used for piece in pieces.between(part.start, part.start + part.size)}
+        return WeightParts(self._located(weights), pieces, sorted(read))
 
     def golden(self) -> Golden:
         """Return the golden inputs and outputs.
@@ -284,8 +276,3 @@ class OpenGraph:
 
     content: bytes
     weights: WeightParts
-
-
-def _pieces(part: Reference) -> range:
-    """Return the numbers of the pieces of a weight file that hold a part of it."""
-    return range(part.start // PIECE_BYTES, -(-(part.start + part.size) // PIECE_BYTES))

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgebert.errors import BundleError, cause_of
+from edgebert.inputs.pieces import MOST_OF_A_PIECE, Pieces
 from edgebert.python_exit import Pool
 
 MANIFEST = "bundle.json"
 
 MOST_BYTES = 1 << 26  # of a file that is held in memory: all but the weights
-PIECE_BYTES = 1 << 18  # of a weight file, checked at once
-DIGEST_BYTES = 32
 _HASHING_THREADS = 3  # beside the one that loads: hashing is half of the time that loading takes
 
 _COPY_AGAIN = "copy the bundle again"
@@ -96,13 +95,13 @@ class WeightParts:
     network. So `check_unchanged` belongs before and after every use of them.
     """
 
-    def __init__(self, path: Path, digests: bytes, pieces: Sequence[int]):
-        """Open the file; `digests` are those of all its pieces, `pieces` the numbers of those that are read.
+    def __init__(self, path: Path, pieces: Pieces, read: Sequence[int]):
+        """Open the file; `pieces` are all that it has, `read` the numbers of those that are read.
 
         Raises:
             BundleError: it cannot be opened.
         """
-        self.path, self._digests, self._pieces = path, digests, pieces
+        self.path, self._pieces, self._is_read = path, pieces, read
         self._lock = threading.Lock()
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115  open as long as this is used
@@ -123,7 +122,7 @@ class WeightParts:
         """
         try:
             with Pool(_HASHING_THREADS) as pool:
-                parts = [self._pieces[first::_HASHING_THREADS] for first in range(_HASHING_THREADS)]
+                parts = [self._is_read[first::_HASHING_THREADS] for first in range(_HASHING_THREADS)]
                 list(pool.map(self._check_pieces, parts))
         except OSError as problem:
             raise BundleError(f"cannot read {self.path}: {cause_of(problem)}; {_COPY_AGAIN}") from None
@@ -157,7 +156,7 @@ class WeightParts:
 
     def _check_pieces(self, pieces: Sequence[int]) -> None:
         """Check the pieces of those numbers."""
-        buffer = memoryview(bytearray(PIECE_BYTES))
+        buffer = memoryview(bytearray(MOST_OF_A_PIECE))
         for piece in pieces:
             self._read_checked(piece, buffer)
 
@@ -167,23 +166,24 @@ class WeightParts:
         Raises:
             BundleError: a piece was altered, or cannot be read.
         """
-        buffer = memoryview(bytearray(PIECE_BYTES))
-        for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES)):
+        buffer = memoryview(bytearray(MOST_OF_A_PIECE))
+        for piece in self._pieces.between(start, stop):
             try:
                 content = self._read_checked(piece, buffer)
             except OSError as problem:
                 raise BundleError(f"cannot read {self.path}: {cause_of(problem)}; {_COPY_AGAIN}") from None
-            first = piece * PIECE_BYTES
+            first = self._pieces.start_of(piece)
             yield bytes(content[max(0, start - first) : stop - first])
 
     def _read_checked(self, piece: int, buffer: memoryview) -> memoryview:
         """Read the piece of that number into a buffer, and return the part of this that it fills."""
+        start, end = self._pieces.start_of(piece), self._pieces.ends[piece]
         with self._lock:  # the place in a file is one for all threads
-            self._file.seek(piece * PIECE_BYTES)
-            size_bytes = self._file.readinto(buffer)
-        digest = hashlib.sha256(buffer[:size_bytes]).digest()
-        _check_digest(self.path, digest.hex(), self._digests[piece * DIGEST_BYTES :][:DIGEST_BYTES].hex())
-        return buffer[:size_bytes]
+            self._file.seek(start)
+            size_bytes = self._file.readinto(buffer[: end - start])
+        content = buffer[:size_bytes]
+        _check_digest(self.path, hashlib.sha256(content).hexdigest(), self._pieces.digests[piece].hex())
+        return content
 
 
 def _check_size(path: Path, found: int, expected: int) -> None:

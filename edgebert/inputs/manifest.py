@@ -53,8 +53,7 @@ class WeightFile(Record, frozen=True):
     dtype: Storage
     size_bytes: Count
     sha256: Sha256
-    # The file of the SHA-256 of every `PIECE_BYTES`, one after the other: a small sub-network is checked without
-    # reading what it does not use.
+    # The file of its pieces and their hashes (inputs/pieces.py).
     pieces: FileRef
 
 
@@ -121,7 +120,7 @@ class Manifest(Record, frozen=True):
     cascade of the task.
     """
 
-    VERSION: ClassVar[int] = 7
+    VERSION: ClassVar[int] = 8
 
     schema_version: int
     sha256: str

@@ -85,7 +85,7 @@ test("a page's storage is used for everything that is downloaded, and can be fre
     "bundle.json",
     "golden.json",
     "w0.25-d0.50-int8-static.fused.onnx",
-    "weights-int8.sha256",
+    "weights-int8.pieces",
     "bundle.json",
   ]);
   await clearCache();

@@ -53,8 +53,8 @@ test("what is read is frozen in all its parts", () => {
 
 test("a version from the future and one from the past say which edgebert reads them", () => {
   const content = read("bundle.json");
-  for (const [version, advice] of Object.entries({ 8: "newer", 6: "older" })) {
-    const bytes = new TextEncoder().encode(content.replace('"schema_version": 7', `"schema_version": ${version}`));
+  for (const [version, advice] of Object.entries({ 9: "newer", 6: "older" })) {
+    const bytes = new TextEncoder().encode(content.replace('"schema_version": 8', `"schema_version": ${version}`));
     assert.throws(() => decodeManifest(bytes, "x"), new RegExp(`found ${version} \\(use an? ${advice} version`));
   }
 });

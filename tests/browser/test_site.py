@@ -8,10 +8,12 @@ import pytest
 from page_client import Served, posted, profile_of, who
 
 from edgebert.inputs.bundle import BUILTIN, Bundle
-from edgebert.inputs.bundle_file import PIECE_BYTES
+from edgebert.inputs.pieces import Pieces
 
 Serve = Callable[..., Served]
 WEIGHTS = "weights-int8.bin"
+# Where the first three pieces of the weights end.
+ENDS = Pieces.read((BUILTIN / "weights-int8.pieces").read_bytes(), (BUILTIN / WEIGHTS).stat().st_size, WEIGHTS).ends[:3]
 
 
 def test_files_of_the_bundle_are_served(served: Served, builtin: Bundle) -> None:
@@ -54,8 +56,8 @@ def test_nothing_else_is_served(serve: Serve, bundle_path: Path, ort_folder: Pat
     [
         ("0-0", 0, 1),
         ("5-9", 5, 10),
-        (f"{PIECE_BYTES - 3}-{PIECE_BYTES + 3}", PIECE_BYTES - 3, PIECE_BYTES + 4),
-        (f"{2 * PIECE_BYTES}-{4 * PIECE_BYTES - 1}", 2 * PIECE_BYTES, 4 * PIECE_BYTES),
+        (f"{ENDS[0] - 3}-{ENDS[0] + 3}", ENDS[0] - 3, ENDS[0] + 4),
+        (f"{ENDS[0]}-{ENDS[2] - 1}", ENDS[0], ENDS[2]),
     ],
 )
 def test_a_part_of_the_weights_is_that_part(served: Served, asked: str, start: int, stop: int) -> None:
@@ -85,11 +87,11 @@ def test_a_part_that_is_not_there_is_refused_and_what_is_no_range_is_all(served:
 def test_a_file_that_was_altered_is_not_served_and_ends_it_with_the_reason(serve: Serve, bundle_path: Path) -> None:
     served = serve(str(bundle_path))
     content = bytearray((bundle_path / WEIGHTS).read_bytes())
-    content[PIECE_BYTES + 1] ^= 1
+    content[ENDS[0] + 1] ^= 1
     (bundle_path / WEIGHTS).write_bytes(content)
-    untouched = {"Range": f"bytes=0-{PIECE_BYTES - 1}"}
-    assert served.ask(f"bundle/{WEIGHTS}", headers=untouched).body == content[:PIECE_BYTES]
-    answer = served.ask(f"bundle/{WEIGHTS}", headers={"Range": f"bytes={PIECE_BYTES}-{PIECE_BYTES + 9}"})
+    untouched = {"Range": f"bytes=0-{ENDS[0] - 1}"}
+    assert served.ask(f"bundle/{WEIGHTS}", headers=untouched).body == content[: ENDS[0]]
+    answer = served.ask(f"bundle/{WEIGHTS}", headers={"Range": f"bytes={ENDS[0]}-{ENDS[0] + 9}"})
     assert answer.status == 500
     assert f"{WEIGHTS} was altered" in answer.text
     status, out, said = served.ends()

@@ -1,12 +1,15 @@
 """Makes a mutant's manifest say what its files are, as a forger would: hashes, sizes and hashes of pieces."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgebert.inputs.bundle import MANIFEST, PIECE_BYTES
+from edgebert.exporters.pieces import ends_of_pieces
+from edgebert.inputs.bundle import MANIFEST
+from edgebert.inputs.pieces import Pieces
 
 _MOST_BYTES = 1 << 26  # a sparse file of terabytes keeps its old hash
 
@@ -34,8 +37,9 @@ def _describe(folder: Path, reference: dict[str, Any]) -> None:
         return
     pieces = reference.get("pieces")
     if isinstance(pieces, dict) and isinstance(pieces.get("file"), str) and _content(folder, pieces) is not None:
-        parts = (content[at : at + PIECE_BYTES] for at in range(0, len(content), PIECE_BYTES))
-        _write(folder / pieces["file"], b"".join(hashlib.sha256(part).digest() for part in parts))
+        ends = ends_of_pieces((), len(content))
+        digests = [hashlib.sha256(content[start:end]).digest() for start, end in itertools.pairwise([0, *ends])]
+        _write(folder / pieces["file"], Pieces(ends, digests).content())
     reference["sha256"] = hashlib.sha256(content).hexdigest()
     if "size_bytes" in reference:
         reference["size_bytes"] = len(content)

@@ -12,9 +12,10 @@ from edgebert import records
 from edgebert.engines.session import open_session
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import BUILTIN, Bundle, Golden, GoldenOutput, GoldenValues
-from edgebert.inputs.bundle_file import MANIFEST, PIECE_BYTES
+from edgebert.inputs.bundle_file import MANIFEST
 from edgebert.inputs.graph_file import references
 from edgebert.inputs.manifest import ExportedSubnet, FileRef
+from edgebert.inputs.pieces import MOST_OF_A_PIECE
 from profiles import way
 
 Alter = Callable[..., Path]
@@ -175,7 +176,7 @@ def test_what_a_sub_network_reads_is_checked_and_no_more(builtin: Bundle, bundle
     used = references(builtin.graph(small, "fused"), small.id)
     ends = sorted(reference.start + reference.size for reference in used)
     unused = max(after - before for before, after in itertools.pairwise(ends))
-    assert unused > 2 * PIECE_BYTES
+    assert unused > 2 * MOST_OF_A_PIECE
     place = next(end + unused // 2 for end, after in itertools.pairwise(ends) if after - end == unused)
     flip(bundle_path / "weights-int8.bin", place)
     damaged = Bundle.load(bundle_path)
@@ -204,7 +205,7 @@ def flip(path: Path, place: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["tokenizer.json", "golden.json", "answers.json", "weights-int8.sha256", "w1.00-d1.00-int8-static.fused.onnx"],
+    ["tokenizer.json", "golden.json", "answers.json", "weights-int8.pieces", "w1.00-d1.00-int8-static.fused.onnx"],
 )
 def test_any_altered_file_is_found_before_use(bundle_path: Path, name: str) -> None:
     content = (bundle_path / name).read_bytes()

@@ -8,7 +8,10 @@ import pytest
 import edgebert
 from edgebert.errors import BundleError
 from edgebert.inputs.bundle import BUILTIN, Bundle
-from edgebert.inputs.bundle_file import MANIFEST, MOST_BYTES, PIECE_BYTES, WeightParts, read_checked, read_whole
+from edgebert.inputs.bundle_file import MANIFEST, MOST_BYTES, WeightParts, read_checked, read_whole
+from edgebert.inputs.pieces import Pieces
+
+_PIECE_BYTES = 1000
 
 
 def answer(path: Path) -> object:
@@ -103,9 +106,10 @@ def test_content_is_returned_if_its_hash_is_right(tmp_path: Path) -> None:
 
 def parts(path: Path) -> WeightParts:
     """Return the first and the third of the three pieces of a new weight file."""
-    content = [bytes([number]) * PIECE_BYTES for number in range(3)]
+    content = [bytes([number]) * _PIECE_BYTES for number in range(3)]
     path.write_bytes(b"".join(content))
-    return WeightParts(path, b"".join(hashlib.sha256(piece).digest() for piece in content), [0, 2])
+    ends = [_PIECE_BYTES, 2 * _PIECE_BYTES, 3 * _PIECE_BYTES]
+    return WeightParts(path, Pieces(ends, [hashlib.sha256(piece).digest() for piece in content]), [0, 2])
 
 
 def overwrite(path: Path, place: int, content: bytes, mtime_s: int) -> None:
@@ -121,7 +125,7 @@ def test_a_weight_file_is_checked_again_when_it_was_written_to(tmp_path: Path) -
     opened = parts(path)
     opened.check()
     opened.check_unchanged()
-    overwrite(path, PIECE_BYTES, b"x", mtime_s=1)  # a piece that is not read
+    overwrite(path, _PIECE_BYTES, b"x", mtime_s=1)  # a piece that is not read
     opened.check_unchanged()
     overwrite(path, 0, b"x", mtime_s=2)
     for _ in range(2):
@@ -129,7 +133,7 @@ def test_a_weight_file_is_checked_again_when_it_was_written_to(tmp_path: Path) -
             opened.check_unchanged()
     overwrite(path, 0, b"\0", mtime_s=3)
     opened.check_unchanged()
-    os.truncate(path, 2 * PIECE_BYTES)
+    os.truncate(path, 2 * _PIECE_BYTES)
     with pytest.raises(BundleError, match=r"weights.bin was altered"):
         opened.check_unchanged()
 

@@ -81,7 +81,7 @@ def test_an_unknown_key_in_the_manifest_is_named(bundle_path: Path) -> None:
 
 
 def test_another_schema_version_is_refused(alter_manifest: Alter) -> None:
-    with pytest.raises(BundleError, match=r"expected schema_version 7, found 4"):
+    with pytest.raises(BundleError, match=r"expected schema_version 8, found 4"):
         Bundle.load(alter_manifest(schema_version=4))
 
 

@@ -6,9 +6,10 @@ import { readGolden } from "./golden.js";
 import { references } from "./graph-file.js";
 import { sha256Of } from "./hashing.js";
 import { MANIFEST, readManifest } from "./manifest.js";
+import { Pieces } from "./pieces.js";
 import { listed, quoted } from "./records.js";
 import { openFolder } from "./source.js";
-import { DIGEST_BYTES, PIECE_BYTES, WeightReader, checkHash } from "./weights.js";
+import { WeightReader, checkHash } from "./weights.js";
 
 // Of JSON: in memory it may take twenty times as much.
 const MOST_OF_MANIFEST = 2 ** 24;
@@ -120,7 +121,7 @@ export class Bundle {
   async weights(storage, options = {}) {
     const { weight_files: files, name } = this.manifest;
     const file = files.find((one) => one.dtype === storage);
-    if (file) return this.#pieces(file, [...Array(Math.ceil(file.size_bytes / PIECE_BYTES)).keys()], options);
+    if (file) return this.#weights(file, (pieces) => pieces.all(), options);
     const known = listed(files.map((one) => one.dtype));
     throw new BundleError(`bundle ${quoted(name)} has no ${storage} weights; choose one of ${known}`);
   }
@@ -139,7 +140,7 @@ export class Bundle {
     if (used.some(({ start, size }) => start + size > file.size_bytes)) {
       throw new BundleError(`${file.file} is too short for the graph of ${quoted(subnet.id)}; export the bundle again`);
     }
-    const data = await this.#pieces(file, piecesOf(used), options);
+    const data = await this.#weights(file, (pieces) => pieces.of(used), options);
     return { graph, externalData: [{ path: file.file, data }] };
   }
 
@@ -153,16 +154,13 @@ export class Bundle {
   }
 
   /**
-   * Returns a weight file with some pieces in it.
-   * @param {WeightFile} weights @param {number[]} pieces @param {ReadOptions} options
+   * Returns a weight file with some of its pieces in it.
+   * @param {WeightFile} weights @param {(pieces: Pieces) => number[]} chosen @param {ReadOptions} options
    */
-  async #pieces({ file, size_bytes: size, pieces: table }, pieces, options) {
-    const digests = await this.#verified(table, options);
-    if (digests.length !== Math.ceil(size / PIECE_BYTES) * DIGEST_BYTES) {
-      throw new BundleError(`${table.file} does not fit ${file}; export the bundle again`);
-    }
-    const reader = new WeightReader(this.#folder(file), file, digests, this.#cache);
-    return this.#unreplaced(reader.read(size, pieces, options), options);
+  async #weights({ file, size_bytes: size, pieces: table }, chosen, options) {
+    const pieces = Pieces.read(await this.#verified(table, options), size, file);
+    const reader = new WeightReader(this.#folder(file), file, pieces, this.#cache);
+    return this.#unreplaced(reader.read(size, chosen(pieces), options), options);
   }
 
   /** Returns a file's content after checking its hash. @param {FileRef} ref @param {ReadOptions} options */
@@ -212,16 +210,4 @@ export class Bundle {
       return false;
     }
   }
-}
-
-/**
- * Returns the numbers of the pieces that hold some parts of a file, in ascending order.
- * @param {import("./graph-file.js").Reference[]} used
- */
-function piecesOf(used) {
-  const found = new Set();
-  for (const { start, size } of used) {
-    for (let piece = Math.floor(start / PIECE_BYTES); piece * PIECE_BYTES < start + size; piece++) found.add(piece);
-  }
-  return [...found].sort((a, b) => a - b);
 }

@@ -21,7 +21,7 @@ import {
 } from "./records.js";
 
 export const MANIFEST = "bundle.json";
-const VERSION = 7;
+const VERSION = 8;
 /** The most bytes of a file that is held in memory as a whole: all but the weights. */
 export const MOST_BYTES = 2 ** 26;
 /** The longest input that any profile or bundle may speak of, in tokens. */

@@ -1,14 +1,10 @@
 /** Reads the pieces of a weight file that are needed, each checked against its hash. */
 
 import { BundleError } from "../errors.js";
-import { hexOf, sha256Of } from "./hashing.js";
+import { sha256Of } from "./hashing.js";
 
-/** How many bytes of a weight file are checked at once. */
-export const PIECE_BYTES = 2 ** 18;
-export const DIGEST_BYTES = 32;
-
-// Of one download: so much is lost at most where it breaks off.
-const MOST_OF_A_RUN = 16;
+// In bytes, of one download: so much is lost at most where it breaks off.
+const MOST_OF_A_RUN = 2 ** 22;
 const DOWNLOADS_AT_ONCE = 4;
 
 /**
@@ -31,18 +27,17 @@ const DOWNLOADS_AT_ONCE = 4;
 export class WeightReader {
   #file;
   #name;
-  #digests;
+  #pieces;
   #cache;
 
   /**
-   * @param {import("./source.js").StoredFile} file @param {string} name
-   * @param {Uint8Array} digests the SHA-256 of every piece, one after the other
+   * @param {import("./source.js").StoredFile} file @param {string} name @param {import("./pieces.js").Pieces} pieces
    * @param {import("./cache.js").HashCache | null} cache
    */
-  constructor(file, name, digests, cache) {
+  constructor(file, name, pieces, cache) {
     this.#file = file;
     this.#name = name;
-    this.#digests = digests;
+    this.#pieces = pieces;
     this.#cache = cache;
   }
 
@@ -50,21 +45,21 @@ export class WeightReader {
    * Returns the file with those pieces in it.
    *
    * Throws a BundleError if they cannot be read or are not what was exported, and the reason of `signal` if it ends.
-   * @param {number} size @param {Iterable<number>} pieces in ascending order @param {ReadOptions} options
+   * @param {number} size @param {number[]} pieces in ascending order @param {ReadOptions} options
    */
   async read(size, pieces, options) {
     options.signal?.throwIfAborted();
     const target = allocated(size, this.#name);
-    const kept = await Promise.all(Array.from(pieces, (piece) => this.#fromCache(target, piece)));
-    const missing = Array.from(pieces).filter((_, place) => !kept[place]);
+    const kept = await Promise.all(pieces.map((piece) => this.#fromCache(target, piece)));
+    const missing = pieces.filter((_, place) => !kept[place]);
     if (missing.length) await this.#download(target, missing, options);
     return target;
   }
 
-  /** Returns whether a piece was kept, and is now in its place. @param {Uint8Array} target @param {number} piece */
+  /** Returns whether a piece was kept, and is now in its place. @param {Uint8Array<ArrayBuffer>} target @param {number} piece */
   async #fromCache(target, piece) {
-    const content = await this.#cache?.get(this.#digestOf(piece));
-    const place = target.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES);
+    const content = await this.#cache?.get(this.#pieces.digest(piece));
+    const place = this.#placeOf(target, piece);
     if (content?.length !== place.length) return false;
     place.set(content);
     return true;
@@ -72,13 +67,13 @@ export class WeightReader {
 
   /** @param {Uint8Array<ArrayBuffer>} target @param {number[]} missing @param {ReadOptions} options */
   async #download(target, missing, { signal, onProgress }) {
-    let [loadedBytes, totalBytes] = [0, missing.reduce((sum, piece) => sum + sizeOf(piece, target.length), 0)];
+    let [loadedBytes, totalBytes] = [0, missing.reduce((sum, piece) => sum + this.#placeOf(target, piece).length, 0)];
     const onBytes = (/** @type {number} */ count, /** @type {number} */ of) => {
       // More than was asked for, where the server gives the whole file only.
       [loadedBytes, totalBytes] = [loadedBytes + count, Math.max(totalBytes, of)];
       onProgress?.({ file: this.#name, loadedBytes, totalBytes });
     };
-    const [first, ...others] = runsOf(missing);
+    const [first, ...others] = this.#runsOf(missing);
     // The first shows whether the server gives parts.
     const [, end] = await this.#downloadRun(target, first, { signal, onBytes, orWhole: true });
     if (end > first[1]) return;
@@ -91,23 +86,35 @@ export class WeightReader {
    * @returns {Promise<Run>}
    */
   async #downloadRun(target, [first, end], options) {
-    const stop = Math.min(end * PIECE_BYTES, target.length);
-    const [from, to] = await this.#file.fill(target, first * PIECE_BYTES, stop, options);
-    const [start, behind] = [from / PIECE_BYTES, Math.ceil(to / PIECE_BYTES)];
+    const [from, to] = await this.#file.fill(target, this.#pieces.start(first), this.#pieces.end(end - 1), options);
+    const [start, behind] = [this.#pieces.at(from), this.#pieces.at(to - 1) + 1];
     for (let piece = start; piece < behind; piece++) await this.#checkPiece(target, piece);
     return [start, behind];
   }
 
   /** @param {Uint8Array<ArrayBuffer>} target @param {number} piece */
   async #checkPiece(target, piece) {
-    const content = target.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES);
-    checkHash(this.#file.name, await sha256Of(content), this.#digestOf(piece));
-    await this.#cache?.put(this.#digestOf(piece), content);
+    const content = this.#placeOf(target, piece);
+    checkHash(this.#file.name, await sha256Of(content), this.#pieces.digest(piece));
+    await this.#cache?.put(this.#pieces.digest(piece), content);
   }
 
-  /** @param {number} piece */
-  #digestOf(piece) {
-    return hexOf(this.#digests.subarray(piece * DIGEST_BYTES, (piece + 1) * DIGEST_BYTES));
+  /** Returns the part of the file that is a piece. @param {Uint8Array<ArrayBuffer>} target @param {number} piece */
+  #placeOf(target, piece) {
+    return target.subarray(this.#pieces.start(piece), this.#pieces.end(piece));
+  }
+
+  /** Returns pieces as runs that are not too long. @param {number[]} pieces in ascending order */
+  #runsOf(pieces) {
+    /** @type {Run[]} */
+    const runs = [];
+    for (const piece of pieces) {
+      const last = runs.at(-1);
+      const isNext = last?.[1] === piece && this.#pieces.end(piece) - this.#pieces.start(last[0]) <= MOST_OF_A_RUN;
+      if (last && isNext) last[1]++;
+      else runs.push([piece, piece + 1]);
+    }
+    return runs;
   }
 }
 
@@ -118,22 +125,6 @@ function allocated(size, name) {
   } catch {
     throw new BundleError(`${name} has ${size} bytes, and there is no memory for them; load a smaller bundle`);
   }
-}
-
-function sizeOf(/** @type {number} */ piece, /** @type {number} */ size) {
-  return Math.min(PIECE_BYTES, size - piece * PIECE_BYTES);
-}
-
-/** Returns pieces as runs that are not too long. @param {number[]} pieces in ascending order */
-function runsOf(pieces) {
-  /** @type {Run[]} */
-  const runs = [];
-  for (const piece of pieces) {
-    const last = runs.at(-1);
-    if (last && last[1] === piece && piece - last[0] < MOST_OF_A_RUN) last[1]++;
-    else runs.push([piece, piece + 1]);
-  }
-  return runs;
 }
 
 /**

@@ -1,11 +1,12 @@
 /** How browsers download bundles and keep them, from good servers and bad ones. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 
 import { loadBundle } from "../../../src/index.js";
 import { references } from "../../../src/inputs/graph-file.js";
 import { sha256Of } from "../../../src/inputs/hashing.js";
-import { PIECE_BYTES } from "../../../src/inputs/weights.js";
+import { Pieces } from "../../../src/inputs/pieces.js";
 import { BUILTIN } from "../../support/server.js";
 import { bytesOf, insecureHost, startSite } from "../site.js";
 
@@ -26,12 +27,10 @@ async function onDisk() {
   const parts = references(graph, SMALLEST);
   const hashes = await Promise.all(parts.map(({ start, size }) => sha256Of(data.slice(start, start + size))));
   const ownBytes = parts.reduce((sum, { size }) => sum + size, 0);
-  const pieces = new Set(parts.flatMap(({ start, size }) => {
-    const [first, last] = [start, start + size - 1].map((at) => Math.floor(at / PIECE_BYTES));
-    return Array.from({ length: last - first + 1 }, (_, place) => first + place);
-  }));
-  const bytesIn = (/** @type {number} */ piece) => Math.min(PIECE_BYTES, data.length - piece * PIECE_BYTES);
-  const pieceBytes = [...pieces].reduce((sum, piece) => sum + bytesIn(piece), 0);
+  const table = await readFile(`${BUILTIN}weights-int8.pieces`);
+  const pieces = Pieces.read(table, data.length, WEIGHTS);
+  const pieceBytes = pieces.of(parts).reduce((sum, piece) => sum + pieces.end(piece) - pieces.start(piece), 0);
+  assert.ok(pieceBytes + table.length <= 1.01 * ownBytes);
   return { used: await sha256Of(new TextEncoder().encode(hashes.join())), ownBytes, pieceBytes };
 }
 
