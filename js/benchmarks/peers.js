@@ -3,8 +3,8 @@
  *
  * FOLDER has the built-in bundle's network as others run it: `checkpoint/` (the tokenizer and config.json) and
  * `dynamic/model.onnx`, its export by `quantize_dynamic`; `python benchmarks/peers.py` makes both. transformers.js is
- * installed into build/web-peers. In each round all contenders run one after the other, each in a fresh tab; ratios are
- * of one round, and of them the median and the range are printed.
+ * installed into build/web-peers. In each round all contenders run one after the other, each in a fresh browser; ratios to
+ * transformers.js in a Worker are of one round, and of them the median and the range are printed.
  */
 
 import { execFileSync } from "node:child_process";
@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { median } from "../src/measuring/statistics.js";
-import { KINDS, programsOf } from "../test/browsers/browsers.js";
+import { openChromium } from "./chromium.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PEER = "@huggingface/transformers@4.3.1";
@@ -70,42 +70,56 @@ await new Promise((done) => server.listen(0, "127.0.0.1", () => done(null)));
 const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
 const url = `http://127.0.0.1:${port}/`;
 
-const kind = KINDS.find(({ name }) => name === "Chromium");
-const programs = kind && programsOf(kind);
-if (!kind || !programs) throw new Error("expected Chromium, found none; install it");
-const browser = await kind.open(...programs);
-console.log(`${browser.version}, ${PEER}, edgebert on onnxruntime-web 1.30.0; medians of ${values.rounds} rounds`);
-const contenders = ["transformers.js", "edgebert, full network", "edgebert, best for half of its time"];
+console.log(`Chromium, ${PEER}, edgebert on onnxruntime-web 1.30.0; medians of ${values.rounds} rounds`);
 try {
   for (const threads of values.threads.split(",").map(Number)) await compare(threads);
 } finally {
-  await browser.close();
   server.close();
+}
+
+/**
+ * Calls a function of in-page.js in a browser of its own, which has compiled nothing before.
+ *
+ * @param {string} name @param {unknown[]} args
+ */
+async function inBrowser(name, ...args) {
+  const browser = await openChromium();
+  try {
+    const tab = await browser.newTab();
+    await tab.go(url);
+    return await tab.call("/js/benchmarks/in-page.js", name, ...args);
+  } finally {
+    await browser.close();
+  }
 }
 
 /** @param {number} threads */
 async function compare(threads) {
+  const [full, half] = await inBrowser("chosen", threads);
+  const contenders = [
+    { name: "transformers.js, in a Worker", network: "worker" },
+    { name: "transformers.js, on the page", network: "page" },
+    { name: `edgebert, full network (${full})`, network: full },
+    { name: `edgebert, best for half of its time (${half})`, network: half },
+  ];
+  /** @type {Record<string, number[]>[]} */
   const rounds = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    /** @type {Record<string, any>} */
+    /** @type {Record<string, number[]>} */
     const found = {};
-    for (const name of round % 2 ? [...contenders].reverse() : contenders) {
-      const tab = await browser.newTab();
-      await tab.go(url);
-      found[name] = await tab.call("/js/benchmarks/in-page.js", "timed", name, threads, LENGTHS);
-      await tab.close();
+    for (const { name, network } of round % 2 ? [...contenders].reverse() : contenders) {
+      found[name] = await inBrowser("timed", network, threads, LENGTHS);
     }
     rounds.push(found);
   }
-  console.log(`\n${threads} ${threads === 1 ? "thread" : "threads"}`.padEnd(40), LENGTHS.map((length) => `${length} tokens`.padStart(28)).join(""));
-  for (const name of contenders) {
+  console.log(`\n${threads} ${threads === 1 ? "thread" : "threads"}`.padEnd(64), LENGTHS.map((length) => `${length} tokens`.padStart(28)).join(""));
+  for (const { name } of contenders) {
     const cells = LENGTHS.map((_, at) => {
-      const own = rounds.map((found) => found[name].ms[at]);
-      const ratios = rounds.map((found) => found[name].ms[at] / found[contenders[0]].ms[at]);
+      const own = rounds.map((found) => found[name]?.[at] ?? NaN);
+      const ratios = rounds.map((found, round) => (own[round] ?? NaN) / (found[contenders[0]?.name ?? ""]?.[at] ?? NaN));
       const [low, high] = [Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(2));
       return `${median(own).toFixed(2)} ms  ${median(ratios).toFixed(2)} (${low}-${high})`.padStart(28);
     });
-    const network = rounds[0][name].network;
-    console.log(`${name}${network ? ` (${network})` : ""}`.padEnd(64), cells.join(""));
+    console.log(name.padEnd(64), cells.join(""));
   }
 }

@@ -9,7 +9,7 @@ import { NO_PYTHON, printedLater } from "../support/python.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGES = ["onnxruntime-web/dist", "@huggingface/tokenizers/dist"].map((name) => `js/node_modules/${name}`);
-const FOLDERS = ["js/src", "js/test", ...PACKAGES, "edgebert/builtin", "tests/laws", "profiles"];
+const FOLDERS = ["js/src", "js/test", "js/benchmarks", ...PACKAGES, "edgebert/builtin", "tests/laws", "profiles"];
 const SCRIPTS = ["/printed/token_vectors.py/texts", "/printed/token_vectors.py/code-points"];
 
 const IN_PAGE = "/js/test/browsers/in-page";
