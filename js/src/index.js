@@ -3,6 +3,6 @@
 export { BudgetError, BundleError, EdgeBertError, ProfileError } from "./errors.js";
 export { clearCache } from "./inputs/cache.js";
 export { Bundle, loadBundle } from "./inputs/bundle.js";
-export { profile, profileOf } from "./measuring/profiler.js";
+export { profile, profileOf } from "./measuring/on-demand.js";
 export { load } from "./serving/load.js";
 export { Embeddings } from "./tasks/embeddings.js";

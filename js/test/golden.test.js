@@ -5,18 +5,18 @@ import { test } from "node:test";
 
 import { BundleError } from "../src/errors.js";
 import { goldenOf, missed } from "../src/measuring/numerics.js";
-import { taskOf } from "../src/tasks/tasks.js";
+import { taskMaker } from "../src/tasks/tasks.js";
 import { assertClose, read } from "./vectors.js";
 
 for (const [name, { task, mask, cases }] of read("golden/")) {
   for (const { name: words, right, found, expected } of cases) {
-    test(`${name}: ${words}`, () => {
+    test(`${name}: ${words}`, async () => {
       /** @type {[string, any][]} */
       const outputs = Object.entries(found);
       const read = outputs.map(([one, { shape, values }]) => {
         return [one, { data: Float32Array.from(values, Number), dims: shape }];
       });
-      const numerics = missed(Object.fromEntries(read), right, taskOf(task, task), mask);
+      const numerics = missed(Object.fromEntries(read), right, (await taskMaker(task.task))(task, task), mask);
       assertClose(numerics.drift, expected.drift);
       assert.deepEqual({ ...numerics, drift: 0 }, { ...expected, drift: 0 });
     });

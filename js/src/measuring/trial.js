@@ -2,7 +2,7 @@
 
 import { openNetwork } from "../engines/engines.js";
 import { EdgeBertError } from "../errors.js";
-import { taskOf } from "../tasks/tasks.js";
+import { taskMaker } from "../tasks/tasks.js";
 import { lineOf } from "./device.js";
 import { goldenOf, numericsOf } from "./numerics.js";
 import { shapesOf } from "./settings.js";
@@ -104,7 +104,7 @@ async function measured(bundle, { subnet, way }, settings, golden, { ort, stepMs
 
     // A Worker has no other network in it. It keeps what it has ever taken, so that this is its peak too.
     const memoryMb = typeof ort === "string" ? await network.memoryMb() : null;
-    const task = taskOf(bundle.manifest, subnet);
+    const task = (await taskMaker(bundle.manifest.task))(bundle.manifest, subnet);
     return {
       load_ms: loadMs,
       first_ms: firstMs,

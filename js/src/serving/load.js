@@ -7,7 +7,7 @@ import { EdgeBertError } from "../errors.js";
 import { Bundle, loadBundle } from "../inputs/bundle.js";
 import { listed } from "../inputs/records.js";
 import { checkGolden, pad, tokenizerOf } from "../inputs/tokenization.js";
-import { taskOf } from "../tasks/tasks.js";
+import { taskMaker } from "../tasks/tasks.js";
 import { Governor } from "./governor.js";
 import { Policy } from "./policy.js";
 import { Predictor } from "./predictor.js";
@@ -81,7 +81,8 @@ export async function load(place, options = {}) {
   const bundle = place instanceof Bundle ? place : await loadBundle(place, { signal, cache: options.cache });
   const { manifest } = bundle;
   const budget = { ...asked, length: Math.min(asked.length ?? Infinity, manifest.max_length) };
-  const tasks = new Map(manifest.subnetworks.map((one) => [one.id, taskOf(manifest, one)]));
+  const makeTask = await taskMaker(manifest.task);
+  const tasks = new Map(manifest.subnetworks.map((one) => [one.id, makeTask(manifest, one)]));
   const tokenizer = await tokenizerOf(await bundle.tokenizer(reading), manifest, options.tokenizers);
   checkGolden(tokenizer, await bundle.golden(reading));
 

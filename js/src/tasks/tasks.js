@@ -1,12 +1,6 @@
 /** All tasks there are, by name. To add one, write its file and put it into this list. */
 
 import { BundleError } from "../errors.js";
-import { multiLabelTextClassification } from "./multi-label.js";
-import { QuestionAnswering } from "./question-answering.js";
-import { SentenceEmbedding } from "./sentence-embedding.js";
-import { textClassification } from "./text-classification.js";
-import { textRegression } from "./text-regression.js";
-import { TokenClassification } from "./token-classification.js";
 
 /** @typedef {import("./sentence-embedding.js").EmbeddingSettings} EmbeddingSettings */
 /** @typedef {import("./task.js").Task} Task */
@@ -18,28 +12,52 @@ import { TokenClassification } from "./token-classification.js";
  * @typedef {{no_answer_threshold: number | null}} SubnetFacts
  */
 
-/** @type {Record<string, (manifest: TaskFacts, subnet: SubnetFacts) => Task>} */
-const TASKS = {
-  "text-classification": (manifest) => textClassification(labelsOf(manifest)),
-  "multi-label-text-classification": (manifest) => multiLabelTextClassification(labelsOf(manifest)),
-  "text-regression": (manifest) => textRegression(labelsOf(manifest)),
-  "question-answering": (_, subnet) => new QuestionAnswering(subnet.no_answer_threshold),
-  "sentence-embedding": (manifest) => new SentenceEmbedding(settingsOf(manifest)),
-  "token-classification": (manifest) => new TokenClassification(labelsOf(manifest)),
+/**
+ * Makes the task of a bundle as it is for one sub-network; throws a BundleError where the bundle lacks what it needs.
+ *
+ * @typedef {(manifest: TaskFacts, subnet: SubnetFacts) => Task} TaskMaker
+ */
+
+// Each is loaded only where a bundle has it.
+/** @type {Record<string, () => Promise<TaskMaker>>} */
+const MAKERS = {
+  "text-classification": async () => {
+    const { textClassification } = await import("./text-classification.js");
+    return (manifest) => textClassification(labelsOf(manifest));
+  },
+  "multi-label-text-classification": async () => {
+    const { multiLabelTextClassification } = await import("./multi-label.js");
+    return (manifest) => multiLabelTextClassification(labelsOf(manifest));
+  },
+  "text-regression": async () => {
+    const { textRegression } = await import("./text-regression.js");
+    return (manifest) => textRegression(labelsOf(manifest));
+  },
+  "question-answering": async () => {
+    const { QuestionAnswering } = await import("./question-answering.js");
+    return (_, subnet) => new QuestionAnswering(subnet.no_answer_threshold);
+  },
+  "sentence-embedding": async () => {
+    const { SentenceEmbedding } = await import("./sentence-embedding.js");
+    return (manifest) => new SentenceEmbedding(settingsOf(manifest));
+  },
+  "token-classification": async () => {
+    const { TokenClassification } = await import("./token-classification.js");
+    return (manifest) => new TokenClassification(labelsOf(manifest));
+  },
 };
 
 /**
- * Returns the task of a bundle as it is for one sub-network.
+ * Returns what makes the task of that name.
  *
- * @param {TaskFacts} manifest
- * @param {SubnetFacts} subnet
- * @returns {Task}
- * @throws {BundleError} it is of a task that this version does not know, or does not say what the task needs
+ * @param {string} name
+ * @returns {Promise<TaskMaker>}
+ * @throws {BundleError} this version does not know it
  */
-export function taskOf(manifest, subnet) {
-  if (Object.hasOwn(TASKS, manifest.task)) return TASKS[manifest.task](manifest, subnet);
-  const expected = `expected a task of ${Object.keys(TASKS).join(", ")}`;
-  throw new BundleError(`${expected}, found '${manifest.task}'; use a newer edgebert, or another bundle`);
+export async function taskMaker(name) {
+  if (Object.hasOwn(MAKERS, name)) return MAKERS[/** @type {keyof typeof MAKERS} */ (name)]();
+  const expected = `expected a task of ${Object.keys(MAKERS).join(", ")}`;
+  throw new BundleError(`${expected}, found '${name}'; use a newer edgebert, or another bundle`);
 }
 
 /** @param {TaskFacts} manifest */
