@@ -210,6 +210,18 @@ def _cache(folder: Path) -> None:
             os.environ["XDG_CACHE_HOME"] = before
 
 
+def _posted(folder: Path) -> None:
+    """Write what a page posts, each under its name."""
+    from page_client import posted, profile_of
+
+    from edgebert.inputs.bundle import Bundle
+
+    folder.mkdir(parents=True)
+    contents = {"records": posted(), "problems": {"reason": "no memory is left"}, "profile": profile_of(Bundle.load())}
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
 def _planted(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.json").write_text('{"a": [1, 2]}', encoding="utf-8")
@@ -217,6 +229,7 @@ def _planted(folder: Path) -> None:
 
 _MAKERS = {
     "builtin": _builtin,
+    "posted": _posted,
     "bundle": _bundle,
     "cache": _cache,
     "checkpoint": _checkpoint,

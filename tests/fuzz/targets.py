@@ -255,6 +255,50 @@ class CacheTarget(Target):
             TrialJournal(path)
 
 
+class PostedTarget(Target):
+    """What a page posts, in any order: kept, or refused in one line; a profile that is taken is one."""
+
+    base = "posted"
+    places = 0.0  # it comes over HTTP
+
+    def read(self, folder: Path, recipe: Recipe, random: Random) -> None:
+        """Post each file under its name, and read back what was kept."""
+        from page_client import who
+
+        from edgebert.browser.devices import Devices
+        from edgebert.browser.posted import Asked
+        from edgebert.browser.site import Site
+        from edgebert.errors import EdgeBertError
+        from edgebert.inputs.bundle import Bundle
+        from edgebert.measuring.device_profile import DeviceProfile
+
+        os.environ["XDG_CACHE_HOME"] = str(folder)
+        bundle, saved = Bundle.load(), folder / "saved.json"
+        asked = Asked(
+            bundle=bundle.manifest.name,
+            bundle_sha256=bundle.sha256,
+            quick=True,
+            lengths=None,
+            batch_sizes=None,
+            threads=None,
+            subnets=None,
+        )
+        devices = Devices(bundle, asked, engine="0" * 64, out=saved, tell=lambda event: None)
+        site = Site(bundle, {"page/index.html": b""}, {}, devices)
+        site.get("records", who(), None)
+        refusals = []
+        for name in random.sample(("records", "problems", "profile"), 3):
+            answer = site.post(name, who(), (folder / f"{name}.json").read_bytes())
+            if answer.status not in (200, 400):
+                raise FaultError("status", f"{answer.status} for {name}")
+            refusals += [b"".join(answer.parts).decode().removesuffix("\n")] if answer.status == 400 else []
+        if saved.exists():
+            _check_profile(DeviceProfile.load(saved))
+        site.get("records", who(), None)  # a page that goes on
+        if refusals:
+            raise EdgeBertError(max(refusals, key=len))
+
+
 class DataTarget(Target):
     """A data file: rows, or a line that says what is wrong; where a mutation changes nothing, the same rows."""
 
@@ -401,6 +445,7 @@ TARGETS: dict[str, Target] = {
     "builtin": BundleTarget(base="builtin"),
     "profile": ProfileTarget(),
     "cache": CacheTarget(),
+    "posted": PostedTarget(),
     "data": DataTarget(),
     "checkpoint": CheckpointTarget("checkpoint"),
     "tokenized": CheckpointTarget("tokenized"),
