@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from edgebert.records import Count, Line, Natural, Record
@@ -43,6 +44,11 @@ class Way(Record, frozen=True):
     flavor: Flavor
     threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
     options: tuple[tuple[Line, Line], ...]
+
+    @property
+    def plain(self) -> "Way":
+        """This way without options."""
+        return msgspec.structs.replace(self, options=())
 
     # What tables and messages show: a device of the engine's own name, as the CPU's, is not said twice.
     def __str__(self) -> str:

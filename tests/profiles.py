@@ -97,6 +97,13 @@ def profile_with(bundle: Bundle, *entries: ProfiledSubnet) -> DeviceProfile:
     )
 
 
+def looked(found: DeviceProfile, warning: str | None) -> DeviceProfile:
+    """Return a profile as one short look at a device that was restless, for that reason, or calm."""
+    settings = msgspec.structs.replace(found.settings, min_rounds=1)
+    stability = msgspec.structs.replace(found.stability, rounds=1, warning=warning)
+    return msgspec.structs.replace(found, settings=settings, stability=stability)
+
+
 PHONE = JavaScriptDevice(
     name="Chrome 156 on Android, Pixel 8",
     user_agent="Mozilla/5.0 (Linux; Android 10; K)",

@@ -6,6 +6,8 @@ that breaks the budget is ever chosen.
 """
 
 import logging
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -38,6 +40,9 @@ RejectionKind = Literal[
 ]
 
 _UNKNOWN = "its quality is not known; export with --eval or --texts"
+# Special tokens and one more: shorter inputs say nothing.
+_SHORTEST = 3
+_LOWER_PERCENTILES = (90, 50)
 _UNKNOWN_MEMORY = "its memory is not known, since what ran it does not show that; give no limit of memory"
 
 
@@ -132,6 +137,20 @@ class _Candidate:
         memory = self.entry.memory_bound_mb / budget.memory_mb if budget.memory_mb else 0.0
         return max(latency, memory)
 
+    def is_on_time(self, budget: Budget, length: int | None = None, **limits: float) -> bool:
+        """Return whether this meets a budget if it is for inputs of another length, or has other limits."""
+        limit = msgspec.structs.replace(budget, **limits)
+        ms = self.entry.cost.bound_ms(length or limit.length or _SHORTEST, limit.batch_size, limit.percentile)
+        is_small = self.entry.memory_bound_mb <= (limit.memory_mb or math.inf)
+        return is_small and ms is not None and ms <= (limit.latency_ms or math.inf)
+
+    def longest_on_time(self, budget: Budget) -> int:
+        """Return the longest input, in tokens, with which this meets a budget, 0 if there is none."""
+        lengths = range(_SHORTEST, budget.length or _SHORTEST)
+        # Longer ones take longer.
+        fitting = bisect_left(lengths, True, key=lambda length: not self.is_on_time(budget, length))
+        return lengths[fitting - 1] if fitting else 0
+
     def over(self, budget: Budget) -> str:
         """Return in words what of the budget this breaks."""
         over = []
@@ -155,7 +174,7 @@ def select(bundle: Bundle, profile: DeviceProfile, budget: Budget) -> Selection:
     candidates, rejected = _candidates(bundle, profile, budget)
     within = [candidate for candidate in candidates if candidate.strain(budget) <= 1]
     if not within:
-        raise _infeasible(bundle, candidates, rejected, budget)
+        raise _infeasible(bundle, candidates, rejected, budget, profile.stability.warning)
 
     best = max(candidate.worth for candidate in within)
     # A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
@@ -275,8 +294,13 @@ def _quality(subnet: ExportedSubnet) -> float | None:
 
 
 def _infeasible(
-    bundle: Bundle, candidates: Sequence[_Candidate], rejected: Sequence[Rejection], budget: Budget
+    bundle: Bundle,
+    candidates: Sequence[_Candidate],
+    rejected: Sequence[Rejection],
+    budget: Budget,
+    doubt: str | None,
 ) -> BudgetError:
+    """Return the error that no network meets a budget; `doubt` is why the profile may be wrong."""
     if not candidates:
         reason = (
             f"{rejected[0].subnetwork}: {rejected[0].reason}" if rejected else "the profile is empty; profile again"
@@ -286,13 +310,31 @@ def _infeasible(
     nearest = min(candidates, key=lambda candidate: candidate.strain(budget))
     needs = [f"{nearest.predicted_ms:.2f} ms"] if budget.latency_ms else []
     needs += [f"{nearest.entry.memory_bound_mb:.1f} MB"] if budget.memory_mb else []
-    # A latency is that of a length, memory that of the longest input there can be.
-    is_slow = budget.latency_ms is not None and nearest.predicted_ms > budget.latency_ms
-    shorter = "give a shorter --length" if is_slow else "export again with a shorter --max-length"
-    advice = f"Raise the budget, {shorter}, or export a smaller sub-network."
+    ways_out = _ways_out(candidates, nearest, budget)
+    advice = (", " if ways_out else " ").join(["Raise the budget", *ways_out, "or export a smaller sub-network."])
+    if doubt:
+        advice += f" Or the profile is wrong: {doubt}."
     miss = Miss(*nearest.entry.key, nearest.predicted_ms, nearest.entry.peak_memory_mb, _quality(nearest.subnet))
     what = f"no sub-network meets {budget} here; the nearest is {nearest.subnet.id} with {' and '.join(needs)}"
     return BudgetError(f"{what}. {advice}", miss)
+
+
+def _ways_out(candidates: Sequence[_Candidate], nearest: _Candidate, budget: Budget) -> list[str]:
+    """Return in words what of a budget, other than its limits, could be changed so that a network meets it."""
+    found = []
+    length = max(candidate.longest_on_time(budget) for candidate in candidates)
+    if length:
+        found.append(f"give a --length of at most {length}")
+    if budget.batch_size > 1 and any(one.is_on_time(budget, batch_size=1) for one in candidates):
+        found.append("give a --batch-size of 1")
+    for percentile in _LOWER_PERCENTILES:
+        if percentile < budget.percentile and any(one.is_on_time(budget, percentile=percentile) for one in candidates):
+            found.append(f"give a --percentile of {percentile}")
+            break
+    # A latency is that of a length, memory that of the longest input there can be.
+    if nearest.entry.memory_bound_mb > (budget.memory_mb or math.inf):
+        found.append("export again with a shorter --max-length")
+    return found
 
 
 def _warn_of_unknown_quality(bundle: Bundle) -> None:

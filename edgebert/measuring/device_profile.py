@@ -89,6 +89,11 @@ class ProfiledSubnet(_Keyed, frozen=True, dict=True):
         return math.inf if self.peak_memory_mb is None else self.peak_memory_mb
 
     @property
+    def slowness_ms(self) -> float:
+        """The sum of the medians of all shapes, to compare what was measured twice."""
+        return sum(row.p50_ms for row in self.latency)
+
+    @property
     def what_is_wrong(self) -> str:
         """Why its outputs are not to be trusted, where they are not."""
         return f"{self.numerics}{'; in this way other networks of its precision are wrong' * self.numerics.ok}"
@@ -342,6 +347,28 @@ class DeviceProfile(Record, frozen=True):
             left_out=tuple(left_out.values()),
             stability=before.merged(newer.stability) if remaining else newer.stability,
         )
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether this is no more than a short look at a device that was busy, hot or slow: the next one counts too."""
+        return self.settings.min_rounds == 1 and self.stability.warning is not None
+
+    def healed(self, look: "DeviceProfile") -> "DeviceProfile":
+        """Return what this doubtful profile and another short look tell together.
+
+        A look at a calm device takes the place of all that it has tried, whatever the options. Of two restless ones
+        the faster entry of each sub-network and way counts, since what else a device does only ever takes time.
+
+        Raises:
+            ProfileError: the two cannot stand side by side.
+        """
+        if look.stability.warning is None:
+            tried = {(subnet_id, way.plain) for subnet_id, way in look.tried()}
+            rest = tuple(entry for entry in self.subnetworks if (entry.id, entry.way.plain) not in tried)
+            return msgspec.structs.replace(self, subnetworks=rest).merged(look)
+        mine = {entry.key: entry.slowness_ms for entry in self.subnetworks}
+        faster = tuple(one for one in look.subnetworks if one.slowness_ms < mine.get(one.key, math.inf))
+        return self.merged(msgspec.structs.replace(look, subnetworks=faster))
 
     def completed(self, quick: "DeviceProfile") -> "DeviceProfile":
         """Return this profile with what a quick one has beyond it: one round takes the place of nothing.

@@ -85,11 +85,16 @@ def keep(found: DeviceProfile, bundle: Bundle, *, quick: bool) -> None:
     path, earlier = _path(bundle, max(settings.batch_sizes)), find(bundle, max(settings.batch_sizes))
     complete = {entry.id for entry in found.subnetworks} >= {subnet.id for subnet in bundle.manifest.subnetworks}
     if earlier is not None and earlier.differs_from(found) is None:
-        kept = earlier.completed(found) if quick else earlier.merged(found)
+        kept = _combined(earlier, found) if quick else earlier.merged(found)
         if kept != earlier:
             _write(kept, path)
     elif complete:
         _write(found, path)
+
+
+def _combined(earlier: DeviceProfile, look: DeviceProfile) -> DeviceProfile:
+    """Return what is kept and a short look tell together."""
+    return earlier.healed(look) if earlier.is_doubtful else earlier.completed(look)
 
 
 def journal_path(bundle: Bundle, settings: ProfileSettings, keys: Sequence[tuple[str, Way]]) -> Path | None:

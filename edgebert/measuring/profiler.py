@@ -21,7 +21,7 @@ from edgebert.measuring.device_profile import DeviceProfile, LeftOut, ProfiledSu
 from edgebert.measuring.known_ways import MAX_THREADS_PER_CORE
 from edgebert.measuring.latency_statistics import is_known, profiled_subnet
 from edgebert.measuring.profile_settings import ProfileSettings, settings_for
-from edgebert.measuring.stability import stability_of
+from edgebert.measuring.stability import is_calm, stability_of
 from edgebert.measuring.trial import Died, Measurement, Trial, measure_apart
 from edgebert.measuring.trial_journal import TrialJournal, TrialRecord, measurements_in
 from edgebert.measuring.ways import (
@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 _MAX_ROUNDS = 10
 # The short look that finds hopeless ways is a round of its own in the journal, before the first.
 _LOOK, _LOOK_RUNS, _LOOK_SECONDS = 0, 5, 0.05
+
+# How long a device is looked at before a doubtful profile is measured again, which is not done more often than so.
+_GLANCE_S, _PATIENCE_S = 0.1, 20
 
 Watch = Callable[[int], AbstractContextManager[list[Reading]]]
 
@@ -132,7 +135,7 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
         ProfileError: nothing could be measured.
     """
     cached = profile_cache.find(bundle, batch_size)
-    if cached is not None and cached.holds(asked):
+    if cached is not None and cached.holds(asked) and not _is_to_heal(cached):
         return cached
     with profile_cache.measuring_alone() as waited:
         # Who waited for another process finds what that one measured.
@@ -140,19 +143,45 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
             cached = profile_cache.find(bundle, batch_size)
             if cached is not None and cached.holds(asked):
                 return cached
-        what = f"bundle '{bundle.manifest.name}'" + (f" on {asked}" if cached else "")
-        logger.warning("no profile of %s on this device yet: measuring a quick one", what)
+        _warn_of_look(bundle, cached, asked)
         lengths, batch_sizes = None, tuple(sorted({1, batch_size}))
         if cached is not None:
             lengths, batch_sizes = cached.settings.lengths, cached.settings.batch_sizes
         settings = settings_for(bundle, lengths=lengths, batch_sizes=batch_sizes, quick=True)
         ways = list(ways_to_measure(asked, settings.max_threads, quick=True))
+        if cached is not None and cached.is_doubtful:
+            # All that it holds, so that nothing doubtful is left.
+            ways = list(dict.fromkeys([*ways, *(entry.way.plain for entry in cached.subnetworks)]))
         manifest = bundle.manifest
         pairs = combinations(manifest.subnetworks, ways, reduce_range=manifest.reduce_range, quick=True)
         measured = _measured(bundle, settings, pairs, quick=True)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)
     return cached if cached is not None and cached.holds(asked) else measured
+
+
+def _is_to_heal(cached: DeviceProfile) -> bool:
+    """Return whether a profile is doubtful and the device calm now, after a glance at it of a tenth of a second."""
+    if not cached.is_doubtful or _age_s(cached) < _PATIENCE_S:
+        return False
+    with canary.watching(cached.settings.threads) as readings:
+        time.sleep(_GLANCE_S)
+    return is_calm(readings[0], cached.stability.readings)
+
+
+def _age_s(found: DeviceProfile) -> float:
+    return abs((datetime.now(UTC) - datetime.fromisoformat(found.created_at)).total_seconds())
+
+
+def _warn_of_look(bundle: Bundle, cached: DeviceProfile | None, asked: WayFilter) -> None:
+    """Say why a quick profile is measured: it takes seconds."""
+    name = f"bundle '{bundle.manifest.name}'"
+    if cached is not None and cached.holds(asked):
+        what = f"the quick profile of {name} is doubtful ({cached.stability.warning})"
+        logger.warning("%s, and the device calm now: measuring it again", what)
+    else:
+        what = name + (f" on {asked}" if cached else "")
+        logger.warning("no profile of %s on this device yet: measuring a quick one", what)
 
 
 class Profiling:

@@ -71,6 +71,14 @@ def warning_of(
     return f"{what}; close other programs, let it cool or set its power mode, and profile again"
 
 
+def is_calm(reading: Reading, earlier: Sequence[Reading]) -> bool:
+    """Return whether a device has little else to do and its full speed, as far as it was ever seen before."""
+    share = reading.others_share
+    fastest_ms = min(one.canary_ms for one in earlier)
+    is_crowded = share is not None and share > _MAX_OTHERS_SHARE
+    return not reading.is_throttled and not is_crowded and reading.canary_ms <= _MAX_CANARY_DRIFT * fastest_ms
+
+
 def _throttling(readings: Sequence[Reading]) -> str | None:
     """Return in words that the machine could not keep its clock, None if it could or the system does not tell."""
     shares = [reading.clock_share for reading in readings if reading.clock_share]

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { loadBundle } from "../src/inputs/bundle.js";
 import { readProfile } from "../src/inputs/profile.js";
 import { thisDevice } from "../src/measuring/device.js";
-import { findProfile, keepProfile } from "../src/measuring/profile-cache.js";
+import { findProfile, isDoubtful, keepProfile } from "../src/measuring/profile-cache.js";
 import { settingsFor } from "../src/measuring/settings.js";
 import { readingOf } from "../src/measuring/stability.js";
 import { profiledSubnet } from "../src/measuring/statistics.js";
@@ -101,6 +101,27 @@ test("what is measured again takes the place of what was, but a quick one not of
   const found = await findProfile(KEY);
   assert.deepEqual(await keptMs(), new Set([3, 5]));
   assert.deepEqual([found?.settings.min_rounds, found?.settings.min_runs], [1, 10]);
+});
+
+test("of short looks at a restless device the faster entries count, until one is at a calm device", options, async (t) => {
+  await freshCache(t);
+  const look = (/** @type {number} */ ms, /** @type {string | null} */ warning, ids = IDS) => {
+    const found = profileWith({ ms, ids, quick: true });
+    return readProfile(JSON.stringify({ ...found, stability: { .../** @type {any} */ (found.stability), warning } }));
+  };
+  const keptMs = async () => (await findProfile(KEY))?.subnetworks.map(({ latency }) => latency[0].p50_ms) ?? [];
+  await keepProfile(look(9, "busy"), KEY);
+  await keepProfile(look(5, "busy", IDS.slice(0, 1)), KEY);
+  await keepProfile(look(7, "busy"), KEY);
+  assert.deepEqual(await keptMs(), [5, ...IDS.slice(1).map(() => 7)]);
+  assert.ok(isDoubtful(/** @type {DeviceProfile} */ (await findProfile(KEY))));
+
+  await keepProfile(look(8, null), KEY);
+  assert.deepEqual(new Set(await keptMs()), new Set([8]));
+  assert.ok(!isDoubtful(/** @type {DeviceProfile} */ (await findProfile(KEY))));
+  // And no longer then.
+  await keepProfile(look(6, "busy"), KEY);
+  assert.deepEqual(new Set(await keptMs()), new Set([8]));
 });
 
 test("content that is damaged, or of another bundle, is no profile", options, async (t) => {

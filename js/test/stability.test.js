@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { canaryMs } from "../src/measuring/canary.js";
 import { settingsFor } from "../src/measuring/settings.js";
-import { readingOf, stabilityOf } from "../src/measuring/stability.js";
+import { isCalm, readingOf, stabilityOf } from "../src/measuring/stability.js";
 import { runsPerSample, timerStepMs } from "../src/measuring/timer.js";
 import { measurement, NODE_WAY } from "./support/trials.js";
 
@@ -93,4 +93,12 @@ test("one run is a sample where the clock is fine enough, and then no larger req
   const { network, asked } = slowNetwork((tokens) => tokens / 10, 0.005);
   assert.deepEqual(await runsPerSample(network, /** @type {any} */ (REQUESTS), 0.005), [1, 1, 1]);
   assert.deepEqual(asked, []);
+});
+
+test("a device is calm if its canaries are as fast as ever and as one another", () => {
+  const earlier = [readingOf(30), readingOf(10)];
+  assert.ok(isCalm([10, 11, 12, 10.5], earlier));
+  assert.ok(isCalm([5, 5.1, 5.2], earlier));
+  assert.ok(!isCalm([14, 14, 14], earlier));
+  assert.ok(!isCalm([10, 10, 10, 10, 16, 17], earlier));
 });

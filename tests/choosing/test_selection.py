@@ -1,3 +1,5 @@
+import re
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -105,12 +107,53 @@ def test_what_was_not_profiled_is_never_chosen() -> None:
 def test_an_infeasible_budget_names_the_nearest_miss() -> None:
     message = (
         rf"^no sub-network meets 2 ms at p95 for 128 tokens here; the nearest is {IDS[3]} with 4.00 ms. "
-        r"Raise the budget, give a shorter --length, or export a smaller sub-network.$"
+        r"Raise the budget, give a --length of at most 64, or export a smaller sub-network.$"
     )
     with pytest.raises(BudgetError, match=message) as caught:
         select(BUNDLE, PROFILE, Budget(latency_ms=2))
     miss = Miss(subnetwork=IDS[3], way=default_way(), predicted_ms=4.0, peak_memory_mb=10.0, quality=0.8)
     assert caught.value.nearest == miss
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 40), st.floats(10, 60)), min_size=1, max_size=4),
+    st.floats(0.05, 40),
+    st.sampled_from([None, 30.0]),
+    st.sampled_from([95, 50]),
+)
+def test_what_an_infeasible_budget_advises_works(
+    costs: list[tuple[float, float]], latency_ms: float, memory_mb: float | None, percentile: float
+) -> None:
+    profile, budget = profile_of(costs), Budget(latency_ms=latency_ms, memory_mb=memory_mb, percentile=percentile)
+    try:
+        select(BUNDLE, profile, budget)
+    except BudgetError as problem:
+        advised = re.search(r"give a --length of at most (\d+)", str(problem))
+        longest = int(advised[1]) if advised else 0
+        if longest:
+            select(BUNDLE, profile, msgspec.structs.replace(budget, length=longest))
+        with pytest.raises(BudgetError):
+            select(BUNDLE, profile, msgspec.structs.replace(budget, length=max(longest + 1, 3)))
+
+
+def test_a_lower_percentile_is_advised_where_that_does() -> None:
+    slow = entry(IDS[0], 9.0)
+    levels = {"p50_ms": 1.0, "p50_ci95_ms": (1.0, 1.0), "p90_ms": 2.0, "p95_ms": 9.0, "p99_ms": 9.0}
+    rows = tuple(msgspec.structs.replace(row, **levels) for row in slow.latency)
+    eager = profile_with(BUILTIN, msgspec.structs.replace(slow, latency=rows))
+    for latency_ms, advice in ((2.5, 90), (1.5, 50)):
+        with pytest.raises(BudgetError, match=rf"Raise the budget, give a --percentile of {advice}, or export"):
+            select(BUNDLE, eager, Budget(latency_ms=latency_ms))
+    with pytest.raises(BudgetError, match=r"with 9.00 ms\. Raise the budget or export a smaller sub-network\.$"):
+        select(BUNDLE, profile_of([(9.0, 10.0)]), Budget(latency_ms=0.1))
+
+
+def test_a_budget_that_a_restless_profile_refuses_says_so() -> None:
+    stability = msgspec.structs.replace(PROFILE.stability, warning="other processes took 80 %: profile again")
+    with pytest.raises(
+        BudgetError, match=r"sub-network\. Or the profile is wrong: other processes took 80 %: profile a"
+    ):
+        select(BUNDLE, msgspec.structs.replace(PROFILE, stability=stability), Budget(latency_ms=2))
 
 
 def test_the_nearest_miss_weighs_both_budgets() -> None:

@@ -13,7 +13,7 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.machine.device import default_threads, this_device
 from edgebert.measuring.device_profile import DeviceProfile, LeftOut
 from edgebert.subnet import WayFilter
-from profiles import PHONE, entry, in_a_browser, profile_of_costs, profile_with, way
+from profiles import PHONE, entry, in_a_browser, looked, profile_of_costs, profile_with, way
 
 FULL, HALF = "w1.00-d1.00-int8-static", "w0.50-d0.50-int8-static"
 
@@ -21,6 +21,45 @@ FULL, HALF = "w1.00-d1.00-int8-static", "w0.50-d0.50-int8-static"
 @pytest.fixture
 def profile(builtin: Bundle) -> DeviceProfile:
     return profile_of_costs(builtin, {FULL: 12.8, HALF: 6.4})
+
+
+def medians(found: DeviceProfile) -> dict[str, float]:
+    return {entry.id: entry.latency[-1].p50_ms for entry in found.subnetworks}
+
+
+def test_a_calm_look_takes_the_place_of_restless_ones(builtin: Bundle) -> None:
+    restless = looked(profile_with(builtin, entry(FULL, 99.0), entry(HALF, 50.0)), "others took 80 %")
+    assert restless.is_doubtful
+    calm = looked(profile_with(builtin, entry(FULL, 9.0), entry(HALF, 5.0)), None)
+    assert restless.healed(calm) == calm
+    assert not calm.is_doubtful
+
+
+def test_of_two_restless_looks_the_faster_entries_count(builtin: Bundle) -> None:
+    restless = looked(profile_with(builtin, entry(FULL, 99.0), entry(HALF, 6.0)), "others took 80 %")
+    again = looked(profile_with(builtin, entry(FULL, 20.0), entry(HALF, 7.0)), "others took 20 %")
+    for one, other in ((restless, again), (again, restless)):
+        healed = one.healed(other)
+        assert medians(healed) == {FULL: 20.0, HALF: 6.0}
+        assert healed.is_doubtful
+        assert healed.created_at == other.created_at
+
+
+def test_what_a_calm_look_did_not_try_stays_doubtful(builtin: Bundle) -> None:
+    options = msgspec.structs.replace(way(), options=(("shapes", "1x128"),))
+    restless = looked(
+        profile_with(builtin, entry(FULL, 99.0), entry(FULL, 70.0, run=way(2)), entry(FULL, 80.0, run=options)), "hot"
+    )
+    calm = looked(profile_with(builtin, entry(FULL, 9.0, run=way())), None)
+    healed = restless.healed(calm)
+    assert {one.way for one in healed.subnetworks} == {way(), way(2)}
+    assert healed.is_doubtful
+
+
+def test_a_whole_profile_is_never_doubtful(builtin: Bundle) -> None:
+    whole = profile_with(builtin, entry(FULL, 9.0))
+    restless = msgspec.structs.replace(whole, stability=msgspec.structs.replace(whole.stability, warning="hot"))
+    assert not restless.is_doubtful
 
 
 def test_what_is_saved_is_loaded(profile: DeviceProfile, tmp_path: Path) -> None:

@@ -1,17 +1,20 @@
+import contextlib
 import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from fake_trials import TWO
+from fake_trials import READING, TWO
 
 from edgebert.inputs.bundle import Bundle
+from edgebert.machine.canary import Reading
 from edgebert.machine.device import this_device
 from edgebert.machine.limits import Limits
 from edgebert.measuring import profile_cache
@@ -19,7 +22,7 @@ from edgebert.measuring.device_profile import DeviceProfile
 from edgebert.measuring.profiler import Profiling, profile, profile_of
 from edgebert.measuring.ways import Combination
 from edgebert.subnet import WayFilter
-from profiles import entry, in_a_browser, profile_with, way
+from profiles import entry, in_a_browser, looked, profile_with, way
 
 ON_ONE_THREAD = WayFilter(threads=1)
 
@@ -164,6 +167,61 @@ def quickly(bundle_of_two: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[WayF
 
     monkeypatch.setattr("edgebert.measuring.profiler.Profiling.run", made_up)
     return asked
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[Reading]:
+    """What a glance at the device shows, until a test says otherwise that it is calm."""
+    shown = [READING]
+
+    @contextlib.contextmanager
+    def watching(threads: int) -> Iterator[list[Reading]]:
+        yield shown
+
+    monkeypatch.setattr("edgebert.measuring.profiler.canary.watching", watching)
+    return shown
+
+
+def keep_restless(bundle: Bundle, **changes: Any) -> None:
+    restless = looked(complete_profile(bundle, 99.0), "other processes took 80 %: close them and profile again")
+    profile_cache.keep(msgspec.structs.replace(restless, **changes), bundle, quick=True)
+
+
+@pytest.mark.usefixtures("fresh_cache")
+def test_a_doubtful_profile_is_measured_again_when_the_device_is_calm(
+    bundle_of_two: Bundle, quickly: list[WayFilter], now: list[Reading], caplog: pytest.LogCaptureFixture
+) -> None:
+    keep_restless(bundle_of_two)
+    now[0] = msgspec.structs.replace(READING, others_share=0.5)
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).is_doubtful
+    assert quickly == []
+
+    now[0] = READING
+    with caplog.at_level(logging.WARNING):
+        healed = profile_of(bundle_of_two, 1, ON_ONE_THREAD)
+    assert "is doubtful (other processes took 80 %" in caplog.text
+    assert "and the device calm now: measuring it again" in caplog.text
+    assert not healed.is_doubtful
+    assert {one.latency[-1].p50_ms for one in healed.subnetworks} == {8.0}
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD) == healed
+    assert len(quickly) == 1
+
+
+@pytest.mark.usefixtures("fresh_cache", "now")
+def test_a_doubtful_profile_is_not_measured_again_and_again(bundle_of_two: Bundle, quickly: list[WayFilter]) -> None:
+    keep_restless(bundle_of_two, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).is_doubtful
+    assert quickly == []
+
+
+@pytest.mark.usefixtures("fresh_cache", "now")
+def test_all_that_a_doubtful_profile_holds_is_measured_again(bundle_of_two: Bundle, quickly: list[WayFilter]) -> None:
+    keep_restless(bundle_of_two)
+    beside = profile_with(bundle_of_two, *(entry(subnet_id, 99.0, run=way(2)) for subnet_id in TWO))
+    profile_cache.keep(looked(beside, "hot"), bundle_of_two, quick=True)
+    healed = profile_of(bundle_of_two, 1, ON_ONE_THREAD)
+    assert {one.way.threads for one in healed.subnetworks} == {1, 2}
+    assert not healed.is_doubtful
 
 
 def test_profiling_again_and_again_writes_the_cache_once(

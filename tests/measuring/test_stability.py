@@ -7,7 +7,7 @@ from fake_trials import READING, measurement
 from edgebert.inputs.bundle import Bundle
 from edgebert.machine.canary import Reading
 from edgebert.measuring.profile_settings import settings_for
-from edgebert.measuring.stability import stability_of, warning_of
+from edgebert.measuring.stability import is_calm, stability_of, warning_of
 from edgebert.measuring.trial_journal import TrialRecord
 from profiles import way
 
@@ -29,6 +29,21 @@ def test_rounds_that_agree_are_trusted() -> None:
 
 def test_what_is_unsettled_is_named() -> None:
     assert stability_of([records([1.0, 1.3, 1.6])], SETTINGS).unsettled == ("a (cpu, fused, 1 thread)",)
+
+
+@pytest.mark.parametrize(
+    ("change", "calm"),
+    [
+        ({}, True),
+        ({"canary_ms": 12.0, "others_share": None}, True),
+        ({"canary_ms": 13.0}, False),
+        ({"others_share": 0.2}, False),
+        ({"is_throttled": True}, False),
+    ],
+)
+def test_a_device_is_calm_if_it_is_as_fast_as_ever_and_has_little_else_to_do(change: dict, calm: bool) -> None:
+    slow = msgspec.structs.replace(READING, canary_ms=30.0)
+    assert is_calm(msgspec.structs.replace(READING, **change), [slow, READING]) == calm
 
 
 def test_the_drift_is_the_slowest_rounds_median_over_the_fastest() -> None:

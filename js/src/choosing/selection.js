@@ -38,6 +38,7 @@ import { costOf } from "./cost-model.js";
  * @property {{lengths: readonly number[], batch_sizes: readonly number[]}} settings
  * @property {readonly Entry[]} subnetworks
  * @property {readonly {id: string, way: Way, reason: string}[]} left_out
+ * @property {object} [stability] why it may be wrong
  */
 
 /**
@@ -95,6 +96,9 @@ import { costOf } from "./cost-model.js";
  */
 
 const UNKNOWN = "its quality is not known; export with --eval or --texts";
+// Special tokens and one more: shorter inputs say nothing.
+const SHORTEST = 3;
+const LOWER_PERCENTILES = [90, 50];
 const UNKNOWN_MEMORY = "its memory is not known, since what ran it does not show that; give no limit of memory";
 
 /**
@@ -113,7 +117,7 @@ export function select(manifest, profile, options = {}) {
   const budget = { ...asked, length: Math.min(asked.length ?? Infinity, manifest.max_length) };
   const { candidates, rejected } = admitted(manifest, profile, budget);
   const within = candidates.filter((one) => strainOf(one, budget) <= 1);
-  if (within.length === 0) throw infeasible(manifest, candidates, rejected, budget);
+  if (within.length === 0) throw infeasible(manifest, candidates, rejected, budget, doubtOf(profile));
 
   const best = Math.max(...within.map((one) => one.worth));
   // A tolerance is one of quality, where that is known. 1e-9 forgives the rounding of ratios of whole numbers alone.
@@ -309,10 +313,18 @@ function millions(subnet) {
   return `${(subnet.parameters / 1e6).toFixed(1)} M`;
 }
 
+/** Returns why a profile may be wrong, null if nothing says so. @param {Profile} profile @returns {string | null} */
+function doubtOf({ stability }) {
+  return /** @type {{warning?: string | null} | undefined} */ (stability)?.warning ?? null;
+}
+
 /**
- * @param {Manifest} manifest @param {Candidate[]} candidates @param {Rejection[]} rejected @param {Budget} budget
+ * Returns the error that no network meets a budget; `doubt` is why the profile may be wrong.
+ *
+ * @param {Manifest} manifest @param {Candidate[]} candidates @param {Rejection[]} rejected
+ * @param {Budget & {length: number}} budget @param {string | null} doubt
  */
-function infeasible(manifest, candidates, rejected, budget) {
+function infeasible(manifest, candidates, rejected, budget, doubt) {
   if (candidates.length === 0) {
     const what = `no sub-network of bundle '${manifest.name}' can be chosen for ${inWords(budget)}`;
     return new BudgetError(`${what}; ${rejected[0].subnetwork}: ${rejected[0].reason}`, null);
@@ -323,13 +335,53 @@ function infeasible(manifest, candidates, rejected, budget) {
   const needs = [];
   if (budget.latencyMs) needs.push(`${predictedMs.toFixed(2)} ms`);
   if (budget.memoryMb) needs.push(`${memoryBoundOf(entry).toFixed(1)} MB`);
-  // A latency is that of a length, memory that of the longest input there can be.
-  const isSlow = budget.latencyMs && predictedMs > budget.latencyMs;
-  const shorter = isSlow ? "give a shorter --length" : "export again with a shorter --max-length";
   const what = `no sub-network meets ${inWords(budget)} here; the nearest is ${subnet.id} with ${needs.join(" and ")}`;
   const { subnetwork, way, quality } = named(subnet, budget, entry.way);
   const miss = { subnetwork, way, predictedMs, peakMemoryMb: entry.peak_memory_mb, quality };
-  return new BudgetError(`${what}. Raise the budget, ${shorter}, or export a smaller sub-network.`, miss);
+  const waysOut = waysOutOf(candidates, nearest, budget);
+  const advice = ["Raise the budget", ...waysOut, "or export a smaller sub-network."].join(waysOut.length ? ", " : " ");
+  return new BudgetError(`${what}. ${advice}${doubt === null ? "" : ` Or the profile is wrong: ${doubt}.`}`, miss);
+}
+
+/**
+ * Returns in words what of a budget, other than its limits, could be changed so that a network meets it.
+ *
+ * @param {Candidate[]} candidates @param {Candidate} nearest @param {Budget & {length: number}} budget
+ */
+function waysOutOf(candidates, nearest, budget) {
+  const found = [];
+  const length = Math.max(...candidates.map((one) => longestOnTime(one, budget)));
+  if (length > 0) found.push(`give a --length of at most ${length}`);
+  const isAnyOnTime = (/** @type {{batchSize?: number, percentile?: number}} */ limits) =>
+    candidates.some((one) => isOnTime(one, { ...budget, ...limits }));
+  if (budget.batchSize > 1 && isAnyOnTime({ batchSize: 1 })) found.push("give a --batch-size of 1");
+  const percentile = LOWER_PERCENTILES.find((one) => one < budget.percentile && isAnyOnTime({ percentile: one }));
+  if (percentile !== undefined) found.push(`give a --percentile of ${percentile}`);
+  // A latency is that of a length, memory that of the longest input there can be.
+  if (memoryBoundOf(nearest.entry) > (budget.memoryMb ?? Infinity)) found.push("export again with a shorter --max-length");
+  return found;
+}
+
+/** Returns whether a candidate meets a budget. @param {Candidate} one @param {Budget & {length: number}} budget */
+function isOnTime({ entry }, { latencyMs, memoryMb, percentile, length, batchSize }) {
+  const ms = costOf(entry).boundMs(length, batchSize, percentile);
+  const isSmall = memoryBoundOf(entry) <= (memoryMb ?? Infinity);
+  return isSmall && ms !== null && ms <= (latencyMs ?? Infinity);
+}
+
+/**
+ * Returns the longest input, in tokens, with which a candidate meets a budget, 0 if there is none.
+ * @param {Candidate} one @param {Budget & {length: number}} budget
+ */
+function longestOnTime(one, budget) {
+  // Longer ones take longer.
+  let [first, behind] = [SHORTEST, Math.max(SHORTEST, budget.length)];
+  while (first < behind) {
+    const length = (first + behind) >> 1;
+    if (isOnTime(one, { ...budget, length })) first = length + 1;
+    else behind = length;
+  }
+  return first > SHORTEST ? first - 1 : 0;
 }
 
 /**

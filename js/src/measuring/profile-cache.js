@@ -82,14 +82,27 @@ function isAlike({ settings: one }, { settings: other }) {
 }
 
 /**
+ * Returns whether a profile is no more than a short look at a device that was busy, hot or slow: the next one counts
+ * too.
+ *
+ * @param {DeviceProfile} profile
+ */
+export function isDoubtful({ settings, stability }) {
+  return settings.min_rounds === 1 && /** @type {Stability} */ (stability).warning !== null;
+}
+
+/**
  * Returns two profiles as one: what the newer one measured takes the place of what was, unless that was measured in
- * more rounds.
+ * more rounds or, if both were short looks, by a calm device. Of two looks at restless devices the faster entries count,
+ * since what else a device does only ever takes time.
  *
  * @param {DeviceProfile} earlier @param {DeviceProfile} newer
  */
 export function merged(earlier, newer) {
   const keyed = (/** @type {{id: string, way: import("../way.js").Way}} */ one) => one.id + keyOf(one.way);
-  const isBetter = earlier.settings.min_rounds > newer.settings.min_rounds;
+  const areDoubtful = [earlier, newer].map(isDoubtful);
+  if (areDoubtful[0] && areDoubtful[1]) newer = fasterOf(earlier, newer, keyed);
+  const isBetter = earlier.settings.min_rounds > newer.settings.min_rounds || (areDoubtful[1] && !areDoubtful[0]);
   const [weak, strong] = isBetter ? [newer, earlier] : [earlier, newer];
   const measured = new Set(strong.subnetworks.map(keyed));
   const added = weak.subnetworks.filter((one) => !measured.has(keyed(one)));
@@ -104,6 +117,23 @@ export function merged(earlier, newer) {
     left_out: [...leftOut].filter(([key]) => !measured.has(key)).map(([, one]) => one),
     stability: mergedStability(/** @type {any} */ (earlier.stability), /** @type {any} */ (newer.stability)),
   };
+}
+
+/**
+ * Returns the newer profile with those entries of the earlier one that are faster.
+ *
+ * @param {DeviceProfile} earlier @param {DeviceProfile} newer
+ * @param {(one: DeviceProfile["subnetworks"][number]) => string} keyed
+ */
+function fasterOf(earlier, newer, keyed) {
+  const before = new Map(earlier.subnetworks.map((one) => [keyed(one), one]));
+  const slowness = (/** @type {DeviceProfile["subnetworks"][number]} */ { latency }) =>
+    latency.reduce((sum, row) => sum + row.p50_ms, 0);
+  const subnetworks = newer.subnetworks.map((one) => {
+    const other = before.get(keyed(one));
+    return other && slowness(other) < slowness(one) ? other : one;
+  });
+  return { ...newer, subnetworks };
 }
 
 /** @param {DeviceProfile["settings"]} one @param {DeviceProfile["settings"]} other */

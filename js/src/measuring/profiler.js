@@ -10,10 +10,10 @@ import { attentionOf, untilAborted } from "./attention.js";
 import { canaryMs } from "./canary.js";
 import { thisDevice } from "./device.js";
 import { isRight } from "./numerics.js";
-import { findProfile, keepProfile } from "./profile-cache.js";
+import { findProfile, isDoubtful, keepProfile } from "./profile-cache.js";
 import { NO_JOURNAL, Profiling } from "./rounds.js";
 import { settingsFor } from "./settings.js";
-import { measurementsIn, stabilityOf } from "./stability.js";
+import { isCalm, measurementsIn, stabilityOf } from "./stability.js";
 import { profiledSubnet } from "./statistics.js";
 import { measure } from "./trial.js";
 import { combinations } from "./ways.js";
@@ -45,6 +45,10 @@ import { combinations } from "./ways.js";
  * @property {AbortSignal | undefined} [signal] ends it
  * @property {(progress: import("./rounds.js").ProfileProgress) => void} [onProgress] is called after each trial
  */
+
+// How often a device is looked at before a doubtful profile is measured again, and how long after that was measured.
+const GLANCES = 9;
+const PATIENCE_MS = 20_000;
 
 const WHAT = ["lengths", "batchSizes", "threads", "engines", "subnets"];
 const KNOWN = ["ort", "quick", ...WHAT, "cache", "journal", "attention", "signal", "onProgress"];
@@ -90,21 +94,45 @@ export async function profileOf(bundle, { tokenizers: _, ...options } = {}) {
   const key = { bundle, device, version, batchSize: Math.max(...settings.batch_sizes) };
   const find = () => (options.cache === null ? undefined : findProfile(key));
   const kept = await find();
-  if (kept && holds(kept, bundle, options)) return kept;
+  const isToHeal = kept && isDoubtful(kept) && isCalmNow(kept, device);
+  if (kept && holds(kept, bundle, options) && !isToHeal) return kept;
   if (kept) {
-    // Of its shapes, so that both can stand side by side.
+    // Of its shapes, so that both can stand side by side, and if it is doubtful in all of its ways.
     const { lengths, batch_sizes: batchSizes } = kept.settings;
-    plan = await planned(bundle, ort, { ...options, lengths, batchSizes, quick: true });
+    const ways = isToHeal ? waysOf(kept, plan.pairs.map(({ way }) => way)) : {};
+    plan = await planned(bundle, ort, { ...options, ...ways, lengths, batchSizes, quick: true });
   }
   await seen(options);
   // Who was hidden until now finds what another page measured.
   const meanwhile = await find();
-  if (meanwhile && holds(meanwhile, bundle, options)) return meanwhile;
+  const isNew = !isToHeal || meanwhile?.created_at !== kept.created_at;
+  if (meanwhile && holds(meanwhile, bundle, options) && isNew) return meanwhile;
   const measured = await measuredProfile(bundle, ort, plan, options);
   if (options.cache !== null) await keepProfile(measured, key);
   // What was kept before may hold more.
   const together = await find();
   return together && holds(together, bundle, options) ? together : measured;
+}
+
+/**
+ * Returns whether a device is calm now, by some canaries; not more often than is worth it.
+ *
+ * @param {DeviceProfile} kept @param {import("./device.js").JavaScriptDevice} device
+ */
+function isCalmNow({ created_at: createdAt, stability }, { timer_step_ms: stepMs }) {
+  if (Math.abs(Date.now() - Date.parse(createdAt)) < PATIENCE_MS) return false;
+  const now = Array.from({ length: GLANCES }, () => canaryMs(stepMs));
+  return isCalm(now, /** @type {import("./stability.js").Stability} */ (stability).readings);
+}
+
+/**
+ * Returns what to ask for so that a profile's ways are measured, and some more.
+ *
+ * @param {DeviceProfile} kept @param {import("../way.js").Way[]} more
+ */
+function waysOf({ subnetworks }, more) {
+  const ways = [...subnetworks.map(({ way }) => way), ...more];
+  return { engines: [...new Set(ways.map((way) => way.engine))], threads: [...new Set(ways.map((way) => way.threads))] };
 }
 
 /** Returns when the page is seen. @param {ProfileOptions} options */

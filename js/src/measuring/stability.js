@@ -82,6 +82,17 @@ export function warningOf(canaryDrift, medianDrift, canaryMs) {
   return `${what}; close other tabs and programs, let it cool, plug it in, and profile again`;
 }
 
+/**
+ * Returns whether a device has its full speed, as far as it was ever seen before, and keeps it: canaries one after the
+ * other take as long, though other work would be in the way of some.
+ *
+ * @param {readonly number[]} canaryMs now @param {readonly Reading[]} earlier
+ */
+export function isCalm(canaryMs, earlier) {
+  const fastest = Math.min(percentile(canaryMs, 10), ...earlier.map((one) => one.canary_ms));
+  return percentile(canaryMs, 90) <= MAX_CANARY_DRIFT * fastest;
+}
+
 /** Returns what was measured, round by round. @param {readonly TrialRecord[]} records @returns {Measurement[]} */
 export function measurementsIn(records) {
   return records.flatMap(({ result }) => ("reason" in result ? [] : [result]));
