@@ -43,10 +43,15 @@ class _Observed:
 
     def __init__(self) -> None:
         self.late: deque[_Late] = deque(maxlen=_KEPT)
+        self.most_times = 1.0  # the expected latency, of those that are late
         self._weight, self._weighed_s = 0.0, 0.0
 
     def add(self, time_s: float) -> None:
         self._weight, self._weighed_s = self.weight(time_s) + 1, time_s
+
+    def add_late(self, one: _Late) -> None:
+        self.late.append(one)
+        self.most_times = max(late.observed_ms / late.expected_ms for late in self.late)
 
     def weight(self, time_s: float) -> float:
         return self._weight * math.exp((self._weighed_s - time_s) / _MEMORY_S)
@@ -79,10 +84,14 @@ class Governor:
         observed.add(now_s)
         # Those on time are only counted: the sums below run over late ones alone, so a quiet device costs nothing.
         if observed_ms > _CALM * expected_ms:
-            observed.late.append(_Late(now_s, expected_ms, observed_ms))
+            observed.add_late(_Late(now_s, expected_ms, observed_ms))
 
     def share_late(self, way: Way, expected_ms: float, allowed_ms: float) -> float:
         """Return the share of recent requests that would have taken longer than allowed with such a network."""
+        observed = self._observed.get(way)
+        # No projection is above that: most requests are told by it alone.
+        if observed is None or expected_ms * observed.most_times <= allowed_ms:
+            return 0.0
         return self._mean(way, lambda one: one.projected_ms(expected_ms) > allowed_ms)
 
     def slow_down(self, way: Way) -> float:
