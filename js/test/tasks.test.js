@@ -215,7 +215,7 @@ test("tasks and outputs that no answer can be made of are refused in the words o
       checkOutputs(ours, outputsOf(outputs), [2, 3]);
       ours.results(outputsOf(outputs), [], ours.options());
     };
-    await assert.rejects(answer, expects(BundleError, expected));
+    await assert.rejects(answer(), expects(BundleError, expected));
   }
 });
 
