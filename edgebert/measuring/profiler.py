@@ -136,6 +136,9 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
     """
     cached = profile_cache.find(bundle, batch_size)
     if cached is not None and cached.holds(asked) and not _is_to_heal(cached):
+        if cached.is_doubtful:
+            what = "the quick profile is doubtful, and measured again when the device is calm"
+            logger.warning("%s: %s", what, cached.stability.warning)
         return cached
     with profile_cache.measuring_alone() as waited:
         # Who waited for another process finds what that one measured.

@@ -193,7 +193,9 @@ def test_a_doubtful_profile_is_measured_again_when_the_device_is_calm(
 ) -> None:
     keep_restless(bundle_of_two)
     now[0] = msgspec.structs.replace(READING, others_share=0.5)
-    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).is_doubtful
+    with caplog.at_level(logging.WARNING):
+        assert profile_of(bundle_of_two, 1, ON_ONE_THREAD).is_doubtful
+    assert "is doubtful, and measured again when the device is calm: other processes took 80 %" in caplog.text
     assert quickly == []
 
     now[0] = READING
