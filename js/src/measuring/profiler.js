@@ -95,7 +95,7 @@ export async function profileOf(bundle, { tokenizers: _, ...options } = {}) {
   const find = () => (options.cache === null ? undefined : findProfile(key));
   const kept = await find();
   const isToHeal = kept && isDoubtful(kept) && isCalmNow(kept, device);
-  if (kept && holds(kept, bundle, options) && !isToHeal) return kept;
+  if (kept && holds(kept, bundle, options) && !isToHeal) return warnedOf(kept);
   if (kept) {
     // Of its shapes, so that both can stand side by side, and if it is doubtful in all of its ways.
     const { lengths, batch_sizes: batchSizes } = kept.settings;
@@ -112,6 +112,15 @@ export async function profileOf(bundle, { tokenizers: _, ...options } = {}) {
   // What was kept before may hold more.
   const together = await find();
   return together && holds(together, bundle, options) ? together : measured;
+}
+
+/** Returns a profile, after saying so if it is doubtful. @param {DeviceProfile} kept */
+function warnedOf(kept) {
+  const { warning } = /** @type {import("./stability.js").Stability} */ (kept.stability);
+  if (isDoubtful(kept)) {
+    console.warn(`the quick profile is doubtful, and measured again when the device is calm: ${warning}`);
+  }
+  return kept;
 }
 
 /**
