@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from edgebert.choosing.cascade import Cascade, best_cascade
+from edgebert.choosing.cascade import Cascade, Limits, best_cascade
 from edgebert.choosing.menu import Menu, Option
 from edgebert.choosing.selection import Selection
 from edgebert.inputs.batches import Batch
@@ -57,6 +57,7 @@ class Dispatcher:
             residents.count(chosen, max(peaks_mb, default=0.0))
         self.profile = _without_idle_pools(profile, chosen)
         self.cascade: Cascade | None = None
+        self._chosen_id = selection.subnetwork
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
         self._tasks = tasks_of(bundle.manifest)
         self._residents, self._governor, self._clock = residents, governor, governor.clock
@@ -73,16 +74,24 @@ class Dispatcher:
             fastest = min(able, key=lambda option: option.bound_ms).entry
             self._residents.load(fastest.key, fastest.memory_bound_mb)
 
-    def use_cascade(self, answers: Answers, quality: float) -> None:
-        """Answer by two networks in a row from now on, if two are as good as asked for less on average.
+    def use_cascade(self, answers: Answers) -> None:
+        """Answer by two networks in a row from now on, if two are surely as good as the chosen one for less on average.
 
         They may take all of the memory: nothing is to be loaded before them.
         """
-        limits = {"latency_ms": self._budget.latency_ms, "memory_mb": self._budget.memory_mb}
-        self.cascade = best_cascade(answers, self._usual_options, quality=quality, **limits)
+        limits = Limits(
+            reference=self._chosen_id,
+            tolerance=self._budget.tolerance,
+            latency_ms=self._budget.latency_ms or math.inf,
+            memory_mb=self._budget.memory_mb or math.inf,
+        )
+        self.cascade = best_cascade(answers, self._usual_options, limits)
         if self.cascade is None:
-            logger.warning("no two networks together are as good as one for less: there is no cascade")
+            what = f"no two networks together are surely within {limits.tolerance:g} of {limits.reference} for less"
+            logger.warning("%s: there is no cascade; a larger tolerance may allow one", what)
             return
+        low, high = self.cascade.loss_ci95
+        logger.info("the cascade loses %.4f (%.4f to %.4f) on the evaluation data", self.cascade.loss, low, high)
         # No request waits for them later.
         for option in (self.cascade.first, self.cascade.second):
             self._residents.load(option.key, option.entry.memory_bound_mb)

@@ -122,7 +122,7 @@ class Policy:
         answers = cascade_answers(self._bundle) if cascade else None
         dispatcher, self._is_governed = self._made_dispatcher(), True
         if answers is not None:
-            dispatcher.use_cascade(answers, (self._selection.quality or 0.0) - self._budget.tolerance)
+            dispatcher.use_cascade(answers)
         if dispatcher.cascade is None:
             self.load_chosen()
         dispatcher.load_fastest()
