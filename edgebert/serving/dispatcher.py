@@ -57,7 +57,7 @@ class Dispatcher:
             residents.count(chosen, max(peaks_mb, default=0.0))
         self.profile = _without_idle_pools(profile, chosen)
         self.cascade: Cascade | None = None
-        self._chosen_id = selection.subnetwork
+        self._chosen = (selection.subnetwork, selection.quality)
         self._menu, self._budget, self._task = Menu(bundle, self.profile, budget), budget, task_in(bundle.manifest)
         self._tasks = tasks_of(bundle.manifest)
         self._residents, self._governor, self._clock = residents, governor, governor.clock
@@ -75,16 +75,18 @@ class Dispatcher:
             self._residents.load(fastest.key, fastest.memory_bound_mb)
 
     def use_cascade(self, answers: Answers) -> None:
-        """Answer by two networks in a row from now on, if two are surely as good as the chosen one for less on average.
+        """Answer by two networks in a row from now on, if two are surely as good as the best single one, or within the
+        tolerance, for less on average.
 
         They may take all of the memory: nothing is to be loaded before them.
         """
-        limits = Limits(
-            reference=self._chosen_id,
-            tolerance=self._budget.tolerance,
-            latency_ms=self._budget.latency_ms or math.inf,
-            memory_mb=self._budget.memory_mb or math.inf,
-        )
+        most_ms, most_mb = self._budget.latency_ms or math.inf, self._budget.memory_mb or math.inf
+        within = (one for one in self._usual_options if one.bound_ms <= most_ms)
+        best = next(one for one in within if one.entry.memory_bound_mb <= most_mb)  # they come first
+        # The chosen one, unless that has used up some of the tolerance.
+        chosen_id, quality = self._chosen
+        reference = chosen_id if quality is not None and quality >= best.quality else best.entry.id
+        limits = Limits(reference, self._budget.tolerance, most_ms, most_mb)
         self.cascade = best_cascade(answers, self._usual_options, limits)
         if self.cascade is None:
             what = f"no two networks together are surely within {limits.tolerance:g} of {limits.reference} for less"
