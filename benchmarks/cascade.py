@@ -62,6 +62,8 @@ def main() -> None:
         "second": str(cascade.second.entry.id) if cascade else None,
         "threshold": cascade.threshold if cascade else None,
         "share_second_dev": cascade.share_second if cascade else None,
+        "loss_dev": cascade.loss if cascade else None,
+        "loss_dev_ci95": cascade.loss_ci95 if cascade else None,
     }
     if options.json:
         print_json(result)
@@ -72,6 +74,9 @@ def main() -> None:
     ]
     print_table(table, ["contender", "mean, ms", "accuracy", "95 % interval"])
     print(f"\n{result['first']}, then {result['second']} below {result['threshold']}: {result['share_second_dev']:.1%}")
+    if cascade:
+        low, high = cascade.loss_ci95
+        print(f"expected loss of accuracy: {cascade.loss:.4f} ({low:.4f} to {high:.4f})")
     print("times faster: {:.2f} ({:.2f} - {:.2f})".format(result["times_faster"], *result["times_faster_ci95"]))
 
 
