@@ -63,12 +63,21 @@ def main() -> None:
     rows = {}
     for name, given in {
         "no budget": {},
-        "latency budget, adaptive": {"latency_ms": 100.0, "profile": profile, "threads": 1},
-        "latency budget, fixed": {"latency_ms": 100.0, "profile": profile, "threads": 1, "adaptive": False},
+        "latency budget, adaptive": {"latency_ms": 100.0, "profile": profile, "provider": "cpu", "threads": 1},
+        "latency budget, fixed": {
+            "latency_ms": 100.0,
+            "profile": profile,
+            "provider": "cpu",
+            "threads": 1,
+            "adaptive": False,
+        },
     }.items():
         with edgebert.load(bundle, **given) as model:
             for text in texts:
                 model(text)
+            answered = model.stats().subnetworks
+            if {*answered} != {model.subnet.id}:
+                raise SystemExit(f"expected answers of {model.subnet.id} alone, found those of {', '.join(answered)}")
             extra_ms = differences(model, texts)
         rows[name] = {"median_ms": float(np.median(extra_ms)), "interval_ms": median_interval(extra_ms)}
     if options.json:
