@@ -45,21 +45,24 @@ class Reading(Record, frozen=True):
 
 
 @contextlib.contextmanager
-def watching(threads: int) -> Iterator[list[Reading]]:
-    """Read the state of the machine around a measurement in child processes: it is in the list that this gives."""
+def watching(threads: int, *, beside_app: bool = False) -> Iterator[list[Reading]]:
+    """Read the state of the machine around a measurement in child processes: it is in the list that this gives.
+
+    With `beside_app`, what this process itself does meanwhile is other work too.
+    """
     readings: list[Reading] = []
     # Before, not meanwhile: both would be slower for the other.
     canary_ms = run(threads)
     clock = fastest_clock(fastest_cpus())  # at once, before it goes down since there is nothing to do
     for _ in range(1, _RUNS):
         canary_ms = min(canary_ms, run(threads))
-    start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s()
+    start, busy_s, own_s = time.perf_counter(), _busy_s(), _own_s(beside_app)
 
     yield readings
 
     all_s = (time.perf_counter() - start) * (psutil.cpu_count() or 1)
     # Linux counts in ticks of 10 ms: after a short measurement the difference may be less than nothing.
-    others_s = _busy_s() - busy_s - (_own_s() - own_s)
+    others_s = _busy_s() - busy_s - (_own_s(beside_app) - own_s)
     readings.append(
         Reading(
             canary_ms=round(canary_ms, 4),
@@ -87,10 +90,11 @@ def _busy_s() -> float:
     return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 
 
-def _own_s() -> float:
-    """Return the time that this process and the children that have ended have spent on the cores."""
+def _own_s(beside_app: bool) -> float:
+    """Return the time that the children that have ended, and without an app this process too, spent on the cores."""
     times = psutil.Process().cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
+    children_s = times.children_user + times.children_system
+    return children_s if beside_app else children_s + times.user + times.system
 
 
 def _work(_: int) -> None:

@@ -1,5 +1,6 @@
 """Profiles a bundle on this device: every sub-network in fresh processes, in rounds, so that drift hits all alike."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -116,10 +117,12 @@ def _measured(
     *,
     quick: bool,
     keep_engines: bool = False,
+    beside_app: bool = False,
 ) -> DeviceProfile:
     """Measure and cache a profile; no other process measures meanwhile."""
     journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
-    found = Profiling(bundle, settings, journal, on_progress).run(pairs, keep_engines=keep_engines)
+    watch = functools.partial(canary.watching, beside_app=beside_app)
+    found = Profiling(bundle, settings, journal, on_progress, watch=watch).run(pairs, keep_engines=keep_engines)
     if found.stability.warning:
         logger.warning("unstable: %s", found.stability.warning)
     # In this order: who is killed in between has measured nothing in vain.
@@ -128,15 +131,17 @@ def _measured(
     return found
 
 
-def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfile:
+def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter, *, beside_app: bool = False) -> DeviceProfile:
     """Return the cached profile of a bundle on this device, or measure a quick one of what it lacks and cache it.
+
+    One that is doubtful is measured again if the device is calm, and with `beside_app` this process too.
 
     Raises:
         ProfileError: nothing could be measured.
     """
     cached = profile_cache.find(bundle, batch_size)
-    if cached is not None and cached.holds(asked) and not _is_to_heal(cached):
-        if cached.is_doubtful:
+    if cached is not None and cached.holds(asked) and not _is_to_heal(cached, beside_app):
+        if cached.is_doubtful and not beside_app:
             what = "the quick profile is doubtful, and measured again when the device is calm"
             logger.warning("%s: %s", what, cached.stability.warning)
         return cached
@@ -157,17 +162,17 @@ def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter) -> DeviceProfi
             ways = list(dict.fromkeys([*ways, *(entry.way.plain for entry in cached.subnetworks)]))
         manifest = bundle.manifest
         pairs = combinations(manifest.subnetworks, ways, reduce_range=manifest.reduce_range, quick=True)
-        measured = _measured(bundle, settings, pairs, quick=True)
+        measured = _measured(bundle, settings, pairs, quick=True, beside_app=beside_app)
     # What was cached before may hold more; where it cannot be added to, what was measured serves this once.
     cached = profile_cache.find(bundle, batch_size)
     return cached if cached is not None and cached.holds(asked) else measured
 
 
-def _is_to_heal(cached: DeviceProfile) -> bool:
+def _is_to_heal(cached: DeviceProfile, beside_app: bool) -> bool:
     """Return whether a profile is doubtful and the device calm now, after a glance at it of a tenth of a second."""
     if not cached.is_doubtful or _age_s(cached) < _PATIENCE_S:
         return False
-    with canary.watching(cached.settings.threads) as readings:
+    with canary.watching(cached.settings.threads, beside_app=beside_app) as readings:
         time.sleep(_GLANCE_S)
     return is_calm(readings[0], cached.stability.readings)
 

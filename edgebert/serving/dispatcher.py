@@ -81,11 +81,12 @@ class Dispatcher:
         They may take all of the memory: nothing is to be loaded before them.
         """
         most_ms, most_mb = self._budget.latency_ms or math.inf, self._budget.memory_mb or math.inf
-        within = (one for one in self._usual_options if one.bound_ms <= most_ms)
-        best = next(one for one in within if one.entry.memory_bound_mb <= most_mb)  # they come first
+        within = [one for one in self._usual_options if one.bound_ms <= most_ms]
+        qualities = [one.quality for one in within if one.entry.memory_bound_mb <= most_mb]
         # The chosen one, unless that has used up some of the tolerance.
-        chosen_id, quality = self._chosen
-        reference = chosen_id if quality is not None and quality >= best.quality else best.entry.id
+        reference, quality = self._chosen
+        if quality is None or quality < max(qualities, default=0.0):
+            reference = next(one.entry.id for one in within if one.quality == max(qualities))
         limits = Limits(reference, self._budget.tolerance, most_ms, most_mb)
         self.cascade = best_cascade(answers, self._usual_options, limits)
         if self.cascade is None:

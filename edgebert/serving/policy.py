@@ -128,6 +128,13 @@ class Policy:
         dispatcher.load_fastest()
         self._dispatcher = dispatcher
 
+    def use(self, profile: DeviceProfile) -> None:
+        """Choose by another profile of this device from now on; what is loaded stays loaded."""
+        self._profile = lambda: profile
+        if self._dispatcher is not None:
+            has_cascade, self._dispatcher = self._dispatcher.cascade is not None, None
+            self.govern(cascade=has_cascade) if self._is_governed else self._dispatch()
+
     def has_limit(self, latency_ms: float | None) -> bool:
         """Return whether a request that may take `latency_ms` is to be kept within any budget."""
         return latency_ms is not None or self._budget.is_limited or self._is_governed

@@ -21,8 +21,10 @@ from edgebert.inputs.bundle import Bundle
 from edgebert.inputs.manifest import ExportedSubnet
 from edgebert.inputs.tokenization import Tokenizer, pad
 from edgebert.measuring.device_profile import DeviceProfile
+from edgebert.measuring.profiler import profile_of
+from edgebert.serving.background_profile import BackgroundProfile
 from edgebert.serving.dispatcher import Answered
-from edgebert.serving.parameters import budget_of, choose, profile_source
+from edgebert.serving.parameters import ProfileSource, budget_of, choose, profile_source
 from edgebert.serving.policy import Policy, TimeLimit, cascade_answers
 from edgebert.serving.request import CallTexts, form_of, read_texts
 from edgebert.serving.residents import Residents
@@ -62,6 +64,7 @@ def load(
     cascade: bool = False,
     warm_up: bool = True,
     dims: int | None = None,
+    profile_in_background: bool = False,
 ) -> "Predictor":
     """Load the best sub-network that meets a budget on this device.
 
@@ -82,32 +85,43 @@ def load(
         cascade: whether a small sub-network answers first and a larger one where that is unsure, if it costs less.
         warm_up: whether a text is answered before this returns, so that the first request is as fast as the others.
         dims: to how many dimensions embeddings are cut where a call does not say so; by default to none fewer.
+        profile_in_background: whether a thread measures a doubtful profile again when device and app are calm.
 
     Raises:
-        BundleError: the bundle is damaged or has no such sub-network.
-        ProfileError: the profile is damaged or another bundle's.
+        BundleError, ProfileError: one is damaged or of another bundle, or there is no such sub-network.
         BudgetError: no sub-network meets the budget; its `nearest` comes closest.
         EdgeBertError: an argument is out of range, or two contradict each other.
     """
     shape = {"length": length, "batch_size": batch_size, "tolerance": tolerance}
     asked = budget_of(budget, latency_ms=latency_ms, memory_mb=memory_mb, percentile=percentile, **shape)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    if cascade:
-        _check_cascade(bundle, is_fixed=subnet is not None or not adaptive)
-    asked, way = asked.of(bundle), default_way(provider, threads)
-    source = profile_source(bundle, asked.batch_size, way_filter(provider, threads), profile)
+    _check_cascade(bundle, cascade, is_fixed=subnet is not None or not adaptive)
+    asked, way, ways = asked.of(bundle), default_way(provider, threads), way_filter(provider, threads)
+    source = profile_source(bundle, asked.batch_size, ways, profile)
     by_profile = asked.is_limited or asked.tolerance > 0 or profile is not None or cascade
     selection = choose(bundle, subnet, asked, way, source if by_profile else None)
-    tokenizer = Tokenizer.of(bundle)
-    residents = Residents(asked.memory_mb, functools.partial(_open_network, bundle, tokenizer if warm_up else None))
-    policy = Policy(bundle, selection, residents, source if adaptive else None)
+    model = _predictor(bundle, selection, source if adaptive else None, warm_up=warm_up, dims=dims)
     is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
-    policy.govern(cascade=cascade) if is_governed else policy.load_chosen()
-    return Predictor(bundle, selection, tokenizer, residents, policy, dims=dims)
+    model._policy.govern(cascade=cascade) if is_governed else model._policy.load_chosen()
+    if profile_in_background and adaptive and by_profile and profile is None and source().is_doubtful:
+        model._heal(lambda: profile_of(bundle, asked.batch_size, ways, beside_app=True).narrowed(ways))
+    return model
 
 
-def _check_cascade(bundle: Bundle, *, is_fixed: bool) -> None:
+def _predictor(
+    bundle: Bundle, selection: Selection, source: ProfileSource | None, *, warm_up: bool, dims: int | None
+) -> "Predictor":
+    """Return a Predictor that has loaded nothing yet."""
+    tokenizer = Tokenizer.of(bundle)
+    open_network = functools.partial(_open_network, bundle, tokenizer if warm_up else None)
+    residents = Residents(selection.budget.memory_mb, open_network)
+    return Predictor(bundle, selection, tokenizer, residents, Policy(bundle, selection, residents, source), dims=dims)
+
+
+def _check_cascade(bundle: Bundle, is_asked: bool, *, is_fixed: bool) -> None:
     """Refuse a cascade that cannot be, before anything is measured for it."""
+    if not is_asked:
+        return
     if is_fixed:
         raise EdgeBertError("expected a cascade or a fixed choice, found both; leave out subnet and adaptive=False")
     cascade_answers(bundle)
@@ -145,8 +159,23 @@ class Predictor:
         self._task = task_in(bundle.manifest)
         self._usual = {} if dims is None else {"dims": dims}
         self._usually_asked = self._task.options(self._usual)
+        self._background: BackgroundProfile | None = None
         self._begin_counting()
         _PREDICTORS.add(self)
+
+    def _heal(self, ask: Callable[[], DeviceProfile]) -> None:
+        """Use the profile that `ask` gives as soon as that is no longer doubtful."""
+        me = weakref.ref(self)
+
+        def use(found: DeviceProfile) -> None:
+            model = me()
+            if model is not None:
+                with model._turn:
+                    model._policy.use(found)
+
+        self._background = BackgroundProfile(ask, use)
+        # A thread does not keep who is forgotten.
+        weakref.finalize(self, self._background.close)
 
     def _begin_counting(self) -> None:
         # An RLock, so that a signal handler may ask for `stats` while its thread answers a request.
@@ -154,6 +183,7 @@ class Predictor:
 
     def _begin_anew(self) -> None:
         """Begin anew in a forked process."""
+        self._background = None  # its thread is the parent's
         self._begin_counting()
         self._residents.begin_anew()
 
@@ -230,6 +260,8 @@ class Predictor:
 
     def close(self) -> None:
         """Let go of the loaded networks, when no request runs them any more; a closed Predictor answers no more."""
+        if self._background is not None:
+            self._background.close()
         self._residents.close()
 
     def __enter__(self) -> "Predictor":

@@ -175,7 +175,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[Reading]:
     shown = [READING]
 
     @contextlib.contextmanager
-    def watching(threads: int) -> Iterator[list[Reading]]:
+    def watching(threads: int, *, beside_app: bool = False) -> Iterator[list[Reading]]:
         yield shown
 
     monkeypatch.setattr("edgebert.measuring.profiler.canary.watching", watching)

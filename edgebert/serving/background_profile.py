@@ -1,0 +1,56 @@
+"""Measures a doubtful profile again while an app runs, as soon as the device is calm."""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from edgebert.errors import EdgeBertError
+from edgebert.measuring.device_profile import DeviceProfile
+
+logger = logging.getLogger(__name__)
+
+_EVERY_S = 20.0
+_IDLE = 19  # nice
+
+
+class BackgroundProfile:
+    """A thread that asks for a profile now and then until it is no longer doubtful.
+
+    What it measures runs at the lowest priority where the system has one for each thread (Linux).
+    """
+
+    def __init__(
+        self, ask: Callable[[], DeviceProfile], use: Callable[[DeviceProfile], None], *, every_s: float | None = None
+    ):
+        """Begin; `ask` gives the profile as it is known now, and `use` takes each that is no longer doubtful."""
+        self._ask, self._use, self._every_s = ask, use, _EVERY_S if every_s is None else every_s
+        self._is_ended = threading.Event()
+        # Python ends without waiting for it: what is half measured is measured again.
+        self._thread = threading.Thread(target=self._run, name="edgebert-profile", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End soon: a measurement that has begun goes on to its end, and is kept."""
+        self._is_ended.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether it has ended, at the latest after so many seconds."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
+        while not self._is_ended.wait(self._every_s):
+            try:
+                found = self._ask()
+                if not found.is_doubtful:
+                    self._use(found)
+                    return
+            except EdgeBertError as problem:
+                logger.warning("the doubtful profile stays in use: %s", problem)
+                return
