@@ -121,8 +121,9 @@ def _measured(
 ) -> DeviceProfile:
     """Measure and cache a profile; no other process measures meanwhile."""
     journal = TrialJournal(profile_cache.journal_path(bundle, settings, [one.key for one in pairs]))
-    watch = functools.partial(canary.watching, beside_app=beside_app)
-    found = Profiling(bundle, settings, journal, on_progress, watch=watch).run(pairs, keep_engines=keep_engines)
+    beside = functools.partial(Profiling, watch=functools.partial(canary.watching, beside_app=True))
+    profiling = (beside if beside_app else Profiling)(bundle, settings, journal, on_progress)
+    found = profiling.run(pairs, keep_engines=keep_engines)
     if found.stability.warning:
         logger.warning("unstable: %s", found.stability.warning)
     # In this order: who is killed in between has measured nothing in vain.
