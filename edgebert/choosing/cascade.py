@@ -22,8 +22,8 @@ _Number = TypeVar("_Number", np.int64, np.float64)
 _THRESHOLDS = np.arange(1, 101) / 100
 # A quality here is a ratio of whole numbers: this forgives its rounding and nothing else.
 _ROUNDING = 1e-9
-# How many standard errors of its loss a cascade must stay away from what is promised: so far 19 of 20 losses on other
-# data would be, if it were the only one that is tried. Of the best of many, more are beyond (docs/log.md).
+# How many standard errors of its loss a cascade must stay away from what is promised. Of a single one 1 in 20 would
+# lose more on other data; of the best of many it is more (docs/log.md).
 _DOUBT = 1.645
 # What an interval of 95 % reaches to either side.
 _WIDE = 1.96
@@ -68,7 +68,7 @@ class Cascade:
 
 
 @dataclass(frozen=True)
-class Limits:
+class CascadeLimits:
     """What a cascade must keep: at most so much worse than a network (`reference`), so slow and so large."""
 
     reference: str
@@ -77,7 +77,7 @@ class Limits:
     memory_mb: float = math.inf
 
 
-def best_cascade(answers: Answers, options: Sequence[Option], limits: Limits) -> Cascade | None:
+def best_cascade(answers: Answers, options: Sequence[Option], limits: CascadeLimits) -> Cascade | None:
     """Return the two options that are expected to cost least, of all that are surely good enough within the limits.
 
     Surely: what they lose against the reference on the evaluation data, and `_DOUBT` standard errors of that, are
@@ -107,14 +107,17 @@ class CascadeCounts:
     def after(self, first_id: str, thresholds: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return for each threshold the share of samples that a network hands on (thresholds,), and the quality in the
         end with each network as the second (networks, thresholds)."""
-        first = self.places[first_id]
-        order = np.argsort(self._confidences[first])
-        asked = np.searchsorted(self._confidences[first, order], thresholds)
-
+        first, order, asked = self._handed_on(first_id, thresholds)
         gained = _with_second(self._gained[:, order], first, asked)
         possible = _with_second(self._possible[:, order], first, asked)
         # Where nothing is possible nothing is gained either.
         return asked / len(order), gained / np.maximum(possible, 1)
+
+    def _handed_on(self, first_id: str, thresholds: ArrayLike) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+        """Return the place of a network, its samples from the least confident on, and how many are handed on."""
+        first = self.places[first_id]
+        order = np.argsort(self._confidences[first])
+        return first, order, np.searchsorted(self._confidences[first, order], thresholds)
 
     def quality(self, subnet_id: str) -> float:
         """Return that of a network alone."""
@@ -126,9 +129,8 @@ class CascadeCounts:
 
         By the delta method: a quality is a ratio of sums, of which each sample moves the one and the other.
         """
-        first, samples = self.places[first_id], self._confidences.shape[1]
-        order = np.argsort(self._confidences[first])
-        asked = np.searchsorted(self._confidences[first, order], thresholds)
+        first, order, asked = self._handed_on(first_id, thresholds)
+        samples = len(order)
         gained, possible = self._gained[:, order].astype(float), self._possible[:, order].astype(float)
 
         def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,7 +155,9 @@ def _with_second(counts: NDArray[_Number], first: int, asked: NDArray[np.int64])
     return np.asarray(sums[:, asked] + sums[first, -1] - sums[first, asked])
 
 
-def _cheapest_of_each_first(counts: CascadeCounts, options: Sequence[Option], limits: Limits) -> Iterator[Cascade]:
+def _cheapest_of_each_first(
+    counts: CascadeCounts, options: Sequence[Option], limits: CascadeLimits
+) -> Iterator[Cascade]:
     """Yield the cascades that cost least, for each option that can be the first."""
     quality = counts.quality(limits.reference)
     # One network may be run in several ways.

@@ -132,15 +132,19 @@ def _measured(
     return found
 
 
-def profile_of(bundle: Bundle, batch_size: int, asked: WayFilter, *, beside_app: bool = False) -> DeviceProfile:
+def profile_of(
+    bundle: Bundle, batch_size: int, asked: WayFilter, *, in_use: DeviceProfile | None = None
+) -> DeviceProfile:
     """Return the cached profile of a bundle on this device, or measure a quick one of what it lacks and cache it.
 
-    One that is doubtful is measured again if the device is calm, and with `beside_app` this process too.
+    One that is doubtful is measured again if the device is calm. `in_use` is the one that an app in this process
+    chooses by: it stands in for a cache that cannot be written, and the app has to be calm too.
 
     Raises:
         ProfileError: nothing could be measured.
     """
-    cached = profile_cache.find(bundle, batch_size)
+    beside_app = in_use is not None
+    cached = profile_cache.find(bundle, batch_size) or in_use
     if cached is not None and cached.holds(asked) and not _is_to_heal(cached, beside_app):
         if cached.is_doubtful and not beside_app:
             what = "the quick profile is doubtful, and measured again when the device is calm"

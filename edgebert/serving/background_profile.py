@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from edgebert.errors import EdgeBertError
 from edgebert.measuring.device_profile import DeviceProfile
@@ -42,15 +43,26 @@ class BackgroundProfile:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
         while not self._is_ended.wait(self._every_s):
+            asked: Future[DeviceProfile] = Future()
+            # By a thread of its own, whose priority cannot be raised again: what `use` loads has threads that stay.
+            threading.Thread(target=_answer_idly, args=(asked, self._ask), daemon=True).start()
             try:
-                found = self._ask()
+                found = asked.result()
                 if not found.is_doubtful:
                     self._use(found)
                     return
             except EdgeBertError as problem:
                 logger.warning("the doubtful profile stays in use: %s", problem)
                 return
+
+
+def _answer_idly(asked: "Future[DeviceProfile]", ask: Callable[[], DeviceProfile]) -> None:
+    """Have what comes of a call, made at the lowest priority."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
+    try:
+        asked.set_result(ask())
+    except BaseException as problem:  # for who waits
+        asked.set_exception(problem)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from edgebert.choosing.cascade import Cascade, Limits, best_cascade
+from edgebert.choosing.cascade import Cascade, CascadeLimits, best_cascade
 from edgebert.choosing.menu import Menu, Option
 from edgebert.choosing.selection import Selection
 from edgebert.inputs.batches import Batch
@@ -87,7 +87,7 @@ class Dispatcher:
         reference, quality = self._chosen
         if quality is None or quality < max(qualities, default=0.0):
             reference = next(one.entry.id for one in within if one.quality == max(qualities))
-        limits = Limits(reference, self._budget.tolerance, most_ms, most_mb)
+        limits = CascadeLimits(reference, self._budget.tolerance, most_ms, most_mb)
         self.cascade = best_cascade(answers, self._usual_options, limits)
         if self.cascade is None:
             what = f"no two networks together are surely within {limits.tolerance:g} of {limits.reference} for less"

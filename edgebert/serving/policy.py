@@ -99,7 +99,7 @@ class Policy:
         self._task = task_in(bundle.manifest)
         self._chosen_task = self._task.of_subnet(bundle.subnet(selection.subnetwork))
         self._dispatcher: Dispatcher | None = None
-        self._is_governed = False
+        self._is_governed = self._is_cascade_asked = False
 
     @property
     def cascade(self) -> Cascade | None:
@@ -120,7 +120,7 @@ class Policy:
         These two are as good together as the one that was chosen, less the tolerance.
         """
         answers = cascade_answers(self._bundle) if cascade else None
-        dispatcher, self._is_governed = self._made_dispatcher(), True
+        dispatcher, self._is_governed, self._is_cascade_asked = self._made_dispatcher(), True, cascade
         if answers is not None:
             dispatcher.use_cascade(answers)
         if dispatcher.cascade is None:
@@ -129,11 +129,15 @@ class Policy:
         self._dispatcher = dispatcher
 
     def use(self, profile: DeviceProfile) -> None:
-        """Choose by another profile of this device from now on; what is loaded stays loaded."""
+        """Choose by another profile of this device from now on; what is loaded stays loaded.
+
+        From any thread: requests go on by the old profile until all that the new one needs is there.
+        """
         self._profile = lambda: profile
-        if self._dispatcher is not None:
-            has_cascade, self._dispatcher = self._dispatcher.cascade is not None, None
-            self.govern(cascade=has_cascade) if self._is_governed else self._dispatch()
+        if self._is_governed:
+            self.govern(cascade=self._is_cascade_asked)
+        elif self._dispatcher is not None:
+            self._dispatcher = self._with_fastest()
 
     def has_limit(self, latency_ms: float | None) -> bool:
         """Return whether a request that may take `latency_ms` is to be kept within any budget."""
@@ -193,14 +197,18 @@ class Policy:
         """Return the dispatcher, which is made, and its profile found, when it is first needed."""
         # Late, since a profile may have to be measured for it, which takes seconds.
         if self._dispatcher is None:
-            dispatcher = self._made_dispatcher()
-            # What is loaded answers also where no more can be, such as after the bundle was replaced.
-            try:
-                dispatcher.load_fastest()
-            except BundleError as problem:
-                logger.warning("requests are answered without the fastest network: %s", problem)
-            self._dispatcher = dispatcher
+            self._dispatcher = self._with_fastest()
         return self._dispatcher
+
+    def _with_fastest(self) -> Dispatcher:
+        """Return a dispatcher that has loaded the fastest network, if that can be."""
+        dispatcher = self._made_dispatcher()
+        # What is loaded answers also where no more can be, such as after the bundle was replaced.
+        try:
+            dispatcher.load_fastest()
+        except BundleError as problem:
+            logger.warning("requests are answered without the fastest network: %s", problem)
+        return dispatcher
 
     def _made_dispatcher(self) -> Dispatcher:
         assert self._profile is not None

@@ -104,7 +104,7 @@ def load(
     is_governed = adaptive and subnet is None and (cascade or asked.latency_ms is not None)
     model._policy.govern(cascade=cascade) if is_governed else model._policy.load_chosen()
     if profile_in_background and adaptive and by_profile and profile is None and source().is_doubtful:
-        model._heal(lambda: profile_of(bundle, asked.batch_size, ways, beside_app=True).narrowed(ways))
+        model._heal(lambda: profile_of(bundle, asked.batch_size, ways, in_use=source()).narrowed(ways))
     return model
 
 
@@ -170,8 +170,7 @@ class Predictor:
         def use(found: DeviceProfile) -> None:
             model = me()
             if model is not None:
-                with model._turn:
-                    model._policy.use(found)
+                model._policy.use(found)
 
         self._background = BackgroundProfile(ask, use)
         # A thread does not keep who is forgotten.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.choosing.cascade import Cascade, CascadeCounts, Limits, best_cascade
+from edgebert.choosing.cascade import Cascade, CascadeCounts, CascadeLimits, best_cascade
 from edgebert.choosing.menu import Option
 from edgebert.inputs.bundle import Answers, Bundle, SubnetAnswers
 from edgebert.measuring.device_profile import ProfiledSubnet
@@ -48,7 +48,7 @@ def reference_of(answers: Answers) -> SubnetAnswers:
 def best(answers: Answers, options: Sequence[Option], least: float, **limits: float) -> Cascade | None:
     reference = reference_of(answers)
     tolerance = quality(reference) - least
-    return best_cascade(answers, options, Limits(reference=reference.id, tolerance=tolerance, **limits))
+    return best_cascade(answers, options, CascadeLimits(reference=reference.id, tolerance=tolerance, **limits))
 
 
 def outcome(answers: Answers, first_id: str, second_id: str, threshold: float) -> tuple[float, float]:
@@ -251,13 +251,13 @@ def test_a_doubtful_cascade_is_none() -> None:
     marks = "1" * 19 + "0"
     answers = answers_of(([0.9] * 10 + [0.5] * 10, "1" * 10 + "0" * 10), ([0.9] * 20, marks), ([0.9] * 20, "1" * 20))
     options = [option(answers, "a", 1.0), option(answers, "b", 4.0), option(answers, "c", 10.0)]
-    found = best_cascade(answers, options, Limits(reference="c", tolerance=0.14))
+    found = best_cascade(answers, options, CascadeLimits(reference="c", tolerance=0.14))
     assert found is not None
     assert (found.second.entry.id, found.loss) == ("b", pytest.approx(0.05))
     assert found.loss_error == pytest.approx(0.0487, abs=1e-4)
     assert found.loss_ci95 == pytest.approx((-0.0455, 0.1455), abs=1e-3)
     # With c as the second it costs more than b alone, which is within that.
-    assert best_cascade(answers, options, Limits(reference="c", tolerance=0.12)) is None
+    assert best_cascade(answers, options, CascadeLimits(reference="c", tolerance=0.12)) is None
 
 
 def test_the_builtin_bundle_has_a_cascade_that_loses_little(builtin: Bundle) -> None:

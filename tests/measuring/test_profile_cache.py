@@ -209,6 +209,19 @@ def test_a_doubtful_profile_is_measured_again_when_the_device_is_calm(
     assert len(quickly) == 1
 
 
+def test_beside_an_app_a_busy_device_is_left_alone_though_nothing_can_be_cached(
+    bundle_of_two: Bundle, quickly: list[WayFilter], now: list[Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/none")
+    in_use = looked(complete_profile(bundle_of_two, 99.0), "busy")
+    now[0] = msgspec.structs.replace(READING, others_share=0.5)
+    assert profile_of(bundle_of_two, 1, ON_ONE_THREAD, in_use=in_use) == in_use
+    assert quickly == []
+    now[0] = READING
+    assert not profile_of(bundle_of_two, 1, ON_ONE_THREAD, in_use=in_use).is_doubtful
+    assert len(quickly) == 1
+
+
 @pytest.mark.usefixtures("fresh_cache", "now")
 def test_a_doubtful_profile_is_not_measured_again_and_again(bundle_of_two: Bundle, quickly: list[WayFilter]) -> None:
     keep_restless(bundle_of_two, created_at=datetime.now(UTC).isoformat(timespec="seconds"))

@@ -61,9 +61,12 @@ def test_what_it_does_yields_to_the_app(restless: DeviceProfile) -> None:
         found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return msgspec.structs.replace(restless, stability=msgspec.structs.replace(restless.stability, warning=None))
 
+    def use(calm: DeviceProfile) -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert BackgroundProfile(ask, lambda calm: None, every_s=0.001).wait(SOON_S)
-    assert found == [19]
+    assert BackgroundProfile(ask, use, every_s=0.001).wait(SOON_S)
+    assert found == [19, before], "what is loaded for it keeps the app's priority"
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
